@@ -1,0 +1,26 @@
+"""`dfx <command>` is `python -m dfx.<command>`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+COMMANDS = {"train": "train a detector, choose it on dev, measure it once on eval"}
+
+
+def main() -> None:
+    """Run the named command with the arguments that follow."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in COMMANDS:
+        listed = "\n".join(f"  {command:<10} {meaning}" for command, meaning in COMMANDS.items())
+        text = f"dfx COMMAND [ARGUMENTS]; dfx COMMAND --help tells more.\n\n{listed}\n"
+        if name in ("", "-h", "--help"):
+            sys.stdout.write(text)
+            return
+        raise SystemExit(f"dfx: there is no command {name!r}.\n\n{text}")
+    del sys.argv[1]
+    importlib.import_module(f"dfx.{name}").main()
+
+
+if __name__ == "__main__":
+    main()

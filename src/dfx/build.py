@@ -1,0 +1,144 @@
+"""From the configuration to objects; the only caller of Hydra's `instantiate`."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import RichProgressBar
+
+from dfx.datamodule import AudioDataModule
+from dfx.datasets.base import Dataset
+from dfx.detector import CONFIG_KEY, Detector, OptimizerFactory
+from dfx.features.base import Feature
+from dfx.losses.base import Loss
+from dfx.manifest import Manifest
+from dfx.store import open_store
+
+
+QUIET = (
+    ".*GPU available but not used.*",  # a choice of the configuration, not an oversight
+    ".*does not have many workers.*",  # the store needs none; `data.num_workers`
+    ".*isinstance.treespec, LeafSpec.*",  # between Lightning and torch
+)
+
+
+class IncompatiblePairError(ValueError):
+    """A feature and a model that cannot work together; a sweep marks such a cell as skipped."""
+
+
+def dataset(cfg: DictConfig) -> Dataset:
+    """The corpus of the run."""
+    made: Dataset = instantiate(cfg.dataset, _convert_="all")
+    return made
+
+
+def datamodule(cfg: DictConfig, manifest: Manifest) -> AudioDataModule:
+    """The corpus as batches; decodes what the waveform store does not hold yet."""
+    options = dict(cfg.data)
+    store = open_store(
+        manifest,
+        cfg.sample_rate,
+        cache=Path(cfg.cache) if cfg.cache else None,
+        max_bad_fraction=options.pop("max_bad_fraction"),
+    )
+    augment = instantiate(cfg.augment, _convert_="all") if cfg.augment else None
+    return AudioDataModule(manifest, store, num_samples(cfg), seed=cfg.seed, augment=augment, **options)
+
+
+def num_samples(cfg: DictConfig) -> int:
+    """Samples of a segment."""
+    return round(cfg.segment_seconds * cfg.sample_rate)
+
+
+def detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
+    """Feature, model and loss, each told the shape that the one before gives.
+
+    Args:
+        cfg: the configuration.
+        data: the corpus to train on; None for a detector that only scores.
+
+    Raises:
+        IncompatiblePairError: if the model cannot take the feature's map.
+    """
+    # Weights are drawn here: from the run's seed, whatever was drawn before.
+    torch.manual_seed(cfg.seed)
+    feature: Feature = instantiate(cfg.feature, _convert_="all")
+    shape = feature.output_shape(num_samples(cfg))
+    make_model = instantiate(cfg.model, _convert_="all")
+    try:
+        model = make_model(input_shape=shape)
+    except ValueError as error:
+        raise IncompatiblePairError(str(error)) from error
+    loss: Loss = instantiate(cfg.loss, _convert_="all")(embedding_dim=model.embedding_dim)
+    if data is None:
+        return Detector(feature, model, loss)
+    loss.set_prior(*data.train_counts)
+    made = Detector(feature, model, loss, _optimizer_factory(cfg), data.tables, cfg.seed)
+    made.checkpoint_config = checkpoint_config(cfg, feature)
+    return made
+
+
+def trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
+    """The Lightning trainer: no logger and no checkpointing of its own, `tracking` and `checkpoint` do these."""
+    if cfg.num_threads:
+        torch.set_num_threads(cfg.num_threads)
+    # Lightning's advice on accelerators, loggers and its own services is not for the users of dfx.
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    make = instantiate(cfg.trainer, _convert_="all")
+    bar = [RichProgressBar(leave=False)] if cfg.trainer.get("enable_progress_bar", True) else []
+    for message in QUIET:
+        warnings.filterwarnings("ignore", message=message)
+    made: Trainer = make(
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        callbacks=[*callbacks, *bar],
+    )
+    return made
+
+
+def checkpoint_config(cfg: DictConfig, feature: Feature) -> dict[str, Any]:
+    """The part of the resolved configuration that rebuilds the detector, free of files outside the checkpoint."""
+    resolved: Any = OmegaConf.to_container(cfg, resolve=True)
+    kept = {
+        key: resolved[key] for key in ("feature", "model", "loss", "seed", "sample_rate", "segment_seconds")
+    }
+    kept["feature"].update(feature.rebuild())
+    return kept
+
+
+def load_detector(path: str | Path) -> Detector:
+    """A trained detector from its checkpoint, ready to score: in eval mode, on the CPU.
+
+    Raises:
+        ValueError: if the file is not a checkpoint of dfx.
+    """
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if CONFIG_KEY not in state:
+        raise ValueError(
+            f"{path} holds no dfx configuration: give a checkpoint that dfx.train wrote (best.ckpt)."
+        )
+    made = detector(OmegaConf.create(state[CONFIG_KEY]))
+    made.load_state_dict(state["state_dict"])
+    return made.eval()
+
+
+def _optimizer_factory(cfg: DictConfig) -> OptimizerFactory:
+    make_optimizer = instantiate(cfg.optimizer.optimizer, _convert_="all")
+    make_schedule = instantiate(cfg.optimizer.schedule, _convert_="all")
+
+    def factory(parameters: list[torch.nn.Parameter], total_steps: int, steps_per_epoch: int) -> Any:
+        optimizer = make_optimizer(parameters)
+        schedule = make_schedule(optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    return factory

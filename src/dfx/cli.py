@@ -1,0 +1,170 @@
+"""What every command shares at the prompt: `--help` that teaches, and one sentence instead of a stack trace."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+)
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dfx.config import CONF_DIR, closest, flatten, register_schema
+
+USER_ERRORS = (HydraException, OmegaConfBaseException, ValueError, OSError)
+
+USAGE = """dfx.{command}: {purpose}
+
+  python -m dfx.{command} [GROUP=OPTION ...] [KEY=VALUE ...]
+
+  python -m dfx.train                                        the default run on the demo corpus
+  python -m dfx.train model=lcnn feature=logmel_specavg      another pair
+  python -m dfx.train -m model=lcnn,resnet18 seed=0,1,2      a sweep: every combination
+  python -m dfx.train dataset=folder dataset.path=DIR        your own recordings (sub-folders real/ and fake/)
+  python -m dfx.train model=lcnn model.dropout=0.5           any key of a component
+  python -m dfx.train --cfg job                              the configuration, without running
+  python -m dfx.train --config-dir DIR model=mine            your own components (DIR/model/mine.yaml)
+"""
+
+
+def run(command: str, purpose: str, job: Callable[[DictConfig], Any]) -> None:
+    """Run a command under Hydra: `job` gets the composed configuration; an error of the user's becomes a sentence.
+
+    With HYDRA_FULL_ERROR=1 in the environment the whole stack trace is shown instead.
+    """
+    arguments = sys.argv[1:]
+    if "--help" in arguments or "-h" in arguments:
+        sys.stdout.write(help_text(command, purpose, arguments))
+        return
+    wants_trace = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, and the sentence is made here
+    register_schema()
+
+    @functools.wraps(job)
+    def told(cfg: DictConfig) -> Any:
+        try:
+            return job(cfg)
+        except USER_ERRORS as error:
+            if wants_trace:
+                raise
+            text = f"Error: {sentence(error, command, arguments)}"
+            if HydraConfig.get().mode == RunMode.RUN:
+                raise SystemExit(text) from None
+            sys.stderr.write(f"{text}\n")  # a sweep goes on with the next job and fails at its end
+            raise
+
+    try:
+        hydra.main(config_path=str(CONF_DIR), config_name=command, version_base="1.3")(told)()
+    except KeyboardInterrupt:
+        raise SystemExit("Interrupted; the same command continues from the last checkpoint.") from None
+    except USER_ERRORS as error:
+        if wants_trace:
+            raise
+        raise SystemExit(f"Error: {sentence(error, command, arguments)}") from None
+
+
+def help_text(command: str, purpose: str, arguments: list[str]) -> str:
+    """Every key of the root and every option of every group, each with its one line of meaning."""
+    folders = [CONF_DIR, *_config_dirs(arguments)]
+    lines = [USAGE.format(command=command, purpose=purpose), "Keys (KEY=VALUE), with their defaults:", ""]
+    for match in re.finditer(
+        r"^( *)(\w+): *([^#\n]*?) *# (.+)$",
+        (CONF_DIR / f"{command}.yaml").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    ):
+        indent, key, value, meaning = match.groups()
+        name = f"data.{key}" if indent else key
+        lines.append(f"  {name + '=' + value:<32} {meaning}")
+    for group in sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()}):
+        lines += ["", f"{group}= one of:", ""]
+        options = {
+            path.stem: path for folder in reversed(folders) for path in (folder / group).glob("*.yaml")
+        }
+        lines += [f"  {name:<22} {_meaning(path)}" for name, path in sorted(options.items())]
+    lines += ["", "-m sweeps over comma-separated values; 'glob(*)' means every option of a group.", ""]
+    return "\n".join(lines)
+
+
+def sentence(error: Exception, command: str, arguments: list[str]) -> str:
+    """The error as one sentence that says what is wrong, what was got and what to do."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        options = error.options or []
+        if not options:
+            return f"There is no option group {group!r}; python -m dfx.{command} --help lists them."
+        hint = closest(option, options)
+        return f"{group}={option}: there is no such {group}; {hint} Options: {', '.join(options)}."
+    if isinstance(error, ConfigCompositionException):
+        return _composition_sentence(error, command, arguments)
+    if isinstance(error, InstantiationException):
+        return str(error.__cause__ or error)
+    return str(error).strip()
+
+
+def _composition_sentence(error: ConfigCompositionException, command: str, arguments: list[str]) -> str:
+    cause = error.__cause__
+    named = re.search(r"[Cc]ould not override '([^']+)'", str(error))
+    group = re.search(r"Could not override '([^']+)'\.\s*(?:Did you mean to override ([^?]+)\?)?", str(error))
+    if "not in struct" in str(cause or error) or (named and "No match" in str(error)):
+        key = (named or group).group(1) if (named or group) else str(getattr(cause, "full_key", "?"))  # type: ignore[union-attr]
+        keys = _known_keys(command, arguments, key)
+        near = closest(key, keys)
+        parent = key.rpartition(".")[0]
+        siblings = [k for k in keys if k.rpartition(".")[0] == parent]
+        listed = f" Keys there: {', '.join(siblings)}." if siblings else ""
+        return f"{key}: there is no such key; {near}{listed}".rstrip()
+    if isinstance(cause, OmegaConfBaseException):
+        where = getattr(cause, "full_key", None) or ""
+        what = (str(cause).splitlines() or [""])[0]
+        listed = ""
+        if "not in" in what and where:
+            listed = " " + closest(str(where).rpartition(".")[2], _known_keys(command, arguments, ""))
+        return f"{where}: {what}.{listed}".replace("..", ".")
+    return " ".join(str(error).split())
+
+
+def _known_keys(command: str, arguments: list[str], wrong: str) -> list[str]:
+    """Every dotted key of the configuration as it would be without the override that failed."""
+    from hydra import compose, initialize_config_dir
+
+    kept = [
+        argument
+        for argument in arguments
+        if "=" in argument and not argument.startswith("-") and argument.split("=")[0].lstrip("+~") != wrong
+    ]
+    kept = [argument for argument in kept if "," not in argument and "(" not in argument]
+    for overrides in (kept, []):
+        try:
+            with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+                cfg = compose(command, overrides=overrides)
+            return list(flatten(OmegaConf.to_container(cfg, resolve=False)))
+        except (HydraException, OmegaConfBaseException):
+            continue
+    return []
+
+
+def _config_dirs(arguments: list[str]) -> list[Path]:
+    folders = [a.partition("=")[2] for a in arguments if a.startswith("--config-dir=")]
+    folders += [b for a, b in itertools.pairwise(arguments) if a in ("--config-dir", "-cd")]
+    return [Path(folder) for folder in folders if Path(folder).is_dir()]
+
+
+def _meaning(path: Path) -> str:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# ") and "@package" not in line:
+            return line[2:].strip()
+    return ""

@@ -1,0 +1,216 @@
+"""The configuration: where it lies, what its root may hold, and the checks made before anything is built.
+
+`CONF_DIR` is an absolute path, so `python -m dfx.train`, the console script and an installed wheel find the same files
+from any working directory. Nothing here imports torch: `--help`, `--cfg job` and tab completion must answer at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+import json
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import get_object
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+_PACKAGED = Path(__file__).parent / "conf"
+CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
+
+# Keys that say how a run is kept or shown, not what it computes: they do not change its identity.
+BOOKKEEPING = (
+    "rerun",
+    "cache",
+    "experiment_name",
+    "num_threads",
+    "data.num_workers",
+    "trainer.enable_progress_bar",
+)
+
+Node = dict[str, Any]
+
+
+@dataclass
+class DataConfig:
+    """How utterances become batches; the meaning of each key stands in `conf/train.yaml`."""
+
+    batch_size: int = 32
+    num_workers: int = 0
+    train_crop: str = "random"
+    eval_crop: str = "first"
+    pad: str = "repeat"
+    balance: str = "none"
+    max_bad_fraction: float = 0.01
+    limit_utterances: int | None = None
+
+
+@dataclass
+class RootConfig:
+    """Keys and types of the root; the component groups are open, since each class checks its own keys."""
+
+    dataset: Node = MISSING
+    feature: Node = MISSING
+    model: Node = MISSING
+    loss: Node = MISSING
+    augment: Node | None = None
+    optimizer: Node = MISSING
+    trainer: Node = MISSING
+    data: DataConfig = field(default_factory=DataConfig)
+    seed: int = 0
+    sample_rate: int = 16000
+    segment_seconds: float = 4.0
+    patience: int = 8
+    experiment_name: str = "dfx"
+    rerun: bool = False
+    cache: str | None = None
+    num_threads: int | None = None
+
+
+def register_schema() -> None:
+    """Make the root schema known to Hydra as `base_config`, the first entry of `train.yaml`'s defaults."""
+    ConfigStore.instance().store(name="base_config", node=RootConfig)
+
+
+def check_targets(cfg: DictConfig) -> None:
+    """Compare every node that names a class with the signature of that class, before anything is built.
+
+    Hydra lets a misspelt key or a wrong type inside an experiment file through until the constructor fails, minutes
+    later; here all of them are found at once.
+
+    Raises:
+        ValueError: one error that lists every problem, each with a suggestion.
+    """
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    problems = [problem for path, node in _nodes(resolved, "") for problem in _problems(path, node)]
+    if problems:
+        raise ValueError("The configuration does not fit:\n  " + "\n  ".join(problems))
+
+
+def config_hash(cfg: DictConfig, manifest_hash: str) -> str:
+    """Identity of a run: a hash of the whole resolved configuration, bookkeeping left out, and of the manifest.
+
+    The whole configuration and not the overrides, so that a changed default gives a new identity.
+    """
+    resolved = typing.cast(Node, OmegaConf.to_container(cfg, resolve=True))
+    for key in BOOKKEEPING:
+        *parents, leaf = key.split(".")
+        node = resolved
+        for parent in parents:
+            node = node.get(parent) or {}
+        node.pop(leaf, None)
+    text = json.dumps([resolved, manifest_hash], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def choices(cfg: DictConfig) -> dict[str, str]:
+    """The options that were chosen, as tags of the run: `{"feature": "lfcc", "model": "lcnn", …, "seed": "0"}`."""
+    chosen = {}
+    if HydraConfig.initialized():
+        chosen = {k: str(v) for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
+    groups = [key for key, value in cfg.items() if isinstance(value, DictConfig) and key != "data"]
+    named = {str(key): str(cfg[key].get("_target_", "?")).rpartition(".")[2].lower() for key in groups}
+    return {**named, **chosen, "seed": str(cfg.seed)}
+
+
+def flatten(node: Any, path: str = "") -> dict[str, Any]:
+    """Leaves of a nested container by dotted path: `{"model": {"dropout": .5}}` -> `{"model.dropout": .5}`."""
+    if isinstance(node, Mapping) and node:
+        return {k: v for key, value in node.items() for k, v in flatten(value, _join(path, key)).items()}
+    return {path: node}
+
+
+def closest(word: str, words: typing.Iterable[str]) -> str:
+    """A suggestion in words, `did you mean 'lcnn'?`, or the empty string when nothing is near."""
+    match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
+    return f"did you mean {match[0]!r}?" if match else ""
+
+
+def _join(path: str, key: object) -> str:
+    return f"{path}.{key}" if path else str(key)
+
+
+def _nodes(node: Any, path: str) -> Iterator[tuple[str, Node]]:
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield path, dict(node)
+        for key, value in node.items():
+            yield from _nodes(value, _join(path, key))
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from _nodes(value, f"{path}[{number}]")
+
+
+def _problems(path: str, node: Node) -> Iterator[str]:
+    target = str(node["_target_"])
+    try:
+        call = get_object(target)
+    except Exception as error:  # whatever an import raises, the user must read it
+        yield f"{path}._target_: {target!r} cannot be imported ({_first_line(error)})."
+        return
+    parameters = inspect.signature(call).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    hints = _type_hints(call)
+    keys = {key: value for key, value in node.items() if not (key.startswith("_") and key.endswith("_"))}
+    for key, value in keys.items():
+        if value == "???":
+            yield f"{path}.{key} is required: give it on the command line, {path}.{key}=VALUE."
+        elif key not in parameters:
+            if not open_ended:
+                hint = closest(key, parameters) or f"It takes {', '.join(parameters) or 'nothing'}."
+                yield f"{path}.{key}: {call.__name__} has no such argument; {hint}"
+        elif key in hints and not _fits(value, hints[key]):
+            wanted = _spell(hints[key])
+            yield f"{path}.{key}: expected {wanted}, got {value!r} ({type(value).__name__})."
+    if not node.get("_partial_"):
+        for name, parameter in parameters.items():
+            required = parameter.default is parameter.empty and parameter.kind in (
+                parameter.POSITIONAL_OR_KEYWORD,
+                parameter.KEYWORD_ONLY,
+            )
+            if required and name not in keys:
+                yield f"{path}.{name} is required by {call.__name__}: give {path}.{name}=VALUE."
+
+
+def _first_line(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    return (str(cause).splitlines() or [type(cause).__name__])[0]
+
+
+def _type_hints(call: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(call.__init__ if inspect.isclass(call) else call)
+    except (NameError, TypeError, AttributeError):
+        return {}  # annotations that only a type checker can resolve are not checked
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    if origin is typing.Union or origin is types.UnionType:
+        return any(_fits(value, option) for option in typing.get_args(hint))
+    if origin is typing.Literal:
+        return value in typing.get_args(hint)
+    if hint is type(None):
+        return value is None
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is str:
+        return isinstance(value, str)
+    if (origin or hint) in (list, tuple):
+        return isinstance(value, list | tuple)
+    return True
+
+
+def _spell(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")

@@ -1,0 +1,294 @@
+"""From the waveform store to batches: which stretch of which utterance, in which order, decided by seeds alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from pytorch_lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from dfx import segments
+from dfx.labels import BONAFIDE, NAMES, SPOOF
+from dfx.manifest import Manifest
+from dfx.store import WaveformStore
+
+Draw = tuple[int, int]  # (index of the utterance, seed of everything random about it)
+Batch = dict[str, torch.Tensor]
+Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+BALANCES = ("none", "class", "attack")
+
+
+class Crop(NamedTuple):
+    """The stretch that is cut out of an utterance.
+
+    Attributes:
+        num_samples: its length.
+        policy: where it starts: "random", "first" or "centre".
+        pad: how a shorter utterance is filled: "repeat" or "zero".
+    """
+
+    num_samples: int
+    policy: str
+    pad: str
+
+
+class AudioDataset(Dataset[Batch]):
+    """Utterances of one split. Indexed by a list of `(index, seed)`, it gives the batch.
+
+    The seed decides the start of a random crop and every draw of the augmentation, so that an example is the same for
+    any number of workers.
+    """
+
+    def __init__(
+        self,
+        store: WaveformStore,
+        rows: np.ndarray,
+        labels: np.ndarray,
+        crop: Crop,
+        augment: Augmentation | None = None,
+    ) -> None:
+        self.store = store
+        self.rows = rows
+        self.labels = labels
+        self.crop = crop
+        self.augment = augment
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, draws: list[Draw]) -> Batch:
+        """The batch: waveform (batch, samples), label (batch,), index (batch,)."""
+        index = [index for index, _ in draws]
+        return {
+            "waveform": torch.from_numpy(np.stack([self.waveform(*draw) for draw in draws])),
+            "label": torch.from_numpy(self.labels[index]),
+            "index": torch.tensor(index),
+        }
+
+    def waveform(self, index: int, seed: int) -> np.ndarray:
+        """One example, (num_samples,) float32."""
+        generator = np.random.default_rng(seed)
+        row = int(self.rows[index])
+        start = segments.start(self.store.length(row), self.crop.num_samples, self.crop.policy, generator)
+        cut = self.store.read(row, start, self.crop.num_samples)
+        waveform = segments.fit(cut, self.crop.num_samples, self.crop.pad)
+        return waveform if self.augment is None else self.augment(waveform, generator)
+
+
+class SeededSampler(Sampler[list[Draw]]):
+    """Batches of `(index, seed)` for training, drawn from (run seed, epoch) and nothing else.
+
+    Batches of an epoch differ by at most one in size, so no utterance is dropped and no batch of one is left over. With
+    several processes each takes its share of the same epoch.
+
+    Args:
+        groups: group of each utterance, 0, 1, …
+        shares: part of an epoch that each group gets, summing to 1; None: every utterance once.
+        batch_size: utterances in a step, over all processes together `world` times as many.
+        seed: the run's.
+        rank: number of this process.
+        world: number of processes.
+    """
+
+    def __init__(
+        self,
+        groups: np.ndarray,
+        shares: np.ndarray | None,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.size = len(groups)
+        self.members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+        self.shares = shares
+        self.seed = seed
+        self.epoch = 0
+        self.rank, self.world = rank, world
+        self.num_batches = -(-self.size // (batch_size * world))
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls it, and after a resume with the epoch that comes next."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        generator = np.random.default_rng([self.seed, self.epoch])
+        order = self._order(generator)
+        seeds = generator.integers(2**63, size=len(order))
+        shares = np.array_split(np.arange(len(order)), self.num_batches * self.world)
+        for share in shares[self.rank :: self.world]:
+            yield [(int(order[i]), int(seeds[i])) for i in share]
+
+    def _order(self, generator: np.random.Generator) -> np.ndarray:
+        """One epoch's utterances, shuffled; each group fills its quota with permutations, so draws repeat evenly."""
+        if self.shares is None:
+            return generator.permutation(self.size)
+        drawn = []
+        for members, quota in zip(
+            self.members, np.diff(np.round(np.cumsum([0, *self.shares]) * self.size)), strict=True
+        ):
+            quota = int(quota)
+            rounds = -(-quota // len(members))
+            drawn.append(np.concatenate([generator.permutation(members) for _ in range(rounds)])[:quota])
+        return generator.permutation(np.concatenate(drawn))
+
+
+class SequentialBatches(Sampler[list[Draw]]):
+    """Every utterance once, in order, for scoring; each process takes every `world`-th and none is repeated."""
+
+    def __init__(self, size: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
+        self.indices = range(rank, size, world)
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.indices) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for first in range(0, len(self.indices), self.batch_size):
+            yield [(index, 0) for index in self.indices[first : first + self.batch_size]]
+
+
+class AudioDataModule(LightningDataModule):
+    """The three splits of a corpus as loaders over one waveform store.
+
+    Args:
+        manifest: the corpus.
+        store: its decoded audio; row i of the manifest is row i of the store.
+        num_samples: length of a segment.
+        seed: the run's.
+        augment: waveform augmentation of the training examples.
+        batch_size, num_workers, train_crop, eval_crop, pad, balance, limit_utterances: `data.*` of `conf/train.yaml`.
+
+    Raises:
+        ValueError: when a split lacks a class, or an option is not one of its words.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        store: WaveformStore,
+        num_samples: int,
+        seed: int = 0,
+        augment: Augmentation | None = None,
+        *,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        train_crop: str = "random",
+        eval_crop: str = "first",
+        pad: str = "repeat",
+        balance: str = "none",
+        limit_utterances: int | None = None,
+    ) -> None:
+        super().__init__()
+        if balance not in BALANCES:
+            raise ValueError(f"data.balance={balance!r} is not known: use one of {', '.join(BALANCES)}.")
+        self.store = store
+        self.seed, self.augment = seed, augment
+        self.batch_size, self.num_workers, self.balance = batch_size, num_workers, balance
+        self.crops = {
+            "train": Crop(num_samples, train_crop, pad),
+            "dev": Crop(num_samples, eval_crop, pad),
+            "eval": Crop(num_samples, eval_crop, pad),
+        }
+        usable = manifest.table.assign(row=np.arange(len(manifest)))[np.asarray(store.lengths) > 0]
+        self.tables = {
+            split: _limited(usable[usable["split"] == split], limit_utterances) for split in self.crops
+        }
+        for split, table in self.tables.items():
+            _require_both_classes(split, table, manifest.name)
+
+    @property
+    def train_counts(self) -> tuple[int, int]:
+        """Bona fide and spoof utterances as training sees them: equal when the sampler balances the classes."""
+        labels = self.tables["train"]["label"]
+        if self.balance != "none":
+            return 1, 1
+        return int((labels == BONAFIDE).sum()), int((labels == SPOOF).sum())
+
+    def dataset(self, split: str) -> AudioDataset:
+        """The utterances of a split; augmented only in training."""
+        table = self.tables[split]
+        return AudioDataset(
+            self.store,
+            table["row"].to_numpy(),
+            table["label"].to_numpy(dtype=np.int64),
+            self.crops[split],
+            self.augment if split == "train" else None,
+        )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Training batches."""
+        sampler = SeededSampler(*self._groups(), self.batch_size, self.seed, *self._place())
+        return self._loader("train", sampler)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The dev split, in order."""
+        return self._scoring_loader("dev")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """The eval split, in order."""
+        return self._scoring_loader("eval")
+
+    def _scoring_loader(self, split: str) -> DataLoader[Batch]:
+        return self._loader(
+            split, SequentialBatches(len(self.tables[split]), self.batch_size, *self._place())
+        )
+
+    def _loader(self, split: str, sampler: Sampler[list[Draw]]) -> DataLoader[Batch]:
+        # batch_size=None: the sampler makes the batches, the dataset returns them whole.
+        return DataLoader(
+            self.dataset(split),
+            sampler=sampler,
+            batch_size=None,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _place(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _groups(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """Group of each training utterance and share of each group in an epoch."""
+        table = self.tables["train"]
+        labels = table["label"].to_numpy(dtype=np.int64)
+        if self.balance == "none":
+            return labels, None
+        if self.balance == "class":
+            return labels, np.array([0.5, 0.5])
+        # Half of the draws are bona fide; the attacks share the other half equally.
+        attacks, groups = np.unique(table["attack"].to_numpy(dtype=str)[labels == SPOOF], return_inverse=True)
+        numbered = np.zeros(len(labels), dtype=np.int64)
+        numbered[labels == SPOOF] = groups + 1
+        return numbered, np.array([0.5] + [0.5 / len(attacks)] * len(attacks))
+
+
+def _limited(table: pd.DataFrame, limit: int | None) -> pd.DataFrame:
+    """At most `limit` rows, half of each class where there are enough, evenly spread over the table."""
+    if limit is None or len(table) <= limit:
+        return table
+    bonafide, spoof = (np.flatnonzero(table["label"] == label) for label in (BONAFIDE, SPOOF))
+    share = min(len(bonafide), max(limit // 2, limit - len(spoof)))
+    kept = [
+        members[np.linspace(0, len(members) - 1, count).round().astype(int)]
+        for members, count in ((bonafide, share), (spoof, min(len(spoof), limit - share)))
+        if len(members) and count
+    ]
+    return table.iloc[np.sort(np.concatenate(kept))]
+
+
+def _require_both_classes(split: str, table: pd.DataFrame, name: str) -> None:
+    for label, word in NAMES.items():
+        if not (table["label"] == label).any():
+            raise ValueError(
+                f"The {split} split of {name or 'this corpus'} has no {word} utterance that can be read "
+                f"({len(table)} utterances in all); a detector needs both classes in train, dev and eval. Check the labels and the split column."
+            )

@@ -1,0 +1,26 @@
+"""What a dataset is: where recordings lie, which class each belongs to and in which split it stands."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from dfx.manifest import Manifest
+
+
+class Dataset(ABC):
+    """A corpus that can say what it holds.
+
+    Attributes:
+        note: a sentence that stands on every report of a run on this corpus; empty for ordinary recordings.
+    """
+
+    note: ClassVar[str] = ""
+
+    @abstractmethod
+    def manifest(self) -> Manifest:
+        """One row an utterance, each with a split.
+
+        Raises:
+            ValueError: a sentence, where the files are not laid out as expected.
+        """

@@ -1,0 +1,90 @@
+"""Your own recordings: a folder whose sub-folders are named after the classes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from dfx.datasets.base import Dataset
+from dfx.datasets.splits import assign
+from dfx.labels import BONAFIDE, is_label, parse_label
+from dfx.manifest import SPLIT_WORDS, Manifest
+
+_SUFFIXES = "wav flac ogg oga opus mp3 m4a aac mp4 m4v mov mkv webm avi wma aif aiff aifc au amr 3gp caf w64 rf64 ac3 wv"
+SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+
+EXPECTED = """expected sub-folders named after the classes, for example
+  DIR/real/*.wav                   (also bonafide, genuine, human, original)
+  DIR/fake/*.wav                   (also spoof, deepfake, synthetic); DIR/fake/SYSTEM/*.wav names the attack
+  DIR/train/real/*.wav ...         splits, where they exist: train, dev (validation), eval (test)"""
+
+
+class Folder(Dataset):
+    """Recordings below a folder; the class is the innermost sub-folder that names one.
+
+    The sub-folder below the class names the attack (spoof) or the speaker (bona fide). Without train / dev / eval
+    folders the recordings are divided by `splits.assign`; recordings of one speaker folder stay together.
+
+    Args:
+        path: the folder.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.root = Path(path).expanduser()
+
+    def manifest(self) -> Manifest:
+        """One row for each audio file below a class folder, hidden files left out."""
+        if not self.root.is_dir():
+            raise ValueError(f"No folder at {str(self.root)!r}; dataset=folder {EXPECTED}.")
+        rows = [row for file in _audio_files(self.root) if (row := self._row(file))]
+        if not rows:
+            found = sorted(p.name for p in self.root.iterdir())[:10]
+            raise ValueError(
+                f"No recordings below a class folder in {str(self.root)!r} "
+                f"(found: {', '.join(found) or 'nothing'}); {EXPECTED}."
+            )
+        table = pd.DataFrame(rows)
+        named = table["split"] != ""
+        if named.any() and not named.all():
+            outside = table.loc[~named, "path"].iloc[0]
+            raise ValueError(
+                f"{int((~named).sum())} of {len(table)} recordings in {str(self.root)!r} lie outside the split "
+                f"folders, first {outside}; move them into train, dev or eval, or remove the split folders."
+            )
+        if not named.any():
+            known = table["speaker"].where(table["speaker"] != "-", table["id"])
+            table["split"] = assign(table.assign(group=known), "group")
+        return Manifest(table, name=self.root.name)
+
+    def _row(self, file: Path) -> dict[str, object] | None:
+        inside = file.relative_to(self.root)
+        folders = inside.parts[:-1]
+        classes = [position for position, name in enumerate(folders) if is_label(name)]
+        if not classes:
+            return None
+        at = classes[-1]
+        label = parse_label(folders[at])
+        named = [name for name in folders[at + 1 :] if name.lower() not in SPLIT_WORDS]
+        below = "/".join(named) or "-"
+        split = next((SPLIT_WORDS[name.lower()] for name in folders if name.lower() in SPLIT_WORDS), "")
+        bonafide = label == BONAFIDE
+        return {
+            "id": inside.with_suffix("").as_posix(),
+            "path": str(file.resolve()),
+            "label": label,
+            "attack": "-" if bonafide else ("spoof" if below == "-" else below),
+            "speaker": below if bonafide else "-",
+            "split": split,
+        }
+
+
+def _audio_files(root: Path) -> Iterator[Path]:
+    """Every audio file below the root, by suffix in any case, in a fixed order; hidden and AppleDouble files not."""
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                yield Path(folder) / name

@@ -1,0 +1,160 @@
+"""The detector: feature -> model -> loss as one LightningModule, waveform in, score out."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.distributed
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+from dfx.features.base import Feature
+from dfx.losses.base import Loss
+from dfx.metrics import accuracy, auc, eer
+from dfx.scores import ScoreTable
+
+Batch = dict[str, Tensor]
+CONFIG_KEY = "dfx_config"  # where a checkpoint holds what rebuilds its detector
+
+
+class OptimizerFactory(Protocol):
+    """Parameters and plan of a run -> what Lightning's `configure_optimizers` returns."""
+
+    def __call__(self, parameters: list[torch.nn.Parameter], total_steps: int, steps_per_epoch: int) -> Any:
+        """Build the optimizer and its schedule."""
+
+
+class Detector(LightningModule):
+    """A countermeasure: it gives each waveform a score, higher = more bona fide.
+
+    Args:
+        feature: waveform (batch, samples) -> map (batch, channels, bins, frames).
+        model: map -> embedding (batch, embedding_dim).
+        loss: embedding -> loss and score; it owns the last layer.
+        optimizer: builds optimizer and schedule; None for a detector that only scores.
+        tables: utterances of each split, in the order of the loaders' indices; needed to train and measure.
+    """
+
+    def __init__(
+        self,
+        feature: Feature,
+        model: torch.nn.Module,
+        loss: Loss,
+        optimizer: OptimizerFactory | None = None,
+        tables: dict[str, pd.DataFrame] | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.feature = feature
+        self.model = model
+        self.loss = loss
+        self._optimizer = optimizer
+        self._tables = tables or {}
+        self._seed = seed
+        self._collected: list[tuple[Tensor, Tensor]] = []
+        self._train_losses: list[Tensor] = []
+        self._dev_losses: list[tuple[Tensor, int]] = []
+        self.scores: dict[str, ScoreTable] = {}
+        self.epoch_metrics: dict[str, float] = {}
+        self.checkpoint_config: dict[str, Any] = {}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A checkpoint carries the configuration that rebuilds the detector; see `build.load_detector`."""
+        checkpoint[CONFIG_KEY] = self.checkpoint_config
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Score (batch,) in float32 of waveforms (batch, samples)."""
+        score: Tensor = self.loss.score(self.embedding(waveform))
+        return score.float()
+
+    def embedding(self, waveform: Tensor) -> Tensor:
+        """Embedding (batch, embedding_dim) of waveforms (batch, samples)."""
+        embedding: Tensor = self.model(self.feature(waveform))
+        return embedding
+
+    def configure_optimizers(self) -> Any:
+        """Optimizer and schedule of the run, over every parameter that may move at some epoch."""
+        if self._optimizer is None:
+            raise ValueError(
+                "This detector was loaded for scoring and has no optimizer: train it with dfx.train."
+            )
+        total = int(self.trainer.estimated_stepping_batches)
+        return self._optimizer(
+            list(self.parameters()), total, max(1, total // max(1, self.trainer.max_epochs or 1))
+        )
+
+    def on_train_epoch_start(self) -> None:
+        """Seed what an epoch draws (dropout, SpecAverage) from (run seed, epoch): a resumed run draws the same."""
+        entropy = np.random.SeedSequence([self._seed, self.current_epoch, self.global_rank])
+        torch.manual_seed(int(entropy.generate_state(1)[0]))
+        self.feature.start_epoch(self.current_epoch)
+        self._train_losses.clear()
+
+    def training_step(self, batch: Batch) -> Tensor:
+        """Loss () of a batch; a loss that is not finite stops the run and names the utterances."""
+        loss: Tensor = self.loss(self.embedding(batch["waveform"]), batch["label"])
+        if not torch.isfinite(loss):
+            ids = self._tables["train"]["id"].iloc[batch["index"].cpu().numpy()].tolist()
+            raise ValueError(
+                f"The training loss is {float(loss)} at epoch {self.current_epoch}, step {self.global_step}: lower the "
+                "learning rate (optimizer.optimizer.lr) or the clipping (trainer.gradient_clip_val), or look at the "
+                f"batch: {', '.join(ids)}."
+            )
+        self._train_losses.append(loss.detach())
+        return loss
+
+    def validation_step(self, batch: Batch) -> None:
+        """Collect scores and the loss on dev."""
+        embedding = self.embedding(batch["waveform"])
+        self._dev_losses.append((self.loss(embedding, batch["label"]), len(batch["label"])))
+        self._collected.append((batch["index"], self.loss.score(embedding).float()))
+
+    def test_step(self, batch: Batch) -> None:
+        """Collect scores on eval."""
+        self._collected.append((batch["index"], self(batch["waveform"])))
+
+    def on_validation_epoch_end(self) -> None:
+        """Metrics of the whole dev split, never a mean over batches or processes."""
+        table = self._finish("dev")
+        threshold = eer(table.bonafide, table.spoof)
+        losses = self._gather([(float(loss), count) for loss, count in self._dev_losses])
+        self._dev_losses.clear()
+        self.epoch_metrics = {
+            "dev/loss": sum(loss * count for loss, count in losses) / sum(count for _, count in losses),
+            "dev/eer": threshold[0],
+            "dev/auc": auc(table.bonafide, table.spoof),
+            "dev/accuracy": accuracy(table.bonafide, table.spoof, threshold[1]),
+        }
+        if self._train_losses:
+            train_losses = self._gather([float(loss) for loss in self._train_losses])
+            self.epoch_metrics["train/loss"] = sum(train_losses) / len(train_losses)
+            self.epoch_metrics["train/learning_rate"] = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+        shown = {name: self.epoch_metrics[name] for name in ("dev/eer", "dev/auc")}
+        # Every process computed them from all scores, so there is nothing to average.
+        self.log_dict(shown, prog_bar=True, sync_dist=False, rank_zero_only=False)
+
+    def on_test_epoch_end(self) -> None:
+        """The score table of the eval split."""
+        self._finish("eval")
+
+    def _finish(self, split: str) -> ScoreTable:
+        local = [
+            (int(i), float(s)) for index, score in self._collected for i, s in zip(index, score, strict=True)
+        ]
+        self._collected.clear()
+        scores = dict(self._gather(local))  # by index: an utterance scored by two processes counts once
+        table = self._tables[split].iloc[sorted(scores)]
+        columns = [column for column in table.columns if column not in ("path", "row", "split")]
+        self.scores[split] = ScoreTable(table[columns].assign(score=[scores[i] for i in sorted(scores)]))
+        return self.scores[split]
+
+    def _gather(self, items: list[Any]) -> list[Any]:
+        """Items of every process."""
+        if self.trainer.world_size == 1:
+            return items
+        parts: list[list[Any]] = [[] for _ in range(self.trainer.world_size)]
+        torch.distributed.all_gather_object(parts, items)
+        return [item for part in parts for item in part]

@@ -1,0 +1,169 @@
+"""Signal processing in torch, for batches: filter banks, the energies of their bands, decibels, cepstra, deltas."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+# Samples worked on at once on a CPU. Beyond a few megabytes of spectrum the caches miss and the allocator returns
+# every buffer to the system and faults it in again: a clip in a batch of 64 then costs several times as much.
+SLICE_SAMPLES = 2**18
+# Filters multiplied at once: narrow enough to skip most of the zeros of a bank, wide enough to pay for the call.
+BLOCK_FILTERS = 10
+
+
+def mel_bank(num_bands: int, n_fft: int, sample_rate: int, fmin_hz: float, fmax_hz: float) -> Tensor:
+    """Triangular filters on the mel scale, each of area 1 (bands, bins), as librosa's defaults make them.
+
+    Raises:
+        ValueError: if the band edges are no range below half the sample rate, or a band holds no FFT bin.
+
+    Source:
+        Slaney, Auditory Toolbox, 1998: linear below 1 kHz (15 mel), logarithmic above (27 mel for a factor 6.4).
+    """
+
+    def mel(hz: float) -> float:
+        return hz * 3 / 200 if hz < 1000 else 15 + 27 * math.log(hz / 1000, 6.4)
+
+    _check_range(fmin_hz, fmax_hz, sample_rate)
+    mels = torch.linspace(mel(fmin_hz), mel(fmax_hz), num_bands + 2, dtype=torch.float64)
+    edges = torch.where(mels < 15, mels * 200 / 3, 1000 * 6.4 ** ((mels - 15) / 27))
+    bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
+    return (_triangles(edges, bins) * (2 / (edges[2:] - edges[:-2]))[:, None]).float()
+
+
+def linear_bank(num_filters: int, n_fft: int, sample_rate: int, fmax_hz: float) -> Tensor:
+    """Triangular filters of height 1, evenly spaced from 0 Hz to `fmax_hz` (filters, lowest bins).
+
+    The bins are the lowest int(fmax / Nyquist * (n_fft // 2 + 1)), taken as evenly spaced up to `fmax_hz` itself; below
+    the Nyquist frequency that is up to one bin more than they are, and what the ASVspoof 2021 baseline does.
+
+    Raises:
+        ValueError: if `fmax_hz` is not above 0 and at most half the sample rate, or a filter holds no FFT bin.
+    """
+    _check_range(0, fmax_hz, sample_rate)
+    kept = int(fmax_hz / (sample_rate / 2) * (n_fft // 2 + 1))
+    edges = torch.linspace(0, fmax_hz, num_filters + 2, dtype=torch.float64)
+    return _triangles(edges, torch.linspace(0, fmax_hz, kept, dtype=torch.float64)).float()
+
+
+def _triangles(edges: Tensor, bins: Tensor) -> Tensor:
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    bank = torch.minimum(rising, falling).clamp(min=0)
+    empty = int((~bank.any(dim=1)).sum())
+    if empty:
+        raise ValueError(
+            f"Every filter of a bank must hold an FFT bin, got {empty} of {len(bank)} that hold none of {len(bins)} "
+            "bins: use fewer bands or a larger n_fft."
+        )
+    return bank
+
+
+def _check_range(fmin_hz: float, fmax_hz: float, sample_rate: int) -> None:
+    if not 0 <= fmin_hz < fmax_hz <= sample_rate / 2:
+        raise ValueError(
+            f"A filter bank spans a range between 0 Hz and half the sample rate, got {fmin_hz:g} to {fmax_hz:g} Hz "
+            f"at {sample_rate} Hz: lower the upper edge, or raise sample_rate."
+        )
+
+
+def dct_matrix(num_coefficients: int, size: int) -> Tensor:
+    """Orthonormal DCT-II (coefficients, size): multiplied from the left, it turns log energies into cepstra."""
+    order = torch.arange(num_coefficients, dtype=torch.float64)[:, None]
+    matrix = torch.cos(math.pi / size * order * (torch.arange(size, dtype=torch.float64) + 0.5))
+    matrix *= math.sqrt(2 / size)
+    matrix[0] /= math.sqrt(2)
+    return matrix.float()
+
+
+def deltas(x: Tensor) -> Tensor:
+    """Slope over the last axis, x[t + 1] - x[t - 1] with the first and last value repeated, same shape as `x`."""
+    return torch.cat([x[..., 1:], x[..., -1:]], -1) - torch.cat([x[..., :1], x[..., :-1]], -1)
+
+
+def pre_emphasis(waveform: Tensor, coefficient: float) -> Tensor:
+    """Lift high frequencies, y[n] = x[n] - coefficient * x[n - 1] with y[0] = x[0], same shape (batch, samples)."""
+    return torch.cat([waveform[:, :1], waveform[:, 1:] - coefficient * waveform[:, :-1]], dim=1)
+
+
+def power_to_db(power: Tensor, amin: float = 1e-10, top_db: float | None = None) -> Tensor:
+    """Decibels of power (batch, bands, frames), at most `top_db` below the maximum of each example."""
+    decibel = power.clamp(min=amin).log10_().mul_(10)
+    if top_db is None:
+        return decibel
+    return torch.maximum(decibel, decibel.amax(dim=(1, 2), keepdim=True) - top_db)
+
+
+class BandPower(nn.Module):
+    """Energies of a filter bank over the power spectrum of overlapping frames.
+
+    Frames are centred on multiples of the hop, with zeros beyond both ends: 1 + samples // hop_length of them.
+
+    Args:
+        window: analysis window, put in the middle of a frame.
+        n_fft: samples of a frame.
+        hop_length: samples from one frame to the next.
+        bank: non-negative weights of the lowest FFT bins (filters, at most n_fft // 2 + 1).
+
+    Raises:
+        ValueError: if the window is longer than a frame.
+    """
+
+    def __init__(self, window: Tensor, n_fft: int, hop_length: int, bank: Tensor) -> None:
+        super().__init__()
+        if len(window) > n_fft:
+            raise ValueError(
+                f"A window must fit into a frame, got win_length={len(window)} with n_fft={n_fft}: "
+                "lower win_length or raise n_fft."
+            )
+        self.n_fft = n_fft
+        self.hop_length = hop_length
+        # Recomputed from the options at every start: kept out of checkpoints.
+        self.register_buffer("window", window, persistent=False)
+        self.ranges: list[tuple[int, int]] = []
+        for i, block in enumerate(torch.split(bank, BLOCK_FILTERS)):
+            used = block.any(dim=0).nonzero()
+            start, stop = int(used[0]), int(used[-1]) + 1
+            self.ranges.append((2 * start, 2 * stop))
+            # Each weight twice, for the squared real and imaginary part: adding them up is left to the product.
+            weights = block[:, start:stop].repeat_interleave(2, dim=1)
+            self.register_buffer(f"block{i}", weights, persistent=False)
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Return the energies (batch, filters, frames) of waveforms (batch, samples).
+
+        Raises:
+            ValueError: if the waveforms are shorter than one frame.
+        """
+        if waveform.shape[1] < self.n_fft:
+            raise ValueError(
+                f"A waveform must hold at least one frame of n_fft={self.n_fft} samples, got {waveform.shape[1]}: "
+                "use longer segments or a smaller n_fft."
+            )
+        if not waveform.is_cpu or torch.compiler.is_compiling():
+            return self._energies(waveform)
+        size = max(1, SLICE_SAMPLES // waveform.shape[1])
+        if len(waveform) <= size:
+            return self._energies(waveform)
+        return torch.cat([self._energies(part) for part in torch.split(waveform, size)])
+
+    def _energies(self, waveform: Tensor) -> Tensor:
+        window: Tensor = self.get_buffer("window")
+        spectrum = torch.stft(
+            waveform,
+            self.n_fft,
+            self.hop_length,
+            len(window),
+            window,
+            pad_mode="constant",
+            return_complex=True,
+        )
+        # (batch, 2 * bins, frames): squared real and imaginary parts in turn. stft lays the bins of a frame side by
+        # side in memory, so neither the transposition nor the square, in place, moves anything.
+        squares = torch.view_as_real(spectrum.transpose(1, 2)).square_().flatten(2).transpose(1, 2)
+        energies = []
+        for i, (start, stop) in enumerate(self.ranges):
+            weights = self.get_buffer(f"block{i}").expand(waveform.shape[0], -1, -1)
+            energies.append(torch.bmm(weights, squares[:, start:stop]))
+        return torch.cat(energies, dim=1)

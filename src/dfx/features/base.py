@@ -1,0 +1,76 @@
+"""The feature contract: a batch of waveforms in, one map (batch, channels, bins, frames) out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class FeatureShape(NamedTuple):
+    """Shape of a feature map of one clip, without the batch."""
+
+    channels: int
+    bins: int
+    frames: int
+
+
+class Feature(nn.Module):
+    """A module that turns waveforms into feature maps; a subclass writes `extract` and nothing else.
+
+    Args:
+        mask: module that hides parts of the map, such as `dfx.augment.SpecAverage`; used in train mode only.
+    """
+
+    def __init__(self, mask: nn.Module | None = None) -> None:
+        super().__init__()
+        self.mask = mask
+
+    @abstractmethod
+    def extract(self, waveform: Tensor) -> Tensor:
+        """Turn waveforms (batch, samples), float32, into a map (batch, channels, bins, frames)."""
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        """Turn waveforms (batch, samples) into a map (batch, channels, bins, frames), always in float32.
+
+        Raises:
+            ValueError: if the input is not a batch of floating-point waveforms.
+        """
+        if waveform.ndim != 2:
+            raise ValueError(
+                f"A feature takes waveforms of shape (batch, samples), got {tuple(waveform.shape)}: "
+                "add a batch dimension to a single clip with waveform[None]."
+            )
+        if not waveform.is_floating_point():
+            raise ValueError(
+                f"A feature takes floating-point waveforms in [-1, 1], got {waveform.dtype}: "
+                "divide integer samples by their full scale (32768 for int16) first."
+            )
+        # log and power of half-precision numbers overflow, so mixed precision starts after the feature.
+        with torch.autocast(waveform.device.type, enabled=False):
+            feature: Tensor = self.extract(waveform.float())
+        if self.mask is not None and self.training:
+            feature = self.mask(feature)
+        return feature
+
+    def output_shape(self, num_samples: int) -> FeatureShape:
+        """Return the shape of the map of a clip of `num_samples` samples, by computing one of silence."""
+        tensors = [*self.parameters(), *self.buffers()]
+        device = tensors[0].device if tensors else torch.device("cpu")
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                feature = self(torch.zeros(1, num_samples, device=device))
+        finally:
+            self.train(was_training)
+        return FeatureShape(*feature.shape[1:])
+
+    def start_epoch(self, epoch: int) -> None:
+        """Prepare for training epoch `epoch` (the first is 0); most features have nothing to do."""
+
+    def rebuild(self) -> dict[str, Any]:
+        """Return constructor arguments that rebuild this feature without outside files, {} if there are none."""
+        return {}

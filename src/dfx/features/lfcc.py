@@ -1,0 +1,69 @@
+"""Linear-frequency cepstral coefficients of the ASVspoof LFCC-LCNN baselines."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dfx import dsp
+from dfx.features.base import Feature
+
+PRE_EMPHASIS = 0.97
+EPS = torch.finfo(torch.float32).eps
+
+
+class LFCC(Feature):
+    """Linear-frequency cepstra with log energy and deltas, the NII variant of 2019 (batch, 1, 60, frames).
+
+    Pre-emphasis .97, periodic Hamming window, zero-padded centred frames, triangles of height 1 on the power
+    spectrum, log10(x + float32 epsilon), orthonormal DCT-II; coefficient 0 is replaced by the log10 of the power
+    summed over the kept bins / n_fft; first and second differences x[t + 1] - x[t - 1] are appended. Other features
+    called LFCC (MATLAB 2019, GMM 2021, torchaudio) differ in window, band, energy and deltas.
+
+    Args:
+        sample_rate: of the waveforms, Hz.
+        n_fft: samples of the Fourier transform.
+        win_length: samples of the window.
+        hop_length: samples from one frame to the next.
+        num_filters: triangular filters, and cepstral coefficients.
+        fmax_hz: upper edge of the highest filter; None for half the sample rate.
+        deltas: append both differences: three times as many coefficients.
+        mask: see `Feature`.
+
+    Raises:
+        ValueError: if an option is out of its range.
+
+    Source:
+        Wang & Yamagishi, "A comparative study on recent neural spoofing countermeasures", Interspeech 2021; its code.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        n_fft: int = 512,
+        win_length: int = 320,
+        hop_length: int = 160,
+        num_filters: int = 20,
+        fmax_hz: float | None = None,
+        deltas: bool = True,
+        mask: nn.Module | None = None,
+    ) -> None:
+        super().__init__(mask)
+        self.deltas = deltas
+        bank = dsp.linear_bank(
+            num_filters, n_fft, sample_rate, sample_rate / 2 if fmax_hz is None else fmax_hz
+        )
+        # The energy is one more filter, and row 0 of the transform picks it: one product and one log10 for everything.
+        bank = torch.cat([bank, torch.full((1, bank.shape[1]), 1 / n_fft)])
+        self.band_power = dsp.BandPower(torch.hamming_window(win_length), n_fft, hop_length, bank)
+        transform = F.pad(dsp.dct_matrix(num_filters, num_filters), (0, 1))
+        transform[0] = F.one_hot(torch.tensor(num_filters))
+        self.register_buffer("transform", transform, persistent=False)
+
+    def extract(self, waveform: Tensor) -> Tensor:
+        """Turn waveforms (batch, samples) into cepstra (batch, 1, coefficients, frames)."""
+        power: Tensor = self.band_power(dsp.pre_emphasis(waveform, PRE_EMPHASIS))
+        cepstra = torch.matmul(self.get_buffer("transform"), power.add_(EPS).log10_())[:, None]
+        if not self.deltas:
+            return cepstra
+        slope = dsp.deltas(cepstra)
+        return torch.cat([cepstra, slope, dsp.deltas(slope)], dim=2)

@@ -1,0 +1,65 @@
+"""Mel-frequency cepstral coefficients."""
+
+import torch
+from torch import Tensor, nn
+
+from dfx import dsp
+from dfx.features.logmel import LogMel
+
+
+class MFCC(LogMel):
+    """Orthonormal DCT-II of a log-Mel spectrogram in dB, with deltas (batch, 1, coefficients, frames).
+
+    Without deltas equal to `librosa.feature.mfcc` of the same settings.
+
+    Args:
+        sample_rate: of the waveforms, Hz.
+        num_coefficients: cepstral coefficients, from number 0.
+        deltas: append the first and second difference over time, x[t + 1] - x[t - 1], as `LFCC` does.
+        n_fft: samples of the Fourier transform.
+        win_length: samples of the window.
+        hop_length: samples from one frame to the next.
+        num_bands: mel bands.
+        fmin_hz: lower edge of the lowest band.
+        fmax_hz: upper edge of the highest band; None for half the sample rate.
+        eps: lowest power that a band can have.
+        top_db: bands further than this below the maximum of their clip are raised to it; None for no limit.
+        mask: see `Feature`.
+
+    Raises:
+        ValueError: if an option is out of its range.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        num_coefficients: int = 20,
+        deltas: bool = True,
+        n_fft: int = 512,
+        win_length: int = 400,
+        hop_length: int = 160,
+        num_bands: int = 80,
+        fmin_hz: float = 0.0,
+        fmax_hz: float | None = None,
+        eps: float = 1e-10,
+        top_db: float | None = 80.0,
+        mask: nn.Module | None = None,
+    ) -> None:
+        super().__init__(
+            sample_rate, n_fft, win_length, hop_length, num_bands, fmin_hz, fmax_hz, "db", eps, top_db, mask
+        )
+        if not 0 < num_coefficients <= num_bands:
+            raise ValueError(
+                f"MFCC keeps between 1 and num_bands={num_bands} coefficients, got {num_coefficients}: "
+                "lower num_coefficients or raise num_bands."
+            )
+        self.deltas = deltas
+        self.register_buffer("dct", dsp.dct_matrix(num_coefficients, num_bands), persistent=False)
+
+    def extract(self, waveform: Tensor) -> Tensor:
+        """Turn waveforms (batch, samples) into cepstra (batch, 1, coefficients, frames)."""
+        cepstra = torch.matmul(self.get_buffer("dct"), super().extract(waveform))
+        if not self.deltas:
+            return cepstra
+        slope = dsp.deltas(cepstra)
+        return torch.cat([cepstra, slope, dsp.deltas(slope)], dim=2)

@@ -1,0 +1,195 @@
+"""Hidden states of self-supervised speech models: Wav2Vec2, XLS-R, HuBERT, WavLM."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dfx.features.base import Feature
+
+SAMPLE_RATE = 16000
+
+
+class Wav2Vec2(Feature):
+    """All hidden states of a Transformer encoder, one channel each (batch, layers + 1, dim, frames).
+
+    Channel 0 is the input of the first Transformer layer (projected convolutional features with their positional
+    embedding), channel n the output of layer n; where the encoder ends in a layer norm, the last channel is its output.
+    These are the 13 states of a base model and the 25 of a large one, as SUPERB heads take them.
+
+    The encoder comes from the first of `architecture`, `checkpoint` and `bundle` that is given. While frozen, its
+    weights take no gradient and it stays in eval mode; layers are never dropped at random, so that shapes hold.
+
+    Args:
+        sample_rate: of the waveforms: 16000, which all these models were trained on.
+        bundle: name of a bundle of `torchaudio.pipelines`; its weights are downloaded once.
+        checkpoint: file written by `torch.save({"architecture": ..., "state_dict": ...})`, with the keyword arguments
+            of `torchaudio.models.wav2vec2_model` (or `wavlm_model`) and the weights of that model.
+        architecture: those keyword arguments alone, for random weights that are loaded or trained later.
+        finetune_from_epoch: first epoch (counted from 0) that trains the encoder too; None keeps it frozen.
+        mask: see `Feature`.
+
+    Raises:
+        ValueError: if the sample rate is another, or no encoder can be built from what is given.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        bundle: str | None = "WAV2VEC2_BASE",
+        checkpoint: str | Path | None = None,
+        architecture: Mapping[str, Any] | None = None,
+        finetune_from_epoch: int | None = None,
+        mask: nn.Module | None = None,
+    ) -> None:
+        super().__init__(mask)
+        if sample_rate != SAMPLE_RATE:
+            raise ValueError(
+                f"Wav2Vec2 and its relatives take audio at {SAMPLE_RATE} Hz, got sample_rate={sample_rate}: "
+                f"set sample_rate={SAMPLE_RATE}."
+            )
+        encoder: Any
+        if architecture is not None:
+            self.architecture = _plain(architecture)
+            encoder = _build(self.architecture)
+        elif checkpoint is not None:
+            encoder, self.architecture = _load(Path(checkpoint))
+        elif bundle is not None:
+            encoder, self.architecture = _download(bundle)
+        else:
+            raise ValueError(
+                "Wav2Vec2 needs an encoder, got neither bundle, checkpoint nor architecture: "
+                "name a bundle such as WAV2VEC2_BASE, or a checkpoint file."
+            )
+        encoder.aux = (
+            None  # the letters of speech recognition play no part, and would be weights without gradient
+        )
+        self.encoder = encoder
+        self.finetune_from_epoch = finetune_from_epoch
+        self.frozen = True
+        self.start_epoch(0)
+
+    def train(self, mode: bool = True) -> "Wav2Vec2":
+        """Set train or eval mode; a frozen encoder stays in eval mode, without dropout."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    def start_epoch(self, epoch: int) -> None:
+        """Freeze or unfreeze the encoder as `finetune_from_epoch` says for this epoch."""
+        self.frozen = self.finetune_from_epoch is None or epoch < self.finetune_from_epoch
+        self.encoder.requires_grad_(not self.frozen)
+        self.train(self.training)
+
+    def rebuild(self) -> dict[str, Any]:
+        """Return the constructor arguments that build the same encoder with random weights."""
+        return {"bundle": None, "checkpoint": None, "architecture": self.architecture}
+
+    def extract(self, waveform: Tensor) -> Tensor:
+        """Turn waveforms (batch, samples) into hidden states (batch, layers + 1, dim, frames).
+
+        Raises:
+            ValueError: if the waveforms are too short for one frame.
+        """
+        if waveform.shape[1] < self.min_samples:
+            raise ValueError(
+                f"Wav2Vec2 needs at least {self.min_samples} samples for one frame, got {waveform.shape[1]}: "
+                "use longer segments."
+            )
+        if self.architecture["extractor_mode"] == "layer_norm":
+            # Every such model was trained on waveforms of mean 0 and variance 1. Each clip by itself: torchaudio's own
+            # wrapper normalises over the whole batch, so that a score would depend on the clip's neighbours.
+            waveform = F.layer_norm(waveform, waveform.shape[1:])
+        transformer = self.encoder.encoder.transformer
+        convolved, _ = self.encoder.feature_extractor(waveform, None)
+        state = transformer._preprocess(self.encoder.encoder.feature_projection(convolved))
+        states = [state]
+        position_bias = None
+        for layer in transformer.layers:
+            state, position_bias = layer(state, None, position_bias=position_bias)
+            states.append(state)
+        if (
+            not transformer.layer_norm_first
+        ):  # torchaudio's name here for "the layer norm comes after the layers"
+            states[-1] = transformer.layer_norm(state)
+        return torch.stack(states, dim=1).transpose(2, 3)
+
+    @property
+    def min_samples(self) -> int:
+        """Samples of the shortest waveform that gives a frame."""
+        samples = 1
+        for layer in reversed(self.encoder.feature_extractor.conv_layers):
+            samples = (samples - 1) * layer.stride + layer.kernel_size
+        return samples
+
+
+def _plain(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an architecture without its head, in plain dicts and lists: it travels in checkpoints and YAML."""
+    plain = dict(architecture) | {"aux_num_out": None}
+    layers = plain.get("extractor_conv_layer_config")
+    if layers is not None:
+        plain["extractor_conv_layer_config"] = [list(layer) for layer in layers]
+    return plain
+
+
+def _build(architecture: dict[str, Any]) -> nn.Module:
+    wavlm = "encoder_num_buckets" in architecture
+    factory = torchaudio.models.wavlm_model if wavlm else torchaudio.models.wav2vec2_model
+    try:
+        model: nn.Module = factory(**architecture)
+    except TypeError as error:
+        raise ValueError(
+            "A Wav2Vec2 architecture is the keyword arguments of torchaudio.models.wav2vec2_model or wavlm_model, "
+            f"got {sorted(architecture)} ({error}): give exactly those."
+        ) from error
+    return model
+
+
+def _load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    if not path.is_file():
+        raise ValueError(
+            f"There is no Wav2Vec2 checkpoint at {str(path)!r}: correct checkpoint (or DFX_WAV2VEC2), "
+            "or leave it out to use a bundle."
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        architecture = _plain(content["architecture"])
+        state_dict = {
+            key: value for key, value in content["state_dict"].items() if not key.startswith("aux.")
+        }
+        model = _build(architecture)
+        model.load_state_dict(state_dict)
+    except (RuntimeError, LookupError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            "A Wav2Vec2 checkpoint holds an 'architecture' and the 'state_dict' that fits it, "
+            f"got {str(path)!r} ({type(error).__name__}: {error}): write it with "
+            'torch.save({"architecture": {...}, "state_dict": model.state_dict()}, path).'
+        ) from error
+    return model, architecture
+
+
+def _download(name: str) -> tuple[nn.Module, dict[str, Any]]:
+    bundles = {
+        key: value
+        for key, value in vars(torchaudio.pipelines).items()
+        if isinstance(value, torchaudio.pipelines.Wav2Vec2Bundle)
+    }
+    if name not in bundles:
+        raise ValueError(f"There is no Wav2Vec2 bundle {name!r}: choose one of {', '.join(sorted(bundles))}.")
+    bundle = bundles[name]
+    try:
+        model = bundle.get_model()
+    except OSError as error:
+        raise ValueError(
+            f"The weights of {name} could not be downloaded ({error}): connect to the internet once, or copy the file "
+            f"{Path(bundle._path).name} to {Path(torch.hub.get_dir(), 'checkpoints')}, or give a checkpoint "
+            "(feature.checkpoint=FILE)."
+        ) from error
+    # Bundles with normalised input wrap the model.
+    return getattr(model, "model", model), _plain(bundle._params)

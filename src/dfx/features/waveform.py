@@ -1,0 +1,13 @@
+"""The waveform itself, for models that learn their own front end."""
+
+from torch import Tensor
+
+from dfx.features.base import Feature
+
+
+class Waveform(Feature):
+    """Samples as they are, as a map of one channel and one bin (batch, 1, 1, samples)."""
+
+    def extract(self, waveform: Tensor) -> Tensor:
+        """Turn waveforms (batch, samples) into maps (batch, 1, 1, samples)."""
+        return waveform[:, None, None]

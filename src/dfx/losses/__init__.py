@@ -1,0 +1,10 @@
+"""Losses: each owns the last layer of the detector and its score."""
+
+from dfx.losses.am_softmax import AMSoftmax
+from dfx.losses.base import CosineLoss, Loss, PosteriorLoss
+from dfx.losses.bce import BCE
+from dfx.losses.ce import CE
+from dfx.losses.oc_softmax import OCSoftmax
+from dfx.losses.p2sgrad import P2SGrad
+
+__all__ = ["BCE", "CE", "AMSoftmax", "CosineLoss", "Loss", "OCSoftmax", "P2SGrad", "PosteriorLoss"]

@@ -1,0 +1,141 @@
+"""What a loss is: the last layer of the detector, the value to minimise, and the score to report."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dfx.labels import BONAFIDE
+
+
+class Loss(nn.Module):
+    """Base of the losses: owns the last layer, so that loss and score cannot disagree about it.
+
+    A subclass defines `forward(embedding, label)` and `score(embedding)`; embedding is (batch, embedding_dim), label
+    is (batch,) int64 with 1 = bona fide.
+
+    Args:
+        embedding_dim: width of the embeddings.
+
+    Raises:
+        ValueError: if embedding_dim is less than 1.
+    """
+
+    log_prior_odds: Tensor
+
+    def __init__(self, embedding_dim: int) -> None:
+        super().__init__()
+        if embedding_dim < 1:
+            raise ValueError(
+                f"A loss needs embeddings of at least 1 value, got {embedding_dim}: check the model."
+            )
+        self.embedding_dim = embedding_dim
+        self.register_buffer("log_prior_odds", torch.tensor(0.0))
+
+    def set_prior(self, num_bonafide: float, num_spoof: float) -> None:
+        """Tell the loss how often each class comes in training: its natural logarithm of odds is kept and saved.
+
+        With the class counts of the training set for plain shuffling; with (1, 1) where a sampler balances the classes.
+        A loss that estimates posterior odds subtracts it, so that its score is a log-likelihood ratio.
+
+        Raises:
+            ValueError: if a count is not positive.
+        """
+        if num_bonafide <= 0 or num_spoof <= 0:
+            raise ValueError(
+                f"The prior needs both classes, got {num_bonafide} bona fide and {num_spoof} spoof: "
+                f"check the labels of the train split."
+            )
+        self.log_prior_odds.fill_(math.log(num_bonafide / num_spoof))
+
+    def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
+        """Loss () of a batch."""
+        raise NotImplementedError
+
+    def score(self, embedding: Tensor) -> Tensor:
+        """Scores (batch,); higher = more bona fide."""
+        raise NotImplementedError
+
+
+class PosteriorLoss(Loss):
+    """Base of the losses whose network output is the logarithm of the posterior odds of bona fide.
+
+    Trained with class weights w on data with odds p(bona fide) / p(spoof) it converges to
+    log LR + log prior odds + log w; `score` subtracts the last two terms.
+
+    Args:
+        embedding_dim: width of the embeddings.
+        weight: how much a bona fide example counts relative to a spoofed one; "balanced" takes the inverse of the odds
+            given to `set_prior`; null counts every example once.
+
+    Raises:
+        ValueError: if weight is neither null, "balanced" nor a positive number.
+    """
+
+    def __init__(self, embedding_dim: int, weight: float | str | None = None) -> None:
+        super().__init__(embedding_dim)
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not (weight is None or weight == "balanced" or (number and 0 < cast(float, weight) < math.inf)):
+            raise ValueError(
+                f"Unknown class weight {weight!r}: use null, balanced, or a positive number "
+                f"(how much a bona fide example counts relative to a spoofed one)."
+            )
+        self.weight = weight
+        self._prior_is_known = False
+
+    def set_prior(self, num_bonafide: float, num_spoof: float) -> None:
+        """As in `Loss`; with weight="balanced" it also sets the class weights."""
+        super().set_prior(num_bonafide, num_spoof)
+        self._prior_is_known = True
+
+    def log_weight(self) -> Tensor:
+        """Logarithm () of the weight of a bona fide example relative to a spoofed one."""
+        if self.weight is None:
+            return torch.zeros_like(self.log_prior_odds)
+        if self.weight == "balanced":
+            # A loss rebuilt from a checkpoint has the prior in its buffer; only training must not start without.
+            if self.training and not self._prior_is_known:
+                raise ValueError(
+                    "The class weight is balanced but the class counts are not known: "
+                    "call set_prior(num_bonafide, num_spoof) before training."
+                )
+            return -self.log_prior_odds
+        return torch.full_like(self.log_prior_odds, math.log(float(self.weight)))
+
+    def posterior_log_odds(self, embedding: Tensor) -> Tensor:
+        """Output (batch,) of the network: logarithm of the (weighted) posterior odds of bona fide."""
+        raise NotImplementedError
+
+    def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
+        """Weighted mean () over the batch of -log of the posterior of the true class."""
+        log_odds = self.posterior_log_odds(embedding)
+        sign = torch.where(label == BONAFIDE, 1.0, -1.0)
+        example = F.softplus(-sign * log_odds)
+        if self.weight is None:
+            return example.mean()
+        weight = torch.where(label == BONAFIDE, self.log_weight().exp(), 1.0)
+        return (weight * example).sum() / weight.sum()
+
+    def score(self, embedding: Tensor) -> Tensor:
+        """Log-likelihood ratios (batch,)."""
+        return self.posterior_log_odds(embedding) - self.log_prior_odds - self.log_weight()
+
+
+class CosineLoss(Loss):
+    """Base of the losses on angles: cosines between the embedding and learned directions, one or one per class.
+
+    Lengths do not count, so the class prior has no part in the score and `set_prior` no effect on it.
+    """
+
+    def __init__(self, embedding_dim: int, num_directions: int) -> None:
+        super().__init__(embedding_dim)
+        self.directions = nn.Parameter(F.normalize(torch.randn(num_directions, embedding_dim)))
+
+    def cosines(self, embedding: Tensor) -> Tensor:
+        """Cosines (batch, num_directions) in float32; 0 for an embedding of zeros."""
+        # The floor of the length keeps the gradient of a vanishing embedding bounded.
+        return F.normalize(embedding.float(), eps=1e-4) @ F.normalize(self.directions.float()).T

@@ -1,0 +1,57 @@
+"""One-class softmax."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dfx.labels import BONAFIDE
+from dfx.losses.base import CosineLoss
+
+
+class OCSoftmax(CosineLoss):
+    """One direction for bona fide speech: real clips within one angle of it, everything else outside a wider one.
+
+    With c the cosine between embedding and direction,
+    L = log(1 + e^{α (r_real − c)}) for bona fide and log(1 + e^{α (c − r_fake)}) for spoof.
+
+    Spoofed speech is kept away, but not gathered: attacks of tomorrow need not resemble those of the training set.
+
+    The score is c, in [-1, 1]: 1 is the most bona fide; it is not a log-likelihood ratio (0 has no meaning).
+
+    Source: Zhang et al., "One-class learning towards synthetic voice spoofing detection", 2021, equation 4, and their
+    settings r_real .9, r_fake .2, α 20.
+
+    Args:
+        embedding_dim: width of the embeddings.
+        r_real: cosine that bona fide speech should exceed.
+        r_fake: cosine that spoofed speech should stay below.
+        alpha: steepness α.
+
+    Raises:
+        ValueError: if not -1 <= r_fake < r_real <= 1 or alpha is not positive.
+    """
+
+    def __init__(
+        self, embedding_dim: int, r_real: float = 0.9, r_fake: float = 0.2, alpha: float = 20.0
+    ) -> None:
+        super().__init__(embedding_dim, num_directions=1)
+        if not -1 <= r_fake < r_real <= 1 or alpha <= 0:
+            raise ValueError(
+                f"OC-softmax cannot use r_real={r_real}, r_fake={r_fake}, alpha={alpha}: "
+                f"give cosines with -1 <= r_fake < r_real <= 1 and a positive alpha."
+            )
+        self.r_real = r_real
+        self.r_fake = r_fake
+        self.alpha = alpha
+
+    def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
+        """Mean () over the batch of the loss above."""
+        cosine = self.score(embedding)
+        distance = torch.where(label == BONAFIDE, self.r_real - cosine, cosine - self.r_fake)
+        return F.softplus(self.alpha * distance).mean()
+
+    def score(self, embedding: Tensor) -> Tensor:
+        """Cosine (batch,) to the direction of bona fide speech."""
+        return self.cosines(embedding)[:, 0]

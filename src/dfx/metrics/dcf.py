@@ -1,0 +1,71 @@
+"""Detection cost functions of ASVspoof 5: what the errors cost at a stated prior of spoofing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dfx.metrics.det import check_scores, det_curve
+
+# ASVspoof 5 evaluation plan, track 1.
+P_SPOOF = 0.05
+C_MISS = 1.0
+C_FA = 10.0
+
+
+def min_dcf(
+    bonafide: ArrayLike,
+    spoof: ArrayLike,
+    p_spoof: float = P_SPOOF,
+    c_miss: float = C_MISS,
+    c_fa: float = C_FA,
+) -> float:
+    """Normalised detection cost at the best threshold of these very scores; 1 is no better than blind.
+
+    Args:
+        bonafide: scores of the bona fide trials.
+        spoof: scores of the spoof trials.
+        p_spoof: prior probability of spoof, in (0, 1).
+        c_miss: cost of rejecting bona fide.
+        c_fa: cost of accepting spoof.
+
+    Source: ASVspoof 5 evaluation package, `compute_mindcf`.
+
+    >>> min_dcf([2.0, 3.0], [0.0, 1.0]), min_dcf([0.0, 1.0], [2.0, 3.0])
+    (0.0, 1.0)
+    """
+    miss, fa = _weights(p_spoof, c_miss, c_fa)
+    far, frr, _ = det_curve(bonafide, spoof)
+    return float(np.min(miss * frr + fa * far) / min(miss, fa))
+
+
+def act_dcf(
+    bonafide: ArrayLike,
+    spoof: ArrayLike,
+    p_spoof: float = P_SPOOF,
+    c_miss: float = C_MISS,
+    c_fa: float = C_FA,
+) -> float:
+    """Normalised detection cost at the Bayes threshold, for scores that are log-likelihood ratios.
+
+    It equals `min_dcf` for calibrated scores and is larger otherwise. Arguments as in `min_dcf`.
+
+    Source: ASVspoof 5 evaluation package, `compute_actDCF`. Unlike at the threshold of the EER, a score *at*
+    the Bayes threshold is accepted there.
+    """
+    bonafide, spoof = check_scores(bonafide, spoof)
+    miss, fa = _weights(p_spoof, c_miss, c_fa)
+    threshold = math.log(fa / miss)
+    cost = miss * np.mean(bonafide < threshold) + fa * np.mean(spoof >= threshold)
+    return float(cost / min(miss, fa))
+
+
+def _weights(p_spoof: float, c_miss: float, c_fa: float) -> tuple[float, float]:
+    if not (0 < p_spoof < 1 and c_miss > 0 and c_fa > 0):
+        raise ValueError(
+            f"A detection cost needs a prior between 0 and 1 and positive costs, got p_spoof={p_spoof}, "
+            f"c_miss={c_miss}, c_fa={c_fa}; ASVspoof 5 uses {P_SPOOF}, {C_MISS}, {C_FA}."
+        )
+    return c_miss * (1 - p_spoof), c_fa * p_spoof

@@ -1,0 +1,57 @@
+"""All metrics of one score table, under the names that MLflow shows."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from dfx.metrics.cllr import cllr
+from dfx.metrics.dcf import act_dcf, min_dcf
+from dfx.metrics.det import accuracy, auc, eer, interpolated_eer
+from dfx.scores import ScoreTable
+
+# MLflow allows letters, digits and "_-. :/" in a metric name and takes it for a path. The colon is the escape
+# sign here, the slash would make a folder, and a name of dots alone would be a step up.
+_UNSAFE = re.compile(r"[^A-Za-z0-9_. -]|^\.+$")
+
+
+def summary(table: ScoreTable, threshold: float | None = None) -> dict[str, float]:
+    """Metrics of a score table by name: `eer`, `threshold` (of this EER), `auc`, `min_dcf`, `eer/A07`, ….
+
+    With a `threshold`, the one of dev's EER, `accuracy` at it is among them; without one it is left out,
+    because there is no accuracy without a decision. Each attack has its EER against all bona fide trials
+    under `attack_key`; spoof trials whose attack is unknown (`-`) count in everything else only.
+
+    Raises:
+        ValueError: if the table has no bona fide or no spoof trial.
+    """
+    # Each metric sorts what it gets, and NumPy's stable sort is fast on runs that are sorted already.
+    bonafide, spoof = np.sort(table.bonafide), np.sort(table.spoof)
+    equal, own_threshold = eer(bonafide, spoof)
+    metrics = {
+        "eer": equal,
+        "eer_interpolated": interpolated_eer(bonafide, spoof),
+        "threshold": own_threshold,
+        "auc": auc(bonafide, spoof),
+        "min_dcf": min_dcf(bonafide, spoof),
+        "act_dcf": act_dcf(bonafide, spoof),
+        "cllr": cllr(bonafide, spoof),
+    }
+    if threshold is not None:
+        metrics["accuracy"] = accuracy(bonafide, spoof, threshold)
+    for attack, scores in table.attacks().items():
+        metrics[attack_key(attack)] = eer(bonafide, scores)[0]
+    return metrics
+
+
+def attack_key(attack: str) -> str:
+    """Metric name of an attack's EER, valid in MLflow; two attacks never share one.
+
+    Other characters than letters, digits, space, `_`, `.` and `-` become a colon and the hexadecimal code of
+    each of their UTF-8 bytes.
+
+    >>> attack_key("A07"), attack_key("tacotron2+melgan")
+    ('eer/A07', 'eer/tacotron2:2Bmelgan')
+    """
+    return "eer/" + _UNSAFE.sub(lambda found: "".join(f":{byte:02X}" for byte in found[0].encode()), attack)

@@ -1,0 +1,11 @@
+"""Models: feature map (batch, channels, bins, frames) -> embedding (batch, embedding_dim)."""
+
+from dfx.models.lcnn import LCNN
+from dfx.models.lcnn_light import LCNNLight
+from dfx.models.lcnn_s1 import LCNNS1
+from dfx.models.mlp import MLP
+from dfx.models.resnet import ResNet
+from dfx.models.resnet2 import ResNet2
+from dfx.models.wav2vec2_head import Wav2Vec2Head
+
+__all__ = ["LCNN", "LCNNS1", "MLP", "LCNNLight", "ResNet", "ResNet2", "Wav2Vec2Head"]

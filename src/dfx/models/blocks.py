@@ -1,0 +1,213 @@
+"""Layers that several models are built from: max-feature-map, pooling of time, input normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# Added to a variance before its root: the slope of the root is infinite at 0, and a silent clip has variance 0.
+VARIANCE_FLOOR = 1e-5
+
+
+def check_shape(input_shape: tuple[int, int, int], model: str, min_frames: int = 1) -> tuple[int, int, int]:
+    """Channels, bins and frames of a feature map, after a check that a model can take it.
+
+    Raises:
+        ValueError: if an axis is empty or there are fewer frames than the model can use.
+    """
+    channels, bins, frames = input_shape
+    if min(channels, bins) < 1 or frames < min_frames:
+        raise ValueError(
+            f"{model} needs a feature map with at least 1 channel, 1 bin and {min_frames} frames, got "
+            f"(channels, bins, frames) = ({channels}, {bins}, {frames}): use a longer segment or a shorter hop."
+        )
+    return channels, bins, frames
+
+
+class MaxFeatureMap(nn.Module):
+    """Max-feature-map: the larger of the two halves of the channels.
+
+    (batch, 2 × channels, …) -> (batch, channels, …). It lets pairs of filters compete instead of cutting at zero as
+    ReLU does.
+
+    Source: Wu et al., "A light CNN for deep face representation with noisy labels", 2018, section III-A.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Larger half of `x` (batch, 2 × channels, …)."""
+        if self.training:
+            larger: Tensor = _LargerHalf.apply(x)
+            return larger
+        first, second = x.chunk(2, dim=1)
+        return torch.maximum(first, second)
+
+
+class _LargerHalf(torch.autograd.Function):
+    """`torch.maximum` of the two halves of the channels, with a gradient in three passes over memory.
+
+    The gradient of `torch.maximum` shares ties fairly and takes eight times as long for it, half of a training step of
+    an LCNN. Here the second half takes the whole gradient of a tie.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        first, second = x.chunk(2, dim=1)
+        return torch.maximum(first, second)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (gradient,) = gradients
+        (x,) = ctx.saved_tensors
+        first, second = x.chunk(2, dim=1)
+        result = torch.empty_like(x)
+        to_first, to_second = result.chunk(2, dim=1)
+        torch.sub(first, second, out=to_second)  # a scratch value: positive where the first half is larger
+        torch.ops.aten.threshold_backward.grad_input(gradient, to_second, 0, grad_input=to_first)
+        torch.sub(gradient, to_first, out=to_second)
+        return result
+
+
+class HalvingPool(nn.Module):
+    """Max-pooling 2 × 2 that leaves an axis of length 1 as it is.
+
+    Maps of a single bin (a raw waveform) and very short clips so pass a network made for spectrograms.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pooled map: (batch, channels, height, width) -> (batch, channels, height // 2, width // 2), at least 1."""
+        return F.max_pool2d(x, (min(2, x.shape[2]), min(2, x.shape[3])))
+
+
+class RowNorm(nn.BatchNorm1d):
+    """Batch normalisation of (batch, features[, frames]) that survives a batch of one row.
+
+    Statistics of one value do not exist (PyTorch raises); such a batch is normalised by the running ones instead.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised `x`, same shape."""
+        if self.training and x.numel() == x.shape[1]:
+            return F.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        return super().forward(x)
+
+
+class InputNorm(nn.Module):
+    """Batch normalisation of every bin of every channel, without learned scale.
+
+    Brings log-mel energies (near -10), cepstra (tens) and hidden states (anything) to one range, so that one learning
+    rate serves every feature.
+    """
+
+    def __init__(self, channels: int, bins: int) -> None:
+        super().__init__()
+        self.norm = RowNorm(channels * bins, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised map, (batch, channels, bins, frames) -> same shape."""
+        rows: Tensor = self.norm(x.flatten(1, 2))
+        return rows.reshape(x.shape)
+
+
+class StatisticsPool(nn.Module):
+    """Mean and standard deviation over frames: (batch, features, frames) -> (batch, 2 × features).
+
+    Source: Snyder et al., "X-vectors: robust DNN embeddings for speaker recognition", 2018, section 2.1.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mean and deviation of `x` (batch, features, frames), in float32 under autocast too."""
+        x = x.float()
+        mean = x.mean(dim=2)
+        variance = (x - mean.unsqueeze(2)).square().mean(dim=2)
+        return torch.cat([mean, (variance + VARIANCE_FLOOR).sqrt()], dim=1)
+
+
+class AttentiveStatisticsPool(nn.Module):
+    """Mean and standard deviation over frames, weighted by learned attention.
+
+    (batch, features, frames) -> (batch, 2 × features). One weight per frame, from a hidden layer of `hidden` units.
+
+    Source: Okabe et al., "Attentive statistics pooling for deep speaker embedding", 2018, equations 1-6.
+    """
+
+    def __init__(self, features: int, hidden: int) -> None:
+        super().__init__()
+        # No bias in the second layer: softmax over frames would not feel it.
+        self.attention = nn.Sequential(
+            nn.Conv1d(features, hidden, 1), nn.Tanh(), nn.Conv1d(hidden, 1, 1, bias=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Weighted mean and deviation of `x` (batch, features, frames), in float32 under autocast too."""
+        weight = self.attention(x).float().softmax(dim=2)
+        x = x.float()
+        mean = (x * weight).sum(dim=2)
+        variance = ((x - mean.unsqueeze(2)).square() * weight).sum(dim=2)
+        return torch.cat([mean, (variance + VARIANCE_FLOOR).sqrt()], dim=1)
+
+
+class SqueezeExcite(nn.Module):
+    """Squeeze-and-excitation: scales each channel by a gate computed from the means of all channels.
+
+    (batch, channels, height, width) -> same shape.
+
+    Source: Hu et al., "Squeeze-and-excitation networks", 2018, equations 2-4; linear layers without bias.
+    """
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.gate = nn.Sequential(
+            nn.Linear(channels, hidden, bias=False),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, channels, bias=False),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Gated map, same shape as `x`."""
+        gate: Tensor = self.gate(x.mean(dim=(2, 3)))
+        return x * gate[:, :, None, None]
+
+
+class ResidualBlock(nn.Module):
+    """Two 3 × 3 convolutions beside a shortcut, the sum through ReLU.
+
+    (batch, inputs, bins, frames) -> (batch, outputs, bins / stride, frames / stride), rounded up.
+
+    Source: He et al., "Deep residual learning for image recognition", 2016, section 3 (shortcut B).
+
+    Args:
+        inputs: channels that come in.
+        outputs: channels that go out.
+        stride: step of the first convolution on both axes.
+        dilation: spacing of both kernels along frames.
+        se: whether the branch ends in squeeze-and-excitation.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, dilation: int = 1, se: bool = False) -> None:
+        super().__init__()
+        spread = (1, dilation)
+        self.branch = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride=stride, padding=spread, dilation=spread, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(outputs, outputs, 3, padding=spread, dilation=spread, bias=False),
+            nn.BatchNorm2d(outputs),
+            SqueezeExcite(outputs) if se else nn.Identity(),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sum of branch and shortcut, then ReLU."""
+        return F.relu(self.branch(x) + self.shortcut(x), inplace=True)

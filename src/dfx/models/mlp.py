@@ -1,0 +1,53 @@
+"""Multi-layer perceptron on the statistics of a feature map."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dfx.models.blocks import InputNorm, RowNorm, StatisticsPool, check_shape
+
+
+class MLP(nn.Module):
+    """Two layers of 128 units on the mean and deviation of every bin over time.
+
+    The control experiment: it knows the long-term spectrum and how much it moves, and nothing about order. A feature on
+    which it does as well as a network for sequences tells of colour (microphone, codec, bandwidth), not of speech.
+    S3 averages over time only; the deviation is ours.
+
+    Input (batch, channels, bins, frames) of any size; output (batch, 128).
+
+    Source: the MLP of project S3: 128-128, batch normalisation, dropout .5.
+
+    Args:
+        input_shape: channels, bins and frames of the feature map.
+        width: units of each of the two layers.
+        dropout: share of units dropped after each layer.
+
+    Raises:
+        ValueError: if an axis of the feature map is empty.
+    """
+
+    def __init__(self, input_shape: tuple[int, int, int], width: int = 128, dropout: float = 0.5) -> None:
+        super().__init__()
+        channels, bins, _ = check_shape(input_shape, "MLP")
+        self.embedding_dim = width
+        self.norm = InputNorm(channels, bins)
+        self.pool = StatisticsPool()
+        self.layers = nn.Sequential(
+            *_layer(2 * channels * bins, width, dropout),
+            *_layer(width, width, dropout),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
+        embedding: Tensor = self.layers(self.pool(self.norm(x).flatten(1, 2)))
+        return embedding
+
+
+def _layer(inputs: int, outputs: int, dropout: float) -> tuple[nn.Module, ...]:
+    return (
+        nn.Linear(inputs, outputs, bias=False),
+        RowNorm(outputs),
+        nn.ReLU(inplace=True),
+        nn.Dropout(dropout),
+    )

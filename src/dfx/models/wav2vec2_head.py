@@ -1,0 +1,59 @@
+"""Head for self-supervised features: weighs layers, pools frames by attention, projects."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dfx.models.blocks import AttentiveStatisticsPool, InputNorm, check_shape
+
+
+class Wav2Vec2Head(nn.Module):
+    """Learned weights over the channels, a layer per frame, attentive pooling over frames, projection.
+
+    On `wav2vec2` the channels are the hidden layers of the network: a softmax over one learned number for each says
+    which of them tell real from fake (`layer_weights` shows them). On any other feature it is an attentive perceptron
+    on frames.
+
+    Input (batch, channels, bins, frames) of any size; output (batch, embedding_dim).
+
+    Source: Yang et al., "SUPERB: speech processing universal performance benchmark", 2021, section 3 (weighted sum of
+    hidden states); pooling of Okabe et al., "Attentive statistics pooling for deep speaker embedding", 2018.
+
+    Args:
+        input_shape: channels (layers), bins (width of a layer) and frames of the feature map.
+        hidden: units of the layer that every frame passes.
+        embedding_dim: width of the embedding.
+        dropout: share of the pooled statistics dropped before the projection.
+
+    Raises:
+        ValueError: if an axis of the feature map is empty.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        hidden: int = 128,
+        embedding_dim: int = 128,
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        channels, bins, _ = check_shape(input_shape, "Wav2Vec2Head")
+        self.embedding_dim = embedding_dim
+        # A softmax over a single layer has nothing to learn.
+        self.layer_logits = nn.Parameter(torch.zeros(channels)) if channels > 1 else None
+        self.norm = InputNorm(channels, bins)
+        self.frame = nn.Sequential(nn.Conv1d(bins, hidden, 1), nn.GELU())
+        self.pool = AttentiveStatisticsPool(hidden, hidden=64)
+        self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * hidden, embedding_dim))
+
+    def layer_weights(self) -> Tensor:
+        """Weights (channels,) of the hidden layers; they sum to 1."""
+        return torch.ones(1) if self.layer_logits is None else self.layer_logits.softmax(dim=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
+        x = self.norm(x)
+        x = x[:, 0] if self.layer_logits is None else torch.einsum("c,bcft->bft", self.layer_weights(), x)
+        embedding: Tensor = self.project(self.pool(self.frame(x)))
+        return embedding

@@ -1,0 +1,61 @@
+"""What all figures share: colours, frame, legend and small print."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette without its yellow: told apart with any colour vision.
+BLUE = "#0072B2"
+ORANGE = "#D55E00"
+GREEN = "#009E73"
+PURPLE = "#CC79A7"
+SKY = "#56B4E9"
+AMBER = "#E69F00"
+BLACK = "#000000"
+COLOURS = [BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER, BLACK]
+DASHES = ["-", "--", "-.", ":"]
+GREY = "#666666"
+
+
+def new_figure(title: str, size: tuple[float, float]) -> tuple[Figure, Any]:
+    """A figure with one titled frame on a light grid."""
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(title, fontsize=12)
+    decorate(axes)
+    return figure, axes
+
+
+def decorate(axes: Any) -> None:
+    """Light grid behind the data, no box around it."""
+    axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def legend_below(axes: Any, columns: int = 1) -> None:
+    """Legend under the axis label, where it hides nothing; the pad, in font sizes, clears ticks and label."""
+    labels_high = 1 + max(text.get_text().count("\n") for text in axes.get_xticklabels())
+    pad = 1.6 + 1.4 * labels_high + (1.4 if axes.get_xlabel() else 0)
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": pad}
+    axes.legend(**place, ncols=columns, frameon=False, fontsize=9)
+
+
+def finish(figure: Figure, caption: str, note: str) -> Figure:
+    """The figure with its small print: what to read from it, then the caller's note."""
+    text = "\n".join(line for line in (caption, note) if line)
+    if text:
+        figure.supxlabel(text, fontsize=8, color=GREY)
+    return figure
+
+
+def percent(rate: float) -> str:
+    """A rate for people: `5.06 %`."""
+    return f"{100 * rate:.2f} %"
+
+
+def shorten(name: str, length: int = 60) -> str:
+    """A long name without its middle: what tells systems apart stands at either end."""
+    return name if len(name) <= length else f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"

@@ -1,0 +1,170 @@
+"""What a run leaves for people: metrics, score files, figures, and the table at the end."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from dfx import plots
+from dfx.checkpoint import RunCheckpoint
+from dfx.datamodule import AudioDataModule
+from dfx.labels import SPOOF
+from dfx.metrics import auc, eer, summary
+from dfx.scores import ScoreTable
+from dfx.tracking import TrackedRun, ui_command
+
+SHOWN = {  # metric -> (name, whether it is a rate that reads as a percentage, meaning)
+    "eer": ("EER", True, "organisers' definition; lower is better"),
+    "auc": ("AUC", False, "higher is better"),
+    "accuracy": ("accuracy", True, "at the threshold of dev's EER"),
+    "min_dcf": ("minDCF", False, "P(spoof) .05, C_miss 1, C_fa 10"),
+    "act_dcf": ("actDCF", False, "the same at the Bayes threshold"),
+    "cllr": ("Cllr", False, "bits; below 1 the scores inform as likelihood ratios"),
+    "eer_seen": ("EER, seen attacks", True, "attacks that training had"),
+    "eer_unseen": ("EER, unseen attacks", True, "attacks that training did not have"),
+}
+
+
+def say(sentence: str) -> None:
+    """Tell the user something on the standard error stream."""
+    Console(stderr=True, highlight=False).print(sentence)
+
+
+def write(
+    run: TrackedRun, scores: dict[str, ScoreTable], data: AudioDataModule, keeper: RunCheckpoint, note: str
+) -> None:
+    """Measure dev and eval and put every artifact of the run into its folder; metrics go to MLflow at once.
+
+    Args:
+        run: the run.
+        scores: tables of the dev split (of the chosen epoch) and the eval split.
+        data: the corpus.
+        keeper: holds the history and the chosen weights.
+        note: stands on every figure.
+    """
+    dev, evaluation = scores["dev"], scores["eval"]
+    seen = {str(attack) for attack in data.tables["train"]["attack"].unique()}
+    threshold = eer(dev.bonafide, dev.spoof)[1]
+    metrics = {}
+    for split, table in (("dev", dev), ("eval", evaluation)):
+        values = summary(table, threshold) | _seen_unseen(table, seen)
+        metrics |= {f"{split}/{name}": value for name, value in values.items()}
+    metrics["best_epoch"] = float(keeper.best_epoch)
+    metrics["epochs"] = float(len(keeper.history))
+    run.log_metrics(metrics)
+    warning = _wrong_way(dev)
+    if warning:
+        run.warn(warning)
+        say(f"Warning: {warning}")
+
+    folder = run.artifacts
+    for split, table in (("dev", dev), ("eval", evaluation)):
+        table.write(folder / "scores" / f"{split}.csv")
+        table.write_plain(folder / "scores" / f"{split}.txt")
+    (folder / "history.json").write_text(json.dumps(keeper.history, indent=1) + "\n", encoding="utf-8")
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    if len(data.store.bad):
+        data.store.bad.to_csv(folder / "bad_files.csv", index=False)
+    (folder / "checkpoint").mkdir(exist_ok=True)
+    shutil.copyfile(keeper.best, folder / "checkpoint" / "best.ckpt")
+    _write_figures(run, dev, evaluation, threshold, keeper, metrics, seen, note)
+
+
+def show(run: TrackedRun, note: str) -> float:
+    """Print the result of a run, new or finished before, and where to find the rest; returns dev EER."""
+    metrics = run.metrics
+    console = Console(highlight=False)
+    table = Table(
+        title="Finished before; rerun=true runs it again" if run.finished else "Result", title_justify="left"
+    )
+    for column, justify in (("", "left"), ("dev", "right"), ("eval", "right"), ("", "left")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for name, (title, percent, meaning) in SHOWN.items():
+        cells = [_cell(metrics.get(f"{split}/{name}"), percent) for split in ("dev", "eval")]
+        if any(cells):
+            table.add_row(title, *cells, f"[dim]{meaning}[/dim]")
+    console.print()
+    console.print(table)
+    attacks = {
+        key.removeprefix("eval/eer/"): value for key, value in metrics.items() if key.startswith("eval/eer/")
+    }
+    if attacks:
+        worst = sorted(attacks.items(), key=lambda item: -item[1])
+        listed = ", ".join(f"{name} {100 * value:.1f}" for name, value in worst[:12])
+        console.print(f"eval EER by attack, %: {listed}{', …' if len(worst) > 12 else ''}", soft_wrap=True)
+    if note:
+        console.print(f"[yellow]{note[0].upper()}{note[1:]}[/yellow]", soft_wrap=True)
+    if "epochs" in metrics:
+        console.print(
+            f"dev chose epoch {metrics['best_epoch'] + 1:.0f} of {metrics['epochs']:.0f}; one seed: report several."
+        )
+    console.print(f"artifacts  {run.artifact_uri}", soft_wrap=True)
+    console.print(f"compare    {ui_command()}", soft_wrap=True)
+    return metrics["dev/eer"]
+
+
+def _seen_unseen(table: ScoreTable, seen: set[str]) -> dict[str, float]:
+    """EER over the attacks that training had, and over the others, where there are any."""
+    values = {}
+    known = table.table["attack"].isin(seen).to_numpy()
+    spoof = (table.table["label"] == SPOOF).to_numpy()
+    for name, chosen in (("eer_seen", known & spoof), ("eer_unseen", ~known & spoof)):
+        if chosen.any():
+            values[name] = eer(table.bonafide, table.table["score"].to_numpy()[chosen])[0]
+    return values
+
+
+def _wrong_way(dev: ScoreTable) -> str:
+    """A warning when dev is ranked the wrong way round beyond chance; Hanley and McNeil 1982 give the deviation."""
+    area = auc(dev.bonafide, dev.spoof)
+    bonafide, spoof = len(dev.bonafide), len(dev.spoof)
+    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = (area * (1 - area) + (bonafide - 1) * (q1 - area**2) + (spoof - 1) * (q2 - area**2)) / (
+        bonafide * spoof
+    )
+    if area + 3 * math.sqrt(max(variance, 0.0)) >= 0.5:
+        return ""
+    return (
+        f"The AUC on dev is {area:.3f}, well below 0.5: the detector ranks dev the wrong way round. Check that the labels "
+        "of train and dev mean the same, and that both come from like recordings. The scores are left as they are."
+    )
+
+
+def _write_figures(
+    run: TrackedRun,
+    dev: ScoreTable,
+    evaluation: ScoreTable,
+    threshold: float,
+    keeper: RunCheckpoint,
+    metrics: dict[str, float],
+    seen: set[str],
+    note: str,
+) -> None:
+    tables = {"dev": dev, "eval": evaluation}
+    figures: dict[str, Figure] = {
+        "det": plots.det(tables, note=note),
+        "roc": plots.roc(tables, note=note),
+        "histogram_eval": plots.histogram(evaluation, threshold, note=note),
+        "confusion_eval": plots.confusion(evaluation, threshold, note=note),
+        "curves": plots.curves(keeper.history, keeper.best_epoch, note=note),
+        "performance": plots.bars(
+            {s: {m: metrics[f"{s}/{m}"] for m in ("auc", "accuracy", "eer")} for s in tables}, note=note
+        ),
+    }
+    if len(evaluation.attacks()) > 1:
+        figures["attacks_eval"] = plots.bars_per_attack(evaluation, seen, note=note)
+    folder = run.artifacts / "figures"
+    folder.mkdir(exist_ok=True)
+    for name, figure in figures.items():
+        figure.savefig(folder / f"{name}.png", dpi=110)
+
+
+def _cell(value: float | None, percent: bool) -> str:
+    if value is None:
+        return ""
+    return f"{100 * value:.2f} %" if percent else f"{value:.4f}"

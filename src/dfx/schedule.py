@@ -1,0 +1,70 @@
+"""Learning-rate schedules, stepped after every optimizer step: factors of the optimizer's own rate."""
+
+from __future__ import annotations
+
+import math
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+
+def constant(optimizer: Optimizer, total_steps: int, steps_per_epoch: int) -> LambdaLR:
+    """The optimizer's rate, unchanged."""
+    return LambdaLR(optimizer, lambda step: 1.0)
+
+
+def step_halving(
+    optimizer: Optimizer, total_steps: int, steps_per_epoch: int, every_epochs: int = 10, factor: float = 0.5
+) -> LambdaLR:
+    """The rate multiplied by `factor` after every `every_epochs` epochs.
+
+    Source: Wang and Yamagishi, "A comparative study on recent neural spoofing countermeasures for synthetic speech
+    detection", 2021, section 3.2 (Adam, halved every ten epochs).
+
+    Raises:
+        ValueError: if every_epochs is less than 1 or factor is not in (0, 1].
+    """
+    if every_epochs < 1 or not 0 < factor <= 1:
+        raise ValueError(
+            f"step_halving cannot run with every_epochs={every_epochs}, factor={factor}: "
+            f"give at least 1 epoch and a factor in (0, 1]."
+        )
+    return LambdaLR(optimizer, lambda step: factor ** (step // (every_epochs * steps_per_epoch)))
+
+
+def warmup_cosine(
+    optimizer: Optimizer,
+    total_steps: int,
+    steps_per_epoch: int,
+    warmup_fraction: float = 0.1,
+    final_fraction: float = 0.01,
+) -> LambdaLR:
+    """A linear rise to the full rate, then half a cosine down to `final_fraction` of it at the last step.
+
+    Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, equation 5 (one cycle).
+
+    Args:
+        optimizer: what is scheduled.
+        total_steps: optimizer steps of the whole training.
+        steps_per_epoch: not used; every schedule takes it.
+        warmup_fraction: share of total_steps that the rise takes.
+        final_fraction: last rate as a share of the full one.
+
+    Raises:
+        ValueError: if a fraction is not in [0, 1].
+    """
+    if not (0 <= warmup_fraction <= 1 and 0 <= final_fraction <= 1):
+        raise ValueError(
+            f"warmup_cosine cannot run with warmup_fraction={warmup_fraction}, final_fraction={final_fraction}: "
+            f"give shares in [0, 1]."
+        )
+    warmup_steps = round(warmup_fraction * total_steps)
+
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        # The first step has number 0; Lightning asks once more after the last one, hence the upper bound.
+        progress = min(1.0, (step - warmup_steps) / max(1, total_steps - 1 - warmup_steps))
+        return final_fraction + (1.0 - final_fraction) * 0.5 * (1.0 + math.cos(math.pi * progress))
+
+    return LambdaLR(optimizer, factor)

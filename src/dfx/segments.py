@@ -1,0 +1,81 @@
+"""Segments of a waveform: where a crop starts, how a short clip is filled, how windows slide over a long one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+POLICIES = ("random", "first", "centre")
+PADS = ("repeat", "zero")
+
+
+def start(length: int, num_samples: int, policy: str, generator: np.random.Generator | None = None) -> int:
+    """First sample of a crop of `num_samples` in a clip of `length` samples; 0 where the clip is not longer.
+
+    `random` draws uniformly from every start that keeps the crop inside the clip; it draws nothing for a clip that
+    is not longer than the crop.
+
+    Raises:
+        ValueError: if the policy is unknown, or `random` has no generator.
+    """
+    if policy not in POLICIES:
+        raise ValueError(f"Unknown crop policy {policy!r}: use one of {', '.join(POLICIES)}.")
+    spare = length - num_samples
+    if spare <= 0 or policy == "first":
+        return 0
+    if policy == "centre":
+        return spare // 2
+    if generator is None:
+        raise ValueError(
+            "The crop policy 'random' needs a numpy.random.Generator, got None: pass one, seeded."
+        )
+    return int(generator.integers(0, spare + 1))
+
+
+def fit(waveform: NDArray[np.float32], num_samples: int, pad: str = "repeat") -> NDArray[np.float32]:
+    """Waveform of exactly `num_samples`: cut after them, or filled by repeating the clip or by zeros.
+
+    Repeating is the default: zeros at the end tell a model how long a clip was, which is no property of speech.
+
+    Args:
+        waveform: (samples,), at least one.
+        num_samples: wanted length.
+        pad: `repeat` or `zero`.
+
+    Returns:
+        (num_samples,), of the type of `waveform`.
+
+    Raises:
+        ValueError: if the waveform is empty, or `pad` is unknown.
+    """
+    if pad not in PADS:
+        raise ValueError(f"Unknown padding {pad!r}: use one of {', '.join(PADS)}.")
+    if len(waveform) == 0:
+        raise ValueError(
+            f"An empty waveform cannot fill {num_samples} samples: leave out clips without samples."
+        )
+    if len(waveform) >= num_samples:
+        return waveform[:num_samples]
+    if pad == "repeat":
+        return np.resize(waveform, num_samples)
+    return np.pad(waveform, (0, num_samples - len(waveform)))
+
+
+def windows(length: int, num_samples: int, hop: int) -> list[int]:
+    """Starts of windows of `num_samples` that slide by `hop` over `length` samples and leave no sample out.
+
+    The last window ends with the clip, so it may overlap its neighbour more than the others do. A clip that is not
+    longer than one window has one, at 0.
+
+    Raises:
+        ValueError: if `hop` or `num_samples` is not positive, or `hop` exceeds `num_samples`.
+    """
+    if not 0 < hop <= num_samples:
+        raise ValueError(
+            f"Windows of {num_samples} samples cannot slide by {hop}: use a hop from 1 to the window's length."
+        )
+    last = max(length - num_samples, 0)
+    starts = list(range(0, last + 1, hop))
+    if starts[-1] != last:
+        starts.append(last)
+    return starts

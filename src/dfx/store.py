@@ -1,0 +1,211 @@
+"""The waveform store: files of a manifest decoded once, to 16-bit samples of which later runs read slices.
+
+A store is a folder `<cache>/waveforms/<key>`; the key is a hash of path, size and modification time of every file,
+and of the sample rate, so a changed file gives a new store. It holds parts (see `dfx.store_parts`), `bad_files.csv`,
+`store.json` for people, and the index, which is written last: a folder with an index is a finished store.
+
+Slices are read with `pread` from files that stay open. The page cache of the operating system serves them as it
+would a memory map, but what was read does not count as memory of the process, and a crop takes half the time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import platformdirs
+from numpy.typing import NDArray
+
+from dfx import audio, store_build, store_parts
+from dfx.manifest import Manifest
+from dfx.store_build import Index, Plan
+from dfx.store_parts import BAD, SAMPLE_BYTES
+
+VERSION = 1  # of the decoding and the layout on disk: a new number builds every store anew
+CHECK_BYTES = 256 << 20  # read and compared at every opening: 0.2 s, and all of a store of 2 hours
+PROBED_FILES = 64  # headers read for the estimate of the size
+FEW_PARTS = 4  # fewer are decoded faster than worker processes start
+NUM_STAT_THREADS = 8  # hides the latency of network file systems; costs nothing on local ones
+SCALE = np.float32(1 / audio.FULL_SCALE)
+
+
+class WaveformStore:
+    """Waveforms of the rows of a manifest, read slice by slice; made by `open_store`.
+
+    Copies sent to other processes open their files themselves.
+
+    Attributes:
+        path: folder of the store.
+        sample_rate: of every waveform, in Hz.
+        lengths: (rows,) in samples, -1 for a bad file.
+        bad: table id, path, reason of the bad files.
+    """
+
+    def __init__(
+        self, path: Path, sample_rate: int, index: Index, manifest: Manifest, rows: NDArray[np.intp]
+    ):
+        offsets = np.cumsum(np.maximum(index.lengths, 0)) - np.maximum(index.lengths, 0)
+        part = np.searchsorted(index.first, np.arange(len(index.lengths)), side="right") - 1
+        offsets -= offsets[index.first[:-1]][part]
+        self.path = path
+        self.sample_rate = sample_rate
+        self.lengths: NDArray[np.int64] = index.lengths[rows]
+        self.bad = _bad_table(index, manifest, rows)
+        self._offsets = offsets[rows]
+        self._part = part[rows].astype(np.int32)
+        self._open_files()
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_files", "_close")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._open_files()
+
+    def length(self, row: int) -> int:
+        """Samples of one row of the manifest; -1 for a bad file."""
+        return int(self.lengths[row])
+
+    def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[np.float32]:
+        """Samples of one row from `start`: `num_samples`, or fewer where the clip ends; (samples,) float32.
+
+        Raises:
+            ValueError: if the file of the row is bad, or `start` is outside the clip.
+        """
+        length = int(self.lengths[row])
+        if length == BAD:
+            raise ValueError(
+                f"Row {row} is a bad file and has no waveform: leave out rows of length {BAD}. "
+                f"The reason is in {self.path / 'bad_files.csv'}."
+            )
+        if not 0 <= start <= length:
+            raise ValueError(
+                f"Row {row} has {length} samples, but was to be read from {start}: start inside it."
+            )
+        stop = length if num_samples is None else min(length, start + num_samples)
+        size = (stop - start) * SAMPLE_BYTES
+        part = int(self._part[row])
+        data = os.pread(self._file(part), size, (int(self._offsets[row]) + start) * SAMPLE_BYTES)
+        if len(data) != size:
+            raise ValueError(
+                f"{store_parts.data_path(self.path, part)} ends early: it was changed while in use. Start again: "
+                f"opening a store repairs it."
+            )
+        waveform: NDArray[np.float32] = np.multiply(np.frombuffer(data, "<i2"), SCALE, dtype=np.float32)
+        return waveform
+
+    def _open_files(self) -> None:
+        self._files: dict[int, int] = {}
+        self._close = weakref.finalize(self, _close_all, self._files)
+
+    def _file(self, part: int) -> int:
+        descriptor = self._files.get(part)
+        if descriptor is None:
+            descriptor = os.open(store_parts.data_path(self.path, part), os.O_RDONLY)
+            self._files[part] = descriptor
+        return descriptor
+
+
+def cache_dir() -> Path:
+    """Folder of everything dfx makes once and keeps: `$DFX_CACHE`, or dfx in the user's cache directory."""
+    given = os.environ.get("DFX_CACHE")
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("dfx", appauthor=False))
+
+
+def open_store(
+    manifest: Manifest,
+    sample_rate: int,
+    cache: str | Path | None = None,
+    max_bad_fraction: float = 0.01,
+    num_workers: int | None = None,
+    progress: bool = True,
+) -> WaveformStore:
+    """Store of a manifest's waveforms; decodes what is not there yet.
+
+    Rows that name the same file share its waveform, and the order of the rows does not matter to the store.
+
+    Args:
+        manifest: the utterances.
+        sample_rate: rate to resample to, in Hz.
+        cache: folder of the stores; `cache_dir()` if None.
+        max_bad_fraction: more bad files than this are an error.
+        num_workers: processes that decode; as many as there are cores if None.
+        progress: show a bar on stderr.
+
+    Raises:
+        ValueError: if too many files are bad, or the disk has too little room.
+    """
+    rows, unique = pd.factorize(manifest.table["path"], sort=True)
+    paths = unique.tolist()
+    sizes, times = _stat(paths)
+    root = Path(cache).expanduser() if cache else cache_dir()
+    folder = root.absolute() / "waveforms" / _key(paths, sizes, times, sample_rate)
+    plan = Plan(folder, sample_rate, paths, sizes, store_parts.plan(sizes))
+    index = store_build.load_index(plan)
+    if index is None or store_build.damaged(folder, index):
+        index = store_build.complete(plan, num_workers, progress)
+    store = WaveformStore(folder, sample_rate, index, manifest, rows)
+    _list_bad(store, max_bad_fraction)
+    return store
+
+
+def _stat(paths: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sizes and modification times (ns); -1 and 0 for a file that cannot be looked at."""
+
+    def look(chunk: list[str]) -> list[tuple[int, int]]:
+        found = []
+        for path in chunk:
+            try:
+                status = os.stat(path)  # noqa: PTH116  (pathlib takes three times as long, 600,000 times)
+                found.append((status.st_size, status.st_mtime_ns))
+            except OSError:
+                found.append((-1, 0))
+        return found
+
+    chunks = [paths[i : i + 4096] for i in range(0, len(paths), 4096)]
+    with ThreadPoolExecutor(NUM_STAT_THREADS) as pool:
+        facts = np.concatenate([np.array(chunk, np.int64) for chunk in pool.map(look, chunks)])
+    return facts[:, 0].copy(), facts[:, 1].copy()
+
+
+def _key(paths: list[str], sizes: NDArray[np.int64], times: NDArray[np.int64], sample_rate: int) -> str:
+    digest = hashlib.sha256(f"{VERSION} {sample_rate}\0".encode())
+    digest.update("\0".join(paths).encode(errors="surrogateescape"))
+    digest.update(sizes.tobytes() + times.tobytes())
+    return digest.hexdigest()[:20]
+
+
+def _bad_table(index: Index, manifest: Manifest, rows: NDArray[np.intp]) -> pd.DataFrame:
+    bad = np.flatnonzero(index.lengths[rows] == BAD)
+    table = manifest.table.iloc[bad][["id", "path"]].reset_index(drop=True)
+    return table.assign(reason=index.reasons[np.searchsorted(index.bad, rows[bad])].astype(object))
+
+
+def _list_bad(store: WaveformStore, max_bad_fraction: float) -> None:
+    """Write the list of bad files where there is none yet, and refuse a store with too many."""
+    listed = store.path / "bad_files.csv"
+    if not listed.exists():
+        store.bad.to_csv(listed, index=False)
+    fraction = len(store.bad) / len(store)
+    if fraction > max_bad_fraction:
+        first = "; ".join(f"{row.path}: {row.reason}" for row in store.bad.head(3).itertuples())
+        raise ValueError(
+            f"{len(store.bad)} of {len(store)} files ({fraction:.1%}) are bad, more than max_bad_fraction "
+            f"{max_bad_fraction:.1%} allows: {first}. All are listed in {listed}: repair them, take them out of the "
+            f"manifest, or raise max_bad_fraction."
+        )
+
+
+def _close_all(files: dict[int, int]) -> None:
+    for descriptor in files.values():
+        os.close(descriptor)
+    files.clear()

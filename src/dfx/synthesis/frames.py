@@ -1,0 +1,87 @@
+"""Short-time processing with numpy: frames, overlap-add, spectra, and the filter that changes from frame to frame.
+
+Everything that makes speech here is built on these few functions. They use FFTs and element-wise arithmetic only: no matrix
+product, so the result does not depend on how many threads a BLAS library takes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft
+
+Real = npt.NDArray[np.floating]
+Complex = npt.NDArray[np.complexfloating]
+
+
+def hann(size: int) -> Real:
+    """Periodic Hann window (size,): shifted copies at size / 2 add up to one."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
+
+
+def frame(waveform: Real, size: int, hop: int) -> Real:
+    """Frames (frames, size) of a waveform (samples,), the first centred on sample 0, the last beyond the end."""
+    count = -(-len(waveform) // hop) + 1
+    padded = np.zeros((count - 1) * hop + size, dtype=np.float32)
+    padded[size // 2 : size // 2 + len(waveform)] = waveform
+    return np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
+
+
+def overlap_add(frames: Real, hop: int, offset: int, num_samples: int) -> Real:
+    """Sum (num_samples,) of frames (frames, size) laid `hop` apart, of which the first `offset` samples are dropped."""
+    count, size = frames.shape
+    parts = -(-size // hop)
+    padded = np.zeros((count, parts * hop), dtype=np.float32)
+    padded[:, :size] = frames
+    total = np.zeros((count + parts - 1, hop), dtype=np.float32)
+    for part in range(parts):
+        total[part : part + count] += padded[:, part * hop : (part + 1) * hop]
+    flat = total.reshape(-1)[offset : offset + num_samples]
+    return np.pad(flat, (0, num_samples - len(flat)))
+
+
+def stft(waveform: Real, size: int, hop: int, window: Real) -> Complex:
+    """Spectra (frames, size / 2 + 1) of centred, windowed frames."""
+    return fft.rfft(frame(waveform, size, hop) * window, axis=1)
+
+
+def istft(spectra: Complex, size: int, hop: int, window: Real, num_samples: int) -> Real:
+    """Waveform (num_samples,) whose short-time spectra are nearest to the given ones (Griffin and Lim 1984, eq. 6)."""
+    frames = fft.irfft(spectra, size, axis=1) * window
+    weight = overlap_add(np.broadcast_to(window**2, frames.shape), hop, size // 2, num_samples)
+    return overlap_add(frames, hop, size // 2, num_samples) / np.maximum(weight, 1e-3)
+
+
+def filter_frames(parts: list[tuple[Real, Complex]], hop: int, fft_size: int) -> Real:
+    """Sum of sources (samples,), each through its own filter that changes every `hop` samples.
+
+    Each part is a source and the frequency responses (frames, fft_size / 2 + 1) at samples 0, hop, 2 hop …. The outputs of
+    neighbouring filters are cross-faded over one hop, so slow changes leave no steps. Impulse responses longer than
+    fft_size - 2 hop wrap around.
+    """
+    num_samples = len(parts[0][0])
+    window = hann(2 * hop)
+    spectrum: Complex | float = 0.0
+    for source, response in parts:
+        spectra = fft.rfft(frame(source, 2 * hop, hop) * window, fft_size, axis=1)
+        spectrum = spectrum + spectra * response[: len(spectra)]
+    return overlap_add(fft.irfft(spectrum, fft_size, axis=1), hop, hop, num_samples)
+
+
+def minimum_phase(log_magnitude: Real) -> Complex:
+    """Responses (frames, bins) with a given natural-log magnitude (frames, bins) and the least delay (folded cepstrum)."""
+    size = 2 * (log_magnitude.shape[1] - 1)
+    cepstrum = fft.irfft(log_magnitude, size, axis=1)
+    cepstrum[:, 1 : size // 2] *= 2
+    cepstrum[:, size // 2 + 1 :] = 0
+    return np.exp(fft.rfft(cepstrum, axis=1))
+
+
+def smooth(track: Real, size: int) -> Real:
+    """Track (steps, …) averaged with a Hann kernel of `size` steps, ends held."""
+    kernel = np.hanning(size + 2)[1:-1]
+    padded = np.pad(track, [(size // 2, size - 1 - size // 2)] + [(0, 0)] * (track.ndim - 1), mode="edge")
+    total = np.zeros_like(track, dtype=np.float64)
+    for shift, weight in enumerate(kernel / kernel.sum()):
+        total += weight * padded[shift : shift + len(track)]
+    return total

@@ -1,0 +1,261 @@
+"""The run as MLflow keeps it; the only writer to MLflow."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from filelock import FileLock, Timeout
+from mlflow.entities import Metric, Param, Run, RunStatus
+from mlflow.tracking import MlflowClient
+from omegaconf import DictConfig, OmegaConf
+
+from dfx.config import flatten
+from dfx.manifest import Manifest
+
+ROOT = Path("mlruns")
+PACKAGES = (
+    "dfx",
+    "torch",
+    "torchaudio",
+    "pytorch-lightning",
+    "hydra-core",
+    "omegaconf",
+    "mlflow",
+    "numpy",
+    "scipy",
+)
+
+
+@dataclass
+class TrackedRun:
+    """One run in MLflow, new, continued or finished long ago.
+
+    Attributes:
+        run_id: MLflow's.
+        folder: where the run keeps its checkpoints and artifacts while it works.
+        finished: whether an earlier process finished it; then there is nothing to do.
+        metrics: what MLflow holds of it.
+    """
+
+    run_id: str
+    folder: Path
+    finished: bool = False
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder whose content `log_artifacts` hands over."""
+        path = self.folder / "artifacts"
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @property
+    def artifact_uri(self) -> str:
+        """Where MLflow keeps the artifacts; a path for local stores."""
+        uri: str = MlflowClient().get_run(self.run_id).info.artifact_uri
+        return uri.removeprefix("file://")
+
+    def log_history(self, history: list[dict[str, float]]) -> None:
+        """Curves by epoch, `epoch/dev/eer` …; epochs that MLflow has are not written twice."""
+        client = MlflowClient()
+        known = len(client.get_metric_history(self.run_id, "epoch/dev/eer"))
+        points = [
+            Metric(f"epoch/{name}", value, _now_ms(), epoch)
+            for epoch, record in enumerate(history)
+            if epoch >= known
+            # The EER is written last, so an epoch that counts as known is known whole.
+            for name, value in sorted(record.items(), key=lambda item: item[0] == "dev/eer")
+        ]
+        if points:
+            client.log_batch(self.run_id, metrics=points)
+
+    def log_metrics(self, metrics: dict[str, float]) -> None:
+        """Final metrics; a value that is there already is not written again."""
+        client = MlflowClient()
+        held = client.get_run(self.run_id).data.metrics
+        points = [
+            Metric(key, value, _now_ms(), 0) for key, value in metrics.items() if held.get(key) != value
+        ]
+        for first in range(0, len(points), 1000):  # MLflow's limit for a batch
+            client.log_batch(self.run_id, metrics=points[first : first + 1000])
+        self.metrics.update(metrics)
+
+    def log_artifacts(self) -> None:
+        """Hand everything in `artifacts` over to MLflow."""
+        MlflowClient().log_artifacts(self.run_id, str(self.artifacts))
+
+    def warn(self, sentence: str) -> None:
+        """Keep a warning with the run, where the UI and the report show it."""
+        MlflowClient().set_tag(self.run_id, "warning", sentence[:5000])
+
+
+@contextmanager
+def track(
+    cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str, str], report: Any = None
+) -> Iterator[TrackedRun]:
+    """The run of this identity: a finished one as it is, an interrupted one to be continued, or a new one.
+
+    A lock on the identity makes sure that one process at a time works on it; it is let go when the process dies. The
+    run closes as FINISHED, KILLED (interrupted) or FAILED.
+
+    Args:
+        cfg: resolved configuration of the run; logged as flattened parameters.
+        identity: `config.config_hash`.
+        manifest: the corpus; logged as the run's dataset.
+        tags: further tags.
+        report: called with a sentence when there is something to tell.
+    """
+    say = report or (lambda sentence: None)
+    if int(os.environ.get("LOCAL_RANK", "0")) > 0 or int(os.environ.get("NODE_RANK", "0")) > 0:
+        # A process that Lightning started beside the first: it computes, the first one keeps the books.
+        yield TrackedRun(run_id="", folder=_work_folder(identity))
+        return
+    experiment_id = _experiment(cfg.experiment_name)
+    lock = FileLock(ROOT / "work" / f"{identity[:16]}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say("The same run is in progress in another process: waiting for it to end.")
+        lock.acquire()
+    try:
+        client = MlflowClient()
+        runs = client.search_runs([experiment_id], f"tags.config_hash = '{identity}'", max_results=50)
+        finished = [run for run in runs if run.info.status == "FINISHED"]
+        if finished and not cfg.rerun:
+            yield _finished(finished[0], identity)
+            return
+        open_runs = [run for run in runs if run.info.status != "FINISHED"]
+        with _opened(client, experiment_id, open_runs, cfg, identity, manifest, tags) as run:
+            yield run
+        shutil.rmtree(run.folder, ignore_errors=True)
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _opened(
+    client: MlflowClient,
+    experiment_id: str,
+    open_runs: list[Run],
+    cfg: DictConfig,
+    identity: str,
+    manifest: Manifest,
+    tags: dict[str, str],
+) -> Iterator[TrackedRun]:
+    folder = _work_folder(identity)
+    tags = {**tags, "config_hash": identity, "manifest_hash": manifest.hash, **_git()}
+    mlflow.enable_system_metrics_logging()
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
+    if open_runs:
+        active = mlflow.start_run(run_id=open_runs[0].info.run_id)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)  # what a run that is gone from MLflow left behind
+        name = f"{tags['feature']}-{tags['model']}-{tags['dataset']}-s{tags['seed']}"
+        active = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
+    run = TrackedRun(active.info.run_id, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    status = RunStatus.FAILED
+    try:
+        _log_identity(client, run, cfg, manifest)
+        yield run
+        status = RunStatus.FINISHED
+    except KeyboardInterrupt:
+        status = RunStatus.KILLED
+        raise
+    finally:
+        mlflow.end_run(RunStatus.to_string(status))
+
+
+def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest: Manifest) -> None:
+    """Parameters, the configuration and the environment as files, and the corpus; the same again after a resume."""
+    leaves = flatten(OmegaConf.to_container(cfg, resolve=True))
+    params = [
+        Param(key.replace("[", ".").replace("]", ""), str(value)[:6000]) for key, value in leaves.items()
+    ]
+    held = client.get_run(run.run_id)
+    missing = [param for param in params if param.key not in held.data.params]
+    for first in range(0, len(missing), 100):
+        client.log_batch(run.run_id, params=missing[first : first + 100])
+    if not held.inputs or not held.inputs.dataset_inputs:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*integer column.*")  # advice for models with missing values
+            source = mlflow.data.from_pandas(
+                manifest.table.drop(columns="path"), name=manifest.name or "corpus", digest=manifest.hash
+            )
+            mlflow.log_input(source, context="train, dev and eval")
+    (run.artifacts / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
+    environment = {name: _version(name) for name in PACKAGES} | {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": os.cpu_count(),
+    }
+    (run.artifacts / "environment.json").write_text(
+        json.dumps(environment, indent=2) + "\n", encoding="utf-8"
+    )
+
+
+def ui_command() -> str:
+    """What to type to see the runs."""
+    address = os.environ.get("MLFLOW_TRACKING_URI")
+    return f"mlflow ui --backend-store-uri {address}" if address else "mlflow ui"
+
+
+def _finished(run: Run, identity: str) -> TrackedRun:
+    shutil.rmtree(_work_folder(identity), ignore_errors=True)
+    return TrackedRun(run.info.run_id, _work_folder(identity), finished=True, metrics=dict(run.data.metrics))
+
+
+def _experiment(name: str) -> str:
+    """Id of the MLflow experiment; database and experiment are made under a lock, since MLflow races with itself."""
+    (ROOT / "work").mkdir(parents=True, exist_ok=True)
+    with FileLock(ROOT / "work" / "create.lock"):
+        return str(mlflow.set_experiment(name).experiment_id)
+
+
+def _work_folder(identity: str) -> Path:
+    return ROOT / "work" / identity[:16]
+
+
+def _git() -> dict[str, str]:
+    """Commit and dirtiness of the code, where it runs from a repository."""
+    here = Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--untracked-files=no"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return {"git_commit": "none (installed package)", "git_dirty": "false"}
+    return {"git_commit": commit, "git_dirty": str(bool(changed)).lower()}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

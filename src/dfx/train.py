@@ -1,0 +1,53 @@
+"""One run, from files to a measured detector: `python -m dfx.train`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dfx import cli
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+PURPOSE = "train a detector, choose it on dev, measure it once on eval, keep everything in MLflow"
+
+
+def main() -> None:
+    """The command."""
+    cli.run("train", PURPOSE, train)
+
+
+def train(cfg: DictConfig) -> float:
+    """Train and measure one configuration.
+
+    A finished run of the same configuration is shown instead, an interrupted one is continued.
+
+    Returns:
+        EER on dev, in [0, 1]; what a sweep may minimise. Eval decides nothing.
+    """
+    from dfx import build, config, results, tracking  # torch, Lightning and MLflow come with these: seconds
+    from dfx.checkpoint import RunCheckpoint
+
+    config.check_targets(cfg)
+    dataset = build.dataset(cfg)
+    manifest = dataset.manifest()
+    identity = config.config_hash(cfg, manifest.hash)
+    with tracking.track(cfg, identity, manifest, config.choices(cfg), results.say) as run:
+        if run.finished:
+            return results.show(run, dataset.note)
+        data = build.datamodule(cfg, manifest)
+        detector = build.detector(cfg, data)
+        keeper = RunCheckpoint(run.folder, cfg.patience, run.log_history)
+        trainer = build.trainer(cfg, [keeper])
+        trainer.fit(detector, data, ckpt_path=keeper.last, weights_only=True)
+        trainer.test(detector, data, ckpt_path=keeper.best, weights_only=True, verbose=False)
+        if not trainer.is_global_zero:
+            return float("nan")  # a helper process of a multi-device run; the first one reports
+        scores = {"dev": keeper.dev_scores(), "eval": detector.scores["eval"]}
+        results.write(run, scores, data, keeper, dataset.note)
+        run.log_artifacts()
+    return results.show(run, dataset.note)
+
+
+if __name__ == "__main__":
+    main()

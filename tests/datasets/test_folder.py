@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dfx.datasets.folder import Folder
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def test_classes_attacks_speakers_and_suffixes_in_any_case(tmp_path: Path) -> None:
+    touch(tmp_path, "Real/alice/1.WAV", "Real/alice/2.wav", "REAL/3.flac", "DeepFake/vits/1.mp3", "DeepFake/2.Ogg")
+    table = Folder(str(tmp_path)).manifest().table.set_index("id")
+    assert table.loc["Real/alice/1", ["label", "speaker", "attack"]].tolist() == [1, "alice", "-"]
+    assert table.loc["DeepFake/vits/1", ["label", "attack"]].tolist() == [0, "vits"]
+    assert table.loc["DeepFake/2", "attack"] == "spoof"
+    assert table.loc["Real/alice/1", "split"] == table.loc["Real/alice/2", "split"]  # one speaker, one split
+
+
+def test_split_folders_are_used(tmp_path: Path) -> None:
+    names = [f"{s}/{c}/{i}.wav" for s in ("training", "validation", "testing") for c in ("real", "fake") for i in "ab"]
+    touch(tmp_path, *names)
+    counts = Folder(str(tmp_path)).manifest().counts()
+    assert counts.index.tolist() == ["train", "dev", "eval"]
+    assert (counts.to_numpy() == 2).all()
+
+
+def test_a_class_folder_above_the_split_folder_works_too(tmp_path: Path) -> None:
+    touch(tmp_path, *[f"{c}/{s}/{i}.wav" for s in ("train", "dev", "test") for c in ("genuine", "spoof") for i in "ab"])
+    table = Folder(str(tmp_path)).manifest().table
+    assert set(table["split"]) == {"train", "dev", "eval"}
+    assert set(table["attack"]) == {"-", "spoof"}
+
+
+def test_hidden_and_other_files_are_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, *[f"{c}/{i}.wav" for c in ("real", "fake") for i in "abc"])
+    touch(tmp_path, "real/._a.wav", ".git/real/x.wav", "real/notes.txt", "other/x.wav")
+    assert len(Folder(str(tmp_path)).manifest()) == 6
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ((), ["No recordings", "nothing", "DIR/real"]),
+        (("music/a.wav",), ["No recordings", "music"]),
+        (("train/real/a.wav", "fake/b.wav"), ["1 of 2", "outside the split folders"]),
+    ],
+)
+def test_an_unexpected_layout_is_explained(tmp_path: Path, names: tuple[str, ...], words: list[str]) -> None:
+    touch(tmp_path, *names)
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the words are checked below
+        Folder(str(tmp_path)).manifest()
+    assert all(word in str(error.value) for word in words)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="No folder at .*nowhere"):
+        Folder(str(tmp_path / "nowhere")).manifest()

@@ -1,0 +1,63 @@
+"""Numbers of the organisers' own code on a published score file of ASVspoof 2019 LA (71,237 trials)."""
+
+from pathlib import Path
+
+import pytest
+
+from dfx.metrics import eer, summary
+from dfx.scores import ScoreTable
+
+SCORES = Path(__file__).parents[3] / "shared" / "data" / "scores"
+needs_scores = pytest.mark.skipif(
+    not SCORES.is_dir(), reason="the published score files are not in ../shared/data/scores"
+)
+
+ATTACKS = {
+    **{
+        "A07": 0.3667,
+        "A08": 0.1392,
+        "A09": 0.0238,
+        "A10": 1.1816,
+        "A11": 0.3667,
+        "A12": 0.4312,
+        "A13": 0.6927,
+    },
+    **{"A14": 4.9878, "A15": 5.4360, "A16": 0.2275, "A17": 23.4823, "A18": 0.2037, "A19": 1.3446},
+}
+
+
+@pytest.fixture(scope="module")
+def countermeasure() -> ScoreTable:
+    return ScoreTable.read(SCORES / "asvspoof2019_la_eval_cm_softmax.txt")
+
+
+@needs_scores
+def test_summary_of_the_countermeasure(countermeasure):
+    metrics = summary(countermeasure)
+    assert metrics["eer"] == pytest.approx(0.05057773285300, abs=1e-9)
+    assert metrics["threshold"] == pytest.approx(0.994228482, abs=1e-9)
+    assert metrics["eer_interpolated"] == pytest.approx(0.05057783820530, abs=1e-9)
+    assert metrics["auc"] == pytest.approx(0.985349166571, abs=1e-9)
+    assert metrics["min_dcf"] == pytest.approx(0.114349047406, abs=1e-9)
+    assert metrics["act_dcf"] == pytest.approx(1.0, abs=1e-9)
+    assert metrics["cllr"] == pytest.approx(0.7921914596, abs=1e-9)
+
+
+@needs_scores
+def test_eer_of_each_attack(countermeasure):
+    metrics = summary(countermeasure)
+    found = {
+        key.removeprefix("eer/"): 100 * value for key, value in metrics.items() if key.startswith("eer/")
+    }
+    assert found == pytest.approx(ATTACKS, abs=5e-5)
+
+
+@needs_scores
+def test_eer_of_the_speaker_verification_scores():
+    groups: dict[str, list[float]] = {"target": [], "nontarget": [], "spoof": []}
+    for line in (SCORES / "asvspoof2019_la_eval_asv.txt").read_text(encoding="utf-8").splitlines():
+        _, kind, score = line.split()
+        groups[kind].append(float(score))
+    rate, threshold = eer(groups["target"], groups["nontarget"])
+    assert rate == pytest.approx(0.0245778374, abs=1e-9)
+    assert threshold == pytest.approx(-5.680051, abs=1e-9)

@@ -1,0 +1,76 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfx.metrics import accuracy, attack_key, eer, summary
+from dfx.scores import ScoreTable
+
+
+@pytest.fixture
+def table() -> ScoreTable:
+    generator = np.random.default_rng(0)
+    attack = ["-"] * 100 + ["A07"] * 60 + ["A08"] * 40 + ["-"] * 20
+    label = [1] * 100 + [0] * 120
+    score = generator.normal(np.repeat([1.0, -1.0, -3.0, 0.0], [100, 60, 40, 20]))
+    ids = [f"u{number}" for number in range(220)]
+    return ScoreTable(pd.DataFrame({"id": ids, "attack": attack, "label": label, "score": score}))
+
+
+def test_every_metric_stands_in_the_summary(table):
+    metrics = summary(table, threshold=0.0)
+    assert list(metrics) == [
+        *["eer", "eer_interpolated", "threshold", "auc", "min_dcf", "act_dcf", "cllr", "accuracy"],
+        *["eer/A07", "eer/A08"],
+    ]
+    assert all(type(value) is float for value in metrics.values())
+    assert (metrics["eer"], metrics["threshold"]) == eer(table.bonafide, table.spoof)
+    assert metrics["accuracy"] == accuracy(table.bonafide, table.spoof, 0.0)
+
+
+def test_without_a_threshold_there_is_no_accuracy(table):
+    assert "accuracy" not in summary(table)
+
+
+def test_an_attack_is_measured_against_all_bona_fide(table):
+    rows = table.table
+    spoof = rows.loc[(rows["label"] == 0) & (rows["attack"] == "A07"), "score"]
+    assert summary(table)["eer/A07"] == eer(table.bonafide, spoof)[0]
+
+
+def test_a_missing_class_stops_with_a_sentence(table):
+    only_spoof = ScoreTable(table.table[table.table["label"] == 0])
+    with pytest.raises(ValueError, match="There are no bona fide scores"):
+        summary(only_spoof, threshold=0.0)
+
+
+NAMES = [
+    "A07",
+    "a+b",
+    "a:2Bb",
+    "a b",
+    "a/b",
+    "a",
+    ".",
+    "..",
+    "a..b",
+    "Ü",
+    "tacotron2+waveglow",
+    "~",
+    "a\tb",
+    "%",
+]
+
+
+def test_attack_names_become_valid_metric_names_without_collisions():
+    keys = [attack_key(name) for name in NAMES]
+    assert len(set(keys)) == len(NAMES)
+    assert all(re.fullmatch(r"eer/[A-Za-z0-9_. :-]+", key) for key in keys)
+    assert attack_key("A07") == "eer/A07"
+
+
+def test_mlflow_accepts_the_keys():
+    validation = pytest.importorskip("mlflow.utils.validation")
+    for name in NAMES:
+        validation._validate_metric_name(f"eval/{attack_key(name)}")

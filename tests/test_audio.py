@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from dfx import audio
+
+
+def tone(sample_rate: int, seconds: float, frequency: float = 440.0) -> np.ndarray:
+    return (
+        0.3 * np.sin(2 * np.pi * frequency * np.arange(round(sample_rate * seconds)) / sample_rate)
+    ).astype("f4")
+
+
+def write_with_av(path: Path, waveform: np.ndarray | None, sample_rate: int, video: bool = False) -> None:
+    """An AAC track (if there is a waveform) and a black film (if asked for)."""
+    with av.open(str(path), "w") as container:
+        if video:
+            film = container.add_stream("mpeg4", rate=5)
+            film.width = film.height = 32
+            film.pix_fmt = "yuv420p"
+        if waveform is not None:
+            track = container.add_stream("aac", rate=sample_rate)
+            track.layout = "mono"
+        if video:
+            picture = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+            for _ in range(10):
+                container.mux(film.encode(picture))
+            container.mux(film.encode(None))
+        if waveform is not None:
+            frame = av.AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")
+            frame.sample_rate = sample_rate
+            fifo = av.AudioFifo()
+            fifo.write(frame)
+            while (piece := fifo.read(1024, partial=True)) is not None:
+                container.mux(track.encode(piece))
+            container.mux(track.encode(None))
+
+
+def strongest(waveform: np.ndarray, sample_rate: int) -> float:
+    return float(
+        np.abs(np.fft.rfft(waveform[:sample_rate])).argmax() * sample_rate / min(sample_rate, len(waveform))
+    )
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_sixteen_bit_files_come_through_exact(tmp_path: Path, suffix: str) -> None:
+    samples = np.random.default_rng(0).integers(-32768, 32768, 50_001).astype(np.int16)
+    samples[:2] = [-32768, 32767]
+    soundfile.write(tmp_path / f"a{suffix}", samples, 16000)
+    waveform = audio.read(tmp_path / f"a{suffix}", 16000)
+    assert waveform.dtype == np.float32
+    np.testing.assert_array_equal(waveform, samples.astype(np.float32) / 32768)
+    np.testing.assert_array_equal(audio.to_int16(waveform), samples)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_write_is_read_back_to_the_same_sixteen_bits(tmp_path: Path, suffix: str) -> None:
+    waveform = np.random.default_rng(0).uniform(-1.2, 1.2, 1000).astype(np.float32)
+    audio.write(tmp_path / "folder" / f"a{suffix}", waveform, 16000)
+    expected = np.clip(np.rint(waveform * 32768), -32768, 32767) / 32768
+    np.testing.assert_array_equal(
+        audio.read(tmp_path / "folder" / f"a{suffix}", 16000), expected.astype(np.float32)
+    )
+
+
+def test_write_refuses_other_formats(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"suffix is '.mp3'; use .wav or .flac"):
+        audio.write(tmp_path / "a.mp3", np.zeros(10), 16000)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".WAV", ".flac", ".ogg", ".mp3", ".aiff"])
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 44100])
+def test_formats_of_soundfile(tmp_path: Path, suffix: str, sample_rate: int) -> None:
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, tone(sample_rate, 1.5), sample_rate)
+    waveform = audio.read(path, 16000)
+    assert abs(len(waveform) - 24000) <= 16000 * 0.03  # lossy codecs work in whole frames
+    assert strongest(waveform, 16000) == pytest.approx(440, abs=2)
+    info = audio.probe(path)
+    assert (info.sample_rate, info.channels) == (sample_rate, 1)
+    assert info.num_samples == pytest.approx(1.5 * sample_rate, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["a.m4a", "a.mp4", "a.mkv"])
+def test_formats_of_pyav(tmp_path: Path, name: str) -> None:
+    write_with_av(tmp_path / name, tone(44100, 1.5), 44100, video=name == "a.mp4")
+    waveform = audio.read(tmp_path / name, 16000)
+    assert len(waveform) / 16000 == pytest.approx(1.5, abs=0.05)
+    assert strongest(waveform, 16000) == pytest.approx(440, abs=2)
+    assert np.abs(waveform[4000:20000]).max() == pytest.approx(0.3, abs=0.02)
+    info = audio.probe(tmp_path / name)
+    assert (info.sample_rate, info.channels) == (44100, 1)
+    assert info.format.endswith("/aac")
+
+
+def test_pyav_decodes_flac_to_the_same_samples_as_soundfile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = np.random.default_rng(0).integers(-9000, 9000, (40_000, 2)).astype(np.int16)
+    soundfile.write(tmp_path / "a.flac", samples, 16000)
+    expected = audio.read(tmp_path / "a.flac", 16000)
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("libsndfile gave up")
+
+    monkeypatch.setattr(soundfile, "SoundFile", fails)
+    np.testing.assert_array_equal(audio.read(tmp_path / "a.flac", 16000), expected)
+
+
+def test_pyav_goes_on_at_the_sample_where_soundfile_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = np.random.default_rng(0).integers(-9000, 9000, 40_000).astype(np.int16)
+    soundfile.write(tmp_path / "a.flac", samples, 16000)
+
+    class Stops(soundfile.SoundFile):
+        def read(self, *args: object, **kwargs: object) -> np.ndarray:
+            if self.tell() >= 16000:
+                raise soundfile.SoundFileRuntimeError("flac decoder lost sync")
+            return super().read(*args, **kwargs)
+
+    monkeypatch.setattr(soundfile, "SoundFile", Stops)
+    blocks = list(audio.read_blocks(tmp_path / "a.flac", 16000, block_seconds=0.5))
+    np.testing.assert_array_equal(np.concatenate(blocks), samples.astype(np.float32) / 32768)
+
+
+def test_flac_without_a_length_in_its_header(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", tone(16000, 2), 16000)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[21] &= 0xF0  # STREAMINFO: the low 36 bits of bytes 21-25 count the samples; 0 is "unknown"
+    content[22:26] = bytes(4)
+    (tmp_path / "a.flac").write_bytes(content)
+    assert audio.probe(tmp_path / "a.flac").num_samples == 0
+    assert len(audio.read(tmp_path / "a.flac", 16000)) == 32000
+
+
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).integers(-9000, 9000, (1600, 2)).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", samples, 16000)
+    np.testing.assert_array_equal(
+        audio.read(tmp_path / "a.wav", 16000), samples.mean(axis=1).astype("f4") / 32768
+    )
+    assert audio.probe(tmp_path / "a.wav") == (1600, 16000, 2, "wav/pcm_16")
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 22050, 44100, 96000])
+def test_blocks_of_any_length_join_to_the_same_waveform(tmp_path: Path, sample_rate: int) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, sample_rate * 2 + 17)
+    soundfile.write(tmp_path / "a.wav", noise, sample_rate)
+    whole = audio.read(tmp_path / "a.wav", 16000)
+    blocks = list(audio.read_blocks(tmp_path / "a.wav", 16000, block_seconds=0.37))
+    assert len(blocks) > 4
+    assert max(map(len, blocks)) <= 16000
+    np.testing.assert_array_equal(np.concatenate(blocks), whole)
+    assert abs(len(whole) - len(noise) * 16000 / sample_rate) < 1
+
+
+def test_resampling_keeps_what_fits_and_removes_what_does_not(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(48000, 1, 1000) + tone(48000, 1, 12000), 48000, subtype="FLOAT")
+    waveform = audio.read(tmp_path / "a.wav", 16000)[2000:-2000]
+    expected = tone(16000, 1, 1000)[2000:-2000]
+    assert np.abs(waveform - expected).max() < 1e-4
+
+
+def test_a_tenth_of_a_second(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(8000, 0.1), 8000)
+    assert len(audio.read(tmp_path / "a.wav", 16000)) == 1600
+
+
+def reason(path: Path) -> str:
+    with pytest.raises(audio.AudioError) as caught:
+        audio.read(path, 16000)
+    assert str(caught.value).startswith(f"Not usable as audio: {path}: ")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    return caught.value.reason
+
+
+def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
+    assert reason(tmp_path / "none.wav") == "the file does not exist"
+    (tmp_path / "empty.wav").touch()
+    assert reason(tmp_path / "empty.wav") == "the file is empty (0 bytes)"
+    (tmp_path / "text.flac").write_text("not audio " * 100)
+    assert reason(tmp_path / "text.flac") == "nothing in it can be decoded (Format not recognised.)"
+    (tmp_path / "headless.raw").write_bytes(bytes(1000))
+    assert reason(tmp_path / "headless.raw")
+    soundfile.write(tmp_path / "no_samples.wav", np.zeros(0), 16000)
+    assert "samples" in reason(tmp_path / "no_samples.wav")
+    write_with_av(tmp_path / "silent_film.mp4", None, 0, video=True)
+    assert "has no audio stream" in reason(tmp_path / "silent_film.mp4")
+    for value in (np.nan, np.inf):
+        waveform = tone(16000, 1)
+        waveform[777] = value
+        soundfile.write(tmp_path / "nan.wav", waveform, 16000, subtype="FLOAT")
+        assert reason(tmp_path / "nan.wav") == "it holds NaN or infinite samples"
+
+
+def test_probe_refuses_what_is_not_audio(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_text("not audio " * 100)
+    with pytest.raises(audio.AudioError, match="no decoder recognises it"):
+        audio.probe(tmp_path / "a.wav")
+
+
+def test_silence_is_audio(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(800), 16000)
+    np.testing.assert_array_equal(audio.read(tmp_path / "a.wav", 16000), np.zeros(800))
+
+
+def test_a_truncated_flac_is_an_error_and_a_truncated_wav_is_a_shorter_clip(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 160_000)
+    for name in ("a.flac", "a.wav"):
+        soundfile.write(tmp_path / name, noise, 16000)
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content[: len(content) // 2])
+    assert "cut short" in reason(tmp_path / "a.flac")
+    assert len(audio.read(tmp_path / "a.wav", 16000)) == pytest.approx(80_000, rel=0.01)
+
+
+def test_damage_in_the_middle_of_a_flac_costs_little(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 320_000)
+    soundfile.write(tmp_path / "a.flac", noise, 16000)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 100] = bytes(100)
+    (tmp_path / "a.flac").write_bytes(content)
+    waveform = audio.read(tmp_path / "a.flac", 16000)
+    assert len(waveform) >= 0.9 * len(noise)
+    np.testing.assert_allclose(waveform[:100_000], noise[:100_000], atol=1 / 32768)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from dfx.config import CONF_DIR, check_targets, config_hash, flatten, register_schema
+
+register_schema()
+GROUPS = ("dataset", "feature", "model", "loss", "augment", "optimizer", "trainer")
+OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF_DIR / group).glob("*.yaml"))]
+NEEDS_PATH = {"dataset=folder": "dataset.path=x", "dataset=manifest": "dataset.path=x.csv"}
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes_and_fits_its_class(option: str) -> None:
+    check_targets(composed(option, *([NEEDS_PATH[option]] if option in NEEDS_PATH else [])))
+
+
+@pytest.mark.parametrize("path", sorted((CONF_DIR / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_experiment_composes(path: Path) -> None:
+    check_targets(composed(f"experiment={path.stem}"))
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ("+model.embedding_dimm=3", "model.embedding_dimm: LCNNLight has no such argument; did you mean 'embedding_dim'?"),
+        ("model.dropout=abc", "model.dropout: expected float, got 'abc' (str)."),
+        ("model.embedding_dim=1.5", "model.embedding_dim: expected int, got 1.5 (float)."),
+        ("dataset=folder", "dataset.path is required"),
+        ("model._target_=dfx.models.LCNNN", "model._target_: 'dfx.models.LCNNN' cannot be imported"),
+        ("+trainer.max_epoch=3", "did you mean 'max_epochs'?"),
+    ],
+)
+def test_a_node_that_does_not_fit_its_class_is_explained(override: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match="does not fit") as error:
+        check_targets(composed(override))
+    assert sentence in str(error.value)
+
+
+def test_all_problems_are_listed_at_once() -> None:
+    with pytest.raises(ValueError, match="does not fit") as error:
+        check_targets(composed("+model.a=1", "+loss.b=2", "optimizer.optimizer.lr=fast"))
+    assert all(word in str(error.value) for word in ("model.a", "loss.b", "optimizer.optimizer.lr"))
+
+
+def test_identity_covers_the_configuration_but_not_the_bookkeeping() -> None:
+    base = config_hash(composed(), "m")
+    assert config_hash(composed("rerun=true", "cache=x", "data.num_workers=2", "num_threads=1"), "m") == base
+    assert config_hash(composed("seed=1"), "m") != base
+    assert config_hash(composed("model.dropout=0.4"), "m") != base
+    assert config_hash(composed(), "n") != base
+
+
+def test_flatten_keeps_empty_containers() -> None:
+    assert flatten(OmegaConf.to_container(OmegaConf.create({"a": {"b": 1, "c": {}}, "d": [1, 2]}))) == {
+        "a.b": 1,
+        "a.c": {},
+        "d": [1, 2],
+    }
