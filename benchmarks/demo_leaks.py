@@ -56,11 +56,17 @@ def leak_table(manifest: Manifest) -> pd.DataFrame:
     rows = pd.DataFrame([scalars(audio.read(path, 16_000)) for path in manifest.table["path"]])
     label = manifest.table["label"].to_numpy()
     split = manifest.table["split"].astype(str).to_numpy()
-    parts = {"all": np.ones(len(label), dtype=bool), **{name: split == name for name in ("train", "dev", "eval")}}
+    parts = {
+        "all": np.ones(len(label), dtype=bool),
+        **{name: split == name for name in ("train", "dev", "eval")},
+    }
     return pd.DataFrame(
         {
             part: {
-                name: auc(values[inside & (label == 1)].to_numpy(float), values[inside & (label == 0)].to_numpy(float))
+                name: auc(
+                    values[inside & (label == 1)].to_numpy(float),
+                    values[inside & (label == 0)].to_numpy(float),
+                )
                 for name, values in rows.items()
             }
             for part, inside in parts.items()

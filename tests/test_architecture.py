@@ -14,7 +14,20 @@ import yaml
 SOURCE = Path(__file__).parents[1] / "src" / "dfx"
 CONF = Path(__file__).parents[1] / "conf"
 FLOORS = [
-    {"labels", "audio", "segments", "manifest", "store", "store_parts", "scores", "metrics", "dsp", "plots", "schedule"}
+    {
+        "labels",
+        "audio",
+        "segments",
+        "manifest",
+        "store",
+        "store_build",
+        "store_parts",
+        "scores",
+        "metrics",
+        "dsp",
+        "plots",
+        "schedule",
+    }
     | {"synthesis"},
     {"datasets", "features", "models", "losses", "augment"},
     {"detector", "datamodule", "checkpoint"},
@@ -85,10 +98,16 @@ def test_an_option_is_named_after_its_class_and_its_file(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
 def test_an_option_says_what_it_is(path: Path) -> None:
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("# @package")]
+    lines = [
+        line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("# @package")
+    ]
     assert re.match(r"# .{10,130}$", lines[0])
 
 
 def test_only_tracking_and_results_know_mlflow() -> None:
-    users = {place(path) for path in modules() if re.search(r"^\s*(import|from) mlflow", path.read_text("utf-8"), re.M)}
+    users = {
+        place(path)
+        for path in modules()
+        if re.search(r"^\s*(import|from) mlflow", path.read_text("utf-8"), re.M)
+    }
     assert users <= {"tracking"}

@@ -32,7 +32,10 @@ def test_every_experiment_composes(path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("+model.embedding_dimm=3", "model.embedding_dimm: LCNNLight has no such argument; did you mean 'embedding_dim'?"),
+        (
+            "+model.embedding_dimm=3",
+            "model.embedding_dimm: LCNNLight has no such argument; did you mean 'embedding_dim'?",
+        ),
         ("model.dropout=abc", "model.dropout: expected float, got 'abc' (str)."),
         ("model.embedding_dim=1.5", "model.embedding_dim: expected int, got 1.5 (float)."),
         ("dataset=folder", "dataset.path is required"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import pickle
 import shutil
@@ -11,6 +12,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -25,7 +27,7 @@ from dfx.store import WaveformStore, cache_dir, open_store
 PREAMBLE = """
     import os, signal, sys, time
     from pathlib import Path
-    from dfx import manifest, store, store_parts
+    from dfx import manifest, store, store_build, store_parts
     def main():
         folder = Path(sys.argv[1])
         corpus = manifest.read(folder / "m.csv")
@@ -58,7 +60,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of the parts that this process decodes."""
     numbers: list[int] = []
     decode = store_parts.decode
@@ -68,7 +70,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return decode(job)
 
     monkeypatch.setattr(store_parts, "decode", recorded)
-    yield numbers
+    return numbers
 
 
 def open_quietly(corpus: Manifest, folder: Path, **options: object) -> WaveformStore:
@@ -139,7 +141,7 @@ def test_a_finished_store_decodes_nothing_whatever_the_order_of_the_rows(
     corpus = make_corpus(tmp_path)
     first = open_quietly(corpus, tmp_path)
     assert decoded == [0]
-    assert "Decoding 10 files (0 MiB), once, to about 0 MiB in" in capsys.readouterr().err
+    assert "Decoding 10 files (0.2 MiB), once, to about 0.2 MiB in" in capsys.readouterr().err
     order = np.random.default_rng(0).permutation(10)
     again = open_quietly(Manifest(corpus.table.iloc[order].assign(id=list("abcdefghij"))), tmp_path)
     assert again.path == first.path
@@ -165,9 +167,12 @@ def test_another_rate_and_a_changed_file_give_another_store(tmp_path: Path) -> N
     assert open_quietly(corpus, tmp_path).read(0).tolist() == [0] * 400
 
 
-def test_worker_processes_give_the_same_store(tmp_path: Path, small_parts: None) -> None:
+def test_worker_processes_give_the_same_store(
+    tmp_path: Path, small_parts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     corpus = make_corpus(tmp_path)
     alone = everything(open_quietly(corpus, tmp_path / "a"))
+    monkeypatch.setattr(store_build, "FEW_BYTES", 0)
     together = open_quietly(corpus, tmp_path / "b", num_workers=2)
     for one, other in zip(alone, everything(together), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -207,6 +212,22 @@ def test_a_second_process_waits_and_decodes_nothing(tmp_path: Path) -> None:
     assert float(first_out) > 0
 
 
+def test_a_script_without_a_guard_gives_a_sentence_instead_of_waiting_for_itself(tmp_path: Path) -> None:
+    make_corpus(tmp_path)
+    (tmp_path / "script.py").write_text(
+        "import sys\nfrom dfx import manifest, store, store_build, store_parts\n"
+        "store_parts.MIN_PART_BYTES, store_build.FEW_BYTES = 32 << 10, 0\n"
+        "corpus = manifest.read(sys.argv[1] + '/m.csv')\n"
+        "store.open_store(corpus, 16000, sys.argv[1] + '/cache', num_workers=2, progress=False)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(store_parts.__file__).parents[1])}
+    command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "A process that decoded audio died" in done.stderr.splitlines()[-1]
+    assert "A script without `if __name__ == '__main__':` opens a waveform store" in done.stderr
+
+
 def test_killed_in_a_part_it_resumes_at_that_part(
     tmp_path: Path, small_parts: None, decoded: list[int]
 ) -> None:
@@ -236,7 +257,7 @@ def test_killed_parent_takes_its_workers_along(tmp_path: Path, monkeypatch: pyte
     corpus = make_corpus(tmp_path, 40, seconds=5, sample_rate=44100)
     monkeypatch.setattr(store_parts, "MIN_PART_BYTES", 1 << 20)
     body = """
-        store_parts.MIN_PART_BYTES = 1 << 20
+        store_parts.MIN_PART_BYTES, store_build.FEW_BYTES = 1 << 20, 0
         store.open_store(corpus, 16000, folder / "cache", num_workers=2, progress=False)
     """
     killed = run_script(tmp_path, body)
@@ -360,7 +381,7 @@ def test_too_small_a_disk_is_noticed_before_anything_is_written(
     usage = shutil.disk_usage(tmp_path)._replace(free=100_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(
-        ValueError, match=r"10 files take about 0 MiB as 16000 Hz waveforms, but .* has 0 MiB free"
+        ValueError, match=r"10 files take about 0.2 MiB as 16000 Hz waveforms, but .* has 0.1 MiB free"
     ):
         open_quietly(corpus, tmp_path)
     assert not list(tmp_path.glob("cache/waveforms/*/part*"))
@@ -371,16 +392,17 @@ def test_a_disk_that_fills_up_gives_a_sentence_and_no_half_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoded: list[int]
 ) -> None:
     corpus = make_corpus(tmp_path)
-    to_disk, written = store_parts.to_disk, []
+    append, appended = store_parts._append, []
 
-    def full(file: object) -> None:
-        written.append(file)
-        if len(written) > 5:
+    def fills_up(file: BinaryIO, path: str, sample_rate: int) -> tuple[int, int, str]:
+        appended.append(path)
+        if len(appended) == 6:
+            file.write(b"half a clip")
             raise OSError(errno.ENOSPC, "No space left on device")
-        to_disk(file)
+        return append(file, path, sample_rate)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_parts, "to_disk", full)
+        patch.setattr(store_parts, "_append", fills_up)
         with pytest.raises(
             ValueError, match=r"The disk filled up while waveforms were written to .*Free some room"
         ):
@@ -427,7 +449,7 @@ def test_plan_covers_every_file_in_few_parts_of_like_size() -> None:
         assert (np.diff(first) > 0).all()
         assert len(first) - 1 <= store_parts.MAX_PARTS
         limit = max(store_parts.MIN_PART_BYTES, sizes.sum() / store_parts.MAX_PARTS)
-        for begin, end in zip(first[:-1], first[1:], strict=True):
+        for begin, end in itertools.pairwise(first):
             assert sizes[begin : end - 1].sum() <= limit * 1.01 + 1
     assert store_parts.plan(np.full(3, 200 << 20, np.int64)).tolist() == [0, 1, 2, 3]
 
@@ -453,13 +475,13 @@ def test_two_hours_in_bounded_memory(tmp_path: Path) -> None:
     os.truncate(path, 44 + size)  # a sparse file: two hours of silence
     manifest_of([path]).write(tmp_path / "m.csv")
     body = """
-        import resource
-        store_parts.to_disk  # everything is imported: what follows is the store's own
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        def peak():  # not ru_maxrss, which begins with the peak of the parent
+            return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+        before = peak()
         made = store.open_store(corpus, 16000, folder / "cache", num_workers=0, progress=False)
         made.read(0, 3600 * 16000, 64000)
         made = store.open_store(corpus, 16000, folder / "cache", num_workers=0, progress=False)
-        print(made.length(0), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        print(made.length(0), peak() - before)
     """
     run = run_script(tmp_path, body)
     out, err = run.communicate(timeout=120)

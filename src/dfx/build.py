@@ -21,7 +21,6 @@ from dfx.losses.base import Loss
 from dfx.manifest import Manifest
 from dfx.store import open_store
 
-
 QUIET = (
     ".*GPU available but not used.*",  # a choice of the configuration, not an oversight
     ".*does not have many workers.*",  # the store needs none; `data.num_workers`

@@ -18,6 +18,7 @@ from hydra.errors import (
     HydraException,
     InstantiationException,
     MissingConfigException,
+    OverrideParseException,
 )
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -110,30 +111,31 @@ def sentence(error: Exception, command: str, arguments: list[str]) -> str:
         return f"{group}={option}: there is no such {group}; {hint} Options: {', '.join(options)}."
     if isinstance(error, ConfigCompositionException):
         return _composition_sentence(error, command, arguments)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r} cannot be read as KEY=VALUE; quote a value with special characters, 'KEY=\"a, b\"'."
     if isinstance(error, InstantiationException):
         return str(error.__cause__ or error)
     return str(error).strip()
 
 
-def _composition_sentence(error: ConfigCompositionException, command: str, arguments: list[str]) -> str:
-    cause = error.__cause__
-    named = re.search(r"[Cc]ould not override '([^']+)'", str(error))
-    group = re.search(r"Could not override '([^']+)'\.\s*(?:Did you mean to override ([^?]+)\?)?", str(error))
-    if "not in struct" in str(cause or error) or (named and "No match" in str(error)):
-        key = (named or group).group(1) if (named or group) else str(getattr(cause, "full_key", "?"))  # type: ignore[union-attr]
+def _composition_sentence(error: Exception, command: str, arguments: list[str]) -> str:
+    """The sentence for a key that does not exist, on the command line or in a file, or a value of the wrong type."""
+    text = f"{error} {error.__cause__ or ''}"
+    unknown = re.search(r"Key '([^']+)'(?: is)? not in", text)
+    if unknown:
+        named = re.search(r"full_key: (\S+)", text) or re.search(r"override '([^']+)'", text) or unknown
+        key = named.group(1)
+        file = re.search(r"In '([^']+)'", text)
         keys = _known_keys(command, arguments, key)
-        near = closest(key, keys)
         parent = key.rpartition(".")[0]
-        siblings = [k for k in keys if k.rpartition(".")[0] == parent]
-        listed = f" Keys there: {', '.join(siblings)}." if siblings else ""
-        return f"{key}: there is no such key; {near}{listed}".rstrip()
+        siblings = [k for k in keys if k.rpartition(".")[0] == parent and not k.endswith("_")]
+        near = closest(key, siblings) or closest(key, keys)
+        place = f" (in {file.group(1)}.yaml)" if file else ""
+        listed = f"the keys there are {', '.join(siblings)}." if siblings else "--help lists them all."
+        return f"{key}: there is no such key{place}; {near or listed}"
+    cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException):
-        where = getattr(cause, "full_key", None) or ""
-        what = (str(cause).splitlines() or [""])[0]
-        listed = ""
-        if "not in" in what and where:
-            listed = " " + closest(str(where).rpartition(".")[2], _known_keys(command, arguments, ""))
-        return f"{where}: {what}.{listed}".replace("..", ".")
+        return f"{cause.full_key}: {str(cause).splitlines()[0]}"
     return " ".join(str(error).split())
 
 
@@ -151,7 +153,8 @@ def _known_keys(command: str, arguments: list[str], wrong: str) -> list[str]:
         try:
             with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
                 cfg = compose(command, overrides=overrides)
-            return list(flatten(OmegaConf.to_container(cfg, resolve=False)))
+            leaves = flatten(OmegaConf.to_container(cfg, resolve=False))
+            return list(dict.fromkeys([*(key.partition(".")[0] for key in leaves), *leaves]))
         except (HydraException, OmegaConfBaseException):
             continue
     return []

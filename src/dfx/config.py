@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import inspect
 import json
+import os
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,9 @@ CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "con
 BOOKKEEPING = (
     "rerun",
     "cache",
+    "dataset.cache",
+    "dataset.num_workers",
+    "dataset.progress",
     "experiment_name",
     "num_threads",
     "data.num_workers",
@@ -91,7 +95,8 @@ def check_targets(cfg: DictConfig) -> None:
     resolved = OmegaConf.to_container(cfg, resolve=True)
     problems = [problem for path, node in _nodes(resolved, "") for problem in _problems(path, node)]
     if problems:
-        raise ValueError("The configuration does not fit:\n  " + "\n  ".join(problems))
+        separator = "\n  " if len(problems) > 1 else " "
+        raise ValueError(separator.join(["The configuration does not fit:", *problems]))
 
 
 def config_hash(cfg: DictConfig, manifest_hash: str) -> str:
@@ -209,6 +214,10 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, str)
     if (origin or hint) in (list, tuple):
         return isinstance(value, list | tuple)
+    if isinstance(hint, type) and isinstance(value, str | int | float):
+        return isinstance(value, str) and issubclass(
+            hint, os.PathLike
+        )  # no other class is written as a scalar
     return True
 
 

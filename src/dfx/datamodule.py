@@ -243,11 +243,13 @@ class AudioDataModule(LightningDataModule):
         )
 
     def _loader(self, split: str, sampler: Sampler[list[Draw]]) -> DataLoader[Batch]:
-        # batch_size=None: the sampler makes the batches, the dataset returns them whole.
+        # batch_size=None: the sampler makes the batches, the dataset returns them whole. A generator of its own,
+        # because a loader draws from torch's at every start, and a resumed run starts its loaders at another moment.
         return DataLoader(
             self.dataset(split),
             sampler=sampler,
             batch_size=None,
+            generator=torch.Generator(),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
@@ -290,5 +292,6 @@ def _require_both_classes(split: str, table: pd.DataFrame, name: str) -> None:
         if not (table["label"] == label).any():
             raise ValueError(
                 f"The {split} split of {name or 'this corpus'} has no {word} utterance that can be read "
-                f"({len(table)} utterances in all); a detector needs both classes in train, dev and eval. Check the labels and the split column."
+                f"({len(table)} utterances in all); a detector needs both classes in train, dev and eval. "
+                "Check the labels and the split column."
             )

@@ -99,7 +99,7 @@ class Detector(LightningModule):
         if not torch.isfinite(loss):
             ids = self._tables["train"]["id"].iloc[batch["index"].cpu().numpy()].tolist()
             raise ValueError(
-                f"The training loss is {float(loss)} at epoch {self.current_epoch}, step {self.global_step}: lower the "
+                f"The training loss is {loss.item()} at epoch {self.current_epoch}, step {self.global_step}: lower the "
                 "learning rate (optimizer.optimizer.lr) or the clipping (trainer.gradient_clip_val), or look at the "
                 f"batch: {', '.join(ids)}."
             )
@@ -131,7 +131,9 @@ class Detector(LightningModule):
         if self._train_losses:
             train_losses = self._gather([float(loss) for loss in self._train_losses])
             self.epoch_metrics["train/loss"] = sum(train_losses) / len(train_losses)
-            self.epoch_metrics["train/learning_rate"] = float(self.trainer.optimizers[0].param_groups[0]["lr"])
+            self.epoch_metrics["train/learning_rate"] = float(
+                self.trainer.optimizers[0].param_groups[0]["lr"]
+            )
         shown = {name: self.epoch_metrics[name] for name in ("dev/eer", "dev/auc")}
         # Every process computed them from all scores, so there is nothing to average.
         self.log_dict(shown, prog_bar=True, sync_dist=False, rank_zero_only=False)

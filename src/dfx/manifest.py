@@ -255,8 +255,9 @@ def _checked(table: pd.DataFrame, name: str, require_split: bool) -> pd.DataFram
         _refuse(empty, table, f"{name}: empty {column}", "Fill in or remove the rows")
     if not pd.api.types.is_numeric_dtype(table["label"]) or not table["label"].isin([BONAFIDE, SPOOF]).all():
         bad = table["label"][~table["label"].isin([BONAFIDE, SPOOF])]
+        some = _some(bad.unique().tolist())
         raise ValueError(
-            f"{name}: {len(bad)} of {len(table)} labels are not {BONAFIDE} or {SPOOF} ({_some(bad.unique().tolist())}). "
+            f"{name}: {len(bad)} of {len(table)} labels are not {BONAFIDE} or {SPOOF} ({some}). "
             f"Pass words through dfx.labels.parse_label."
         )
     table = table.reset_index(drop=True)

@@ -57,7 +57,7 @@ def write(
     metrics["best_epoch"] = float(keeper.best_epoch)
     metrics["epochs"] = float(len(keeper.history))
     run.log_metrics(metrics)
-    warning = _wrong_way(dev)
+    warning = wrong_way(dev)
     if warning:
         run.warn(warning)
         say(f"Warning: {warning}")
@@ -119,7 +119,7 @@ def _seen_unseen(table: ScoreTable, seen: set[str]) -> dict[str, float]:
     return values
 
 
-def _wrong_way(dev: ScoreTable) -> str:
+def wrong_way(dev: ScoreTable) -> str:
     """A warning when dev is ranked the wrong way round beyond chance; Hanley and McNeil 1982 give the deviation."""
     area = auc(dev.bonafide, dev.spoof)
     bonafide, spoof = len(dev.bonafide), len(dev.spoof)
@@ -130,8 +130,9 @@ def _wrong_way(dev: ScoreTable) -> str:
     if area + 3 * math.sqrt(max(variance, 0.0)) >= 0.5:
         return ""
     return (
-        f"The AUC on dev is {area:.3f}, well below 0.5: the detector ranks dev the wrong way round. Check that the labels "
-        "of train and dev mean the same, and that both come from like recordings. The scores are left as they are."
+        f"The AUC on dev is {area:.3f}, well below 0.5: the detector ranks dev the wrong way round. Check that "
+        "the labels of train and dev mean the same, and that both come from like recordings. The scores "
+        "are kept as they are."
     )
 
 

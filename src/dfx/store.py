@@ -28,9 +28,6 @@ from dfx.store_build import Index, Plan
 from dfx.store_parts import BAD, SAMPLE_BYTES
 
 VERSION = 1  # of the decoding and the layout on disk: a new number builds every store anew
-CHECK_BYTES = 256 << 20  # read and compared at every opening: 0.2 s, and all of a store of 2 hours
-PROBED_FILES = 64  # headers read for the estimate of the size
-FEW_PARTS = 4  # fewer are decoded faster than worker processes start
 NUM_STAT_THREADS = 8  # hides the latency of network file systems; costs nothing on local ones
 SCALE = np.float32(1 / audio.FULL_SCALE)
 

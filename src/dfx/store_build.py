@@ -6,14 +6,13 @@ import contextlib
 import errno
 import importlib.metadata
 import json
+import multiprocessing
 import os
 import shutil
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +27,7 @@ from dfx.store_parts import BAD, SAMPLE_BYTES, Job
 
 CHECK_BYTES = 256 << 20  # read and compared at every opening: 0.2 s, and all of a store of 2 hours
 PROBED_FILES = 64  # headers read for the estimate of the size
-FEW_PARTS = 4  # fewer are decoded faster than worker processes start
+FEW_BYTES = 32 << 20  # of source files: fewer are decoded faster than worker processes start
 
 
 class Plan(NamedTuple):
@@ -53,14 +52,12 @@ class Index(NamedTuple):
 
 def load_index(plan: Plan) -> Index | None:
     """Index of a finished store, or None where there is none that fits the plan."""
-    try:
-        with np.load(plan.folder / "index.npz") as arrays:
-            index = Index(**{name: arrays[name] for name in Index._fields})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    arrays = store_parts.load_arrays(plan.folder / "index.npz")
+    if set(arrays) != set(Index._fields):
         return None
-    return (
-        index if np.array_equal(index.first, plan.first) and len(index.lengths) == len(plan.paths) else None
-    )
+    index = Index(**arrays)
+    fits = np.array_equal(index.first, plan.first) and len(index.lengths) == len(plan.paths)
+    return index if fits else None
 
 
 def complete(plan: Plan, num_workers: int | None, progress: bool) -> Index:
@@ -69,6 +66,11 @@ def complete(plan: Plan, num_workers: int | None, progress: bool) -> Index:
     Raises:
         ValueError: if the disk has too little room or fills up, or a decoding process dies.
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        # A spawned worker is importing the caller's script, and would wait for its own parent's lock for ever.
+        raise ValueError(
+            "A script without `if __name__ == '__main__':` opens a waveform store: put its code below one."
+        )
     try:
         plan.folder.mkdir(parents=True, exist_ok=True)
         with _locked(plan.folder):
@@ -159,8 +161,11 @@ def _build(plan: Plan, num_workers: int | None, progress: bool) -> Index:
         if store_parts.load(plan.folder, part, end - begin) is None
     ]
     if jobs:
-        _announce(jobs, plan)
-        _run(jobs, num_workers, progress)
+        source = sum(
+            int(plan.sizes[plan.first[job.number] : plan.first[job.number + 1]].sum()) for job in jobs
+        )
+        _announce(jobs, plan, source)
+        _run(jobs, num_workers if source > FEW_BYTES else 0, progress)
 
     parts = [store_parts.load(plan.folder, part, end - begin) for part, (begin, end) in enumerate(bounds)]
     whole = [part for part in parts if part is not None]
@@ -170,9 +175,10 @@ def _build(plan: Plan, num_workers: int | None, progress: bool) -> Index:
         )
     lengths = np.concatenate([part.lengths for part in whole])
     checksums = np.concatenate([part.checksums for part in whole])
-    reasons = np.concatenate([part.reasons for part in whole])
+    # Only those of bad files: NumPy gives every string the room of the longest.
+    reasons = np.concatenate([part.reasons[part.lengths == BAD] for part in whole])
     bad = np.flatnonzero(lengths == BAD)
-    index = Index(plan.first, lengths, checksums, bad, reasons[bad])
+    index = Index(plan.first, lengths, checksums, bad, reasons)
     facts = {
         "sample_rate": plan.sample_rate,
         "files": len(lengths),
@@ -185,15 +191,13 @@ def _build(plan: Plan, num_workers: int | None, progress: bool) -> Index:
     temporary = plan.folder / f"index.{os.getpid()}.tmp"
     with temporary.open("wb") as file:
         np.savez(file, **index._asdict())
-        store_parts.to_disk(file)
     temporary.replace(plan.folder / "index.npz")
     return index
 
 
-def _announce(jobs: list[Job], plan: Plan) -> None:
+def _announce(jobs: list[Job], plan: Plan, source: int) -> None:
     """Say what is about to be written, or refuse where the disk is too small for it."""
     paths = [path for job in jobs for path in job.paths]
-    source = sum(int(plan.sizes[plan.first[job.number] : plan.first[job.number + 1]].sum()) for job in jobs)
     estimate = int(source * _growth(paths[:: max(1, len(paths) // PROBED_FILES)], plan.sample_rate))
     free = shutil.disk_usage(plan.folder).free
     if estimate > free:
@@ -220,12 +224,14 @@ def _run(jobs: list[Job], num_workers: int | None, progress: bool) -> None:
     """Decode parts, in worker processes where that pays."""
     workers = min(num_workers if num_workers is not None else _num_cores(), len(jobs))
     with _bar(sum(len(job.paths) for job in jobs), progress) as advance:
-        if workers <= 1 or len(jobs) < FEW_PARTS:
+        if workers <= 1 or multiprocessing.current_process().daemon:
             for job in jobs:
                 advance(store_parts.decode(job))
             return
         # spawn: a process that already runs threads (torch, MLflow) cannot be forked safely.
-        pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=store_parts.start_worker)
+        pool = ProcessPoolExecutor(
+            workers, multiprocessing.get_context("spawn"), initializer=store_parts.start_worker
+        )
         try:
             for done in as_completed([pool.submit(store_parts.decode, job) for job in jobs]):
                 advance(done.result())
@@ -251,7 +257,8 @@ def _bar(total: int, show: bool) -> Iterator[Callable[[int], None]]:
 
 
 def _mib(size: int) -> str:
-    return f"{size / 2**20:,.0f} MiB" if size < 10 << 30 else f"{size / 2**30:,.0f} GiB"
+    digits = 0 if size > 10 << 20 else 1
+    return f"{size / 2**20:,.{digits}f} MiB"
 
 
 def _say(text: str) -> None:

@@ -192,7 +192,9 @@ def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manife
         client.log_batch(run.run_id, params=missing[first : first + 100])
     if not held.inputs or not held.inputs.dataset_inputs:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*integer column.*")  # advice for models with missing values
+            warnings.filterwarnings(
+                "ignore", message=".*integer column.*"
+            )  # advice for models with missing values
             source = mlflow.data.from_pandas(
                 manifest.table.drop(columns="path"), name=manifest.name or "corpus", digest=manifest.hash
             )

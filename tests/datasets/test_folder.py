@@ -14,7 +14,14 @@ def touch(root: Path, *names: str) -> None:
 
 
 def test_classes_attacks_speakers_and_suffixes_in_any_case(tmp_path: Path) -> None:
-    touch(tmp_path, "Real/alice/1.WAV", "Real/alice/2.wav", "REAL/3.flac", "DeepFake/vits/1.mp3", "DeepFake/2.Ogg")
+    touch(
+        tmp_path,
+        "Real/alice/1.WAV",
+        "Real/alice/2.wav",
+        "REAL/3.flac",
+        "DeepFake/vits/1.mp3",
+        "DeepFake/2.Ogg",
+    )
     table = Folder(str(tmp_path)).manifest().table.set_index("id")
     assert table.loc["Real/alice/1", ["label", "speaker", "attack"]].tolist() == [1, "alice", "-"]
     assert table.loc["DeepFake/vits/1", ["label", "attack"]].tolist() == [0, "vits"]
@@ -23,7 +30,12 @@ def test_classes_attacks_speakers_and_suffixes_in_any_case(tmp_path: Path) -> No
 
 
 def test_split_folders_are_used(tmp_path: Path) -> None:
-    names = [f"{s}/{c}/{i}.wav" for s in ("training", "validation", "testing") for c in ("real", "fake") for i in "ab"]
+    names = [
+        f"{s}/{c}/{i}.wav"
+        for s in ("training", "validation", "testing")
+        for c in ("real", "fake")
+        for i in "ab"
+    ]
     touch(tmp_path, *names)
     counts = Folder(str(tmp_path)).manifest().counts()
     assert counts.index.tolist() == ["train", "dev", "eval"]
@@ -31,7 +43,10 @@ def test_split_folders_are_used(tmp_path: Path) -> None:
 
 
 def test_a_class_folder_above_the_split_folder_works_too(tmp_path: Path) -> None:
-    touch(tmp_path, *[f"{c}/{s}/{i}.wav" for s in ("train", "dev", "test") for c in ("genuine", "spoof") for i in "ab"])
+    touch(
+        tmp_path,
+        *[f"{c}/{s}/{i}.wav" for s in ("train", "dev", "test") for c in ("genuine", "spoof") for i in "ab"],
+    )
     table = Folder(str(tmp_path)).manifest().table
     assert set(table["split"]) == {"train", "dev", "eval"}
     assert set(table["attack"]) == {"-", "spoof"}
@@ -59,5 +74,5 @@ def test_an_unexpected_layout_is_explained(tmp_path: Path, names: tuple[str, ...
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="No folder at .*nowhere"):
+    with pytest.raises(ValueError, match=r"No folder at .*nowhere"):
         Folder(str(tmp_path / "nowhere")).manifest()

@@ -59,12 +59,6 @@ class TestEveryFeature:
         with pytest.raises(ValueError, match=r"got torch.int16: divide"):
             feature(torch.zeros(1, 8000, dtype=torch.int16))
 
-    def test_too_short_a_clip_is_refused(self, build: Build, name: str) -> None:
-        if name == "waveform":
-            pytest.skip("a waveform of any length is a waveform")
-        with pytest.raises(ValueError, match="got 20: use longer segments"):
-            build(name)(torch.zeros(1, 20))
-
     def test_mixed_precision_and_double_give_the_same_map(self, build: Build, name: str) -> None:
         feature, waveform = build(name), torch.randn(2, 8000)
         expected = feature(waveform)
@@ -85,6 +79,12 @@ class TestEveryFeature:
         program = torch.export.export(feature, (torch.randn(2, 8000),), dynamic_shapes=({0: batch},))
         waveform = torch.randn(5, 8000)
         torch.testing.assert_close(program.module()(waveform), feature(waveform), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "waveform"])
+def test_too_short_a_clip_is_refused(build: Build, name: str) -> None:
+    with pytest.raises(ValueError, match="got 20: use longer segments"):
+        build(name)(torch.zeros(1, 20))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("_specavg")])

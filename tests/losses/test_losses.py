@@ -86,6 +86,15 @@ def test_extreme_embeddings_stay_finite(loss):
 
 
 @each_loss
+def test_scores_are_float32_under_autocast(loss):
+    loss = loss(8)
+    embedding, label = separable()
+    with torch.autocast("cpu", torch.bfloat16):
+        reduced = loss.score(embedding), loss(embedding, label)
+    torch.testing.assert_close(reduced, (loss.score(embedding), loss(embedding, label)), rtol=0, atol=0)
+
+
+@each_loss
 def test_the_prior_survives_a_checkpoint(loss):
     trained, rebuilt = loss(8), loss(8)
     trained.set_prior(30, 10)

@@ -43,7 +43,9 @@ def assign(table: pd.DataFrame, group: str, fractions: dict[str, float] | None =
         for number, (name, size) in enumerate(zip(members.index, members["size"], strict=True)):
             lack = wanted - filled / total
             if len(members) - number <= np.count_nonzero(filled == 0):
-                lack[filled > 0] = -np.inf  # the last groups go where there is none, so that no split lacks a class
+                lack[
+                    filled > 0
+                ] = -np.inf  # the last groups go where there is none, so that no split lacks a class
             best = int(np.argmax(lack))
             filled[best] += size
             chosen[str(name)] = names[best]

@@ -36,6 +36,8 @@ class LFCC(Feature):
         Wang & Yamagishi, "A comparative study on recent neural spoofing countermeasures", Interspeech 2021; its code.
     """
 
+    transform: Tensor
+
     def __init__(
         self,
         sample_rate: int,
@@ -62,7 +64,7 @@ class LFCC(Feature):
     def extract(self, waveform: Tensor) -> Tensor:
         """Turn waveforms (batch, samples) into cepstra (batch, 1, coefficients, frames)."""
         power: Tensor = self.band_power(dsp.pre_emphasis(waveform, PRE_EMPHASIS))
-        cepstra = torch.matmul(self.get_buffer("transform"), power.add_(EPS).log10_())[:, None]
+        cepstra = torch.matmul(self.transform, power.add_(EPS).log10_())[:, None]
         if not self.deltas:
             return cepstra
         slope = dsp.deltas(cepstra)

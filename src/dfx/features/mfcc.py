@@ -30,6 +30,8 @@ class MFCC(LogMel):
         ValueError: if an option is out of its range.
     """
 
+    dct: Tensor
+
     def __init__(
         self,
         sample_rate: int,
@@ -58,7 +60,7 @@ class MFCC(LogMel):
 
     def extract(self, waveform: Tensor) -> Tensor:
         """Turn waveforms (batch, samples) into cepstra (batch, 1, coefficients, frames)."""
-        cepstra = torch.matmul(self.get_buffer("dct"), super().extract(waveform))
+        cepstra = torch.matmul(self.dct, super().extract(waveform))
         if not self.deltas:
             return cepstra
         slope = dsp.deltas(cepstra)

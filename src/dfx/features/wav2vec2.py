@@ -66,9 +66,8 @@ class Wav2Vec2(Feature):
                 "Wav2Vec2 needs an encoder, got neither bundle, checkpoint nor architecture: "
                 "name a bundle such as WAV2VEC2_BASE, or a checkpoint file."
             )
-        encoder.aux = (
-            None  # the letters of speech recognition play no part, and would be weights without gradient
-        )
+        # The letters of speech recognition play no part, and would be weights without gradient.
+        encoder.aux = None
         self.encoder = encoder
         self.finetune_from_epoch = finetune_from_epoch
         self.frozen = True
@@ -114,9 +113,7 @@ class Wav2Vec2(Feature):
         for layer in transformer.layers:
             state, position_bias = layer(state, None, position_bias=position_bias)
             states.append(state)
-        if (
-            not transformer.layer_norm_first
-        ):  # torchaudio's name here for "the layer norm comes after the layers"
+        if not transformer.layer_norm_first:  # torchaudio's flag: norm before the layers, else after them
             states[-1] = transformer.layer_norm(state)
         return torch.stack(states, dim=1).transpose(2, 3)
 

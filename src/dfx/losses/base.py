@@ -12,6 +12,11 @@ from torch.nn import functional as F
 from dfx.labels import BONAFIDE
 
 
+def in_float32(tensor: Tensor) -> torch.autocast:
+    """Context without autocast on the device of `tensor`: the 8 bits of bfloat16 would make ties among the scores."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
 class Loss(nn.Module):
     """Base of the losses: owns the last layer, so that loss and score cannot disagree about it.
 
@@ -138,4 +143,5 @@ class CosineLoss(Loss):
     def cosines(self, embedding: Tensor) -> Tensor:
         """Cosines (batch, num_directions) in float32; 0 for an embedding of zeros."""
         # The floor of the length keeps the gradient of a vanishing embedding bounded.
-        return F.normalize(embedding.float(), eps=1e-4) @ F.normalize(self.directions.float()).T
+        with in_float32(embedding):
+            return F.normalize(embedding.float(), eps=1e-4) @ F.normalize(self.directions).T

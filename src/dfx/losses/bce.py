@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dfx.losses.base import PosteriorLoss
+from dfx.losses.base import PosteriorLoss, in_float32
 
 
 class BCE(PosteriorLoss):
@@ -21,5 +21,6 @@ class BCE(PosteriorLoss):
 
     def posterior_log_odds(self, embedding: Tensor) -> Tensor:
         """Logit (batch,) in float32."""
-        logit: Tensor = self.linear(embedding)
-        return logit.squeeze(1).float()
+        with in_float32(embedding):
+            logit: Tensor = self.linear(embedding.float())
+        return logit.squeeze(1)

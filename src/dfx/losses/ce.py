@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dfx.labels import BONAFIDE, SPOOF
-from dfx.losses.base import PosteriorLoss
+from dfx.losses.base import PosteriorLoss, in_float32
 
 
 class CE(PosteriorLoss):
@@ -24,5 +24,6 @@ class CE(PosteriorLoss):
 
     def posterior_log_odds(self, embedding: Tensor) -> Tensor:
         """Difference (batch,) of the two outputs, in float32."""
-        output: Tensor = self.linear(embedding).float()
+        with in_float32(embedding):
+            output: Tensor = self.linear(embedding.float())
         return output[:, BONAFIDE] - output[:, SPOOF]

@@ -1,16 +1,24 @@
 """The plan of the demo corpus and its clips: who says what, which vocoder it passes, how it is recorded.
 
-Clips come in pairs, one bona fide and one spoof, that share the speaker, the duration and the recording conditions and nothing
-else: other words, other noise. Everything a scalar could measure is thus balanced by construction.
+Clips come in pairs, one bona fide and one spoof, that share the speaker, the duration and the recording conditions
+and nothing else: other words, other noise. What a scalar could measure is thus balanced by construction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import multiprocessing
+import os
+import signal
+import threading
+import wave
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from dfx.synthesis import vocoders
 from dfx.synthesis.frames import Real
@@ -21,18 +29,19 @@ from dfx.synthesis.speaker import SAMPLE_RATE, draw_voice, perform, render
 Vocoder = Callable[[Real, np.random.Generator], Real]
 
 SPEAKERS = {"train": range(12), "dev": range(12, 17), "eval": range(17, 24)}
+NUM_SPEAKERS = sum(map(len, SPEAKERS.values()))
 SEEN: dict[str, Vocoder] = {
     "D01": vocoders.griffin_lim,
     "D02": vocoders.lpc,
     "D03": vocoders.world,
     "D04": vocoders.transform_codec,
-    "D05": vocoders.splice,
+    "D05": vocoders.mu_law,
 }
 UNSEEN: dict[str, Vocoder] = {
-    "D06": partial(vocoders.griffin_lim, bands=40, size=800, hop=200, iterations=8),
+    "D06": partial(vocoders.griffin_lim, bands=128, hop=160, iterations=24),
     "D07": vocoders.sinusoidal,
-    "D08": vocoders.mu_law,
-    "D09": partial(vocoders.world, cutoff_hz=4000),
+    "D08": vocoders.splice,
+    "D09": partial(vocoders.world, voiced_hz=4000),
 }
 ATTACKS = {**SEEN, **UNSEEN}
 _MARGIN = 1024  # rendered beyond both ends and cut away after the vocoder, so that its frames fall anywhere
@@ -73,7 +82,7 @@ def plan(num_clips: int, max_seconds: float) -> list[Clip]:
     return sorted(clips, key=lambda clip: clip.id[-4:])
 
 
-def make(clip: Clip) -> np.ndarray:
+def make(clip: Clip) -> npt.NDArray[np.int16]:
     """16-bit samples (num_samples,) of a clip: a function of the plan alone, whichever process runs it."""
     voice = draw_voice(_generator(1, clip.speaker), female=clip.speaker % 2 == 1)
     shared = _generator(2, clip.pair)
@@ -90,6 +99,30 @@ def make(clip: Clip) -> np.ndarray:
         speech = ATTACKS[clip.attack](speech.astype(np.float32), own)
     start = _MARGIN + int(own.integers(-_MARGIN // 2, _MARGIN // 2))
     return record(speech[start : start + clip.num_samples], recording, own)
+
+
+def write(clips: Sequence[Clip], folder: Path) -> int:
+    """Make clips as 16-bit WAV files in a folder; each appears whole or not at all. Returns how many."""
+    for clip in clips:
+        temporary = folder / f"{clip.id}.{os.getpid()}.tmp"
+        with temporary.open("wb") as raw, wave.open(raw, "wb") as file:
+            file.setparams((1, 2, SAMPLE_RATE, clip.num_samples, "NONE", ""))
+            file.writeframes(make(clip).astype("<i2").tobytes())
+        temporary.replace(folder / f"{clip.id}.wav")
+    return len(clips)
+
+
+def start_worker() -> None:
+    """Prepare a worker process: it leaves Ctrl-C to its parent, and ends when the parent was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _generator(*key: int) -> np.random.Generator:

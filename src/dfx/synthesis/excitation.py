@@ -1,4 +1,4 @@
-"""What a parametric vocoder knows of the glottis: a pitch track estimated from the waveform, and pulses that follow one."""
+"""What a parametric vocoder knows of the glottis: a pitch track, estimated, and pulses that follow one."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ _SIZE, _FFT = 640, 1024  # 40 ms hold two periods of a pitch of 60 Hz
 
 
 def track_pitch(waveform: Real, sample_rate: int, hop: int) -> tuple[Real, Real]:
-    """Pitch in Hz, held through unvoiced frames, and voicing in [0, 1], (frames,) each, by normalised autocorrelation."""
+    """Pitch in Hz, held through unvoiced frames, and voicing in [0, 1], (frames,) each, by autocorrelation."""
     window = hann(_SIZE)
     power = np.abs(fft.rfft(frame(waveform, _SIZE, hop) * window, _FFT, axis=1)) ** 2
-    power *= 1 / (1 + (np.arange(_FFT // 2 + 1) * sample_rate / _FFT / 900) ** 4)  # periods show best below 1 kHz
+    hz = np.arange(_FFT // 2 + 1) * sample_rate / _FFT
+    power *= 1 / (1 + (hz / 900) ** 4)  # periods show best below 1 kHz
     correlation = fft.irfft(power, axis=1)
     bias = fft.irfft(np.abs(fft.rfft(window, _FFT)) ** 2)
     low, high = int(sample_rate / 420), int(sample_rate / 60)
     lags = np.arange(low, high)
     curve = correlation[:, low:high] / np.maximum(correlation[:, :1], 1e-12) / (bias[low:high] / bias[0])
-    best = np.argmax(curve * (1 - 0.12 * np.log2(lags / low)), axis=1)  # a multiple of the period fits as well: prefer short
+    # A multiple of the period fits as well as the period: prefer short ones.
+    best = np.argmax(curve * (1 - 0.12 * np.log2(lags / low)), axis=1)
     strength = np.take_along_axis(curve, best[:, None], axis=1)[:, 0]
     inner = np.clip(best, 1, len(lags) - 2)
     left, centre, right = (np.take_along_axis(curve, (inner + d)[:, None], axis=1)[:, 0] for d in (-1, 0, 1))

@@ -1,7 +1,7 @@
 """Short-time processing with numpy: frames, overlap-add, spectra, and the filter that changes from frame to frame.
 
-Everything that makes speech here is built on these few functions. They use FFTs and element-wise arithmetic only: no matrix
-product, so the result does not depend on how many threads a BLAS library takes.
+Everything that makes speech here is built on these few functions. They use FFTs and element-wise arithmetic only: no
+matrix product, so the result does not depend on how many threads a BLAS library takes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def overlap_add(frames: Real, hop: int, offset: int, num_samples: int) -> Real:
 
 def stft(waveform: Real, size: int, hop: int, window: Real) -> Complex:
     """Spectra (frames, size / 2 + 1) of centred, windowed frames."""
-    return fft.rfft(frame(waveform, size, hop) * window, axis=1)
+    spectra: Complex = fft.rfft(frame(waveform, size, hop) * window, axis=1)
+    return spectra
 
 
 def istft(spectra: Complex, size: int, hop: int, window: Real, num_samples: int) -> Real:
@@ -55,9 +56,9 @@ def istft(spectra: Complex, size: int, hop: int, window: Real, num_samples: int)
 def filter_frames(parts: list[tuple[Real, Complex]], hop: int, fft_size: int) -> Real:
     """Sum of sources (samples,), each through its own filter that changes every `hop` samples.
 
-    Each part is a source and the frequency responses (frames, fft_size / 2 + 1) at samples 0, hop, 2 hop …. The outputs of
-    neighbouring filters are cross-faded over one hop, so slow changes leave no steps. Impulse responses longer than
-    fft_size - 2 hop wrap around.
+    Each part is a source and the frequency responses (frames, fft_size / 2 + 1) at samples 0, hop, 2 hop …. The
+    outputs of neighbouring filters are cross-faded over one hop, so slow changes leave no steps. Impulse responses
+    longer than fft_size - 2 hop wrap around.
     """
     num_samples = len(parts[0][0])
     window = hann(2 * hop)
@@ -69,12 +70,13 @@ def filter_frames(parts: list[tuple[Real, Complex]], hop: int, fft_size: int) ->
 
 
 def minimum_phase(log_magnitude: Real) -> Complex:
-    """Responses (frames, bins) with a given natural-log magnitude (frames, bins) and the least delay (folded cepstrum)."""
+    """Responses (frames, bins) of a given natural-log magnitude (frames, bins) and least delay (folded cepstrum)."""
     size = 2 * (log_magnitude.shape[1] - 1)
     cepstrum = fft.irfft(log_magnitude, size, axis=1)
     cepstrum[:, 1 : size // 2] *= 2
     cepstrum[:, size // 2 + 1 :] = 0
-    return np.exp(fft.rfft(cepstrum, axis=1))
+    response: Complex = np.exp(fft.rfft(cepstrum, axis=1))
+    return response
 
 
 def smooth(track: Real, size: int) -> Real:

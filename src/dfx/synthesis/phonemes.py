@@ -1,7 +1,7 @@
 """The sounds of the demo speaker: formant targets and sources of about thirty phonemes, and sequences of them.
 
-A sound is one or more segments: a plosive is a closure, a burst and the breath after it. Formants are those of an average
-male tract; a speaker scales them.
+A sound is one or more segments: a plosive is a closure, a burst and the breath after it. Formants are those of an
+average male tract; a speaker scales them.
 
 Source:
     Vowels: Peterson and Barney 1952, table II. Consonant targets after Klatt 1980, tables II and III, rounded.
@@ -33,11 +33,15 @@ def _vowel(f1: float, f2: float, f3: float, seconds: float = 0.11) -> list[Segme
     return [Segment(seconds, f1, f2, f3, voicing=1.0)]
 
 
-def _plosive(voiced: bool, f2: float, hiss_hz: float, width_hz: float, breath_seconds: float) -> list[Segment]:
+def _plosive(
+    voiced: bool, f2: float, hiss_hz: float, width_hz: float, breath_seconds: float
+) -> list[Segment]:
     tract = (300.0, f2, 2500.0)
     closure = Segment(0.06, *tract, voicing=0.12 if voiced else 0.0)
     burst = Segment(0.012, *tract, aspiration=0.3, frication=0.9, hiss_hz=hiss_hz, hiss_width_hz=width_hz)
-    breath = Segment(breath_seconds, *tract, aspiration=0.5, frication=0.06, hiss_hz=hiss_hz, hiss_width_hz=width_hz)
+    breath = Segment(
+        breath_seconds, *tract, aspiration=0.5, frication=0.06, hiss_hz=hiss_hz, hiss_width_hz=width_hz
+    )
     return [closure, burst, breath]
 
 
@@ -72,11 +76,16 @@ CONSONANTS: dict[str, list[Segment]] = {
     "b": _plosive(True, 900, 1000, 1500, 0.006),
     "d": _plosive(True, 1700, 4500, 1800, 0.008),
     "g": _plosive(True, 2100, 2000, 700, 0.012),
-    "tS": [Segment(0.05, 300, 1800, 2500), *[Segment(0.07, 300, 1800, 2500, frication=0.5, hiss_hz=3000, hiss_width_hz=1000)]],
+    "tS": [
+        Segment(0.05, 300, 1800, 2500),
+        Segment(0.07, 300, 1800, 2500, frication=0.50, hiss_hz=3000, hiss_width_hz=1000),
+    ],
 }  # fmt: skip
 
 
-def sentence(seconds: float, lead_seconds: float, tail_seconds: float, rate: float, rng: np.random.Generator) -> list[Segment]:
+def sentence(
+    seconds: float, lead_seconds: float, tail_seconds: float, rate: float, rng: np.random.Generator
+) -> list[Segment]:
     """Segments of a made-up sentence that lasts `seconds` in all, silence at both ends included.
 
     Syllables form words, words form phrases; phrases end in a longer vowel and a pause, with an audible breath in some.
@@ -97,7 +106,7 @@ def sentence(seconds: float, lead_seconds: float, tail_seconds: float, rate: flo
         spoken += sum(sound.seconds for sound in phrase)
     while sounds[-1].voicing == 0 or spoken - sounds[-1].seconds > wanted:
         spoken -= sounds.pop().seconds
-    # The rest of the fit is a change of tempo of a few per cent, not a cut through a sound.
+    # A sound is never cut: the rest of the fit is a change of tempo.
     sounds = [sound._replace(seconds=sound.seconds * wanted / spoken) for sound in sounds]
     return [Segment(lead_seconds), *sounds, Segment(tail_seconds)]
 

@@ -1,7 +1,7 @@
-"""From a speaker's lips to a file: room, microphone, level, noise, sampling. The same chain for both classes of the demo.
+"""From a speaker's lips to a file: room, microphone, limiter, noise, sampling. The same for both classes.
 
-A vocoder works on clean speech and its output is then recorded like everything else, so no property of the recording can tell
-the classes apart.
+A vocoder works on clean speech and its output is then recorded like everything else, so no property of the recording
+can tell the classes apart.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import fft, signal
 
 from dfx.synthesis.frames import Real
@@ -54,7 +55,7 @@ def draw_recording(rng: np.random.Generator) -> Recording:
         highpass_hz=rng.uniform(40, 110),
         cutoff_hz=rng.uniform(6800, 7900),
         level_db=rng.uniform(-36, -22),
-        crest_db=rng.uniform(11, 15),
+        crest_db=rng.uniform(10, 14),
         polarity=int(rng.choice([-1, 1])),
         snr_db=rng.uniform(30, 52),
         noise_slope=rng.uniform(0.0, 1.0),
@@ -63,18 +64,24 @@ def draw_recording(rng: np.random.Generator) -> Recording:
     )
 
 
-def record(waveform: Real, recording: Recording, rng: np.random.Generator) -> np.ndarray:
+def record(waveform: Real, recording: Recording, rng: np.random.Generator) -> npt.NDArray[np.int16]:
     """16-bit samples (samples,) of speech recorded under given conditions; the generator draws noise and dither."""
     num_samples = len(waveform)
     shape = np.random.default_rng(recording.seed)
     speech = signal.fftconvolve(waveform, _room(recording, shape))[:num_samples]
-    size = fft.next_fast_len(num_samples + 2048, real=True)  # the filters' ringing must not wrap into the start
+    # Longer than the clip, so that the ringing of the filters does not wrap into the start.
+    size = fft.next_fast_len(num_samples + 2048, real=True)
     hz = fft.rfftfreq(size, 1 / SAMPLE_RATE)
-    colour = np.interp(np.log(hz + 50), np.log(np.geomspace(50, 8050, 10)), shape.normal(0, recording.colour_db, 10))
+    knots = np.log(np.geomspace(50, 8050, 10))
+    colour = np.interp(np.log(hz + 50), knots, shape.normal(0, recording.colour_db, 10))
     highpass = 1 / np.sqrt(1 + (recording.highpass_hz / np.maximum(hz, 1e-3)) ** 4)
     speech = fft.irfft(fft.rfft(speech, size) * 10 ** (colour / 20) * highpass, size)[:num_samples]
     level = 10 ** (recording.level_db / 20)
-    speech = _limit(speech * (recording.polarity * level / np.sqrt(np.mean(speech**2) + 1e-12)), level * 10 ** (recording.crest_db / 20))
+    speech *= recording.polarity
+    # The limiter lowers the level and the level moves the peaks: three rounds bring both home.
+    for _ in range(3):
+        speech *= level / np.sqrt(np.mean(speech**2) + 1e-12)
+        speech = _limit(speech, level * 10 ** (recording.crest_db / 20))
     noise_level = level * 10 ** (-recording.snr_db / 20)
     spectrum = fft.rfft(rng.standard_normal(size)) / np.maximum(hz, 30.0) ** (0.5 * recording.noise_slope)
     noise = fft.irfft(spectrum, size)[:num_samples]
@@ -84,7 +91,8 @@ def record(waveform: Real, recording: Recording, rng: np.random.Generator) -> np
     edge = 1 / (1 + np.exp(np.clip((hz - recording.cutoff_hz) / 25.0, -50, 50)))
     mixed = fft.irfft(fft.rfft(speech + noise, size) * edge, size)[:num_samples] + recording.offset
     dither = rng.random(num_samples) - rng.random(num_samples)
-    return np.clip(np.round(mixed * 32767 + dither), -32768, 32767).astype(np.int16)
+    samples: npt.NDArray[np.int16] = np.clip(np.round(mixed * 32767 + dither), -32768, 32767).astype(np.int16)
+    return samples
 
 
 def _room(recording: Recording, rng: np.random.Generator) -> Real:
@@ -95,7 +103,8 @@ def _room(recording: Recording, rng: np.random.Generator) -> Real:
     tail[: int(rng.uniform(0.002, 0.008) * SAMPLE_RATE)] = 0.0
     tail *= 10 ** (-recording.direct_db / 20) / np.sqrt(np.sum(tail**2))
     tail[0] = 1.0
-    return tail.astype(np.float32)
+    response: Real = tail.astype(np.float32)
+    return response
 
 
 def _limit(waveform: Real, ceiling: float) -> Real:

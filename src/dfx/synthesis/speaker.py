@@ -20,7 +20,10 @@ from dfx.synthesis.phonemes import Segment
 SAMPLE_RATE = 16_000
 STEP = 64
 """Samples between two control values: 4 ms, short enough for a plosive burst."""
-_HOP, _FFT = 128, 1024  # a formant of 60 Hz bandwidth has decayed by 60 dB after 590 samples: 1024 - 2 * 128 hold it
+_HOP, _FFT = (
+    128,
+    1024,
+)  # a formant of 60 Hz bandwidth has decayed by 60 dB after 590 samples: 1024 - 2 * 128 hold it
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def draw_voice(rng: np.random.Generator, female: bool) -> Voice:
 
 @dataclass(frozen=True)
 class Controls:
-    """Targets at every STEP samples: (steps,) each, formants and bandwidths (steps, formants), all in Hz or amplitudes."""
+    """Targets at every STEP samples, in Hz or amplitudes: (steps,) each, formants and bandwidths (steps, formants)."""
 
     pitch_hz: Real
     formants_hz: Real
@@ -74,7 +77,7 @@ class Controls:
 
 
 def perform(voice: Voice, sounds: list[Segment], rng: np.random.Generator) -> Controls:
-    """Controls of a voice that says a sequence of sounds: formants glide, pitch falls over a phrase and rises on accents."""
+    """Controls of a voice that says sounds: formants glide, pitch falls over a phrase and rises on accents."""
     ends = np.cumsum([sound.seconds for sound in sounds]) * SAMPLE_RATE / STEP
     steps = int(np.ceil(ends[-1])) + 1
     table = np.array(sounds, dtype=np.float64)[np.searchsorted(ends[:-1], np.arange(steps), side="right")]
@@ -82,7 +85,9 @@ def perform(voice: Voice, sounds: list[Segment], rng: np.random.Generator) -> Co
     scale = voice.tract_scale
     low = smooth(np.stack([f1, f2 * (1 + voice.vowel_shift), f3], axis=1), 12) * scale
     high = np.array([3500.0, 4500.0, 5500.0, 6500.0]) * scale * (1 + 0.01 * rng.standard_normal(4))
-    formants = np.hstack([low, np.broadcast_to(high, (steps, 4)) * (1 + 0.1 * (low[:, 2:] / 2500 / scale - 1))])
+    formants = np.hstack(
+        [low, np.broadcast_to(high, (steps, 4)) * (1 + 0.1 * (low[:, 2:] / 2500 / scale - 1))]
+    )
     formants = np.minimum(formants, 7900.0) * (1 + 0.01 * smooth(rng.standard_normal((steps, 7)), 15) * 4)
     bandwidths = voice.bandwidth_scale * np.array([60.0, 80.0, 120.0, 180.0, 250.0, 320.0, 400.0])
     # Near 8 kHz a pole and its mirror image would add up to a peak that no tract has.
@@ -122,11 +127,13 @@ def render(voice: Voice, controls: Controls, num_samples: int, rng: np.random.Ge
     tract = all_pole(controls.formants_hz[at], controls.bandwidths_hz[at])
     lips = all_pole(controls.hiss_hz[at, None], controls.hiss_width_hz[at, None])
     frames = -(-num_samples // _HOP) + 1
-    return filter_frames([(source, _hold(tract, frames)), (hiss * np.float32(0.5), _hold(lips, frames))], _HOP, _FFT)
+    return filter_frames(
+        [(source, _hold(tract, frames)), (hiss * np.float32(0.5), _hold(lips, frames))], _HOP, _FFT
+    )
 
 
 def glottal_source(voice: Voice, pitch_hz: Real, rng: np.random.Generator) -> tuple[Real, Real]:
-    """Glottal flow in [0, 1] and its derivative, which is what the lips radiate, (samples,) each, for a pitch (samples,)."""
+    """Glottal flow in [0, 1] and its derivative, which the lips radiate, (samples,) each, for a pitch (samples,)."""
     fine = 2  # pulses are drawn at twice the rate: their sharp closure would alias
     num_samples = len(pitch_hz)
     cycles = np.concatenate([[0.0], np.cumsum(pitch_hz, dtype=np.float64) / SAMPLE_RATE])
@@ -138,7 +145,7 @@ def glottal_source(voice: Voice, pitch_hz: Real, rng: np.random.Generator) -> tu
     phase = np.interp(phase, moved, np.arange(count))
     cycle = phase.astype(np.int64)
     within = phase - cycle
-    opening = np.clip(voice.open_quotient + 0.03 * rng.standard_normal(count), 0.35, 0.95)[cycle]
+    opening = np.clip(voice.open_quotient + 0.005 * rng.standard_normal(count), 0.35, 0.95)[cycle]
     strength = (1 + voice.shimmer * rng.standard_normal(count))[cycle]
     rise, fall = 0.67 * opening, 0.33 * opening
     rising, falling = within < rise, (within >= rise) & (within < opening)
@@ -166,8 +173,13 @@ def all_pole(centres_hz: Real, bandwidths_hz: Real) -> Complex:
         later[:, 2:] += c * denominator[:, :-2]
         denominator = later
         gain *= 1 + b + c
-    return (gain / fft.rfft(denominator, _FFT, axis=1)).astype(np.complex64)
+    response: Complex = (gain / fft.rfft(denominator, _FFT, axis=1)).astype(np.complex64)
+    return response
 
 
 def _hold(response: Complex, frames: int) -> Complex:
-    return response if len(response) >= frames else np.pad(response, ((0, frames - len(response)), (0, 0)), mode="edge")
+    return (
+        response
+        if len(response) >= frames
+        else np.pad(response, ((0, frames - len(response)), (0, 0)), mode="edge")
+    )

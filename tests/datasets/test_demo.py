@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from dfx.datasets import Demo
+
+LEAKS = Path(__file__).parents[2] / "benchmarks" / "demo_leaks.py"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.glob("*.wav")}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    corpus = Demo(cache=str(tmp_path_factory.mktemp("demo")), num_clips=96, max_seconds=1.5, num_workers=0)
+    corpus.manifest()
+    return corpus
+
+
+def test_the_manifest_is_that_of_a_protocol(demo: Demo) -> None:
+    manifest = demo.manifest()
+    assert manifest.name == "demo"
+    table = manifest.table
+    assert (manifest.counts()["bonafide"] == manifest.counts()["spoof"]).all()
+    for column in ("speaker", "utterance"):
+        sets = [set(part[column]) for _, part in table.groupby("split", observed=True)]
+        assert sum(map(len, sets)) == len(set.union(*sets)), f"a {column} is in two splits"
+    trained = set(table.loc[table["split"] == "train", "attack"]) - {"-"}
+    assert (
+        trained
+        == set(table.loc[table["split"] == "dev", "attack"]) - {"-"}
+        == {f"D0{n}" for n in range(1, 6)}
+    )
+    unseen = set(table.loc[table["split"] == "eval", "attack"].astype(str)) - trained - {"-"}
+    assert unseen == {f"D0{n}" for n in range(6, 10)}
+
+
+def test_files_are_16_bit_mono_of_the_planned_length(demo: Demo) -> None:
+    for row in demo.manifest().table.itertuples():
+        info = soundfile.info(row.path)
+        assert (info.samplerate, info.channels, info.subtype) == (16_000, 1, "PCM_16")
+        assert info.frames == round(row.duration_s * 16_000)
+
+
+def test_a_second_call_makes_nothing(demo: Demo) -> None:
+    before = {file: file.stat().st_mtime_ns for file in demo.folder.iterdir()}
+    again = Demo(cache=str(demo.folder.parents[1]), num_clips=96, max_seconds=1.5).manifest()
+    assert again.hash == demo.manifest().hash
+    assert {file: file.stat().st_mtime_ns for file in demo.folder.iterdir()} == before
+
+
+def test_an_interrupted_build_goes_on_to_the_same_bits(demo: Demo, tmp_path: Path) -> None:
+    expected = contents(demo.folder)
+    other = Demo(cache=str(tmp_path), num_clips=96, max_seconds=1.5, num_workers=0, progress=False)
+    other.folder.mkdir(parents=True)
+    kept = sorted(expected)[:80]
+    for name in kept:
+        (other.folder / name).write_bytes(expected[name])
+    (other.folder / f"{sorted(expected)[80]}.123.tmp").write_bytes(b"half a file")
+    before = {name: (other.folder / name).stat().st_mtime_ns for name in kept}
+    other.manifest()
+    assert contents(other.folder) == expected
+    assert {name: (other.folder / name).stat().st_mtime_ns for name in kept} == before
+    assert not list(other.folder.glob("*.tmp"))
+
+
+def test_two_processes_make_the_same_bits_as_one(
+    demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dfx.datasets.demo.FEW_CLIPS", 0)
+    other = Demo(cache=str(tmp_path), num_clips=96, max_seconds=1.5, num_workers=2, progress=False)
+    other.manifest()
+    assert contents(other.folder) == contents(demo.folder)
+
+
+def test_no_scalar_tells_the_classes_apart(demo: Demo) -> None:
+    table = runpy.run_path(str(LEAKS))["leak_table"](demo.manifest())
+    # 48 pairs: deviation of an AUC .06; what is matched exactly stays exact.
+    assert (table["all"] - 0.5).abs().max() < 0.2, table
+    exact = [name for name in table.index if name == "duration" or name.startswith("length modulo")]
+    np.testing.assert_allclose(table.loc[exact, "all"], 0.5)
+
+
+@pytest.mark.parametrize("options", [{"num_clips": 47}, {"num_clips": 46}, {"max_seconds": 0.5}])
+def test_impossible_sizes_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"got .*: use "):
+        Demo(**options)
+
+
+def test_the_note_says_it_is_synthetic() -> None:
+    assert Demo.note == "synthetic demo corpus: made by a program, not speech"
+
+
+@pytest.mark.slow
+def test_no_scalar_tells_the_classes_apart_in_the_full_corpus(tmp_path: Path) -> None:
+    table = runpy.run_path(str(LEAKS))["leak_table"](Demo(cache=str(tmp_path), progress=False).manifest())
+    assert table["all"].between(0.45, 0.55).all(), table

@@ -1,0 +1,304 @@
+"""A run from files to a measured detector: it learns, is kept, is skipped, continues after a kill, and reloads."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from hydra import compose, initialize_config_dir
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from dfx import audio, build, segments
+from dfx.config import CONF_DIR, register_schema
+from dfx.manifest import Manifest
+from dfx.metrics import eer
+from dfx.results import wrong_way
+from dfx.scores import ScoreTable
+from dfx.train import train
+
+register_schema()
+SMALL = [
+    "segment_seconds=0.5",
+    "trainer.accelerator=cpu",
+    "trainer.enable_progress_bar=false",
+    "data.batch_size=8",
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working directory of its own, with its own MLflow database and cache."""
+    before = Path.cwd(), os.environ.get("DFX_CACHE"), mlflow.get_tracking_uri()
+    folder = tmp_path_factory.mktemp("home")
+    os.chdir(folder)
+    os.environ["DFX_CACHE"] = str(folder / "cache")
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    yield folder
+    os.chdir(before[0])
+    os.environ.pop("DFX_CACHE")
+    if before[1] is not None:
+        os.environ["DFX_CACHE"] = before[1]
+    mlflow.set_tracking_uri(before[2])
+
+
+def run(*overrides: str) -> float:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return train(compose("train", overrides=[*SMALL, *overrides]))
+
+
+def runs(name: str = "dfx") -> list[Run]:
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name(name)
+    return [] if experiment is None else client.search_runs([experiment.experiment_id])
+
+
+@pytest.fixture(scope="module")
+def finished(home: Path, corpus_file: Path) -> Run:
+    run(
+        "dataset=manifest", f"dataset.path={corpus_file}", "trainer.max_epochs=12", "experiment_name=finished"
+    )
+    return runs("finished")[0]
+
+
+def artifacts(run: Run) -> Path:
+    return Path(run.info.artifact_uri.removeprefix("file://"))
+
+
+def test_it_learns(finished: Run) -> None:
+    assert finished.info.status == "FINISHED"
+    assert finished.data.metrics["eval/eer"] < 0.2
+    assert finished.data.metrics["eval/auc"] > 0.85
+
+
+def test_the_run_tells_its_story(finished: Run) -> None:
+    metrics, params, tags = finished.data.metrics, finished.data.params, finished.data.tags
+    assert {
+        f"{s}/{m}" for s in ("dev", "eval") for m in ("eer", "auc", "accuracy", "min_dcf", "cllr")
+    } <= set(metrics)
+    assert {"eval/eer/A1", "eval/eer/A2", "eval/eer_seen", "eval/eer_unseen"} <= set(metrics)
+    assert params["seed"] == "0"
+    assert params["model._target_"] == "dfx.models.LCNNLight"
+    assert {
+        "feature",
+        "model",
+        "dataset",
+        "seed",
+        "config_hash",
+        "manifest_hash",
+        "git_commit",
+        "git_dirty",
+    } <= set(tags)
+    assert finished.inputs.dataset_inputs[0].dataset.name == "tones"
+    history = MlflowClient().get_metric_history(finished.info.run_id, "epoch/dev/eer")
+    assert [point.step for point in history] == list(range(int(metrics["epochs"])))
+
+
+def test_the_artifacts_are_there(finished: Run) -> None:
+    folder = artifacts(finished)
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    figures = ("det", "roc", "histogram_eval", "confusion_eval", "curves", "performance", "attacks_eval")
+    assert {f"figures/{name}.png" for name in figures} <= names
+    assert {
+        "config.yaml",
+        "environment.json",
+        "metrics.json",
+        "history.json",
+        "checkpoint/best.ckpt",
+    } <= names
+    assert yaml.safe_load((folder / "config.yaml").read_text())["model"]["_target_"] == "dfx.models.LCNNLight"
+    plain = ScoreTable.read(folder / "scores" / "eval.txt")
+    table = ScoreTable.read(folder / "scores" / "eval.csv")
+    assert np.array_equal(plain.table["score"], table.table["score"])
+
+
+def test_scores_cover_every_trial_once_and_give_the_logged_metric(finished: Run, corpus: Manifest) -> None:
+    table = ScoreTable.read(artifacts(finished) / "scores" / "eval.csv")
+    assert sorted(table.table["id"]) == sorted(corpus.split("eval").table["id"])
+    assert eer(table.bonafide, table.spoof)[0] == finished.data.metrics["eval/eer"]
+
+
+def test_dev_chose_the_epoch(finished: Run) -> None:
+    client = MlflowClient()
+    errors = [point.value for point in client.get_metric_history(finished.info.run_id, "epoch/dev/eer")]
+    assert finished.data.metrics["dev/eer"] == min(errors)
+    assert errors[int(finished.data.metrics["best_epoch"])] == min(errors)
+
+
+def test_a_checkpoint_gives_the_same_scores(finished: Run, corpus: Manifest) -> None:
+    detector = build.load_detector(artifacts(finished) / "checkpoint" / "best.ckpt")
+    table = ScoreTable.read(artifacts(finished) / "scores" / "eval.csv").table.set_index("id")
+    for row in corpus.split("eval").table.head(5).itertuples():
+        waveform = segments.fit(audio.read(row.path, 16000)[:8000], 8000)
+        with torch.no_grad():
+            score = float(detector(torch.from_numpy(waveform)[None]))
+        assert score == pytest.approx(
+            table.loc[row.id, "score"], abs=1e-4
+        )  # a batch of one sums in another order
+
+
+def test_a_finished_run_is_shown_and_not_repeated(
+    finished: Run, corpus_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = time.monotonic()
+    again = [
+        "dataset=manifest",
+        f"dataset.path={corpus_file}",
+        "trainer.max_epochs=12",
+        "experiment_name=finished",
+    ]
+    assert run(*again) == finished.data.metrics["dev/eer"]
+    assert time.monotonic() - began < 20
+    assert len(runs("finished")) == 1
+    assert "Finished before" in capsys.readouterr().out
+    run(*again, "rerun=true")
+    both = runs("finished")
+    assert len(both) == 2
+    assert both[0].data.metrics["eval/eer"] == both[1].data.metrics["eval/eer"]
+
+
+def test_a_loss_that_is_not_finite_names_the_utterances(home: Path, corpus_file: Path) -> None:
+    with pytest.raises(ValueError, match=r"The training loss is (nan|inf) at epoch 0.*batch: u\d+"):
+        run(
+            "dataset=manifest",
+            f"dataset.path={corpus_file}",
+            "optimizer.optimizer.lr=1e38",
+            "experiment_name=nan",
+        )
+    assert runs("nan")[0].info.status == "FAILED"
+
+
+@pytest.mark.parametrize(("shift", "warned"), [(-1.5, True), (0.0, False), (1.5, False)])
+def test_a_detector_that_ranks_the_wrong_way_round_is_reported(shift: float, warned: bool) -> None:
+    generator = np.random.default_rng(0)
+    scores = np.r_[generator.normal(shift, 1, 40), generator.normal(0, 1, 40)]
+    table = pd.DataFrame(
+        {"id": np.arange(80).astype(str), "attack": "-", "label": [1] * 40 + [0] * 40, "score": scores}
+    )
+    sentence = wrong_way(ScoreTable(table))
+    assert bool(sentence) == warned
+    assert not warned or "well below 0.5" in sentence
+
+
+KILLED = ["trainer.max_epochs=6", "patience=3", "model=mlp", "augment=none"]
+
+
+def start(folder: Path, corpus_file: Path) -> subprocess.Popen[bytes]:
+    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    command = [
+        sys.executable,
+        "-m",
+        "dfx.train",
+        *SMALL,
+        *KILLED,
+        "dataset=manifest",
+        f"dataset.path={corpus_file}",
+    ]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**environment, "DFX_CACHE": str(folder / "cache")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def outcome(folder: Path) -> tuple[list[str], dict[str, float]]:
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    kept = {
+        k: v for k, v in found[0].data.metrics.items() if not k.startswith("system") and "seconds" not in k
+    }
+    return [one.info.status for one in found], kept
+
+
+@pytest.mark.slow
+def test_a_killed_run_continues_to_the_same_numbers(corpus_file: Path, tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
+    assert start(whole, corpus_file).wait(timeout=300) == 0
+    for epochs in (1, 3):  # once early, once late
+        process = start(killed, corpus_file)
+        while process.poll() is None and _epochs(killed) < epochs:
+            time.sleep(0.05)
+        assert process.poll() is None, "the run ended before it could be killed"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert start(killed, corpus_file).wait(timeout=300) == 0
+    assert outcome(killed) == outcome(whole)
+
+
+def _epochs(folder: Path) -> int:
+    states = list(folder.glob("mlruns/work/*/last.ckpt"))
+    if not states:
+        return 0
+    try:
+        return int(torch.load(states[0], weights_only=True, map_location="cpu")["epoch"]) + 1
+    except (OSError, RuntimeError, EOFError):
+        return 0
+
+
+@pytest.mark.slow
+def test_two_processes_that_start_at_once_make_one_run(corpus_file: Path, tmp_path: Path) -> None:
+    both = [start(tmp_path, corpus_file) for _ in range(2)]
+    assert [process.wait(timeout=300) for process in both] == [0, 0]
+    assert outcome(tmp_path)[0] == ["FINISHED"]
+
+
+def test_an_own_component_is_composed_from_outside(
+    home: Path, corpus_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mylab.py").write_text(
+        "import torch\n"
+        "class Mine(torch.nn.Module):\n"
+        "    def __init__(self, input_shape, width: int = 8):\n"
+        "        super().__init__()\n"
+        "        self.layer = torch.nn.Linear(input_shape.bins, width)\n"
+        "        self.embedding_dim = width\n"
+        "    def forward(self, feature):\n"
+        "        return self.layer(feature.mean(dim=(1, 3)))\n"
+    )
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "mine.yaml").write_text(
+        "# mine\n_target_: mylab.Mine\n_partial_: true\nwidth: 4\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "DFX_CACHE": str(home / "cache")}
+    command = [
+        sys.executable,
+        "-m",
+        "dfx.train",
+        "--config-dir",
+        str(tmp_path / "conf"),
+        "model=mine",
+        "trainer=smoke",
+    ]
+    done = subprocess.run(
+        [
+            *command,
+            "segment_seconds=0.5",
+            "dataset=manifest",
+            f"dataset.path={corpus_file}",
+            "feature=logmel",
+        ],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "EER" in done.stdout
