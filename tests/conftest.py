@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    """48 clips of about a second in three splits: bona fide are noise, spoofs are noise with a tone (A2 in eval only)."""
+    """48 clips of about a second in three splits: spoofs are noise with a tone (A2 in eval only)."""
     folder = tmp_path_factory.mktemp("corpus")
     generator = np.random.default_rng(0)
     rows = []

@@ -28,10 +28,6 @@ QUIET = (
 )
 
 
-class IncompatiblePairError(ValueError):
-    """A feature and a model that cannot work together; a sweep marks such a cell as skipped."""
-
-
 def dataset(cfg: DictConfig) -> Dataset:
     """The corpus of the run."""
     made: Dataset = instantiate(cfg.dataset, _convert_="all")
@@ -53,7 +49,8 @@ def datamodule(cfg: DictConfig, manifest: Manifest) -> AudioDataModule:
 
 def num_samples(cfg: DictConfig) -> int:
     """Samples of a segment."""
-    return round(cfg.segment_seconds * cfg.sample_rate)
+    samples: int = round(cfg.segment_seconds * cfg.sample_rate)
+    return samples
 
 
 def detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
@@ -64,17 +61,13 @@ def detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
         data: the corpus to train on; None for a detector that only scores.
 
     Raises:
-        IncompatiblePairError: if the model cannot take the feature's map.
+        ValueError: if the model cannot take the feature's map.
     """
     # Weights are drawn here: from the run's seed, whatever was drawn before.
     torch.manual_seed(cfg.seed)
     feature: Feature = instantiate(cfg.feature, _convert_="all")
     shape = feature.output_shape(num_samples(cfg))
-    make_model = instantiate(cfg.model, _convert_="all")
-    try:
-        model = make_model(input_shape=shape)
-    except ValueError as error:
-        raise IncompatiblePairError(str(error)) from error
+    model = instantiate(cfg.model, _convert_="all")(input_shape=shape)
     loss: Loss = instantiate(cfg.loss, _convert_="all")(embedding_dim=model.embedding_dim)
     if data is None:
         return Detector(feature, model, loss)

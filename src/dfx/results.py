@@ -50,7 +50,7 @@ def write(
     dev, evaluation = scores["dev"], scores["eval"]
     seen = {str(attack) for attack in data.tables["train"]["attack"].unique()}
     threshold = eer(dev.bonafide, dev.spoof)[1]
-    metrics = {}
+    metrics: dict[str, float] = {}
     for split, table in (("dev", dev), ("eval", evaluation)):
         values = summary(table, threshold) | _seen_unseen(table, seen)
         metrics |= {f"{split}/{name}": value for name, value in values.items()}
