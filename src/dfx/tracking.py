@@ -27,6 +27,9 @@ from dfx.config import flatten
 from dfx.manifest import Manifest
 
 ROOT = Path("mlruns")
+# MLflow tells of each migration, each new experiment and each monitor; none of it is for the users of dfx.
+for _name in ("mlflow", "alembic"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 PACKAGES = (
     "dfx",
     "torch",
@@ -159,7 +162,6 @@ def _opened(
     folder = _work_folder(identity)
     tags = {**tags, "config_hash": identity, "manifest_hash": manifest.hash, **_git()}
     mlflow.enable_system_metrics_logging()
-    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
     if open_runs:
         active = mlflow.start_run(run_id=open_runs[0].info.run_id)
     else:
@@ -222,10 +224,27 @@ def _finished(run: Run, identity: str) -> TrackedRun:
 
 
 def _experiment(name: str) -> str:
-    """Id of the MLflow experiment; database and experiment are made under a lock, since MLflow races with itself."""
+    """Id of the MLflow experiment; made under a lock, since MLflow races with itself."""
     (ROOT / "work").mkdir(parents=True, exist_ok=True)
     with FileLock(ROOT / "work" / "create.lock"):
+        _create_database(mlflow.get_tracking_uri())
         return str(mlflow.set_experiment(name).experiment_id)
+
+
+def _create_database(uri: str) -> None:
+    """Make a SQLite database that is not there yet beside its place, and move it there when it is whole.
+
+    MLflow takes seconds to make one, and a process that is killed meanwhile leaves one that cannot be used.
+    """
+    path = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or path.exists():
+        return
+    folder = path.parent / f"{path.name}.new"
+    shutil.rmtree(folder, ignore_errors=True)  # with the journal of a process that was killed
+    folder.mkdir(parents=True)
+    MlflowClient(f"sqlite:///{folder / path.name}").search_experiments(max_results=1)
+    (folder / path.name).replace(path)
+    shutil.rmtree(folder)
 
 
 def _work_folder(identity: str) -> Path:

@@ -13,7 +13,9 @@ from dfx.datasets.splits import assign
 from dfx.labels import BONAFIDE, is_label, parse_label
 from dfx.manifest import SPLIT_WORDS, Manifest
 
-_SUFFIXES = "wav flac ogg oga opus mp3 m4a aac mp4 m4v mov mkv webm avi wma aif aiff aifc au amr 3gp caf w64 rf64 wv"
+_SUFFIXES = (
+    "wav flac ogg oga opus mp3 m4a aac mp4 m4v mov mkv webm avi wma aif aiff aifc au amr 3gp caf w64 rf64 wv"
+)
 SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 EXPECTED = """expected sub-folders named after the classes, for example

@@ -28,6 +28,12 @@ from dfx.synthesis.speaker import SAMPLE_RATE, draw_voice, perform, render
 
 Vocoder = Callable[[Real, np.random.Generator], Real]
 
+
+def _coded_units(waveform: Real, rng: np.random.Generator) -> Real:
+    """Units joined as a concatenative synthesiser does, from recordings that were stored by a codec."""
+    return vocoders.splice(vocoders.transform_codec(waveform, rng, step=1.0), rng)
+
+
 SPEAKERS = {"train": range(12), "dev": range(12, 17), "eval": range(17, 24)}
 NUM_SPEAKERS = sum(map(len, SPEAKERS.values()))
 SEEN: dict[str, Vocoder] = {
@@ -40,7 +46,7 @@ SEEN: dict[str, Vocoder] = {
 UNSEEN: dict[str, Vocoder] = {
     "D06": partial(vocoders.griffin_lim, bands=128, hop=160, iterations=24),
     "D07": vocoders.sinusoidal,
-    "D08": vocoders.splice,
+    "D08": _coded_units,
     "D09": partial(vocoders.world, voiced_hz=4000),
 }
 ATTACKS = {**SEEN, **UNSEEN}

@@ -20,10 +20,8 @@ from dfx.synthesis.phonemes import Segment
 SAMPLE_RATE = 16_000
 STEP = 64
 """Samples between two control values: 4 ms, short enough for a plosive burst."""
-_HOP, _FFT = (
-    128,
-    1024,
-)  # a formant of 60 Hz bandwidth has decayed by 60 dB after 590 samples: 1024 - 2 * 128 hold it
+# A formant of 60 Hz bandwidth has decayed by 60 dB after 590 samples: 1024 - 2 * 128 hold it.
+_HOP, _FFT = 128, 1024
 
 
 @dataclass(frozen=True)
