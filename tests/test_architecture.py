@@ -28,7 +28,7 @@ FLOORS = [
         "plots",
         "schedule",
     }
-    | {"synthesis"},
+    | {"synthesis", "parallel"},
     {"datasets", "features", "models", "losses", "augment"},
     {"detector", "datamodule", "checkpoint"},
     {"config", "build", "tracking", "results", "cli"},

@@ -142,7 +142,9 @@ def test_a_missing_class_stops_the_run(corpus: Manifest, store: WaveformStore) -
 
 
 def test_an_unknown_balance_is_named(corpus: Manifest, store: WaveformStore) -> None:
-    with pytest.raises(ValueError, match=r"data\.balance='clas' is not known: use one of none, class, attack"):
+    with pytest.raises(
+        ValueError, match=r"data\.balance='clas' is not known: use one of none, class, attack"
+    ):
         AudioDataModule(corpus, store, 8000, balance="clas")
 
 

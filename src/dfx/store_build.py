@@ -6,23 +6,16 @@ import contextlib
 import errno
 import importlib.metadata
 import json
-import multiprocessing
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import filelock
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dfx import audio, store_parts
+from dfx import audio, parallel, store_parts
 from dfx.store_parts import BAD, SAMPLE_BYTES, Job
 
 CHECK_BYTES = 256 << 20  # read and compared at every opening: 0.2 s, and all of a store of 2 hours
@@ -66,21 +59,15 @@ def complete(plan: Plan, num_workers: int | None, progress: bool) -> Index:
     Raises:
         ValueError: if the disk has too little room or fills up, or a decoding process dies.
     """
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        # A spawned worker is importing the caller's script, and would wait for its own parent's lock for ever.
-        raise ValueError(
-            "A script without `if __name__ == '__main__':` opens a waveform store: put its code below one."
-        )
     try:
-        plan.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(plan.folder):
+        with parallel.locked(plan.folder, "building the waveform store"):
             index = load_index(plan)  # another process may have finished it while this one waited
             if index is not None:
                 again = damaged(plan.folder, index)
                 if not again:
                     return index
                 names = ", ".join(store_parts.data_path(plan.folder, part).name for part in again)
-                _say(f"The waveform store {plan.folder} is damaged; decoding again: {names}")
+                parallel.say(f"The waveform store {plan.folder} is damaged; decoding again: {names}")
                 for part in again:
                     store_parts.notes_path(plan.folder, part).unlink(missing_ok=True)
             return _build(plan, num_workers, progress)
@@ -135,21 +122,6 @@ def _checksum(data: Any, size: int) -> int:
     return value
 
 
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the only right to write to a store; the system frees it when the process dies."""
-    lock = filelock.FileLock(folder / "build.lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        _say(f"Another process is building the waveform store {folder}; waiting for it")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _build(plan: Plan, num_workers: int | None, progress: bool) -> Index:
     """Decode every part that is not finished, then write the index."""
     for left_over in plan.folder.glob("*.tmp*"):
@@ -165,7 +137,10 @@ def _build(plan: Plan, num_workers: int | None, progress: bool) -> Index:
             int(plan.sizes[plan.first[job.number] : plan.first[job.number + 1]].sum()) for job in jobs
         )
         _announce(jobs, plan, source)
-        _run(jobs, num_workers if source > FEW_BYTES else 0, progress)
+        wanted = num_workers if num_workers is not None else parallel.num_cores()
+        workers = wanted if source > FEW_BYTES else 0
+        counts = parallel.each(store_parts.decode, jobs, workers, "decoding audio")
+        parallel.advancing(counts, "decoding", sum(len(job.paths) for job in jobs), progress)
 
     parts = [store_parts.load(plan.folder, part, end - begin) for part, (begin, end) in enumerate(bounds)]
     whole = [part for part in parts if part is not None]
@@ -205,7 +180,9 @@ def _announce(jobs: list[Job], plan: Plan, source: int) -> None:
             f"{len(paths)} files take about {_mib(estimate)} as {plan.sample_rate} Hz waveforms, but {plan.folder} has "
             f"{_mib(free)} free. Free some room, or give another folder by $DFX_CACHE or cache=."
         )
-    _say(f"Decoding {len(paths)} files ({_mib(source)}), once, to about {_mib(estimate)} in {plan.folder}")
+    parallel.say(
+        f"Decoding {len(paths)} files ({_mib(source)}), once, to about {_mib(estimate)} in {plan.folder}"
+    )
 
 
 def _growth(paths: list[str], sample_rate: int) -> float:
@@ -220,46 +197,6 @@ def _growth(paths: list[str], sample_rate: int) -> float:
     return decoded / source if source else 2.0  # FLAC about halves speech
 
 
-def _run(jobs: list[Job], num_workers: int | None, progress: bool) -> None:
-    """Decode parts, in worker processes where that pays."""
-    workers = min(num_workers if num_workers is not None else _num_cores(), len(jobs))
-    with _bar(sum(len(job.paths) for job in jobs), progress) as advance:
-        if workers <= 1 or multiprocessing.current_process().daemon:
-            for job in jobs:
-                advance(store_parts.decode(job))
-            return
-        # spawn: a process that already runs threads (torch, MLflow) cannot be forked safely.
-        pool = ProcessPoolExecutor(
-            workers, multiprocessing.get_context("spawn"), initializer=store_parts.start_worker
-        )
-        try:
-            for done in as_completed([pool.submit(store_parts.decode, job) for job in jobs]):
-                advance(done.result())
-        except BrokenProcessPool as error:
-            raise ValueError(
-                "A process that decoded audio died: it ran out of memory, a file crashed a decoder, or the script that "
-                "called dfx has no `if __name__ == '__main__':`. num_workers=0 decodes in this process instead."
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def _bar(total: int, show: bool) -> Iterator[Callable[[int], None]]:
-    columns = (TextColumn("decoding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not show) as bar:
-        task = bar.add_task("decoding", total=total)
-        yield lambda count: bar.advance(task, count)
-
-
 def _mib(size: int) -> str:
     digits = 0 if size > 10 << 20 else 1
     return f"{size / 2**20:,.{digits}f} MiB"
-
-
-def _say(text: str) -> None:
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)

@@ -7,13 +7,9 @@ reason of each clip. Worker processes import this module: it must stay free of t
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
 import zipfile
 import zlib
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -128,19 +124,6 @@ def data_path(folder: Path, number: int) -> Path:
 def notes_path(folder: Path, number: int) -> Path:
     """File of the lengths, checksums and reasons of a part."""
     return folder / f"part-{number:05d}.npz"
-
-
-def start_worker() -> None:
-    """Prepare a worker process: it leaves Ctrl-C to its parent, and ends when the parent was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _append(file: BinaryIO, path: str, sample_rate: int) -> tuple[int, int, str]:

@@ -66,10 +66,12 @@ class RawBoost:
     ) -> NDArray[np.float64]:
         size = fft.next_fast_len(len(waveform) + self.num_bands * MAX_TAPS, real=True)
         spectrum = np.zeros(size // 2 + 1, dtype=np.complex128)
+        raised = np.ones_like(waveform)
         for power in range(1, self.num_powers + 1):
             # The harmonics that the powers bring lie 5 to 20 dB below the linear part.
             gain_db = 0.0 if power == 1 else -generator.uniform(5.0, 20.0)
-            spectrum += fft.rfft(waveform**power, size) * fft.rfft(self._notches(generator, gain_db), size)
+            raised *= waveform
+            spectrum += fft.rfft(raised, size) * fft.rfft(self._notches(generator, gain_db), size)
         total = fft.irfft(spectrum, size)[: len(waveform)]
         return _within_full_scale(total - total.mean())
 
@@ -105,8 +107,10 @@ class RawBoost:
             edges = [max(centre - width / 2, nyquist / 1000), min(centre + width / 2, nyquist * 0.999)]
             response = np.convolve(response, signal.firwin(length, edges, fs=self.sample_rate))
         largest = np.abs(signal.freqz(response, fs=self.sample_rate)[1]).max()
-        return 10 ** (gain_db / 20) * response / largest
+        scaled: NDArray[np.float64] = 10 ** (gain_db / 20) * response / largest
+        return scaled
 
 
 def _within_full_scale(waveform: NDArray[np.float64]) -> NDArray[np.float64]:
-    return waveform / max(1.0, float(np.abs(waveform).max(initial=0.0)))
+    scaled: NDArray[np.float64] = waveform / max(1.0, float(np.abs(waveform).max(initial=0.0)))
+    return scaled

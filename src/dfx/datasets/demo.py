@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
-import filelock
 import pandas as pd
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dfx import manifest, synthesis
+from dfx import manifest, parallel, synthesis
 from dfx.datasets.base import Dataset
 from dfx.labels import BONAFIDE, SPOOF
 from dfx.manifest import NO_ATTACK, Manifest
 from dfx.store import cache_dir
-from dfx.synthesis.corpus import NUM_SPEAKERS, plan, start_worker, write
+from dfx.synthesis.corpus import NUM_SPEAKERS, plan, write
 
 CHUNK = 8  # clips a process makes at a time: 0.3 s, so the bar moves and no process is left alone at the end
 FEW_CLIPS = 100  # fewer are made faster than worker processes start
@@ -70,7 +62,7 @@ class Demo(Dataset):
         root = Path(cache).expanduser() if cache else cache_dir()
         self.clips = plan(num_clips, max_seconds)
         self.folder = root.absolute() / "demo" / _version(num_clips, max_seconds)
-        self.num_workers = _num_cores() if num_workers is None else num_workers
+        self.num_workers = parallel.num_cores() if num_workers is None else num_workers
         self.progress = progress
 
     def manifest(self) -> Manifest:
@@ -81,8 +73,7 @@ class Demo(Dataset):
         """
         path = self.folder / "manifest.csv"
         if not path.exists():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with _locked(self.folder):
+            with parallel.locked(self.folder, "making the demo corpus"):
                 if not path.exists():  # another process may have made it while this one waited
                     self._build()
                     Manifest(self._table(), name="demo").write(path)
@@ -110,24 +101,9 @@ class Demo(Dataset):
             left_over.unlink()
         missing = [clip for clip in self.clips if not (self.folder / f"{clip.id}.wav").exists()]
         chunks = [missing[first : first + CHUNK] for first in range(0, len(missing), CHUNK)]
-        with _bar(len(missing), self.progress) as advance:
-            if self.num_workers <= 1 or len(missing) < FEW_CLIPS:
-                for chunk in chunks:
-                    advance(write(chunk, self.folder))
-                return
-            # spawn: a process that already runs threads (torch, MLflow) cannot be forked safely.
-            workers = min(self.num_workers, len(chunks))
-            pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=start_worker)
-            try:
-                for done in as_completed([pool.submit(write, chunk, self.folder) for chunk in chunks]):
-                    advance(done.result())
-            except BrokenProcessPool as error:
-                raise ValueError(
-                    "A process that made the demo corpus died: it ran out of memory, or the script that called dfx has "
-                    "no `if __name__ == '__main__':`. dataset.num_workers=0 makes it in this process instead."
-                ) from error
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        workers = self.num_workers if len(missing) >= FEW_CLIPS else 0
+        counts = parallel.each(partial(write, folder=self.folder), chunks, workers, "making the demo corpus")
+        parallel.advancing(counts, "making the demo corpus", len(missing), self.progress)
 
 
 def _version(num_clips: int, max_seconds: float) -> str:
@@ -137,32 +113,3 @@ def _version(num_clips: int, max_seconds: float) -> str:
     for source in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).as_posix()):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the only right to write the corpus; the system frees it when the process dies."""
-    lock = filelock.FileLock(folder / "build.lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        Console(stderr=True).print(
-            f"Another process is making the demo corpus {folder}; waiting for it", markup=False
-        )
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
-def _bar(total: int, show: bool) -> Iterator[Callable[[int], None]]:
-    columns = (TextColumn("making the demo corpus"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not show) as bar:
-        task = bar.add_task("making", total=total)
-        yield lambda count: bar.advance(task, count)

@@ -6,15 +6,11 @@ and nothing else: other words, other noise. What a scalar could measure is thus 
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
 import wave
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -116,19 +112,6 @@ def write(clips: Sequence[Clip], folder: Path) -> int:
             file.writeframes(make(clip).astype("<i2").tobytes())
         temporary.replace(folder / f"{clip.id}.wav")
     return len(clips)
-
-
-def start_worker() -> None:
-    """Prepare a worker process: it leaves Ctrl-C to its parent, and ends when the parent was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _generator(*key: int) -> np.random.Generator:
