@@ -225,7 +225,7 @@ def test_a_script_without_a_guard_gives_a_sentence_instead_of_waiting_for_itself
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
     assert done.returncode == 1
     assert "A process that was decoding audio died" in done.stderr.splitlines()[-1]
-    assert "A script without `if __name__ == '__main__':` opens a waveform store" in done.stderr
+    assert "A script without `if __name__ == '__main__':` is building the waveform store" in done.stderr
 
 
 def test_killed_in_a_part_it_resumes_at_that_part(

@@ -1,7 +1,7 @@
 """Long work in several processes: one lock, one progress bar, workers that end with their parent.
 
-Workers are spawned, not forked: a process that already runs threads (torch, MLflow) cannot be forked safely. They import
-this module and the one of their function, so nothing heavy is imported at its top.
+Workers are spawned, not forked: a process that already runs threads (torch, MLflow) cannot be forked safely. They
+import this module and the one of their function, so nothing heavy is imported at its top.
 """
 
 from __future__ import annotations
