@@ -30,7 +30,7 @@ FLOORS = [
     }
     | {"synthesis", "parallel"},
     {"datasets", "features", "models", "losses", "augment"},
-    {"detector", "datamodule", "checkpoint"},
+    {"detector", "datamodule", "sampling", "checkpoint"},
     {"config", "build", "tracking", "results", "cli"},
     {"train", "__main__"},
 ]

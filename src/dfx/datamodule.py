@@ -1,8 +1,8 @@
-"""From the waveform store to batches: which stretch of which utterance, in which order, decided by seeds alone."""
+"""From the waveform store to batches: which stretch of which utterance, decided by seeds alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from dfx import segments
 from dfx.labels import BONAFIDE, NAMES, SPOOF
 from dfx.manifest import Manifest
+from dfx.sampling import Draw, SeededSampler, SequentialBatches
 from dfx.store import WaveformStore
 
-Draw = tuple[int, int]  # (index of the utterance, seed of everything random about it)
 Batch = dict[str, torch.Tensor]
 Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -78,82 +78,6 @@ class AudioDataset(Dataset[Batch]):
         cut = self.store.read(row, start, self.crop.num_samples)
         waveform = segments.fit(cut, self.crop.num_samples, self.crop.pad)
         return waveform if self.augment is None else self.augment(waveform, generator)
-
-
-class SeededSampler(Sampler[list[Draw]]):
-    """Batches of `(index, seed)` for training, drawn from (run seed, epoch) and nothing else.
-
-    Batches of an epoch differ by at most one in size, so no utterance is dropped and no batch of one is left over. With
-    several processes each takes its share of the same epoch.
-
-    Args:
-        groups: group of each utterance, 0, 1, …
-        shares: part of an epoch that each group gets, summing to 1; None: every utterance once.
-        batch_size: utterances in a step, over all processes together `world` times as many.
-        seed: the run's.
-        rank: number of this process.
-        world: number of processes.
-    """
-
-    def __init__(
-        self,
-        groups: np.ndarray,
-        shares: np.ndarray | None,
-        batch_size: int,
-        seed: int,
-        rank: int = 0,
-        world: int = 1,
-    ) -> None:
-        self.size = len(groups)
-        self.members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-        self.shares = shares
-        self.seed = seed
-        self.epoch = 0
-        self.rank, self.world = rank, world
-        self.num_batches = -(-self.size // (batch_size * world))
-
-    def __len__(self) -> int:
-        return self.num_batches
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls it, and after a resume with the epoch that comes next."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        generator = np.random.default_rng([self.seed, self.epoch])
-        order = self._order(generator)
-        seeds = generator.integers(2**63, size=len(order))
-        shares = np.array_split(np.arange(len(order)), self.num_batches * self.world)
-        for share in shares[self.rank :: self.world]:
-            yield [(int(order[i]), int(seeds[i])) for i in share]
-
-    def _order(self, generator: np.random.Generator) -> np.ndarray:
-        """One epoch's utterances, shuffled; each group fills its quota with permutations, so draws repeat evenly."""
-        if self.shares is None:
-            return generator.permutation(self.size)
-        drawn = []
-        for members, quota in zip(
-            self.members, np.diff(np.round(np.cumsum([0, *self.shares]) * self.size)), strict=True
-        ):
-            quota = int(quota)
-            rounds = -(-quota // len(members))
-            drawn.append(np.concatenate([generator.permutation(members) for _ in range(rounds)])[:quota])
-        return generator.permutation(np.concatenate(drawn))
-
-
-class SequentialBatches(Sampler[list[Draw]]):
-    """Every utterance once, in order, for scoring; each process takes every `world`-th and none is repeated."""
-
-    def __init__(self, size: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
-        self.indices = range(rank, size, world)
-        self.batch_size = batch_size
-
-    def __len__(self) -> int:
-        return -(-len(self.indices) // self.batch_size)
-
-    def __iter__(self) -> Iterator[list[Draw]]:
-        for first in range(0, len(self.indices), self.batch_size):
-            yield [(index, 0) for index in self.indices[first : first + self.batch_size]]
 
 
 class AudioDataModule(LightningDataModule):

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dfx.sampling import SeededSampler, SequentialBatches
+
+
+@pytest.mark.parametrize(("size", "batch_size"), [(48, 10), (7, 8), (33, 32), (1, 4)])
+def test_an_epoch_holds_every_utterance_once_in_batches_of_like_size(size: int, batch_size: int) -> None:
+    sampler = SeededSampler(np.zeros(size, dtype=int), None, batch_size, seed=0)
+    drawn = list(sampler)
+    assert len(drawn) == len(sampler)
+    assert sorted(index for batch in drawn for index, _ in batch) == list(range(size))
+    assert max(map(len, drawn)) - min(map(len, drawn)) <= 1
+    assert max(map(len, drawn)) <= batch_size
+
+
+def test_order_and_seeds_follow_from_seed_and_epoch() -> None:
+    def draw(seed: int, epoch: int) -> list[list[tuple[int, int]]]:
+        sampler = SeededSampler(np.zeros(20, dtype=int), None, 6, seed=seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert draw(0, 1) == draw(0, 1)
+    assert draw(0, 1) != draw(0, 2)
+    assert draw(0, 1) != draw(1, 1)
+
+
+def test_processes_share_an_epoch_without_overlap_and_with_equally_many_steps() -> None:
+    parts = [list(SeededSampler(np.zeros(37, dtype=int), None, 4, 0, rank, 3)) for rank in range(3)]
+    assert len({len(part) for part in parts}) == 1
+    assert sorted(i for part in parts for batch in part for i, _ in batch) == list(range(37))
+
+
+def test_scoring_visits_every_utterance_once_over_all_processes() -> None:
+    visited = [i for rank in range(3) for batch in SequentialBatches(10, 4, rank, 3) for i, _ in batch]
+    assert sorted(visited) == list(range(10))
+
+
+def test_shares_are_met_and_draws_repeat_evenly() -> None:
+    groups = np.array([0] * 10 + [1] * 90)
+    sampler = SeededSampler(groups, np.array([0.5, 0.5]), 10, seed=0)
+    drawn = np.array([index for batch in sampler for index, _ in batch])
+    counts = np.bincount(drawn, minlength=100)
+    assert counts[:10].tolist() == [5] * 10
+    assert counts[10:].sum() == 50
+    assert counts[10:].max() == 1
