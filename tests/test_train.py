@@ -194,7 +194,7 @@ def test_a_detector_that_ranks_the_wrong_way_round_is_reported(shift: float, war
 KILLED = ["trainer.max_epochs=6", "patience=3", "model=mlp", "augment=none"]
 
 
-def start(folder: Path, corpus_file: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, corpus_file: Path, *more: str) -> subprocess.Popen[bytes]:
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     command = [
         sys.executable,
@@ -202,6 +202,7 @@ def start(folder: Path, corpus_file: Path) -> subprocess.Popen[bytes]:
         "dfx.train",
         *SMALL,
         *KILLED,
+        *more,
         "dataset=manifest",
         f"dataset.path={corpus_file}",
     ]
@@ -249,6 +250,15 @@ def _epochs(folder: Path) -> int:
         return int(torch.load(states[0], weights_only=True, map_location="cpu")["epoch"]) + 1
     except (OSError, RuntimeError, EOFError):
         return 0
+
+
+@pytest.mark.slow
+def test_two_devices_score_every_utterance_once(corpus_file: Path, corpus: Manifest, tmp_path: Path) -> None:
+    assert start(tmp_path, corpus_file, "trainer=ddp", "trainer.devices=2").wait(timeout=300) == 0
+    assert outcome(tmp_path)[0] == ["FINISHED"]
+    for split in ("dev", "eval"):
+        (file,) = tmp_path.glob(f"mlruns/1/*/artifacts/scores/{split}.csv")
+        assert sorted(ScoreTable.read(file).table["id"]) == sorted(corpus.split(split).table["id"])
 
 
 @pytest.mark.slow

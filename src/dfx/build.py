@@ -24,6 +24,7 @@ from dfx.store import open_store
 QUIET = (
     ".*GPU available but not used.*",  # a choice of the configuration, not an oversight
     ".*does not have many workers.*",  # the store needs none; `data.num_workers`
+    ".*sync_dist=True.*",  # every process computes the metrics from all scores, so there is nothing to average
     ".*isinstance.treespec, LeafSpec.*",  # between Lightning and torch
 )
 

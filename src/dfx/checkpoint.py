@@ -26,7 +26,7 @@ class RunCheckpoint(Callback):
     Args:
         folder: where the files go.
         patience: epochs without a better dev EER before the run stops.
-        on_epoch: called with the history after each epoch and after a resume.
+        on_epoch: called with the history after each epoch and after a resume, in the first process only.
     """
 
     def __init__(self, folder: Path, patience: int, on_epoch: Callable[[list[EpochRecord]], None]) -> None:
@@ -68,7 +68,7 @@ class RunCheckpoint(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After a resume: tell what the interrupted run had reached, and train no further if it had reached the end."""
-        if self.history:
+        if self.history and trainer.is_global_zero:
             self.on_epoch(self.history)
         trainer.should_stop = self.complete
 
@@ -93,7 +93,8 @@ class RunCheckpoint(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the state from which a run continues; by now Lightning counts the epoch as done."""
         self._save(trainer, LAST, weights_only=False)
-        self.on_epoch(self.history)
+        if trainer.is_global_zero:
+            self.on_epoch(self.history)
 
     def _save(self, trainer: Trainer, name: str, weights_only: bool) -> None:
         partial = self.folder / f"{name}.partial"

@@ -19,14 +19,14 @@ from dfx.scores import ScoreTable
 from dfx.tracking import TrackedRun, ui_command
 
 SHOWN = {  # metric -> (name, whether it is a rate that reads as a percentage, meaning)
-    "eer": ("EER", True, "organisers' definition; lower is better"),
+    "eer": ("EER", True, "organisers'; lower is better"),
     "auc": ("AUC", False, "higher is better"),
-    "accuracy": ("accuracy", True, "at the threshold of dev's EER"),
-    "min_dcf": ("minDCF", False, "P(spoof) .05, C_miss 1, C_fa 10"),
-    "act_dcf": ("actDCF", False, "the same at the Bayes threshold"),
-    "cllr": ("Cllr", False, "bits; below 1 the scores inform as likelihood ratios"),
-    "eer_seen": ("EER, seen attacks", True, "attacks that training had"),
-    "eer_unseen": ("EER, unseen attacks", True, "attacks that training did not have"),
+    "accuracy": ("accuracy", True, "at dev's EER threshold"),
+    "min_dcf": ("minDCF", False, "P_spoof .05, C_miss 1, C_fa 10"),
+    "act_dcf": ("actDCF", False, "the same, at Bayes' threshold"),
+    "cllr": ("Cllr", False, "bits; under 1 is informative"),
+    "eer_seen": ("EER, seen attacks", True, "attacks that train has"),
+    "eer_unseen": ("EER, unseen attacks", True, "attacks that train has not"),
 }
 
 
@@ -53,6 +53,7 @@ def write(
     metrics: dict[str, float] = {}
     for split, table in (("dev", dev), ("eval", evaluation)):
         values = summary(table, threshold) | _seen_unseen(table, seen)
+        values |= {"num_bonafide": float(len(table.bonafide)), "num_spoof": float(len(table.spoof))}
         metrics |= {f"{split}/{name}": value for name, value in values.items()}
     metrics["best_epoch"] = float(keeper.best_epoch)
     metrics["epochs"] = float(len(keeper.history))
@@ -88,6 +89,11 @@ def show(run: TrackedRun, note: str) -> float:
         cells = [_cell(metrics.get(f"{split}/{name}"), percent) for split in ("dev", "eval")]
         if any(cells):
             table.add_row(title, *cells, f"[dim]{meaning}[/dim]")
+    if "dev/num_spoof" in metrics:
+        counts = [
+            f"{metrics[f'{s}/num_bonafide']:.0f} + {metrics[f'{s}/num_spoof']:.0f}" for s in ("dev", "eval")
+        ]
+        table.add_row("trials", *counts, "[dim]bona fide + spoof[/dim]")
     console.print()
     console.print(table)
     attacks = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -55,3 +56,12 @@ def attack_key(attack: str) -> str:
     ('eer/A07', 'eer/tacotron2:2Bmelgan')
     """
     return "eer/" + _UNSAFE.sub(lambda found: "".join(f":{byte:02X}" for byte in found[0].encode()), attack)
+
+
+def attack_name(key: str) -> str:
+    """The attack of a metric name; undoes `attack_key`.
+
+    >>> attack_name("eer/tacotron2:2Bmelgan")
+    'tacotron2+melgan'
+    """
+    return unquote(key.removeprefix("eer/").replace(":", "%"))
