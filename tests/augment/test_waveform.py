@@ -7,11 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from dfx.augment import Channel, RawBoost
+from dfx.augment import RawBoost
 
 RATE = 16000
 AUGMENTATIONS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
-    "channel": Channel(RATE),
     "rawboost": RawBoost(RATE),
     "rawboost, stationary": RawBoost(RATE, convolutive=False, impulsive=False, stationary=True),
 }
@@ -43,30 +42,6 @@ class TestEvery:
 
     def test_silence_stays_finite(self, augment: Callable) -> None:
         assert np.isfinite(augment(np.zeros(RATE, dtype=np.float32), np.random.default_rng(0))).all()
-
-
-def band_db(waveform: np.ndarray, low_hz: float, high_hz: float) -> float:
-    power = np.abs(np.fft.rfft(waveform)) ** 2
-    frequency = np.fft.rfftfreq(len(waveform), 1 / RATE)
-    return float(10 * np.log10(power[(frequency >= low_hz) & (frequency < high_hz)].mean()))
-
-
-def test_the_channel_limits_the_band_as_often_as_asked() -> None:
-    waveform = speechlike()
-    for probability in (0.0, 1.0):
-        channel = Channel(RATE, band_limit_probability=probability, max_eq_db=0.0, min_snr_db=100.0)
-        drops = []
-        for seed in range(40):
-            out = channel(waveform, np.random.default_rng(seed))
-            drops.append(band_db(out, 300, 3000) - band_db(out, 7900, 8000) > 6)
-        assert np.mean(drops) == pytest.approx(probability, abs=0.15)
-
-
-def test_the_channel_keeps_the_level_within_its_gain() -> None:
-    channel = Channel(RATE, band_limit_probability=0.0, max_eq_db=0.0, min_snr_db=60.0, max_gain_db=6.0)
-    for seed in range(10):
-        out = channel(0.1 * speechlike(), np.random.default_rng(seed))
-        assert abs(20 * np.log10(out.std() / (0.1 * speechlike()).std())) < 6.2
 
 
 def test_stationary_noise_has_the_ratio_asked_for() -> None:

@@ -1,7 +1,6 @@
 """Augmentations, in training only: of the waveform (pure functions) and of the feature map (modules)."""
 
-from dfx.augment.channel import Channel
 from dfx.augment.rawboost import RawBoost
 from dfx.augment.spec_average import SpecAverage
 
-__all__ = ["Channel", "RawBoost", "SpecAverage"]
+__all__ = ["RawBoost", "SpecAverage"]
