@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from dfx.config import CONF_DIR, check_targets, config_hash, flatten, register_schema
+from dfx.config import CONF_DIR, check, config_hash, flatten, register_schema
 
 register_schema()
 GROUPS = ("dataset", "feature", "model", "loss", "augment", "optimizer", "trainer")
@@ -21,12 +21,12 @@ def composed(*overrides: str) -> DictConfig:
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_fits_its_class(option: str) -> None:
-    check_targets(composed(option, *([NEEDS_PATH[option]] if option in NEEDS_PATH else [])))
+    check(composed(option, *([NEEDS_PATH[option]] if option in NEEDS_PATH else [])))
 
 
 @pytest.mark.parametrize("path", sorted((CONF_DIR / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_experiment_composes(path: Path) -> None:
-    check_targets(composed(f"experiment={path.stem}"))
+    check(composed(f"experiment={path.stem}"))
 
 
 @pytest.mark.parametrize(
@@ -41,17 +41,22 @@ def test_every_experiment_composes(path: Path) -> None:
         ("dataset=folder", "dataset.path is required"),
         ("model._target_=dfx.models.LCNNN", "model._target_: 'dfx.models.LCNNN' cannot be imported"),
         ("+trainer.max_epoch=3", "did you mean 'max_epochs'?"),
+        ("data.pad=zeros", "data.pad=zeros: use one of repeat, zero; did you mean 'zero'?"),
+        ("data.eval_crop=random", "data.eval_crop=random: use one of first, centre;"),
+        ("data.batch_size=0", "data.batch_size=0: it must be positive."),
+        ("+trainer.limit_val_batches=2", "trainer.limit_val_batches: an epoch is one pass"),
+        ("+trainer.logger=true", "trainer.logger: dfx sets this itself"),
     ],
 )
 def test_a_node_that_does_not_fit_its_class_is_explained(override: str, sentence: str) -> None:
     with pytest.raises(ValueError, match="does not fit") as error:
-        check_targets(composed(override))
+        check(composed(override))
     assert sentence in str(error.value)
 
 
 def test_all_problems_are_listed_at_once() -> None:
     with pytest.raises(ValueError, match="does not fit") as error:
-        check_targets(composed("+model.a=1", "+loss.b=2", "optimizer.optimizer.lr=fast"))
+        check(composed("+model.a=1", "+loss.b=2", "optimizer.optimizer.lr=fast"))
     assert all(word in str(error.value) for word in ("model.a", "loss.b", "optimizer.optimizer.lr"))
 
 
@@ -69,3 +74,13 @@ def test_flatten_keeps_empty_containers() -> None:
         "a.c": {},
         "d": [1, 2],
     }
+
+
+def test_smoke_is_small() -> None:
+    cfg = composed("trainer=smoke")
+    assert (cfg.data.limit_utterances, cfg.data.batch_size, cfg.trainer.max_epochs) == (16, 8, 1)
+
+
+def test_the_command_line_wins_over_an_experiment_and_an_experiment_over_the_defaults() -> None:
+    cfg = composed("experiment=s1", "trainer.max_epochs=3")
+    assert (cfg.trainer.max_epochs, cfg.segment_seconds, cfg.data.pad) == (3, 5.0, "zero")

@@ -99,13 +99,6 @@ def test_a_missing_class_stops_the_run(corpus: Manifest, store: WaveformStore) -
         )
 
 
-def test_an_unknown_balance_is_named(corpus: Manifest, store: WaveformStore) -> None:
-    with pytest.raises(
-        ValueError, match=r"data\.balance='clas' is not known: use one of none, class, attack"
-    ):
-        AudioDataModule(corpus, store, 8000, balance="clas")
-
-
 def test_a_bad_file_is_left_out(corpus: Manifest, tmp_path: Path) -> None:
     broken = tmp_path / "broken.wav"
     broken.write_bytes(b"not audio")

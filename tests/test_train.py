@@ -139,8 +139,10 @@ def test_dev_chose_the_epoch(finished: Run) -> None:
 def test_a_checkpoint_gives_the_same_scores(finished: Run, corpus: Manifest) -> None:
     detector = build.load_detector(artifacts(finished) / "checkpoint" / "best.ckpt")
     table = ScoreTable.read(artifacts(finished) / "scores" / "eval.csv").table.set_index("id")
+    kept = torch.load(artifacts(finished) / "checkpoint" / "best.ckpt", weights_only=True)["dfx_config"]
+    assert kept["data"]["eval_crop"] == "first"
     for row in corpus.split("eval").table.head(5).itertuples():
-        waveform = segments.fit(audio.read(row.path, 16000)[:8000], 8000)
+        waveform = segments.fit(audio.read(row.path, 16000)[:8000], 8000, kept["data"]["pad"])
         with torch.no_grad():
             score = float(detector(torch.from_numpy(waveform)[None]))
         assert score == pytest.approx(
@@ -199,7 +201,8 @@ def start(folder: Path, corpus_file: Path, *more: str) -> subprocess.Popen[bytes
     command = [
         sys.executable,
         "-m",
-        "dfx.train",
+        "dfx",
+        "train",
         *SMALL,
         *KILLED,
         *more,
@@ -226,19 +229,23 @@ def outcome(folder: Path) -> tuple[list[str], dict[str, float]]:
 
 
 @pytest.mark.slow
-def test_a_killed_run_continues_to_the_same_numbers(corpus_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_killed_run_continues_to_the_same_numbers(
+    num_workers: int, corpus_file: Path, tmp_path: Path
+) -> None:
+    workers = f"data.num_workers={num_workers}"
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
     killed.mkdir()
-    assert start(whole, corpus_file).wait(timeout=300) == 0
+    assert start(whole, corpus_file, workers).wait(timeout=300) == 0
     for epochs in (1, 3):  # once early, once late
-        process = start(killed, corpus_file)
+        process = start(killed, corpus_file, workers)
         while process.poll() is None and _epochs(killed) < epochs:
             time.sleep(0.05)
         assert process.poll() is None, "the run ended before it could be killed"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert start(killed, corpus_file).wait(timeout=300) == 0
+    assert start(killed, corpus_file, workers).wait(timeout=300) == 0
     assert outcome(killed) == outcome(whole)
 
 
@@ -250,6 +257,26 @@ def _epochs(folder: Path) -> int:
         return int(torch.load(states[0], weights_only=True, map_location="cpu")["epoch"]) + 1
     except (OSError, RuntimeError, EOFError):
         return 0
+
+
+@pytest.mark.slow
+def test_ctrl_c_closes_the_run_as_killed_and_the_same_command_continues(
+    corpus_file: Path, tmp_path: Path
+) -> None:
+    process = start(tmp_path, corpus_file, "trainer.max_epochs=200", "patience=200")
+    while process.poll() is None and _epochs(tmp_path) < 2:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) != 0
+    assert outcome(tmp_path)[0] == ["KILLED"]
+    reached = _epochs(tmp_path)
+    process = start(tmp_path, corpus_file, "trainer.max_epochs=200", "patience=200")
+    while process.poll() is None and _epochs(tmp_path) <= reached:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert _epochs(tmp_path) > reached
+    assert outcome(tmp_path)[0] == ["RUNNING"]
 
 
 @pytest.mark.slow

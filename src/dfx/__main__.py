@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import runpy
 import sys
 
 COMMANDS = {"train": "train a detector, choose it on dev, measure it once on eval"}
@@ -19,7 +19,8 @@ def main() -> None:
             return
         raise SystemExit(f"dfx: there is no command {name!r}.\n\n{text}")
     del sys.argv[1]
-    importlib.import_module(f"dfx.{name}").main()
+    # As `python -m dfx.<command>` does it, so that Lightning can start the same for further devices.
+    runpy.run_module(f"dfx.{name}", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

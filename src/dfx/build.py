@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import RichProgressBar
 
+from dfx import parallel
 from dfx.datamodule import AudioDataModule
 from dfx.datasets.base import Dataset
 from dfx.detector import CONFIG_KEY, Detector, OptimizerFactory
@@ -44,6 +45,11 @@ def datamodule(cfg: DictConfig, manifest: Manifest) -> AudioDataModule:
         cache=Path(cfg.cache) if cfg.cache else None,
         max_bad_fraction=options.pop("max_bad_fraction"),
     )
+    if len(store.bad):
+        parallel.say(
+            f"{len(store.bad)} of {len(store)} files cannot be read and are left out; "
+            f"{store.path / 'bad_files.csv'} says why."
+        )
     augment = instantiate(cfg.augment, _convert_="all") if cfg.augment else None
     return AudioDataModule(manifest, store, num_samples(cfg), seed=cfg.seed, augment=augment, **options)
 
@@ -103,7 +109,8 @@ def checkpoint_config(cfg: DictConfig, feature: Feature) -> dict[str, Any]:
     """The part of the resolved configuration that rebuilds the detector, free of files outside the checkpoint."""
     resolved: Any = OmegaConf.to_container(cfg, resolve=True)
     kept = {
-        key: resolved[key] for key in ("feature", "model", "loss", "seed", "sample_rate", "segment_seconds")
+        key: resolved[key]
+        for key in ("feature", "model", "loss", "data", "seed", "sample_rate", "segment_seconds")
     }
     kept["feature"].update(feature.rebuild())
     return kept

@@ -12,12 +12,12 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from dfx.detector import Detector
 from dfx.scores import ScoreTable
 
-LAST, BEST, DEV_SCORES = "last.ckpt", "best.ckpt", "dev.csv"
+LAST = "last.ckpt"
 EpochRecord = dict[str, float]
 
 
 class RunCheckpoint(Callback):
-    """Writes `best.ckpt` with its dev scores when dev improves, and `last.ckpt` after every epoch; stops early.
+    """Writes `best-<epoch>.ckpt` and its dev scores when dev improves, `last.ckpt` after every epoch; stops early.
 
     Dev improves when its EER falls, or stays and its AUC rises: on a small dev set the EER moves in steps. The order
     of writing matters: `last.ckpt` carries the decision and comes last, so a run that is killed in between repeats
@@ -46,11 +46,11 @@ class RunCheckpoint(Callback):
     @property
     def best(self) -> Path:
         """Weights that dev chose."""
-        return self.folder / BEST
+        return self.folder / f"best-{self.best_epoch}.ckpt"
 
     def dev_scores(self) -> ScoreTable:
         """Dev scores of the weights that dev chose."""
-        return ScoreTable.read(self.folder / DEV_SCORES)
+        return ScoreTable.read(self.best.with_suffix(".csv"))
 
     @property
     def best_epoch(self) -> int:
@@ -86,14 +86,17 @@ class RunCheckpoint(Callback):
         self.complete = stale >= self.patience or len(self.history) >= (trainer.max_epochs or 0)
         trainer.should_stop = trainer.should_stop or stale >= self.patience
         if best == len(self.history) - 1:
-            self._save(trainer, BEST, weights_only=True)
+            self._save(trainer, self.best.name, weights_only=True)
             if trainer.is_global_zero:
-                pl_module.scores["dev"].write(self.folder / DEV_SCORES)
+                pl_module.scores["dev"].write(self.best.with_suffix(".csv"))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the state from which a run continues; by now Lightning counts the epoch as done."""
         self._save(trainer, LAST, weights_only=False)
         if trainer.is_global_zero:
+            for old in self.folder.glob("best-*"):
+                if old.stem != self.best.stem:
+                    old.unlink()
             self.on_epoch(self.history)
 
     def _save(self, trainer: Trainer, name: str, weights_only: bool) -> None:

@@ -27,6 +27,8 @@ from omegaconf.errors import OmegaConfBaseException
 from dfx.config import CONF_DIR, closest, flatten, register_schema
 
 USER_ERRORS = (HydraException, OmegaConfBaseException, ValueError, OSError)
+# The same of libraries that --help must not import, by name.
+LATE_USER_ERRORS = ("MisconfigurationException", "MlflowException")
 
 USAGE = """dfx.{command}: {purpose}
 
@@ -59,8 +61,8 @@ def run(command: str, purpose: str, job: Callable[[DictConfig], Any]) -> None:
     def told(cfg: DictConfig) -> Any:
         try:
             return job(cfg)
-        except USER_ERRORS as error:
-            if wants_trace:
+        except Exception as error:
+            if wants_trace or not _is_users(error):
                 raise
             text = f"Error: {sentence(error, command, arguments)}"
             if HydraConfig.get().mode == RunMode.RUN:
@@ -70,12 +72,19 @@ def run(command: str, purpose: str, job: Callable[[DictConfig], Any]) -> None:
 
     try:
         hydra.main(config_path=str(CONF_DIR), config_name=command, version_base="1.3")(told)()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        # Lightning makes a SystemExit of Ctrl-C.
         raise SystemExit("Interrupted; the same command continues from the last checkpoint.") from None
-    except USER_ERRORS as error:
-        if wants_trace:
+    except Exception as error:
+        if wants_trace or not _is_users(error):
             raise
         raise SystemExit(f"Error: {sentence(error, command, arguments)}") from None
+
+
+def _is_users(error: Exception) -> bool:
+    return isinstance(error, USER_ERRORS) or type(error).__name__ in LATE_USER_ERRORS
 
 
 def help_text(command: str, purpose: str, arguments: list[str]) -> str:

@@ -39,6 +39,38 @@ BOOKKEEPING = (
     "trainer.enable_progress_bar",
 )
 
+# What the root's words may be; the classes check their own arguments.
+WORDS = {
+    "data.train_crop": ("random", "first", "centre"),
+    "data.eval_crop": ("first", "centre"),
+    "data.pad": ("repeat", "zero"),
+    "data.balance": ("none", "class", "attack"),
+}
+POSITIVE = (
+    "data.batch_size",
+    "data.limit_utterances",
+    "sample_rate",
+    "segment_seconds",
+    "patience",
+    "num_threads",
+    "trainer.max_epochs",
+)
+# Arguments of Lightning's Trainer that would change what a run means behind its back.
+_WHOLE = "an epoch is one pass with one look at the whole of dev; use data.limit_utterances for less data."
+_OWN = "dfx sets this itself (see dfx.build.trainer); leave it out."
+NOT_FOR_THE_TRAINER = {
+    **dict.fromkeys(
+        ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches"), _WHOLE
+    ),
+    **dict.fromkeys(
+        ("check_val_every_n_epoch", "val_check_interval", "fast_dev_run", "max_steps", "max_time"), _WHOLE
+    ),
+    **dict.fromkeys(("logger", "callbacks", "enable_checkpointing", "enable_model_summary"), _OWN),
+    **dict.fromkeys(
+        ("num_sanity_val_steps", "use_distributed_sampler", "reload_dataloaders_every_n_epochs"), _OWN
+    ),
+}
+
 Node = dict[str, Any]
 
 
@@ -83,24 +115,25 @@ def register_schema() -> None:
     ConfigStore.instance().store(name="base_config", node=RootConfig)
 
 
-def check_targets(cfg: DictConfig) -> None:
-    """Compare every node that names a class with the signature of that class, before anything is built.
+def check(cfg: DictConfig) -> None:
+    """Check the values of the root, and compare every node that names a class with the signature of that class.
 
     Hydra lets a misspelt key or a wrong type inside an experiment file through until the constructor fails, minutes
-    later; here all of them are found at once.
+    later; here all of them are found at once, before any data is touched.
 
     Raises:
         ValueError: one error that lists every problem, each with a suggestion.
     """
-    resolved = OmegaConf.to_container(cfg, resolve=True)
-    problems = [problem for path, node in _nodes(resolved, "") for problem in _problems(path, node)]
+    resolved = typing.cast(Node, OmegaConf.to_container(cfg, resolve=True))
+    problems = list(_root_problems(resolved))
+    problems += [problem for path, node in _nodes(resolved, "") for problem in _problems(path, node)]
     if problems:
         separator = "\n  " if len(problems) > 1 else " "
         raise ValueError(separator.join(["The configuration does not fit:", *problems]))
 
 
-def config_hash(cfg: DictConfig, manifest_hash: str) -> str:
-    """Identity of a run: a hash of the whole resolved configuration, bookkeeping left out, and of the manifest.
+def config_hash(cfg: DictConfig, *data: str) -> str:
+    """Identity of a run: a hash of the whole resolved configuration, bookkeeping left out, and of its data.
 
     The whole configuration and not the overrides, so that a changed default gives a new identity.
     """
@@ -111,7 +144,7 @@ def config_hash(cfg: DictConfig, manifest_hash: str) -> str:
         for parent in parents:
             node = node.get(parent) or {}
         node.pop(leaf, None)
-    text = json.dumps([resolved, manifest_hash], sort_keys=True, default=str)
+    text = json.dumps([resolved, data], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -136,6 +169,20 @@ def closest(word: str, words: typing.Iterable[str]) -> str:
     """A suggestion in words, `did you mean 'lcnn'?`, or the empty string when nothing is near."""
     match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
     return f"did you mean {match[0]!r}?" if match else ""
+
+
+def _root_problems(resolved: Node) -> Iterator[str]:
+    leaves = flatten(resolved)
+    for key, words in WORDS.items():
+        if leaves[key] not in words:
+            yield f"{key}={leaves[key]}: use one of {', '.join(words)}; {closest(str(leaves[key]), words)}"
+    for key in POSITIVE:
+        value = leaves.get(key)
+        if isinstance(value, int | float) and value <= 0:
+            yield f"{key}={value}: it must be positive."
+    for key, reason in NOT_FOR_THE_TRAINER.items():
+        if key in resolved["trainer"]:
+            yield f"trainer.{key}: {reason}"
 
 
 def _join(path: str, key: object) -> str:

@@ -86,6 +86,14 @@ class Detector(LightningModule):
             list(self.parameters()), total, max(1, total // max(1, self.trainer.max_epochs or 1))
         )
 
+    def on_fit_start(self) -> None:
+        """Refuse what several processes would get wrong."""
+        if self.feature.unfreezes_later and self.trainer.world_size > 1:
+            raise ValueError(
+                "feature.finetune_from_epoch is later than the first epoch, and several processes would not share the "
+                "gradients of weights that are unfrozen later: use 0 or null, or one device."
+            )
+
     def on_train_epoch_start(self) -> None:
         """Seed what an epoch draws (dropout, SpecAverage) from (run seed, epoch): a resumed run draws the same."""
         entropy = np.random.SeedSequence([self._seed, self.current_epoch, self.global_rank])
@@ -143,14 +151,18 @@ class Detector(LightningModule):
         self._finish("eval")
 
     def _finish(self, split: str) -> ScoreTable:
-        local = [
-            (int(i), float(s)) for index, score in self._collected for i, s in zip(index, score, strict=True)
-        ]
+        index = torch.cat([index for index, _ in self._collected]).tolist() if self._collected else []
+        score = torch.cat([score for _, score in self._collected]).tolist() if self._collected else []
         self._collected.clear()
-        scores = dict(self._gather(local))  # by index: an utterance scored by two processes counts once
-        table = self._tables[split].iloc[sorted(scores)]
+        scores = dict(self._gather(list(zip(index, score, strict=True))))  # by index: nothing counts twice
+        table = self._tables[split]
+        if len(scores) != len(table):
+            raise ValueError(
+                f"{len(scores)} of {len(table)} utterances of {split} were scored: a metric of a part is not the "
+                "metric. Leave Lightning's limits alone and use data.limit_utterances."
+            )
         columns = [column for column in table.columns if column not in ("path", "row", "split")]
-        self.scores[split] = ScoreTable(table[columns].assign(score=[scores[i] for i in sorted(scores)]))
+        self.scores[split] = ScoreTable(table[columns].assign(score=[scores[i] for i in range(len(table))]))
         return self.scores[split]
 
     def _gather(self, items: list[Any]) -> list[Any]:

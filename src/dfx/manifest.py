@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,10 @@ class Manifest:
 
     @property
     def hash(self) -> str:
-        """16 hex digits over the names, order and contents of rows and columns; the audio itself is not read."""
-        digest = hashlib.sha256("\n".join(map(str, self.table.columns)).encode())
-        digest.update(pd.util.hash_pandas_object(self.table, index=False).to_numpy().tobytes())
+        """16 hex digits over the contents and order of rows and columns; not over where files lie or what they hold."""
+        table = self.table.drop(columns="path")
+        digest = hashlib.sha256("\n".join(map(str, table.columns)).encode())
+        digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def split(self, name: str) -> Manifest:
@@ -91,7 +92,7 @@ class Manifest:
         path = Path(path)
         suffix = _suffix(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = f"{path.parent.absolute()}{os.sep}"
+        folder = f"{_normal(path.parent)}{os.sep}"
         table = self.table.assign(
             label=self.table["label"].map(NAMES), path=self.table["path"].str.removeprefix(folder)
         )
@@ -104,7 +105,10 @@ class Manifest:
 
 
 def read(
-    path: str | Path, columns: Mapping[str, str] | None = None, splits: Mapping[str, str] | None = None
+    path: str | Path,
+    columns: Mapping[str, str] | None = None,
+    splits: Mapping[str, str] | None = None,
+    aliases: Mapping[str, Sequence[str]] | None = None,
 ) -> Manifest:
     """Manifest of a CSV or Parquet file with at least a column of paths and one of label words.
 
@@ -116,13 +120,22 @@ def read(
         columns: name in dfx -> name in the file, where they differ: {"attack": "system"}.
         splits: word in the file -> train, dev or eval, for words other than those (and training, development,
             validation, valid, val, evaluation, test, testing), in any case.
+        aliases: name in dfx -> names that stand for it in a file that has no column of dfx's name.
 
     Raises:
         ValueError: if the file is missing or empty, lacks a column, or holds unknown labels or splits, duplicate ids
             or empty paths.
     """
     path = Path(path)
-    table = _rename(_load(path, columns or {}), columns or {}, path)
+    given, others = dict(columns or {}), dict(aliases or {})
+    table = _load(
+        path, names=[*COLUMNS, *given.values(), *(alias for group in others.values() for alias in group)]
+    )
+    for name, group in others.items():
+        present = [alias for alias in group if alias in table]
+        if present and name not in table:
+            given.setdefault(name, present[0])
+    table = _rename(table, given, path)
     missing = [name for name in ("path", "label") if name not in table]
     if missing:
         raise ValueError(
@@ -153,14 +166,14 @@ def read(
     return Manifest(table, path.stem, require_split="split" in table)
 
 
-def _load(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+def _load(path: Path, names: Sequence[str]) -> pd.DataFrame:
     suffix = _suffix(path)
     if not path.is_file():
         raise ValueError(f"There is no manifest {path}: give the path of a CSV or Parquet file.")
     if suffix == ".parquet":
         return pd.read_parquet(path)
     # Names stay text: an utterance "0012", a speaker "NA". utf-8-sig: spreadsheets write a byte-order mark.
-    text = dict.fromkeys([*COLUMNS, *columns.values()], "str")
+    text = dict.fromkeys(names, "str")
     try:
         table = pd.read_csv(
             path, dtype=text, keep_default_na=False, na_values=[""], encoding="utf-8-sig", low_memory=False
@@ -200,12 +213,16 @@ def _rename(table: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.D
 
 
 def _ids(paths: pd.Series, folder: Path) -> pd.Series:
-    prefix = f"{folder.absolute()}{os.sep}"
+    prefix = f"{_normal(folder)}{os.sep}"
     return paths.str.removeprefix(prefix).str.removeprefix("./").str.replace(r"\.[^./\\]+$", "", regex=True)
 
 
+def _normal(folder: Path) -> str:
+    return os.path.abspath(folder)  # noqa: PTH100  (without `..`, so that one file has one name)
+
+
 def _absolute(paths: pd.Series, folder: Path) -> pd.Series:
-    prefix = f"{folder.absolute()}{os.sep}"
+    prefix = f"{_normal(folder)}{os.sep}"
     return paths.where(paths.str.match(r"/|\\|[A-Za-z]:"), prefix + paths.str.removeprefix("./"))
 
 

@@ -9,12 +9,13 @@ import shutil
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dfx import plots
 from dfx.checkpoint import RunCheckpoint
 from dfx.datamodule import AudioDataModule
 from dfx.labels import SPOOF
-from dfx.metrics import auc, eer, summary
+from dfx.metrics import attack_name, auc, eer, summary
 from dfx.scores import ScoreTable
 from dfx.tracking import TrackedRun, ui_command
 
@@ -32,11 +33,16 @@ SHOWN = {  # metric -> (name, whether it is a rate that reads as a percentage, m
 
 def say(sentence: str) -> None:
     """Tell the user something on the standard error stream."""
-    Console(stderr=True, highlight=False).print(sentence)
+    Console(stderr=True, highlight=False, markup=False).print(sentence)
 
 
 def write(
-    run: TrackedRun, scores: dict[str, ScoreTable], data: AudioDataModule, keeper: RunCheckpoint, note: str
+    run: TrackedRun,
+    scores: dict[str, ScoreTable],
+    data: AudioDataModule,
+    keeper: RunCheckpoint,
+    llr: bool,
+    note: str,
 ) -> None:
     """Measure dev and eval and put every artifact of the run into its folder; metrics go to MLflow at once.
 
@@ -45,6 +51,7 @@ def write(
         scores: tables of the dev split (of the chosen epoch) and the eval split.
         data: the corpus.
         keeper: holds the history and the chosen weights.
+        llr: whether the scores are log-likelihood ratios; else Cllr and actDCF are left out.
         note: stands on every figure.
     """
     dev, evaluation = scores["dev"], scores["eval"]
@@ -54,9 +61,12 @@ def write(
     for split, table in (("dev", dev), ("eval", evaluation)):
         values = summary(table, threshold) | _seen_unseen(table, seen)
         values |= {"num_bonafide": float(len(table.bonafide)), "num_spoof": float(len(table.spoof))}
-        metrics |= {f"{split}/{name}": value for name, value in values.items()}
+        left_out = () if llr else ("cllr", "act_dcf")
+        metrics |= {f"{split}/{name}": value for name, value in values.items() if name not in left_out}
     metrics["best_epoch"] = float(keeper.best_epoch)
     metrics["epochs"] = float(len(keeper.history))
+    metrics["bad_files"] = float(len(data.store.bad))
+    run.log_history(keeper.history)  # again, for a run that was killed between the last epoch and its curves
     run.log_metrics(metrics)
     warning = wrong_way(dev)
     if warning:
@@ -79,7 +89,7 @@ def write(
 def show(run: TrackedRun, note: str) -> float:
     """Print the result of a run, new or finished before, and where to find the rest; returns dev EER."""
     metrics = run.metrics
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     table = Table(
         title="Finished before; rerun=true runs it again" if run.finished else "Result", title_justify="left"
     )
@@ -88,26 +98,28 @@ def show(run: TrackedRun, note: str) -> float:
     for name, (title, percent, meaning) in SHOWN.items():
         cells = [_cell(metrics.get(f"{split}/{name}"), percent) for split in ("dev", "eval")]
         if any(cells):
-            table.add_row(title, *cells, f"[dim]{meaning}[/dim]")
+            table.add_row(title, *cells, Text(meaning, style="dim"))
     if "dev/num_spoof" in metrics:
         counts = [
             f"{metrics[f'{s}/num_bonafide']:.0f} + {metrics[f'{s}/num_spoof']:.0f}" for s in ("dev", "eval")
         ]
-        table.add_row("trials", *counts, "[dim]bona fide + spoof[/dim]")
+        table.add_row("trials", *counts, Text("bona fide + spoof", style="dim"))
     console.print()
     console.print(table)
     attacks = {
-        key.removeprefix("eval/eer/"): value for key, value in metrics.items() if key.startswith("eval/eer/")
+        attack_name(key.removeprefix("eval/")): value
+        for key, value in metrics.items()
+        if key.startswith("eval/eer/")
     }
     if attacks:
         worst = sorted(attacks.items(), key=lambda item: -item[1])
         listed = ", ".join(f"{name} {100 * value:.1f}" for name, value in worst[:12])
         console.print(f"eval EER by attack, %: {listed}{', …' if len(worst) > 12 else ''}", soft_wrap=True)
     if note:
-        console.print(f"[yellow]{note[0].upper()}{note[1:]}[/yellow]", soft_wrap=True)
+        console.print(f"{note[0].upper()}{note[1:]}", style="yellow", soft_wrap=True)
     if "epochs" in metrics:
         console.print(
-            f"dev chose epoch {metrics['best_epoch'] + 1:.0f} of {metrics['epochs']:.0f}; one seed: report several."
+            f"dev chose epoch {metrics['best_epoch']:.0f} of 0-{metrics['epochs'] - 1:.0f}; one seed: report several."
         )
     console.print(f"artifacts  {run.artifact_uri}", soft_wrap=True)
     console.print(f"compare    {ui_command()}", soft_wrap=True)

@@ -23,6 +23,7 @@ class SeededSampler(Sampler[list[Draw]]):
         seed: the run's.
         rank: number of this process.
         world: number of processes.
+        epoch: the epoch of the first iteration.
     """
 
     def __init__(
@@ -33,12 +34,13 @@ class SeededSampler(Sampler[list[Draw]]):
         seed: int,
         rank: int = 0,
         world: int = 1,
+        epoch: int = 0,
     ) -> None:
         self.size = len(groups)
         self.members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
         self.shares = shares
         self.seed = seed
-        self.epoch = 0
+        self.epoch = epoch
         self.rank, self.world = rank, world
         self.num_batches = -(-self.size // (batch_size * world))
 
@@ -46,7 +48,7 @@ class SeededSampler(Sampler[list[Draw]]):
         return self.num_batches
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls it, and after a resume with the epoch that comes next."""
+        """Choose the epoch; Lightning calls it before each one."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[Draw]]:

@@ -148,11 +148,18 @@ def open_store(
     folder = root.absolute() / "waveforms" / _key(paths, sizes, times, sample_rate)
     plan = Plan(folder, sample_rate, paths, sizes, store_parts.plan(sizes))
     index = store_build.load_index(plan)
-    if index is None or store_build.damaged(folder, index):
-        index = store_build.complete(plan, num_workers, progress)
+    suspects = [] if index is None else store_build.damaged(folder, index)
+    if index is None or suspects:
+        index = store_build.complete(plan, num_workers, progress, suspects)
     store = WaveformStore(folder, sample_rate, index, manifest, rows)
     _list_bad(store, max_bad_fraction)
     return store
+
+
+def fingerprint(manifest: Manifest) -> str:
+    """16 hex digits over size and modification time of every file of a manifest, wherever the files lie."""
+    sizes, times = _stat(manifest.table["path"].tolist())
+    return hashlib.sha256(sizes.tobytes() + times.tobytes()).hexdigest()[:16]
 
 
 def _stat(paths: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -53,7 +53,7 @@ def load_index(plan: Plan) -> Index | None:
     return index if fits else None
 
 
-def complete(plan: Plan, num_workers: int | None, progress: bool) -> Index:
+def complete(plan: Plan, num_workers: int | None, progress: bool, suspects: list[int]) -> Index:
     """Build what a store lacks, and decode again what is damaged; one process at a time.
 
     Raises:
@@ -63,7 +63,7 @@ def complete(plan: Plan, num_workers: int | None, progress: bool) -> Index:
         with parallel.locked(plan.folder, "building the waveform store"):
             index = load_index(plan)  # another process may have finished it while this one waited
             if index is not None:
-                again = damaged(plan.folder, index)
+                again = damaged(plan.folder, index, suspects)  # repaired meanwhile by another process, or not
                 if not again:
                     return index
                 names = ", ".join(store_parts.data_path(plan.folder, part).name for part in again)
@@ -80,11 +80,11 @@ def complete(plan: Plan, num_workers: int | None, progress: bool) -> Index:
         ) from error
 
 
-def damaged(folder: Path, index: Index) -> list[int]:
+def damaged(folder: Path, index: Index, suspects: list[int] | None = None) -> list[int]:
     """Parts that are missing, of the wrong size, or fail a checksum.
 
     Every part's size is looked at. Checksums are of all clips up to `CHECK_BYTES`, and beyond of a random choice,
-    another one at each opening.
+    another one at each opening; with `suspects`, of all clips of these parts.
     """
     sizes = np.maximum(index.lengths, 0) * SAMPLE_BYTES
     ends = np.concatenate([[0], np.cumsum(sizes)])
@@ -97,7 +97,9 @@ def damaged(folder: Path, index: Index) -> list[int]:
         if size != ends[end] - ends[begin]:
             damaged.add(part)
     files = np.flatnonzero(sizes)
-    if ends[-1] > CHECK_BYTES:
+    if suspects is not None:
+        files = files[np.isin(np.searchsorted(index.first, files, side="right") - 1, suspects)]
+    elif ends[-1] > CHECK_BYTES:
         files = np.random.default_rng().permutation(files)
         files = np.sort(files[np.cumsum(sizes[files]) <= CHECK_BYTES])
     parts = np.searchsorted(index.first, files, side="right") - 1

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import platform
+import re
 import shutil
 import subprocess
 import time
@@ -22,6 +23,7 @@ from filelock import FileLock, Timeout
 from mlflow.entities import Metric, Param, Run, RunStatus
 from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities import rank_zero_only
 
 from dfx.config import flatten
 from dfx.manifest import Manifest
@@ -123,12 +125,12 @@ def track(
         report: called with a sentence when there is something to tell.
     """
     say = report or (lambda sentence: None)
-    if int(os.environ.get("LOCAL_RANK", "0")) > 0 or int(os.environ.get("NODE_RANK", "0")) > 0:
-        # A process that Lightning started beside the first: it computes, the first one keeps the books.
-        yield TrackedRun(run_id="", folder=_work_folder(identity))
+    if getattr(rank_zero_only, "rank", 0) or int(os.environ.get("NODE_RANK", "0")):
+        # A process beside the first, of this machine or another: it computes, the first one keeps the books.
+        yield TrackedRun(run_id="", folder=_work_folder(cfg, identity))
         return
     experiment_id = _experiment(cfg.experiment_name)
-    lock = FileLock(ROOT / "work" / f"{identity[:16]}.lock")
+    lock = FileLock(f"{_work_folder(cfg, identity)}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -138,10 +140,17 @@ def track(
         client = MlflowClient()
         runs = client.search_runs([experiment_id], f"tags.config_hash = '{identity}'", max_results=50)
         finished = [run for run in runs if run.info.status == "FINISHED"]
+        folder = _work_folder(cfg, identity)
         if finished and not cfg.rerun:
-            yield _finished(finished[0], identity)
+            run = finished[0]
+            yield TrackedRun(run.info.run_id, folder, finished=True, metrics=dict(run.data.metrics))
             return
-        open_runs = [run for run in runs if run.info.status != "FINISHED"]
+        # Only those of this folder on this machine: another's is another process's, and so are its checkpoints.
+        open_runs = [
+            run
+            for run in runs
+            if run.info.status != "FINISHED" and run.data.tags.get("work") == _place(folder)
+        ]
         with _opened(client, experiment_id, open_runs, cfg, identity, manifest, tags) as run:
             yield run
         shutil.rmtree(run.folder, ignore_errors=True)
@@ -159,8 +168,8 @@ def _opened(
     manifest: Manifest,
     tags: dict[str, str],
 ) -> Iterator[TrackedRun]:
-    folder = _work_folder(identity)
-    tags = {**tags, "config_hash": identity, "manifest_hash": manifest.hash, **_git()}
+    folder = _work_folder(cfg, identity)
+    tags = {**tags, "config_hash": identity, "manifest_hash": manifest.hash, "work": _place(folder), **_git()}
     mlflow.enable_system_metrics_logging()
     if open_runs:
         active = mlflow.start_run(run_id=open_runs[0].info.run_id)
@@ -175,7 +184,7 @@ def _opened(
         _log_identity(client, run, cfg, manifest)
         yield run
         status = RunStatus.FINISHED
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns SIGTERM, and Ctrl-C, into SystemExit
         status = RunStatus.KILLED
         raise
     finally:
@@ -215,12 +224,9 @@ def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manife
 def ui_command() -> str:
     """What to type to see the runs."""
     address = os.environ.get("MLFLOW_TRACKING_URI")
-    return f"mlflow ui --backend-store-uri {address}" if address else "mlflow ui"
-
-
-def _finished(run: Run, identity: str) -> TrackedRun:
-    shutil.rmtree(_work_folder(identity), ignore_errors=True)
-    return TrackedRun(run.info.run_id, _work_folder(identity), finished=True, metrics=dict(run.data.metrics))
+    if not address:
+        return "mlflow ui"
+    return address if address.startswith("http") else f"mlflow ui --backend-store-uri {address}"
 
 
 def _experiment(name: str) -> str:
@@ -247,25 +253,32 @@ def _create_database(uri: str) -> None:
     shutil.rmtree(folder)
 
 
-def _work_folder(identity: str) -> Path:
-    return ROOT / "work" / identity[:16]
+def _work_folder(cfg: DictConfig, identity: str) -> Path:
+    """Where a run works: the same for every process of it, and another for another experiment."""
+    experiment = re.sub(r"[^A-Za-z0-9_-]", "_", cfg.experiment_name)
+    return ROOT / "work" / f"{experiment}-{identity[:16]}"
+
+
+def _place(folder: Path) -> str:
+    return f"{platform.node()}:{folder.absolute()}"
 
 
 def _git() -> dict[str, str]:
-    """Commit and dirtiness of the code, where it runs from a repository."""
-    here = Path(__file__).parent
+    """Commit and dirtiness of the code, where it runs from a repository of its own."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
+        done = subprocess.run(
+            command, cwd=here.parent, capture_output=True, text=True, check=True, timeout=30
+        )
+        return done.stdout.strip()
+
+    here = Path(__file__)
     try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=30,
-        ).stdout.strip()
+        git(
+            "ls-files", "--error-unmatch", here.name
+        )  # not the repository in which a virtual environment lies
+        commit, changed = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return {"git_commit": "none (installed package)", "git_dirty": "false"}
     return {"git_commit": commit, "git_dirty": str(bool(changed)).lower()}

@@ -27,11 +27,12 @@ def train(cfg: DictConfig) -> float:
     """
     from dfx import build, config, results, tracking  # torch, Lightning and MLflow come with these: seconds
     from dfx.checkpoint import RunCheckpoint
+    from dfx.store import fingerprint
 
-    config.check_targets(cfg)
+    config.check(cfg)
     dataset = build.dataset(cfg)
     manifest = dataset.manifest()
-    identity = config.config_hash(cfg, manifest.hash)
+    identity = config.config_hash(cfg, manifest.hash, fingerprint(manifest))
     with tracking.track(cfg, identity, manifest, config.choices(cfg), results.say) as run:
         if run.finished:
             return results.show(run, dataset.note)
@@ -44,7 +45,7 @@ def train(cfg: DictConfig) -> float:
         if not trainer.is_global_zero:
             return float("nan")  # a helper process of a multi-device run; the first one reports
         scores = {"dev": keeper.dev_scores(), "eval": detector.scores["eval"]}
-        results.write(run, scores, data, keeper, dataset.note)
+        results.write(run, scores, data, keeper, detector.loss.llr, dataset.note)
         run.log_artifacts()
     return results.show(run, dataset.note)
 

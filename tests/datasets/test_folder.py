@@ -76,3 +76,16 @@ def test_an_unexpected_layout_is_explained(tmp_path: Path, names: tuple[str, ...
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"No folder at .*nowhere"):
         Folder(str(tmp_path / "nowhere")).manifest()
+
+
+def test_one_folder_below_a_class_is_no_speaker(tmp_path: Path) -> None:
+    touch(tmp_path, *[f"real/wavs/{i}.wav" for i in range(10)], *[f"fake/melgan/{i}.wav" for i in range(10)])
+    manifest = Folder(str(tmp_path)).manifest()
+    assert (manifest.counts().to_numpy() > 0).all()
+    pairs = manifest.table.assign(stem=manifest.table["id"].str.rpartition("/")[2])
+    assert (pairs.groupby("stem")["split"].nunique() == 1).all()  # a sentence and its copy stay on one side
+
+
+def test_two_formats_of_one_name_are_two_recordings(tmp_path: Path) -> None:
+    touch(tmp_path, "real/a.wav", "real/a.flac", "real/b.wav", "fake/c.wav", "fake/d.wav", "fake/e.wav")
+    assert {"real/a.wav", "real/a.flac", "real/b"} <= set(Folder(str(tmp_path)).manifest().table["id"])

@@ -72,12 +72,16 @@ class Demo(Dataset):
             ValueError: if a process that makes clips dies.
         """
         path = self.folder / "manifest.csv"
-        if not path.exists():
+        if not self._whole(path):
             with parallel.locked(self.folder, "making the demo corpus"):
-                if not path.exists():  # another process may have made it while this one waited
+                if not self._whole(path):  # another process may have made it while this one waited
                     self._build()
                     Manifest(self._table(), name="demo").write(path)
         return Manifest(manifest.read(path).table, name="demo")
+
+    def _whole(self, path: Path) -> bool:
+        """Whether the table is there and every clip, which something may have cleaned away since."""
+        return path.exists() and sum(1 for _ in self.folder.glob("*.wav")) == len(self.clips)
 
     def _table(self) -> pd.DataFrame:
         bonafide = [clip.attack == NO_ATTACK for clip in self.clips]

@@ -28,7 +28,7 @@ class Folder(Dataset):
     """Recordings below a folder; the class is the innermost sub-folder that names one.
 
     The sub-folder below the class names the attack (spoof) or the speaker (bona fide). Without train / dev / eval
-    folders the recordings are divided by `splits.assign`; recordings of one speaker folder stay together.
+    folders the recordings are divided by `splits.assign`; what stays together is said at `_groups`.
 
     Args:
         path: the folder.
@@ -49,6 +49,9 @@ class Folder(Dataset):
                 f"(found: {', '.join(found) or 'nothing'}); {EXPECTED}."
             )
         table = pd.DataFrame(rows)
+        twins = table["id"].duplicated(keep=False)  # x.wav beside x.flac
+        suffixes = table["path"].str.extract(r"(\.[^./]+)$")[0]
+        table["id"] = table["id"].where(~twins, table["id"] + suffixes)
         named = table["split"] != ""
         if named.any() and not named.all():
             outside = table.loc[~named, "path"].iloc[0]
@@ -57,8 +60,7 @@ class Folder(Dataset):
                 f"folders, first {outside}; move them into train, dev or eval, or remove the split folders."
             )
         if not named.any():
-            known = table["speaker"].where(table["speaker"] != "-", table["id"])
-            table["split"] = assign(table.assign(group=known), "group")
+            table["split"] = assign(table.assign(group=_groups(table)), "group")
         return Manifest(table, name=self.root.name)
 
     def _row(self, file: Path) -> dict[str, object] | None:
@@ -81,6 +83,17 @@ class Folder(Dataset):
             "speaker": below if bonafide else "-",
             "split": split,
         }
+
+
+def _groups(table: pd.DataFrame) -> pd.Series:
+    """What must not be divided: a speaker, where three or more are named, else recordings of one file name.
+
+    `real/17.wav` and `fake/melgan/17.wav` are, as a rule, one sentence. A single folder below `real`, such as `wavs`,
+    names no speaker.
+    """
+    stems = table["id"].str.rpartition("/")[2].str.partition(".")[0]
+    named = table["speaker"] != "-"
+    return table["speaker"].where(named, stems) if table.loc[named, "speaker"].nunique() >= 3 else stems
 
 
 def _audio_files(root: Path) -> Iterator[Path]:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-import pandas as pd
-import pyarrow.parquet
-
 from dfx.datasets.base import Dataset
 from dfx.datasets.splits import assign
 from dfx.manifest import Manifest, read
@@ -36,17 +33,17 @@ class ManifestFile(Dataset):
         self, path: str, columns: dict[str, str] | None = None, splits: dict[str, str] | None = None
     ) -> None:
         self.path = Path(path).expanduser()
-        self.columns = dict(columns or {})
+        self.columns = columns
         self.splits = splits
 
     def manifest(self) -> Manifest:
         """The table as a manifest, each row with a split."""
-        if not self.path.is_file() or self.path.stat().st_size == 0:
+        if not self.path.is_file():
             raise ValueError(
                 f"No table at {str(self.path)!r}; dataset=manifest expects dataset.path=FILE.csv or FILE.parquet "
                 "with the columns path and label (and split, attack, speaker where known)."
             )
-        manifest = read(self.path, columns=self._columns(), splits=self.splits)
+        manifest = read(self.path, columns=self.columns, splits=self.splits, aliases=self.ALIASES)
         table = manifest.table
         if (table["split"] == "").all():
             group = next(
@@ -54,16 +51,3 @@ class ManifestFile(Dataset):
             )
             table = table.assign(split=assign(table, group))
         return Manifest(table, name=self.path.stem)
-
-    def _columns(self) -> dict[str, str]:
-        """The mapping as given, and an alias for each column that neither it nor the table names."""
-        if self.path.suffix.lower() == ".parquet":
-            present = set(pyarrow.parquet.read_schema(self.path).names)
-        else:
-            present = set(pd.read_csv(self.path, nrows=0, encoding="utf-8-sig").columns)
-        mapping = dict(self.columns)
-        for column, aliases in self.ALIASES.items():
-            known = next((alias for alias in aliases if alias in present), None)
-            if known and column not in present and column not in mapping:
-                mapping[column] = known
-        return mapping

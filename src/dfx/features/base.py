@@ -68,6 +68,11 @@ class Feature(nn.Module):
             self.train(was_training)
         return FeatureShape(*feature.shape[1:])
 
+    @property
+    def unfreezes_later(self) -> bool:
+        """Whether weights that are frozen at first are trained from a later epoch on."""
+        return False
+
     def start_epoch(self, epoch: int) -> None:
         """Prepare for training epoch `epoch` (the first is 0); most features have nothing to do."""
 

@@ -80,6 +80,11 @@ class Wav2Vec2(Feature):
             self.encoder.eval()
         return self
 
+    @property
+    def unfreezes_later(self) -> bool:
+        """Whether the encoder is trained from a later epoch than the first on."""
+        return bool(self.finetune_from_epoch)
+
     def start_epoch(self, epoch: int) -> None:
         """Freeze or unfreeze the encoder as `finetune_from_epoch` says for this epoch."""
         self.frozen = self.finetune_from_epoch is None or epoch < self.finetune_from_epoch

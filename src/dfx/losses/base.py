@@ -26,10 +26,14 @@ class Loss(nn.Module):
     Args:
         embedding_dim: width of the embeddings.
 
+    Attributes:
+        llr: whether the score is a log-likelihood ratio, so that Cllr and actDCF mean something.
+
     Raises:
         ValueError: if embedding_dim is less than 1.
     """
 
+    llr = False
     log_prior_odds: Tensor
 
     def __init__(self, embedding_dim: int) -> None:
@@ -80,6 +84,8 @@ class PosteriorLoss(Loss):
     Raises:
         ValueError: if weight is neither null, "balanced" nor a positive number.
     """
+
+    llr = True
 
     def __init__(self, embedding_dim: int, weight: float | str | None = None) -> None:
         super().__init__(embedding_dim)
