@@ -133,6 +133,11 @@ class AudioDataModule(LightningDataModule):
             return 1, 1
         return int((labels == BONAFIDE).sum()), int((labels == SPOOF).sum())
 
+    @property
+    def num_train_batches(self) -> int:
+        """Batches of an epoch in each process."""
+        return len(self._train_sampler())
+
     def dataset(self, split: str) -> AudioDataset:
         """The utterances of a split; augmented only in training."""
         table = self.tables[split]
@@ -146,11 +151,7 @@ class AudioDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Training batches."""
-        # After a resume Lightning starts the loader before it tells the sampler the epoch, and workers fetch at once.
-        progress: Any = self.trainer.fit_loop.epoch_progress.current if self.trainer else None
-        epoch = progress.processed if progress else 0
-        sampler = SeededSampler(*self._groups(), self.batch_size, self.seed, *self._place(), epoch)
-        return self._loader("train", sampler)
+        return self._loader("train", self._train_sampler())
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The dev split, in order."""
@@ -159,6 +160,12 @@ class AudioDataModule(LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch]:
         """The eval split, in order."""
         return self._scoring_loader("eval")
+
+    def _train_sampler(self) -> SeededSampler:
+        # After a resume Lightning starts the loader before it tells the sampler the epoch, and workers fetch at once.
+        progress: Any = self.trainer.fit_loop.epoch_progress.current if self.trainer else None
+        epoch = progress.processed if progress else 0
+        return SeededSampler(*self._groups(), self.batch_size, self.seed, *self._place(), epoch)
 
     def _scoring_loader(self, split: str) -> DataLoader[Batch]:
         return self._loader(

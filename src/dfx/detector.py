@@ -81,10 +81,11 @@ class Detector(LightningModule):
             raise ValueError(
                 "This detector was loaded for scoring and has no optimizer: train it with dfx.train."
             )
-        total = int(self.trainer.estimated_stepping_batches)
-        return self._optimizer(
-            list(self.parameters()), total, max(1, total // max(1, self.trainer.max_epochs or 1))
-        )
+        # Lightning's own estimate would start the loaders, before a resumed run knows its epoch.
+        batches: int = self.trainer.datamodule.num_train_batches  # type: ignore[attr-defined]
+        steps_per_epoch = -(-batches // self.trainer.accumulate_grad_batches)
+        total_steps = steps_per_epoch * (self.trainer.max_epochs or 1)
+        return self._optimizer(list(self.parameters()), total_steps, steps_per_epoch)
 
     def on_fit_start(self) -> None:
         """Refuse what several processes would get wrong."""
