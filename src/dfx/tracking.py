@@ -234,7 +234,10 @@ def _experiment(name: str) -> str:
     (ROOT / "work").mkdir(parents=True, exist_ok=True)
     with FileLock(ROOT / "work" / "create.lock"):
         _create_database(mlflow.get_tracking_uri())
-        return str(mlflow.set_experiment(name).experiment_id)
+        experiment_id = str(mlflow.set_experiment(name).experiment_id)
+        # The UI then opens on runs, metrics and charts instead of on traces of language models.
+        MlflowClient().set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
+        return experiment_id
 
 
 def _create_database(uri: str) -> None:
