@@ -67,7 +67,11 @@ def runs(name: str = "dfx") -> list[Run]:
 @pytest.fixture(scope="module")
 def finished(home: Path, corpus_file: Path) -> Run:
     run(
-        "dataset=manifest", f"dataset.path={corpus_file}", "trainer.max_epochs=12", "experiment_name=finished"
+        "dataset=manifest",
+        f"dataset.path={corpus_file}",
+        "feature=lfcc",
+        "trainer.max_epochs=12",
+        "experiment_name=finished",
     )
     return runs("finished")[0]
 
@@ -157,6 +161,7 @@ def test_a_finished_run_is_shown_and_not_repeated(
     again = [
         "dataset=manifest",
         f"dataset.path={corpus_file}",
+        "feature=lfcc",
         "trainer.max_epochs=12",
         "experiment_name=finished",
     ]
