@@ -255,7 +255,7 @@ def test_a_killed_run_continues_to_the_same_numbers(
 
 
 def _epochs(folder: Path) -> int:
-    states = list(folder.glob("mlruns/work/*/last.ckpt"))
+    states = list(folder.glob("mlruns/progress/*/last.ckpt"))
     if not states:
         return 0
     try:

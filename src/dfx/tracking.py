@@ -231,8 +231,8 @@ def ui_command() -> str:
 
 def _experiment(name: str) -> str:
     """Id of the MLflow experiment; made under a lock, since MLflow races with itself."""
-    (ROOT / "work").mkdir(parents=True, exist_ok=True)
-    with FileLock(ROOT / "work" / "create.lock"):
+    (ROOT / "progress").mkdir(parents=True, exist_ok=True)
+    with FileLock(ROOT / "progress" / "create.lock"):
         _create_database(mlflow.get_tracking_uri())
         experiment_id = str(mlflow.set_experiment(name).experiment_id)
         # The UI then opens on runs, metrics and charts instead of on traces of language models.
@@ -259,7 +259,7 @@ def _create_database(uri: str) -> None:
 def _work_folder(cfg: DictConfig, identity: str) -> Path:
     """Where a run works: the same for every process of it, and another for another experiment."""
     experiment = re.sub(r"[^A-Za-z0-9_-]", "_", cfg.experiment_name)
-    return ROOT / "work" / f"{experiment}-{identity[:16]}"
+    return ROOT / "progress" / f"{experiment}-{identity[:16]}"
 
 
 def _place(folder: Path) -> str:
