@@ -54,6 +54,8 @@ def run(command: str, purpose: str, job: Callable[[DictConfig], Any]) -> None:
         sys.stdout.write(help_text(command, purpose, arguments))
         return
     wants_trace = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+    # OpenMP threads spin while they wait, so that two runs on one machine slow each other down tenfold.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, and the sentence is made here
     register_schema()
 
