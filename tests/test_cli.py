@@ -23,6 +23,12 @@ def dfx(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         (["model.widht=3"], "model.widht: there is no such key; did you mean 'model.width'?"),
         (["modle=lcnn"], "modle: there is no such key; did you mean 'model'?"),
         (["data.batchsize=3"], "data.batchsize: there is no such key; did you mean 'data.batch_size'?"),
+        (
+            ["experiment=lfcc_lcn"],
+            "experiment=lfcc_lcn: there is no such experiment; did you mean 'lfcc_lcnn'?",
+        ),
+        (["batch_size=16"], "batch_size: there is no such key; did you mean 'data.batch_size'?"),
+        (["optimizer.lr=0.1"], "optimizer.lr: there is no such key; did you mean 'optimizer.optimizer.lr'?"),
         (["seed=abc"], "seed: Value 'abc' of type 'str' could not be converted to Integer"),
         (["feature=lfcc,"], "'feature=lfcc,' cannot be read as KEY=VALUE"),
         (["-m", "model=lcnn,lccn"], "model=lccn: there is no such model; did you mean 'lcnn'?"),

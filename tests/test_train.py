@@ -168,7 +168,7 @@ def test_a_finished_run_is_shown_and_not_repeated(
     assert run(*again) == finished.data.metrics["dev/eer"]
     assert time.monotonic() - began < 20
     assert len(runs("finished")) == 1
-    assert "Finished before" in capsys.readouterr().out
+    assert "finished before" in capsys.readouterr().out
     run(*again, "rerun=true")
     both = runs("finished")
     assert len(both) == 2

@@ -119,7 +119,8 @@ def sentence(error: Exception, command: str, arguments: list[str]) -> str:
         if not options:
             return f"There is no option group {group!r}; python -m dfx.{command} --help lists them."
         hint = closest(option, options)
-        return f"{group}={option}: there is no such {group}; {hint} Options: {', '.join(options)}."
+        listed = f"Options: {', '.join(options)}."
+        return f"{group}={option}: there is no such {group}; {f'{hint} {listed}' if hint else listed}"
     if isinstance(error, ConfigCompositionException):
         return _composition_sentence(error, command, arguments)
     if isinstance(error, OverrideParseException):
@@ -140,7 +141,9 @@ def _composition_sentence(error: Exception, command: str, arguments: list[str]) 
         keys = _known_keys(command, arguments, key)
         parent = key.rpartition(".")[0]
         siblings = [k for k in keys if k.rpartition(".")[0] == parent and not k.endswith("_")]
-        near = closest(key, siblings) or closest(key, keys)
+        leaf = key.rpartition(".")[2]
+        same = [known for known in keys if known.rpartition(".")[2] == leaf]
+        near = f"did you mean {same[0]!r}?" if same else closest(key, siblings) or closest(key, keys)
         place = f" (in {file.group(1)}.yaml)" if file else ""
         listed = f"the keys there are {', '.join(siblings)}." if siblings else "--help lists them all."
         return f"{key}: there is no such key{place}; {near or listed}"

@@ -175,7 +175,7 @@ def _root_problems(resolved: Node) -> Iterator[str]:
     leaves = flatten(resolved)
     for key, words in WORDS.items():
         if leaves[key] not in words:
-            yield f"{key}={leaves[key]}: use one of {', '.join(words)}; {closest(str(leaves[key]), words)}"
+            yield f"{key}={leaves[key]}: use one of {', '.join(words)}."
     for key in POSITIVE:
         value = leaves.get(key)
         if isinstance(value, int | float) and value <= 0:
@@ -228,7 +228,10 @@ def _problems(path: str, node: Node) -> Iterator[str]:
                 parameter.KEYWORD_ONLY,
             )
             if required and name not in keys:
-                yield f"{path}.{name} is required by {call.__name__}: give {path}.{name}=VALUE."
+                yield (
+                    f"{path}.{name} is required by {call.__name__}: give {path}.{name}=VALUE; "
+                    "what dfx itself passes (input_shape, embedding_dim) needs `_partial_: true` in the YAML."
+                )
 
 
 def _first_line(error: BaseException) -> str:

@@ -140,7 +140,8 @@ def read(
     if missing:
         raise ValueError(
             f"{path} has no column {' and no column '.join(missing)}: it has {', '.join(map(str, table.columns))}. "
-            f"Name the column that holds it: columns={{{missing[0]}: <name in the file>}}."
+            f"Name the column that holds it: 'dataset.columns={{{missing[0]}: NAME IN THE FILE}}'; columns are "
+            "separated by commas."
         )
     paths = table["path"].astype("str").where(table["path"].notna())
     _refuse(paths.isna() | (paths == ""), table, f"{path}: empty path", "Fill in or remove the rows")
@@ -252,7 +253,7 @@ def _splits(words: pd.Series, given: Mapping[str, str], path: Path) -> pd.Series
     if len(bad):
         raise ValueError(
             f"{path}: {len(bad)} of {len(words)} rows have an unknown split ({_some(bad.unique().tolist())}). "
-            f"Say what each is: splits={{<word>: train, dev or eval}}."
+            f"Say what each is: 'dataset.splits={{WORD: train, dev or eval}}'."
         )
     return text.map(known)
 

@@ -91,7 +91,8 @@ def show(run: TrackedRun, note: str) -> float:
     metrics = run.metrics
     console = Console(highlight=False, markup=False)
     table = Table(
-        title="Finished before; rerun=true runs it again" if run.finished else "Result", title_justify="left"
+        title=f"{run.name}{': finished before; rerun=true runs it again' if run.finished else ''}",
+        title_justify="left",
     )
     for column, justify in (("", "left"), ("dev", "right"), ("eval", "right"), ("", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]

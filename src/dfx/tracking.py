@@ -10,9 +10,10 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,7 @@ class TrackedRun:
 
     Attributes:
         run_id: MLflow's.
+        name: what was run: feature, model, corpus and seed.
         folder: where the run keeps its checkpoints and artifacts while it works.
         finished: whether an earlier process finished it; then there is nothing to do.
         metrics: what MLflow holds of it.
@@ -58,6 +60,7 @@ class TrackedRun:
 
     run_id: str
     folder: Path
+    name: str = ""
     finished: bool = False
     metrics: dict[str, float] = field(default_factory=dict)
 
@@ -143,7 +146,7 @@ def track(
         folder = _work_folder(cfg, identity)
         if finished and not cfg.rerun:
             run = finished[0]
-            yield TrackedRun(run.info.run_id, folder, finished=True, metrics=dict(run.data.metrics))
+            yield TrackedRun(run.info.run_id, folder, run.info.run_name, True, dict(run.data.metrics))
             return
         # Only those of this folder on this machine: another's is another process's, and so are its checkpoints.
         open_runs = [
@@ -151,7 +154,7 @@ def track(
             for run in runs
             if run.info.status != "FINISHED" and run.data.tags.get("work") == _place(folder)
         ]
-        with _opened(client, experiment_id, open_runs, cfg, identity, manifest, tags) as run:
+        with _opened(client, experiment_id, open_runs, cfg, identity, manifest, tags, say) as run:
             yield run
         shutil.rmtree(run.folder, ignore_errors=True)
     finally:
@@ -167,17 +170,19 @@ def _opened(
     identity: str,
     manifest: Manifest,
     tags: dict[str, str],
+    say: Callable[[str], None],
 ) -> Iterator[TrackedRun]:
     folder = _work_folder(cfg, identity)
     tags = {**tags, "config_hash": identity, "manifest_hash": manifest.hash, "work": _place(folder), **_git()}
     mlflow.enable_system_metrics_logging()
+    name = f"{tags['feature']}-{tags['model']}-{manifest.name or tags['dataset']}-s{tags['seed']}"
     if open_runs:
         active = mlflow.start_run(run_id=open_runs[0].info.run_id)
+        say(f"Continuing the interrupted run {name} where its last whole epoch ended.")
     else:
         shutil.rmtree(folder, ignore_errors=True)  # what a run that is gone from MLflow left behind
-        name = f"{tags['feature']}-{tags['model']}-{tags['dataset']}-s{tags['seed']}"
         active = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
-    run = TrackedRun(active.info.run_id, folder)
+    run = TrackedRun(active.info.run_id, folder, name)
     folder.mkdir(parents=True, exist_ok=True)
     status = RunStatus.FAILED
     try:
@@ -224,9 +229,13 @@ def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manife
 def ui_command() -> str:
     """What to type to see the runs."""
     address = os.environ.get("MLFLOW_TRACKING_URI")
-    if not address:
-        return "mlflow ui"
-    return address if address.startswith("http") else f"mlflow ui --backend-store-uri {address}"
+    if address and address.startswith("http"):
+        return address
+    # By its place where the environment is not active, as after `make train`.
+    command = (
+        "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
+    )
+    return f"{command} ui --backend-store-uri {address}" if address else f"{command} ui"
 
 
 def _experiment(name: str) -> str:
