@@ -135,7 +135,8 @@ def test_columns_and_splits_are_mapped(tmp_path: Path) -> None:
     )
     columns = {"path": "file", "attack": "system", "split": "part"}
     with pytest.raises(
-        ValueError, match=r"1 of 3 rows have an unknown split \('Hidden'\). Say what each is: 'dataset.splits="
+        ValueError,
+        match=r"1 of 3 rows have an unknown split \('Hidden'\). Say what each is: 'dataset.splits=",
     ):
         manifest.read(path, columns)
     made = manifest.read(path, columns, {"hidden": "eval"}).table
