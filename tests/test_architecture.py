@@ -31,7 +31,7 @@ FLOORS = [
     | {"synthesis", "parallel"},
     {"datasets", "features", "models", "losses", "augment"},
     {"detector", "datamodule", "sampling", "checkpoint"},
-    {"config", "build", "tracking", "results", "cli"},
+    {"config", "build", "provenance", "tracking", "results", "cli"},
     {"train", "__main__"},
 ]
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}

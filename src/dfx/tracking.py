@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import logging
 import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import time
 import warnings
@@ -17,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from filelock import FileLock, Timeout
@@ -26,6 +23,7 @@ from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities import rank_zero_only
 
+from dfx import provenance
 from dfx.config import flatten
 from dfx.manifest import Manifest
 
@@ -33,17 +31,6 @@ ROOT = Path("mlruns")
 # MLflow tells of each migration, each new experiment and each monitor; none of it is for the users of dfx.
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
-PACKAGES = (
-    "dfx",
-    "torch",
-    "torchaudio",
-    "pytorch-lightning",
-    "hydra-core",
-    "omegaconf",
-    "mlflow",
-    "numpy",
-    "scipy",
-)
 
 
 @dataclass
@@ -113,7 +100,7 @@ class TrackedRun:
 
 @contextmanager
 def track(
-    cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str, str], report: Any = None
+    cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str, str], say: Callable[[str], None]
 ) -> Iterator[TrackedRun]:
     """The run of this identity: a finished one as it is, an interrupted one to be continued, or a new one.
 
@@ -125,9 +112,8 @@ def track(
         identity: `config.config_hash`.
         manifest: the corpus; logged as the run's dataset.
         tags: further tags.
-        report: called with a sentence when there is something to tell.
+        say: called with a sentence when there is something to tell.
     """
-    say = report or (lambda sentence: None)
     if getattr(rank_zero_only, "rank", 0) or int(os.environ.get("NODE_RANK", "0")):
         # A process beside the first, of this machine or another: it computes, the first one keeps the books.
         yield TrackedRun(run_id="", folder=_work_folder(cfg, identity))
@@ -173,7 +159,13 @@ def _opened(
     say: Callable[[str], None],
 ) -> Iterator[TrackedRun]:
     folder = _work_folder(cfg, identity)
-    tags = {**tags, "config_hash": identity, "manifest_hash": manifest.hash, "work": _place(folder), **_git()}
+    tags = {
+        **tags,
+        "config_hash": identity,
+        "manifest_hash": manifest.hash,
+        "work": _place(folder),
+        **provenance.code(),
+    }
     mlflow.enable_system_metrics_logging()
     name = f"{tags['feature']}-{tags['model']}-{manifest.name or tags['dataset']}-s{tags['seed']}"
     if open_runs:
@@ -200,8 +192,8 @@ def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manife
     """Parameters, the configuration and the environment as files, and the corpus; the same again after a resume."""
     leaves = flatten(OmegaConf.to_container(cfg, resolve=True))
     params = [
-        Param(key.replace("[", ".").replace("]", ""), str(value)[:6000]) for key, value in leaves.items()
-    ]
+        Param(key, str(value)[:6000]) for key, value in leaves.items()
+    ]  # 6,000 characters: MLflow's limit
     held = client.get_run(run.run_id)
     missing = [param for param in params if param.key not in held.data.params]
     for first in range(0, len(missing), 100):
@@ -216,14 +208,8 @@ def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manife
             )
             mlflow.log_input(source, context="train, dev and eval")
     (run.artifacts / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
-    environment = {name: _version(name) for name in PACKAGES} | {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-    }
-    (run.artifacts / "environment.json").write_text(
-        json.dumps(environment, indent=2) + "\n", encoding="utf-8"
-    )
+    versions = json.dumps(provenance.environment(), indent=2)
+    (run.artifacts / "environment.json").write_text(f"{versions}\n", encoding="utf-8")
 
 
 def ui_command() -> str:
@@ -273,34 +259,6 @@ def _work_folder(cfg: DictConfig, identity: str) -> Path:
 
 def _place(folder: Path) -> str:
     return f"{platform.node()}:{folder.absolute()}"
-
-
-def _git() -> dict[str, str]:
-    """Commit and dirtiness of the code, where it runs from a repository of its own."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", *arguments]
-        done = subprocess.run(
-            command, cwd=here.parent, capture_output=True, text=True, check=True, timeout=30
-        )
-        return done.stdout.strip()
-
-    here = Path(__file__)
-    try:
-        git(
-            "ls-files", "--error-unmatch", here.name
-        )  # not the repository in which a virtual environment lies
-        commit, changed = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):
-        return {"git_commit": "none (installed package)", "git_dirty": "false"}
-    return {"git_commit": commit, "git_dirty": str(bool(changed)).lower()}
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _now_ms() -> int:
