@@ -28,11 +28,11 @@ FLOORS = [
         "plots",
         "schedule",
     }
-    | {"synthesis", "parallel"},
+    | {"synthesis", "parallel", "findings", "conditioning", "fetch", "spectrum"},
     {"datasets", "features", "models", "losses", "augment"},
     {"detector", "datamodule", "sampling", "checkpoint"},
-    {"config", "build", "provenance", "tracking", "results", "cli"},
-    {"train", "__main__"},
+    {"config", "naming", "build", "provenance", "tracking", "results", "cli"},
+    {"train", "audit", "download", "prepare", "__main__"},
 ]
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 GROUPS = {"dataset": "datasets", "feature": "features", "model": "models", "loss": "losses"}

@@ -31,8 +31,14 @@ QUIET = (
 
 
 def dataset(cfg: DictConfig) -> Dataset:
-    """The corpus of the run."""
+    """The corpus of a configuration, from its node `dataset`."""
     made: Dataset = instantiate(cfg.dataset, _convert_="all")
+    return made
+
+
+def others(cfg: DictConfig) -> dict[str, Dataset]:
+    """Further corpora that a command looks at, by name, from the node `corpora`."""
+    made: dict[str, Dataset] = instantiate(cfg.get("corpora") or {}, _convert_="all")
     return made
 
 

@@ -25,6 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dfx.config import CONF_DIR, closest, flatten, register_schema
+from dfx.naming import expand
 
 USER_ERRORS = (HydraException, OmegaConfBaseException, ValueError, OSError)
 # The same of libraries that --help must not import, by name.
@@ -34,24 +35,24 @@ USAGE = """dfx.{command}: {purpose}
 
   python -m dfx.{command} [GROUP=OPTION ...] [KEY=VALUE ...]
 
-  python -m dfx.train                                        the default run on the demo corpus
-  python -m dfx.train model=lcnn feature=logmel_specavg      another pair
-  python -m dfx.train -m model=lcnn,resnet18 seed=0,1,2      a sweep: every combination
-  python -m dfx.train dataset=folder dataset.path=DIR        your own recordings (sub-folders real/ and fake/)
-  python -m dfx.train model=lcnn model.dropout=0.5           any key of a component
-  python -m dfx.train --cfg job                              the configuration, without running
-  python -m dfx.train --config-dir DIR model=mine            your own components (DIR/model/mine.yaml)
+{examples}
 """
 
 
-def run(command: str, purpose: str, job: Callable[[DictConfig], Any]) -> None:
+def run(command: str, purpose: str, examples: str, job: Callable[[DictConfig], Any]) -> None:
     """Run a command under Hydra: `job` gets the composed configuration; an error of the user's becomes a sentence.
+
+    Args:
+        command: the name of the module and of `conf/COMMAND.yaml`.
+        purpose: one line for `--help`.
+        examples: lines for `--help`, commands to type.
+        job: called with the configuration, in which every corpus that is named is filled in.
 
     With HYDRA_FULL_ERROR=1 in the environment the whole stack trace is shown instead.
     """
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
-        sys.stdout.write(help_text(command, purpose, arguments))
+        sys.stdout.write(help_text(command, purpose, examples, arguments))
         return
     wants_trace = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     # OpenMP threads spin while they wait, so that two runs on one machine slow each other down tenfold.
@@ -62,7 +63,7 @@ def run(command: str, purpose: str, job: Callable[[DictConfig], Any]) -> None:
     @functools.wraps(job)
     def told(cfg: DictConfig) -> Any:
         try:
-            return job(cfg)
+            return job(expand(cfg))
         except Exception as error:
             if wants_trace or not _is_users(error):
                 raise
@@ -89,19 +90,25 @@ def _is_users(error: Exception) -> bool:
     return isinstance(error, USER_ERRORS) or type(error).__name__ in LATE_USER_ERRORS
 
 
-def help_text(command: str, purpose: str, arguments: list[str]) -> str:
+def help_text(command: str, purpose: str, examples: str, arguments: list[str]) -> str:
     """Every key of the root and every option of every group, each with its one line of meaning."""
     folders = [CONF_DIR, *_config_dirs(arguments)]
-    lines = [USAGE.format(command=command, purpose=purpose), "Keys (KEY=VALUE), with their defaults:", ""]
+    text = (CONF_DIR / f"{command}.yaml").read_text(encoding="utf-8")
+    lines = [
+        USAGE.format(command=command, purpose=purpose, examples=examples.rstrip()),
+        "Keys (KEY=VALUE), with their defaults:",
+        "",
+    ]
     for match in re.finditer(
         r"^( *)(\w+): *([^#\n]*?) *# (.+)$",
-        (CONF_DIR / f"{command}.yaml").read_text(encoding="utf-8"),
+        text,
         re.MULTILINE,
     ):
         indent, key, value, meaning = match.groups()
         name = f"data.{key}" if indent else key
         lines.append(f"  {name + '=' + value:<32} {meaning}")
-    for group in sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()}):
+    groups = re.findall(r"^  - (\w+): ", text, re.MULTILINE)
+    for group in sorted(groups):
         lines += ["", f"{group}= one of:", ""]
         options = {
             path.stem: path for folder in reversed(folders) for path in (folder / group).glob("*.yaml")

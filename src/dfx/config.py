@@ -32,6 +32,7 @@ BOOKKEEPING = (
     "cache",
     "dataset.cache",
     "dataset.num_workers",
+    "dataset.facts",
     "dataset.progress",
     "experiment_name",
     "num_threads",
@@ -54,6 +55,7 @@ POSITIVE = (
     "patience",
     "num_threads",
     "trainer.max_epochs",
+    "num_shards",
 )
 # Arguments of Lightning's Trainer that would change what a run means behind its back.
 _WHOLE = "an epoch is one pass with one look at the whole of dev; use data.limit_utterances for less data."
@@ -110,9 +112,53 @@ class RootConfig:
     num_threads: int | None = None
 
 
+@dataclass
+class AuditConfig:
+    """Keys and types of `dfx.audit`; their meaning stands in `conf/audit.yaml`."""
+
+    dataset: Node = MISSING
+    others: list[str] = field(default_factory=list)
+    corpora: Node = field(default_factory=dict)
+    sample_rate: int = 16000
+    seed: int = 0
+    experiment_name: str = "dfx-audit"
+    out: str | None = None
+    cache: str | None = None
+    num_workers: int | None = None
+
+
+@dataclass
+class DownloadConfig:
+    """Keys and types of `dfx.download`; their meaning stands in `conf/download.yaml`."""
+
+    dataset: Node = MISSING
+    data: str | None = None
+    keep_archives: bool = False
+    list_only: bool = False
+
+
+@dataclass
+class PrepareConfig:
+    """Keys and types of `dfx.prepare`; their meaning stands in `conf/prepare.yaml`."""
+
+    dataset: Node = MISSING
+    sample_rate: int = 16000
+    max_bad_fraction: float = 0.01
+    cache: str | None = None
+    num_workers: int | None = None
+    shard: int = 0
+    num_shards: int = 1
+
+
+SCHEMAS = {"train": RootConfig, "audit": AuditConfig, "download": DownloadConfig, "prepare": PrepareConfig}
+
+
 def register_schema() -> None:
-    """Make the root schema known to Hydra as `base_config`, the first entry of `train.yaml`'s defaults."""
-    ConfigStore.instance().store(name="base_config", node=RootConfig)
+    """Make the schema of each command known to Hydra; the first entry of the defaults in `conf/COMMAND.yaml`."""
+    for command, schema in SCHEMAS.items():
+        ConfigStore.instance().store(
+            name="base_config" if command == "train" else f"{command}_config", node=schema
+        )
 
 
 def check(cfg: DictConfig) -> None:
@@ -144,8 +190,19 @@ def config_hash(cfg: DictConfig, *data: str) -> str:
         for parent in parents:
             node = node.get(parent) or {}
         node.pop(leaf, None)
+    _strip(resolved.get("dataset") or {})
     text = json.dumps([resolved, data], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _strip(dataset: Node) -> None:
+    """Take the bookkeeping keys out of a dataset and of the corpora that it is made of."""
+    for key in BOOKKEEPING:
+        group, _, leaf = key.partition(".")
+        if group == "dataset":
+            dataset.pop(leaf, None)
+    for corpus in (dataset.get("corpora") or {}).values():
+        _strip(corpus)
 
 
 def choices(cfg: DictConfig) -> dict[str, str]:
@@ -174,14 +231,14 @@ def closest(word: str, words: typing.Iterable[str]) -> str:
 def _root_problems(resolved: Node) -> Iterator[str]:
     leaves = flatten(resolved)
     for key, words in WORDS.items():
-        if leaves[key] not in words:
+        if key in leaves and leaves[key] not in words:
             yield f"{key}={leaves[key]}: use one of {', '.join(words)}."
     for key in POSITIVE:
         value = leaves.get(key)
         if isinstance(value, int | float) and value <= 0:
             yield f"{key}={value}: it must be positive."
     for key, reason in NOT_FOR_THE_TRAINER.items():
-        if key in resolved["trainer"]:
+        if key in resolved.get("trainer", {}):
             yield f"trainer.{key}: {reason}"
 
 

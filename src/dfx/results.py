@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.text import Text
 from dfx import plots
 from dfx.checkpoint import RunCheckpoint
 from dfx.datamodule import AudioDataModule
+from dfx.findings import Finding
 from dfx.labels import SPOOF
 from dfx.metrics import attack_name, auc, eer, summary
 from dfx.scores import ScoreTable
@@ -34,6 +36,13 @@ SHOWN = {  # metric -> (name, whether it is a rate that reads as a percentage, m
 def say(sentence: str) -> None:
     """Tell the user something on the standard error stream."""
     Console(stderr=True, highlight=False, markup=False).print(sentence)
+
+
+def tell(findings: Sequence[Finding]) -> None:
+    """Tell what was noticed about the corpus, notes left out; `dfx.audit` shows everything."""
+    for noticed in findings:
+        if noticed.severity != "note":
+            say(f"{noticed.severity.capitalize()}: {noticed.text}")
 
 
 def write(

@@ -10,11 +10,21 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 PURPOSE = "train a detector, choose it on dev, measure it once on eval, keep everything in MLflow"
+EXAMPLES = """
+  python -m dfx.train                                        the default run on the demo corpus
+  python -m dfx.train model=lcnn feature=logmel_specavg      another pair
+  python -m dfx.train -m model=lcnn,resnet18 seed=0,1,2      a sweep: every combination
+  python -m dfx.train dataset=folder dataset.path=DIR        your own recordings (sub-folders real/ and fake/)
+  python -m dfx.train dataset=in_the_wild dataset.root=DIR   a corpus of the field
+  python -m dfx.train model=lcnn model.dropout=0.5           any key of a component
+  python -m dfx.train --cfg job                              the configuration, without running
+  python -m dfx.train --config-dir DIR model=mine            your own components (DIR/model/mine.yaml)
+""".strip("\n")
 
 
 def main() -> None:
     """The command."""
-    cli.run("train", PURPOSE, train)
+    cli.run("train", PURPOSE, EXAMPLES, train)
 
 
 def train(cfg: DictConfig) -> float:
@@ -32,6 +42,7 @@ def train(cfg: DictConfig) -> float:
     config.check(cfg)
     dataset = build.dataset(cfg)
     manifest = dataset.manifest()
+    results.tell(dataset.findings)
     identity = config.config_hash(cfg, manifest.hash, fingerprint(manifest))
     with tracking.track(cfg, identity, manifest, config.choices(cfg), results.say) as run:
         if run.finished:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
+from dfx.findings import Finding
 from dfx.manifest import Manifest
 
 
@@ -13,9 +15,12 @@ class Dataset(ABC):
 
     Attributes:
         note: a sentence that stands on every report of a run on this corpus; empty for ordinary recordings.
+        findings: what `manifest()` noticed about the files (rows without a file, counts that are not the official
+            ones …); complete after it was called.
     """
 
     note: ClassVar[str] = ""
+    findings: Sequence[Finding] = ()
 
     @abstractmethod
     def manifest(self) -> Manifest:

@@ -3,22 +3,69 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from dfx.findings import some
 
 FRACTIONS = {"train": 0.6, "dev": 0.2, "eval": 0.2}
 
 
-def assign(table: pd.DataFrame, group: str, fractions: dict[str, float] | None = None) -> pd.Series:
+def divide(table: pd.DataFrame, groups: Sequence[str], file: Path | None = None) -> pd.Series:
+    """Split of each row of a corpus that has none: as a file says, or by `assign`, which is then kept in the file.
+
+    Args:
+        table: columns `id`, `label`, `attack` and those of `groups`.
+        groups: columns whose values must not be divided; those that the table lacks are left out.
+        file: CSV with the columns id and split; it can be committed, and read again with the same corpus.
+
+    Returns:
+        (rows,) "train", "dev" or "eval", with the index of the table.
+
+    Raises:
+        ValueError: if the file lacks a column or an id, or names another split.
+    """
+    if file is not None and file.is_file():
+        kept = pd.read_csv(file, dtype="str", keep_default_na=False)
+        if not {"id", "split"} <= set(kept.columns):
+            raise ValueError(
+                f"{file} has the columns {', '.join(kept.columns)}: a split file has id and split."
+            )
+        split = table["id"].astype("str").map(kept.drop_duplicates("id").set_index("id")["split"])
+        bad = ~split.isin(list(FRACTIONS))
+        if bad.any():
+            raise ValueError(
+                f"{file} gives no split (train, dev or eval) to {int(bad.sum())} of {len(table)} utterances "
+                f"({some(table['id'][bad])}): it belongs to another version of the corpus. Delete it to make it anew."
+            )
+        return split
+    split = assign(table, [name for name in groups if name in table] or ["id"])
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
+        pd.DataFrame({"id": table["id"], "split": split}).to_csv(temporary, index=False)
+        temporary.replace(file)
+    return split
+
+
+def assign(
+    table: pd.DataFrame, group: str | Sequence[str], fractions: dict[str, float] | None = None
+) -> pd.Series:
     """Split of each row: rows of one group stay together, each class and attack is divided alike.
 
     Groups are ordered by a hash of their name, so the same recordings get the same split on every machine and in any
     order of the rows. A group goes, within its (label, attack) stratum, to the split that is furthest below its share.
 
     Args:
-        table: columns `label`, `attack` and the one that `group` names.
-        group: column whose values must not be divided (speaker, recording); a unique id where nothing is known.
+        table: columns `label`, `attack` and those that `group` names.
+        group: column or columns whose values must not be divided (speaker, recording); rows that share a value of any
+            of them form one group, and "-" or "" is no value. A unique id where nothing is known.
         fractions: share of each split; 60 % train, 20 % dev, 20 % eval by default.
 
     Returns:
@@ -29,10 +76,12 @@ def assign(table: pd.DataFrame, group: str, fractions: dict[str, float] | None =
     wanted = np.array([shares[name] for name in names])
     # A group with several strata counts in its most frequent one.
     stratum = table["label"].astype(str) + "/" + table["attack"].astype(str)
-    frame = pd.DataFrame({"group": table[group].astype(str), "stratum": stratum})
-    sizes = frame.groupby("group", sort=False).agg(
-        size=("stratum", "size"), stratum=("stratum", _most_frequent)
+    frame = pd.DataFrame(
+        {"group": joined(table, [group] if isinstance(group, str) else group), "stratum": stratum}
     )
+    pairs = frame.groupby(["group", "stratum"], sort=True).size().rename("rows").reset_index()
+    pairs = pairs.sort_values(["group", "rows", "stratum"], ascending=[True, False, True])
+    sizes = pairs.groupby("group", sort=False).agg(size=("rows", "sum"), stratum=("stratum", "first"))
     sizes["order"] = [hashlib.sha256(name.encode()).hexdigest() for name in sizes.index]
     chosen: dict[str, str] = {}
     for _, members in sizes.sort_values(["size", "order"], ascending=[False, True]).groupby(
@@ -52,5 +101,27 @@ def assign(table: pd.DataFrame, group: str, fractions: dict[str, float] | None =
     return frame["group"].map(chosen)
 
 
-def _most_frequent(values: pd.Series) -> str:
-    return str(values.mode().iloc[0])
+def joined(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+    """Name of each row's group, where rows that share a value of any of the columns are one group.
+
+    The name does not depend on the order of the rows: it is the smallest value of the first column in the group, or,
+    where that is unknown, of the next.
+    """
+    if len(columns) == 1 and not table[columns[0]].isin(["", "-"]).any():
+        return table[columns[0]].astype("str")
+    rows = np.arange(len(table))
+    links, offset = [], len(table)
+    for column in columns:
+        codes, values = pd.factorize(table[column].astype("str"), sort=True)
+        known = ~table[column].astype("str").isin(["", "-"]).to_numpy()
+        links.append((rows[known], codes[known] + offset))
+        offset += len(values)
+    begin, end = (np.concatenate(side) for side in zip(*links, strict=True))
+    graph = coo_array((np.ones(len(begin), np.int8), (begin, end)), shape=(offset, offset))
+    component = connected_components(graph, directed=False)[1][: len(table)]
+    name = pd.Series("", index=table.index, dtype="str")
+    for column in [*columns, "id"] if "id" in table else columns:
+        value = table[column].astype("str")
+        least = value.where(~value.isin(["", "-"])).groupby(component).transform("min")
+        name = name.where(name != "", (column + "=" + least).fillna(""))
+    return name.where(name != "", "group=" + pd.Series(component.astype("str"), table.index))
