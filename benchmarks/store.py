@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from dfx import audio, manifest, store, store_build, store_parts
+from dfx import audio, manifest, store, store_index, store_parts
 
 NUM_UTTERANCES = 600_000
 NUM_CLIPS = 400
@@ -64,8 +64,8 @@ def simulate(folder: Path) -> None:
     corpus.write(folder / "m.parquet")
 
     paths = sorted(table["path"])
-    sizes, times = store._stat(paths)
-    target = folder / "cache" / "waveforms" / store._key(paths, sizes, times, SAMPLE_RATE)
+    sizes, times = store_index.look_at(paths)
+    target = folder / "cache" / "waveforms" / store_index.key(paths, sizes, times, SAMPLE_RATE)
     target.mkdir(parents=True)
     first = store_parts.plan(sizes)
     kinds = np.arange(32_000, 96_000, 1000)
@@ -76,7 +76,7 @@ def simulate(folder: Path) -> None:
         with store_parts.data_path(target, part).open("wb") as file:
             file.truncate(int(lengths[first[part] : first[part + 1]].sum()) * store_parts.SAMPLE_BYTES)
     none = np.zeros(0, np.int64)
-    index = store_build.Index(first, lengths, checksums, none, none.astype(np.str_))
+    index = store_index.Index(first, lengths, checksums, none, none.astype(np.str_))
     np.savez(target / "index.npz", **index._asdict())
     (target / "bad_files.csv").write_text("id,path,reason\n")
 

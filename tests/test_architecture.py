@@ -28,10 +28,10 @@ FLOORS = [
         "plots",
         "schedule",
     }
-    | {"synthesis", "parallel", "findings", "conditioning", "fetch", "spectrum"},
+    | {"synthesis", "parallel", "findings", "conditioning", "fetch", "transfer", "unpack", "spectrum", "vectors"},
     {"datasets", "features", "models", "losses", "augment"},
     {"detector", "datamodule", "sampling", "checkpoint"},
-    {"config", "naming", "build", "provenance", "tracking", "results", "cli"},
+    {"config", "naming", "build", "provenance", "tracking", "results", "cli", "audits"},
     {"train", "audit", "download", "prepare", "__main__"},
 ]
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
@@ -84,7 +84,8 @@ def options() -> list[Path]:
 @pytest.mark.parametrize("path", options(), ids=lambda path: f"{path.parent.name}={path.stem}")
 def test_an_option_is_named_after_its_class_and_its_file(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    target = yaml.safe_load(re.sub(r"\$\{[^}]*\}", "x", text)).get("_target_")
+    node = yaml.safe_load(re.sub(r"\$\{[^}]*\}", "x", text))
+    target = node.get("_target_") or node.get(path.parent.name, {}).get("_target_")  # the second: @package _global_
     if target is None:
         parents = yaml.safe_load(text)["defaults"]
         assert any(isinstance(parent, str) and path.stem.startswith(parent) for parent in parents)

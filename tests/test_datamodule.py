@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from pytorch_lightning import Trainer
 
+from dfx import build, segments
+from dfx.conditioning import Conditions, conditioned
+from dfx.config import CONF_DIR, register_schema
 from dfx.datamodule import AudioDataModule, Batch
 from dfx.manifest import Manifest
 from dfx.store import WaveformStore, open_store
@@ -20,10 +26,35 @@ def jitter(waveform: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return (waveform * generator.uniform(0.5, 1.0)).astype(np.float32)
 
 
+def config(*overrides: str) -> DictConfig:
+    register_schema()
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return compose("train", overrides=["dataset=manifest", "dataset.path=x.csv", *overrides])
+
+
 def batches(module: AudioDataModule, epoch: int = 0) -> list[Batch]:
     loader = module.train_dataloader()
     loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
     return list(loader)
+
+
+def test_corpus_balance_gives_each_corpus_its_share_of_each_class(
+    corpus: Manifest, store: WaveformStore
+) -> None:
+    table = corpus.table.copy()
+    table["corpus"] = ["small" if number % 24 < 6 else "large" for number in range(len(table))]
+    module = AudioDataModule(Manifest(table), store, 4000, balance="corpus", batch_size=4)
+    train = module.tables["train"].reset_index(drop=True)
+    drawn: list[int] = []
+    for epoch in range(20):
+        sampler = module._train_sampler()
+        sampler.set_epoch(epoch)
+        drawn += [index for batch in sampler for index, _ in batch]
+    shares = train.loc[drawn].groupby(["label", "corpus"]).size() / len(drawn)
+    assert len(shares) == 4
+    assert shares.between(0.24, 0.26).all()
+    with pytest.raises(ValueError, match="is for dataset=combined"):
+        AudioDataModule(corpus, store, 4000, balance="corpus").train_dataloader()
 
 
 def test_attack_balance_gives_each_attack_its_share(corpus: Manifest, store: WaveformStore) -> None:
@@ -54,6 +85,72 @@ def test_batches_do_not_depend_on_the_number_of_workers(
     )
     for one, other in zip(batches(reference, epoch=2), batches(module, epoch=2), strict=True):
         assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_conditions_hold_in_every_split_for_any_number_of_workers(
+    corpus: Manifest, store: WaveformStore, num_workers: int
+) -> None:
+    clips = conditioned(store, corpus, Conditions(bandwidth_hz=900, loudness_db=-23), progress=False)
+    module = AudioDataModule(corpus, clips, 8000, seed=3, batch_size=5, num_workers=num_workers)
+    alone = AudioDataModule(corpus, clips, 8000, seed=3, batch_size=5)
+    pairs = zip(batches(module, epoch=2), batches(alone, epoch=2), strict=True)
+    assert all(torch.equal(one["waveform"], other["waveform"]) for one, other in pairs)
+    for loader in (module.train_dataloader(), module.val_dataloader(), module.test_dataloader()):
+        for batch in loader:
+            spectrum = torch.fft.rfft(batch["waveform"] * torch.hann_window(8000)).abs()
+            assert (
+                spectrum[:, 460:].amax(1) < 2e-3 * spectrum.amax(1)
+            ).all()  # from 920 Hz up; repeats click
+            level = 10 * batch["waveform"].square().mean(1).log10()
+            assert ((level + 23).abs() < 1.5).all()
+
+
+def test_sliding_windows_cover_every_utterance(corpus: Manifest, store: WaveformStore) -> None:
+    module = AudioDataModule(corpus, store, 5000, eval_crop="sliding", batch_size=7)
+    drawn = list(module.test_dataloader())
+    assert len(drawn) == len(module.test_dataloader())
+    assert max(len(batch["index"]) for batch in drawn) == 7
+    index = torch.cat([batch["index"] for batch in drawn]).numpy()
+    waveforms = torch.cat([batch["waveform"] for batch in drawn]).numpy()
+    rows = module.tables["eval"]["row"].to_numpy()
+    for number, row in enumerate(rows):
+        clip = store.read(int(row))
+        own = waveforms[index == number]
+        assert len(own) == max(2, -(-len(clip) // 2500) - 1)
+        assert np.array_equal(own[0], clip[:5000])
+        assert np.array_equal(own[1][:2500], clip[2500:5000])
+        assert np.array_equal(own[-1], clip[-5000:])
+
+
+def test_a_short_utterance_has_one_window_that_is_filled(corpus: Manifest, store: WaveformStore) -> None:
+    slid = AudioDataModule(corpus, store, 48000, eval_crop="sliding").test_dataloader()
+    first = AudioDataModule(corpus, store, 48000).test_dataloader()
+    for one, other in zip(slid, first, strict=True):
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_the_score_of_an_utterance_is_the_mean_over_its_windows(
+    corpus: Manifest, store: WaveformStore
+) -> None:
+    cfg = config("feature=lfcc", "model=mlp", "segment_seconds=0.5", "data.pad=zero")
+    module = AudioDataModule(corpus, store, 8000, eval_crop="sliding", pad="zero", batch_size=3)
+    detector = build.detector(cfg, module).eval()
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(accelerator="cpu", **quiet)  # type: ignore[arg-type]
+    trainer.test(detector, module, verbose=False)
+    scores = detector.scores["eval"].table
+    assert scores["id"].tolist() == module.tables["eval"]["id"].tolist()
+    several = 0
+    for score, row in zip(scores["score"], module.tables["eval"]["row"], strict=True):
+        clip = store.read(row)
+        starts = segments.windows(len(clip), 8000, 4000)
+        cuts = [segments.fit(clip[start : start + 8000], 8000, "zero") for start in starts]
+        with torch.no_grad():
+            expected = detector(torch.from_numpy(np.stack(cuts))).double().mean()
+        assert score == pytest.approx(float(expected), abs=1e-5)
+        several += len(starts) > 1
+    assert several > 3
 
 
 def test_a_batch_has_the_shapes_and_labels_of_its_utterances(corpus: Manifest, store: WaveformStore) -> None:
@@ -93,10 +190,21 @@ def test_a_missing_class_stops_the_run(corpus: Manifest, store: WaveformStore) -
         drop=True
     )
     manifest = Manifest(table, name="half")
-    with pytest.raises(ValueError, match="The dev split of half has no bonafide utterance"):
+    with pytest.raises(ValueError, match="The dev split of half has no bonafide utterance that can be read"):
         AudioDataModule(
             manifest, open_store(manifest, 16000, cache=store.path.parents[1], progress=False), 8000
         )
+
+
+@pytest.mark.parametrize(("column", "only"), [("split", "eval"), ("label", 0)])
+def test_a_corpus_that_cannot_train_is_refused_before_it_is_decoded(
+    corpus: Manifest, tmp_path: Path, column: str, only: object
+) -> None:
+    table = corpus.table[corpus.table[column] == only].reset_index(drop=True)
+    with pytest.raises(ValueError, match="The train split of part has no ") as error:
+        build.datamodule(config(f"cache={tmp_path}/cache"), Manifest(table, name="part"))
+    assert "dataset=combined dataset.train=[...] dataset.dev=[...] dataset.eval=[...]" in str(error.value)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_bad_file_is_left_out(corpus: Manifest, tmp_path: Path) -> None:

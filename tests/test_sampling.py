@@ -38,6 +38,21 @@ def test_scoring_visits_every_utterance_once_over_all_processes() -> None:
     assert sorted(visited) == list(range(10))
 
 
+@pytest.mark.parametrize("world", [1, 2, 3, 9])
+def test_windows_of_an_utterance_stay_together_in_batches_of_at_most_the_batch_size(world: int) -> None:
+    windows = np.array([1, 5, 2, 1, 9, 1, 3])
+    visited = []
+    for rank in range(world):
+        sampler = SequentialBatches(7, 4, rank, world, windows)
+        batches = list(sampler)
+        assert len(batches) == len(sampler)
+        assert all(len(batch) == 4 for batch in batches[:-1])
+        own = [draw for batch in batches for draw in batch]
+        assert {index for index, _ in own} == set(range(rank, 7, world))
+        visited += own
+    assert sorted(visited) == [(index, window) for index in range(7) for window in range(windows[index])]
+
+
 def test_shares_are_met_and_draws_repeat_evenly() -> None:
     groups = np.array([0] * 10 + [1] * 90)
     sampler = SeededSampler(groups, np.array([0.5, 0.5]), 10, seed=0)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -62,6 +64,14 @@ def test_windows_leave_no_sample_out(length: int, hop: int) -> None:
     assert starts[0] == 0
     assert starts[-1] == max(length - 10, 0)
     assert starts == sorted(set(starts))
+    assert all(after - before <= hop for before, after in itertools.pairwise(starts))
+
+
+def test_windows_are_counted_without_making_them() -> None:
+    lengths = np.arange(1, 200)
+    for hop in (1, 3, 5, 10):
+        counts = segments.num_windows(lengths, 10, hop)
+        assert counts.tolist() == [len(segments.windows(length, 10, hop)) for length in lengths.tolist()]
 
 
 def test_windows_refuse_a_hop_that_skips_samples() -> None:

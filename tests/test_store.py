@@ -20,7 +20,7 @@ import psutil
 import pytest
 import soundfile
 
-from dfx import audio, store_build, store_parts
+from dfx import audio, store_build, store_index, store_parts
 from dfx.manifest import Manifest
 from dfx.store import WaveformStore, cache_dir, open_store
 
@@ -320,12 +320,12 @@ def test_large_stores_are_checked_by_samples(tmp_path: Path, monkeypatch: pytest
     corpus = make_corpus(tmp_path)
     store = open_quietly(corpus, tmp_path)
     flip_a_byte(store_parts.data_path(store.path, 3))
-    monkeypatch.setattr(store_build, "CHECK_BYTES", 5 * 16_100)
-    index = store_build.load_index(
-        store_build.Plan(store.path, 16000, [""] * 10, np.zeros(10, np.int64), np.arange(0, 11, 2))
+    monkeypatch.setattr(store_index, "CHECK_BYTES", 5 * 16_100)
+    index = store_index.load_index(
+        store_index.Plan(store.path, 16000, [""] * 10, np.zeros(10, np.int64), np.arange(0, 11, 2))
     )
     assert index is not None
-    found = [store_build.damaged(store.path, index) for _ in range(50)]
+    found = [store_index.damaged(store.path, index) for _ in range(50)]
     assert [] in found  # half of the clips are looked at each time
     assert [3] in found
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import runpy
 import sys
 
-COMMANDS = {"train": "train a detector, choose it on dev, measure it once on eval"}
+COMMANDS = {
+    "train": "train a detector, choose it on dev, measure it once on eval",
+    "audit": "look at a corpus before training: is it whole, does it leak, what could be cheated with",
+    "download": "fetch a corpus whose address and checksum are published",
+    "prepare": "make once what runs of a corpus need, whole or a shard of it",
+}
 
 
 def main() -> None:

@@ -1,19 +1,23 @@
 """Audio files of any format as mono float32 at the wanted rate, block by block.
 
 soundfile reads what libsndfile knows (wav, flac, ogg, mp3, ...). PyAV reads the rest (m4a, the sound of mp4 video, amr,
-...) and takes over where libsndfile fails: it stops at many FLAC files of ASVspoof 2021 that FFmpeg decodes. Channels
-are averaged and soxr (HQ) resamples. A 16-bit mono file at the wanted rate comes through exact: sample / 32768.
+...; see `dfx.audio_av`) and takes over where libsndfile fails: it stops at many FLAC files of ASVspoof 2021 that FFmpeg
+decodes. Channels are averaged and soxr (HQ) resamples. A 16-bit mono file at the wanted rate comes through exact:
+sample / 32768.
 
 A damaged file counts as long as something in it decodes. A FLAC or MP4 file that ends more than a tenth before the
 length its header promises is an error, so that half-copied corpora are noticed; the other formats promise nothing (the
-length libsndfile gives for an mp3 may be an estimate, off by a factor of two).
+length libsndfile gives for an mp3 may be an estimate, off by a factor of two). What a damaged header claims is not
+believed beyond reason: it must not decide how much memory or time a file takes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+import os
+import stat
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -23,11 +27,14 @@ from numpy.typing import NDArray
 Waveform = NDArray[np.float32]
 
 MAX_MISSING = 0.1  # fraction of the promised samples; encoders' delays and rounded durations stay far below
+MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; a file "at 1 Hz" would become 16,000 times longer
+BLOCK_VALUES = 1 << 22  # samples of all channels together in a block: 16 MiB, however many channels there are
+RESAMPLED_AT_ONCE = 1 << 15  # samples; soxr takes a sixth longer for ten times as many, which leave the cache
 FULL_SCALE = 32768.0
 WRITABLE = {".wav": "WAV", ".flac": "FLAC"}
 
-# RuntimeError: every LibsndfileError; TypeError: suffix .raw, which soundfile wants described.
-_SOUNDFILE_ERRORS = (RuntimeError, TypeError)
+# RuntimeError: every LibsndfileError; TypeError: suffix .raw, which soundfile wants described; OSError: no permission.
+_SOUNDFILE_ERRORS = (RuntimeError, TypeError, OSError)
 _UNKNOWN_LENGTH = 1 << 62  # libsndfile says 2**63 - 1 where a header gives no length
 
 
@@ -70,14 +77,12 @@ def read_blocks(path: str | Path, sample_rate: int, block_seconds: float = 30.0)
     """
     resampler, source_rate, total = None, 0, 0
     for block, rate in _decode(Path(path), block_seconds):
-        if not np.isfinite(block).all():
-            raise AudioError(path, "it holds NaN or infinite samples")
         if rate != (source_rate or rate):
             raise AudioError(path, f"its sample rate changes from {source_rate} to {rate} Hz")
         source_rate = rate
         if rate != sample_rate:
             resampler = resampler or soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
-            block = resampler.resample_chunk(block)
+            block = _resampled(resampler, block)
         total += len(block)
         if len(block):
             yield block
@@ -97,17 +102,15 @@ def probe(path: str | Path) -> AudioInfo:
         AudioError: if no decoder recognises the file.
     """
     path = Path(path)
+    _require_file(path)
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             name = f"{file.format}/{file.subtype}".lower()
-            return AudioInfo(_num_frames(file), file.samplerate, file.channels, name)
+            return AudioInfo(_num_frames(file), plausible(path, file.samplerate), file.channels, name)
     except _SOUNDFILE_ERRORS as error:
-        failure = _why(error)
-    with _open_av(path, failure) as container:
-        stream = container.streams.audio[0]
-        name = f"{container.format.name.split(',')[0]}/{stream.codec_context.name}"
-        seconds = _seconds(stream) or (container.duration or 0) / 1e6
-        return AudioInfo(round(seconds * stream.rate), stream.rate, stream.channels, name)
+        from dfx import audio_av
+
+        return audio_av.probe(path, _why(error))
 
 
 def write(path: str | Path, waveform: NDArray[np.floating], sample_rate: int) -> None:
@@ -133,11 +136,67 @@ def to_int16(waveform: NDArray[np.floating]) -> NDArray[np.int16]:
     return samples
 
 
+def plausible(path: Path, rate: int) -> int:
+    """The sample rate that a file claims.
+
+    Raises:
+        AudioError: if it cannot be one.
+    """
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(
+            path, f"it claims a sample rate of {rate} Hz, and {MIN_RATE:,} to {MAX_RATE:,} Hz are plausible"
+        )
+    return rate
+
+
+def mono(channels: NDArray) -> Waveform:
+    """Average of (channels, samples), integers or floats, as (samples,) float32 at full scale 1."""
+    if len(channels) == 1 and channels.dtype == np.float32:
+        only: Waveform = channels[0]
+        return only
+    # Row by row: `mean` over a handful of channels takes twenty times as long.
+    mixed: Waveform = channels[0].astype(np.float32)
+    for row in channels[1:]:
+        mixed += row.astype(np.float32)
+    if channels.dtype.kind == "u":
+        mixed -= np.float32(len(channels) * 128)
+    bits = 0 if channels.dtype.kind == "f" else 8 * channels.dtype.itemsize - 1
+    mixed /= np.float32(len(channels) * 2**bits)
+    return mixed
+
+
+def require_finite(path: Path, block: Waveform) -> Waveform:
+    """The block, unless it holds what is no number.
+
+    Raises:
+        AudioError: if it does.
+    """
+    if not np.isfinite(block).all():
+        raise AudioError(path, "it holds NaN or infinite samples")
+    return block
+
+
+def _require_file(path: Path) -> None:
+    """Say what is wrong before a decoder says it less well, or waits for a pipe for ever."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = "the file does not exist" if isinstance(error, FileNotFoundError) else f"{error}"
+        raise AudioError(path, reason) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise AudioError(path, "it is not a file, but a folder, a pipe or a device")
+    if status.st_size == 0:
+        raise AudioError(path, "the file is empty (0 bytes)")
+
+
 def _decode(path: Path, block_seconds: float) -> Iterator[tuple[Waveform, int]]:
     """Mono blocks at the file's own rate, from soundfile and, from the sample where it gives up, from PyAV."""
+    _require_file(path)
     done, promised, failure = yield from _decode_soundfile(path, block_seconds)
     if failure or done == 0 or _cut_short(done, promised):
-        done, promised = yield from _decode_av(path, block_seconds, done, promised, failure)
+        from dfx import audio_av
+
+        done, promised = yield from audio_av.decode(path, block_seconds, done, promised, failure)
     if _cut_short(done, promised):
         raise AudioError(path, f"it is cut short: {done} of {promised} samples could be decoded")
 
@@ -151,15 +210,28 @@ def _decode_soundfile(
 ) -> Generator[tuple[Waveform, int], None, tuple[int, int, str]]:
     done, promised = 0, 0
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
+            rate = plausible(path, file.samplerate)
             promised = _num_frames(file) if file.format == "FLAC" else 0
-            size = max(1, round(block_seconds * file.samplerate))
-            while len(block := file.read(size, dtype="float32", always_2d=True)):
+            size = max(1, min(round(block_seconds * rate), BLOCK_VALUES // file.channels))
+            exact = (
+                file.subtype == "PCM_16"
+            )  # a third of the time of a WAV file goes into libsndfile's floats
+            while len(block := file.read(size, dtype="int16" if exact else "float32", always_2d=True)):
                 done += len(block)
-                yield block[:, 0] if file.channels == 1 else block.mean(axis=1), file.samplerate
+                mixed = mono(block.T)
+                yield mixed if exact else require_finite(path, mixed), rate
     except _SOUNDFILE_ERRORS as error:
         return done, promised, _why(error)
     return done, promised, ""
+
+
+def _resampled(resampler: soxr.ResampleStream, block: Waveform) -> Waveform:
+    pieces = [
+        resampler.resample_chunk(block[first : first + RESAMPLED_AT_ONCE])
+        for first in range(0, len(block), RESAMPLED_AT_ONCE)
+    ]
+    return np.concatenate(pieces)
 
 
 def _why(error: Exception) -> str:
@@ -168,94 +240,3 @@ def _why(error: Exception) -> str:
 
 def _num_frames(file: soundfile.SoundFile) -> int:
     return file.frames if 0 < file.frames < _UNKNOWN_LENGTH else 0
-
-
-def _decode_av(
-    path: Path, block_seconds: float, skip: int, promised: int, failure: str
-) -> Generator[tuple[Waveform, int], None, tuple[int, int]]:
-    """What PyAV decodes after the first `skip` samples; returns the samples decoded and promised in all."""
-    import av
-
-    done, rate = 0, 0
-    pieces: list[Waveform] = []
-    try:
-        container = _open_av(path, failure)
-    except AudioError:
-        if skip:
-            return skip, promised
-        raise
-    with container:
-        stream = container.streams.audio[0]
-        # Only the index of an mp4 counts samples; elsewhere FFmpeg estimates from the bit rate.
-        if "mp4" in container.format.name:
-            promised = promised or round(_seconds(stream) * stream.rate)
-        for frame in _frames(container, stream, av.error.FFmpegError):
-            if pieces and frame.sample_rate != rate:  # read_blocks refuses the change
-                yield np.concatenate(pieces), rate
-                pieces = []
-            piece, rate = _mono(frame), frame.sample_rate
-            done += len(piece)
-            pieces.append(piece[max(0, len(piece) - (done - skip)) :] if done > skip else piece[:0])
-            if sum(map(len, pieces)) >= block_seconds * rate:
-                yield np.concatenate(pieces), rate
-                pieces = []
-    if done == 0:
-        raise AudioError(path, f"nothing in it can be decoded ({failure or 'no samples'})")
-    if pieces:
-        yield np.concatenate(pieces), rate
-    return max(done, skip), promised
-
-
-def _open_av(path: Path, failure: str) -> Any:
-    """Container with an audio stream, or an AudioError that says what is wrong with the file."""
-    import av
-
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise AudioError(path, "the file does not exist" if not path.exists() else str(error)) from error
-    if size == 0:
-        raise AudioError(path, "the file is empty (0 bytes)")
-    try:
-        container = av.open(str(path))
-    except (av.error.FFmpegError, OSError) as error:
-        detail = failure or getattr(error, "strerror", "") or str(error)
-        raise AudioError(path, f"no decoder recognises it ({detail})") from error
-    if not container.streams.audio:
-        container.close()
-        raise AudioError(path, f"it has no audio stream (container {container.format.name})")
-    return container
-
-
-def _frames(container: Any, stream: Any, damage: type[Exception]) -> Iterable[Any]:
-    """Frames of a stream; a damaged packet costs its own samples, a damaged container what follows."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except damage:
-            return
-        if packet is None:
-            return
-        try:
-            frames = packet.decode()
-        except damage:
-            continue
-        yield from frames
-
-
-def _mono(frame: Any) -> Waveform:
-    """(samples,) float32 of a PyAV frame of any sample format and layout."""
-    data = frame.to_ndarray()
-    if not frame.format.is_planar:
-        data = data.reshape(-1, frame.layout.nb_channels).T
-    if data.dtype.kind == "u":
-        data = data.astype(np.float32) / 128 - 1
-    elif data.dtype.kind == "i":
-        data = data.astype(np.float32) / np.float32(2 ** (8 * data.dtype.itemsize - 1))
-    mono: Waveform = np.asarray(data[0] if len(data) == 1 else data.mean(axis=0), dtype=np.float32)
-    return mono
-
-
-def _seconds(stream: Any) -> float:
-    return float(stream.duration * stream.time_base) if stream.duration else 0.0

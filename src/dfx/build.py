@@ -7,20 +7,24 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.utils import instantiate
+from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import RichProgressBar
 
 from dfx import parallel
-from dfx.datamodule import AudioDataModule
+from dfx.conditioning import Conditions, conditioned
+from dfx.datamodule import AudioDataModule, require_both_classes
 from dfx.datasets.base import Dataset
 from dfx.detector import CONFIG_KEY, Detector, OptimizerFactory
 from dfx.features.base import Feature
 from dfx.losses.base import Loss
 from dfx.manifest import Manifest
 from dfx.store import open_store
+from dfx.vectors import VectorStore
 
 QUIET = (
     ".*GPU available but not used.*",  # a choice of the configuration, not an oversight
@@ -42,14 +46,37 @@ def others(cfg: DictConfig) -> dict[str, Dataset]:
     return made
 
 
-def datamodule(cfg: DictConfig, manifest: Manifest) -> AudioDataModule:
-    """The corpus as batches; decodes what the waveform store does not hold yet."""
+def datamodule(
+    cfg: DictConfig, manifest: Manifest, vectors: NDArray[np.float32] | None = None
+) -> AudioDataModule:
+    """The corpus as batches; decodes what the waveform store does not hold yet.
+
+    Args:
+        cfg: the configuration.
+        manifest: the corpus.
+        vectors: ready features of its rows, where it has these instead of audio.
+
+    Raises:
+        ValueError: if a split lacks a class, too many files are bad, or vectors do not fit the segments or the feature.
+    """
+    require_both_classes(manifest)
     options = dict(cfg.data)
+    conditions = Conditions.of({name: options.pop(name, None) for name in Conditions._fields})
+    max_bad_fraction = options.pop("max_bad_fraction")
+    if vectors is not None:
+        _check_vectors(cfg, vectors, manifest.name, conditions)
+        table = VectorStore(vectors, Path(manifest.table["path"].iloc[0]))
+        return AudioDataModule(manifest, table, num_samples(cfg), cfg.seed, **options)
+    if cfg.feature.get("_target_") == "dfx.features.Table":
+        raise ValueError(
+            f"feature=table takes ready features, and {manifest.name} holds audio: use another feature, or "
+            "dataset=deep_voice_table."
+        )
     store = open_store(
         manifest,
         cfg.sample_rate,
         cache=Path(cfg.cache) if cfg.cache else None,
-        max_bad_fraction=options.pop("max_bad_fraction"),
+        max_bad_fraction=max_bad_fraction,
     )
     if len(store.bad):
         parallel.say(
@@ -57,7 +84,22 @@ def datamodule(cfg: DictConfig, manifest: Manifest) -> AudioDataModule:
             f"{store.path / 'bad_files.csv'} says why."
         )
     augment = instantiate(cfg.augment, _convert_="all") if cfg.augment else None
-    return AudioDataModule(manifest, store, num_samples(cfg), seed=cfg.seed, augment=augment, **options)
+    clips = conditioned(store, manifest, conditions)
+    return AudioDataModule(manifest, clips, num_samples(cfg), seed=cfg.seed, augment=augment, **options)
+
+
+def _check_vectors(cfg: DictConfig, vectors: NDArray[np.float32], name: str, conditions: Conditions) -> None:
+    columns = vectors.shape[1]
+    if num_samples(cfg) != columns:
+        raise ValueError(
+            f"{name} is a table of {columns} features, but a segment has {num_samples(cfg)}: use sample_rate=1 "
+            f"segment_seconds={columns}."
+        )
+    if "sample_rate" in cfg.feature or cfg.augment or conditions != Conditions():
+        raise ValueError(
+            f"{name} is a table of ready features; the chosen feature, augmentation or conditioning takes audio. Use "
+            "feature=table augment=none, and leave out data.bandwidth_hz, trim_db and loudness_db."
+        )
 
 
 def num_samples(cfg: DictConfig) -> int:

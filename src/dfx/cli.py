@@ -145,6 +145,9 @@ def _composition_sentence(error: Exception, command: str, arguments: list[str]) 
         named = re.search(r"full_key: (\S+)", text) or re.search(r"override '([^']+)'", text) or unknown
         key = named.group(1)
         file = re.search(r"In '([^']+)'", text)
+        if file and command != "train":  # an option that sets keys of a run
+            option = file.group(1).replace("/", "=", 1)
+            return f"{option} sets {key}, which dfx.{command} does not have: it is for dfx.train; choose another."
         keys = _known_keys(command, arguments, key)
         parent = key.rpartition(".")[0]
         siblings = [k for k in keys if k.rpartition(".")[0] == parent and not k.endswith("_")]

@@ -33,6 +33,8 @@ BOOKKEEPING = (
     "dataset.cache",
     "dataset.num_workers",
     "dataset.facts",
+    "dataset.root",  # what lies there is: the manifest, and the files' sizes and times, are hashed with it
+    "dataset.path",
     "dataset.progress",
     "experiment_name",
     "num_threads",
@@ -43,9 +45,9 @@ BOOKKEEPING = (
 # What the root's words may be; the classes check their own arguments.
 WORDS = {
     "data.train_crop": ("random", "first", "centre"),
-    "data.eval_crop": ("first", "centre"),
+    "data.eval_crop": ("first", "centre", "sliding"),
     "data.pad": ("repeat", "zero"),
-    "data.balance": ("none", "class", "attack"),
+    "data.balance": ("none", "class", "attack", "corpus"),
 }
 POSITIVE = (
     "data.batch_size",
@@ -82,6 +84,9 @@ class DataConfig:
 
     batch_size: int = 32
     num_workers: int = 0
+    bandwidth_hz: float | None = None
+    trim_db: float | None = None
+    loudness_db: float | None = None
     train_crop: str = "random"
     eval_crop: str = "first"
     pad: str = "repeat"
@@ -118,7 +123,7 @@ class AuditConfig:
 
     dataset: Node = MISSING
     others: list[str] = field(default_factory=list)
-    corpora: Node = field(default_factory=dict)
+    corpora: Node | None = None
     sample_rate: int = 16000
     seed: int = 0
     experiment_name: str = "dfx-audit"
@@ -237,6 +242,10 @@ def _root_problems(resolved: Node) -> Iterator[str]:
         value = leaves.get(key)
         if isinstance(value, int | float) and value <= 0:
             yield f"{key}={value}: it must be positive."
+    if isinstance(data := resolved.get("data"), Mapping):
+        from dfx.conditioning import Conditions
+
+        yield from (f"data.{text}" for text in Conditions.of(data).problems(resolved["sample_rate"]))
     for key, reason in NOT_FOR_THE_TRAINER.items():
         if key in resolved.get("trainer", {}):
             yield f"trainer.{key}: {reason}"

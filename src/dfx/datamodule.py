@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,39 +12,27 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dfx import segments
+from dfx.conditioning import Waveforms
 from dfx.labels import BONAFIDE, NAMES, SPOOF
-from dfx.manifest import Manifest
+from dfx.manifest import SPLITS, Manifest
 from dfx.sampling import Draw, SeededSampler, SequentialBatches
-from dfx.store import WaveformStore
+from dfx.segments import Crop
+from dfx.vectors import VectorStore
 
 Batch = dict[str, torch.Tensor]
 Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-
-
-class Crop(NamedTuple):
-    """The stretch that is cut out of an utterance.
-
-    Attributes:
-        num_samples: its length.
-        policy: where it starts: "random", "first" or "centre".
-        pad: how a shorter utterance is filled: "repeat" or "zero".
-    """
-
-    num_samples: int
-    policy: str
-    pad: str
 
 
 class AudioDataset(Dataset[Batch]):
     """Utterances of one split. Indexed by a list of `(index, seed)`, it gives the batch.
 
     The seed decides the start of a random crop and every draw of the augmentation, so that an example is the same for
-    any number of workers.
+    any number of workers. Where windows slide, it is the number of the window.
     """
 
     def __init__(
         self,
-        store: WaveformStore,
+        store: Waveforms | VectorStore,
         rows: np.ndarray,
         labels: np.ndarray,
         crop: Crop,
@@ -72,7 +60,7 @@ class AudioDataset(Dataset[Batch]):
         """One example, (num_samples,) float32."""
         generator = np.random.default_rng(seed)
         row = int(self.rows[index])
-        start = segments.start(self.store.length(row), self.crop.num_samples, self.crop.policy, generator)
+        start = self.crop.start(self.store.length(row), seed, generator)
         cut = self.store.read(row, start, self.crop.num_samples)
         waveform = segments.fit(cut, self.crop.num_samples, self.crop.pad)
         return waveform if self.augment is None else self.augment(waveform, generator)
@@ -83,7 +71,7 @@ class AudioDataModule(LightningDataModule):
 
     Args:
         manifest: the corpus.
-        store: its decoded audio; row i of the manifest is row i of the store.
+        store: its decoded audio, conditioned or not; row i of the manifest is row i of the store.
         num_samples: length of a segment.
         seed: the run's.
         augment: waveform augmentation of the training examples.
@@ -96,7 +84,7 @@ class AudioDataModule(LightningDataModule):
     def __init__(
         self,
         manifest: Manifest,
-        store: WaveformStore,
+        store: Waveforms | VectorStore,
         num_samples: int,
         seed: int = 0,
         augment: Augmentation | None = None,
@@ -122,8 +110,7 @@ class AudioDataModule(LightningDataModule):
         self.tables = {
             split: _limited(usable[usable["split"] == split], limit_utterances) for split in self.crops
         }
-        for split, table in self.tables.items():
-            _require_both_classes(split, table, manifest.name)
+        _require_both_classes(self.tables, manifest.name, " that can be read")
 
     @property
     def train_counts(self) -> tuple[int, int]:
@@ -168,9 +155,9 @@ class AudioDataModule(LightningDataModule):
         return SeededSampler(*self._groups(), self.batch_size, self.seed, *self._place(), epoch)
 
     def _scoring_loader(self, split: str) -> DataLoader[Batch]:
-        return self._loader(
-            split, SequentialBatches(len(self.tables[split]), self.batch_size, *self._place())
-        )
+        table = self.tables[split]
+        windows = self.crops[split].num_windows(self.store.lengths[table["row"].to_numpy()])
+        return self._loader(split, SequentialBatches(len(table), self.batch_size, *self._place(), windows))
 
     def _loader(self, split: str, sampler: Sampler[list[Draw]]) -> DataLoader[Batch]:
         # batch_size=None: the sampler makes the batches, the dataset returns them whole. A generator of its own,
@@ -196,11 +183,29 @@ class AudioDataModule(LightningDataModule):
             return labels, None
         if self.balance == "class":
             return labels, np.array([0.5, 0.5])
-        # Half of the draws are bona fide; the attacks share the other half equally.
-        attacks, groups = np.unique(table["attack"].to_numpy(dtype=str)[labels == SPOOF], return_inverse=True)
-        numbered = np.zeros(len(labels), dtype=np.int64)
-        numbered[labels == SPOOF] = groups + 1
-        return numbered, np.array([0.5] + [0.5 / len(attacks)] * len(attacks))
+        # Half of the draws are bona fide; the attacks, or in each class the corpora, share a half equally.
+        if self.balance == "attack":
+            parts = table["attack"].to_numpy(dtype=str)
+        elif "corpus" in table:
+            parts = table["corpus"].to_numpy(dtype=str)
+        else:
+            raise ValueError(
+                "data.balance=corpus is for dataset=combined; this corpus is one: use class or attack."
+            )
+        marks = np.where(labels == SPOOF, "spoof ", "bonafide ")
+        names, groups = np.unique(np.char.add(marks, parts), return_inverse=True)
+        spoof = np.char.startswith(names, "spoof ")
+        return groups, 0.5 / np.where(spoof, spoof.sum(), (~spoof).sum())
+
+
+def require_both_classes(manifest: Manifest) -> None:
+    """Refuse a corpus that cannot train a detector; asked before its audio is decoded.
+
+    Raises:
+        ValueError: if a split lacks a class.
+    """
+    table = manifest.table
+    _require_both_classes({split: table[table["split"] == split] for split in SPLITS}, manifest.name, "")
 
 
 def _limited(table: pd.DataFrame, limit: int | None) -> pd.DataFrame:
@@ -217,11 +222,13 @@ def _limited(table: pd.DataFrame, limit: int | None) -> pd.DataFrame:
     return table.iloc[np.sort(np.concatenate(kept))]
 
 
-def _require_both_classes(split: str, table: pd.DataFrame, name: str) -> None:
-    for label, word in NAMES.items():
-        if not (table["label"] == label).any():
-            raise ValueError(
-                f"The {split} split of {name or 'this corpus'} has no {word} utterance that can be read "
-                f"({len(table)} utterances in all); a detector needs both classes in train, dev and eval. "
-                "Check the labels and the split column."
-            )
+def _require_both_classes(tables: Mapping[str, pd.DataFrame], name: str, which: str) -> None:
+    for split, table in tables.items():
+        for label, word in NAMES.items():
+            if not (table["label"] == label).any():
+                raise ValueError(
+                    f"The {split} split of {name or 'this corpus'} has no {word} utterance{which} ({len(table)} "
+                    "utterances in all); a detector needs both classes in train, dev and eval. Check the labels and "
+                    "the split column, or put corpora together, each for the splits and the class that it has: "
+                    "dataset=combined dataset.train=[...] dataset.dev=[...] dataset.eval=[...]"
+                )

@@ -116,7 +116,7 @@ class Detector(LightningModule):
         return loss
 
     def validation_step(self, batch: Batch) -> None:
-        """Collect scores and the loss on dev."""
+        """Collect scores and the loss on dev: of its segments, as in training, also where utterances have several."""
         embedding = self.embedding(batch["waveform"])
         self._dev_losses.append((self.loss(embedding, batch["label"]), len(batch["label"])))
         self._collected.append((batch["index"], self.loss.score(embedding).float()))
@@ -152,18 +152,22 @@ class Detector(LightningModule):
         self._finish("eval")
 
     def _finish(self, split: str) -> ScoreTable:
+        """Table of the scores that were collected; an utterance has the mean over its windows, in float64."""
         index = torch.cat([index for index, _ in self._collected]).tolist() if self._collected else []
         score = torch.cat([score for _, score in self._collected]).tolist() if self._collected else []
         self._collected.clear()
-        scores = dict(self._gather(list(zip(index, score, strict=True))))  # by index: nothing counts twice
+        pairs = self._gather(list(zip(index, score, strict=True)))
         table = self._tables[split]
-        if len(scores) != len(table):
+        indices = np.array([index for index, _ in pairs], np.int64)
+        counts = np.bincount(indices, minlength=len(table))
+        if not counts.all():
             raise ValueError(
-                f"{len(scores)} of {len(table)} utterances of {split} were scored: a metric of a part is not the "
-                "metric. Leave Lightning's limits alone and use data.limit_utterances."
+                f"{np.count_nonzero(counts)} of {len(table)} utterances of {split} were scored: a metric of a part is "
+                "not the metric. Leave Lightning's limits alone and use data.limit_utterances."
             )
+        scores = np.bincount(indices, weights=[score for _, score in pairs]) / counts
         columns = [column for column in table.columns if column not in ("path", "row", "split")]
-        self.scores[split] = ScoreTable(table[columns].assign(score=[scores[i] for i in range(len(table))]))
+        self.scores[split] = ScoreTable(table[columns].assign(score=scores))
         return self.scores[split]
 
     def _gather(self, items: list[Any]) -> list[Any]:

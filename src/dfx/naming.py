@@ -86,7 +86,12 @@ def _node(name: str, written: DictConfig | None, path: str, inside: tuple[str, .
         raise ValueError(f"{path}: there is no dataset {option!r}; {hint}")
     if inside.count(name) > 1:
         raise ValueError(f"{path}: {name} is made of itself; name another corpus.")
-    merged = OmegaConf.merge(OmegaConf.load(known[option]), own)
+    loaded = OmegaConf.load(known[option])
+    if "_target_" not in loaded:
+        raise ValueError(
+            f"{path}: dataset={option} sets keys of the whole run and cannot be one of several; use it by itself."
+        )
+    merged = OmegaConf.merge(loaded, own)
     assert isinstance(merged, DictConfig)
     _fill(merged, path, inside)
     return merged

@@ -1,7 +1,10 @@
-"""Long work in several processes: one lock, one progress bar, workers that end with their parent.
+"""Long work in several processes: locks, one progress bar, workers whose death is survived.
 
-Workers are spawned, not forked: a process that already runs threads (torch, MLflow) cannot be forked safely. They
-import this module and the one of their function, so nothing heavy is imported at its top.
+A worker is a fresh interpreter that imports this module and the one of its function, and nothing of the script that
+asked: not forked, because a process that already runs threads (torch, MLflow) cannot be forked safely, and not
+spawned by multiprocessing, which would run the script once more in each worker and so demand a main guard of it. Jobs
+and results go through a socket. The pool of `concurrent.futures` ends every worker when one dies, and cannot say at
+which job; here a dead worker costs its own job, and the caller may put another in its place.
 """
 
 from __future__ import annotations
@@ -10,16 +13,20 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
+import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+_is_worker = False  # set in worker processes
 
 
 def num_cores() -> int:
@@ -28,25 +35,18 @@ def num_cores() -> int:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, doing: str) -> Iterator[None]:
-    """Hold the only right to write to a folder; the system frees it when the process dies.
+def locked(folder: Path, doing: str, name: str = "build.lock") -> Iterator[None]:
+    """Hold the only right to do something in a folder; the system frees it when the process dies.
 
     Args:
         folder: made if it is not there.
         doing: what the holder does, for the process that waits: "building the waveform store".
-
-    Raises:
-        ValueError: in a worker that is importing a script without a main guard; it would wait for its parent for ever.
+        name: of the file that is locked; those who lock different ones do not wait for each other.
     """
     import filelock
 
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise ValueError(
-            f"A script without `if __name__ == '__main__':` is {doing}: put its code below that line, so that worker "
-            "processes can import the script without running it."
-        )
     folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / "build.lock")
+    lock = filelock.FileLock(folder / name)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -59,36 +59,61 @@ def locked(folder: Path, doing: str) -> Iterator[None]:
 
 
 def each(
-    function: Callable[[Job], Result], jobs: Sequence[Job], num_workers: int, doing: str
+    function: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    num_workers: int,
+    doing: str,
+    died: Callable[[Job, int], Job] | None = None,
 ) -> Iterator[Result]:
-    """Results of a function for every job, as they come; in this process for one worker or none.
+    """Results of a function for every job, as they come.
+
+    Args:
+        function: of a module that can be imported, or a `functools.partial` of one.
+        jobs: what it is called with.
+        num_workers: processes; with 0 the work is done in this one.
+        doing: what is done, for the error: "decoding audio".
+        died: called when a worker died, with its job and the exit status (negative: the signal); gives the job that
+            is done in its place, or raises. None: the death is an error.
 
     Raises:
-        ValueError: if a worker dies.
+        ValueError: if a worker dies, or cannot start.
     """
-    workers = min(num_workers, len(jobs))
-    if workers <= 1 or multiprocessing.current_process().daemon:
+    if num_workers < 1 or _is_worker or multiprocessing.current_process().daemon:
         yield from map(function, jobs)
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=start_worker)
+    waiting = deque(jobs)
+    workers = [_Worker(function) for _ in range(min(num_workers, len(jobs)))]
+    left = len(jobs)
     try:
-        for done in as_completed([pool.submit(function, job) for job in jobs]):
-            yield done.result()
-    except BrokenProcessPool as error:
-        raise ValueError(
-            f"A process that was {doing} died: it ran out of memory, a file crashed a decoder, or the script that "
-            "called dfx has no `if __name__ == '__main__':`. num_workers=0 does the work in this process instead."
-        ) from error
+        while left:
+            ready = wait([worker.connection for worker in workers])
+            for worker in [worker for worker in workers if worker.connection in ready]:
+                try:
+                    results, error = worker.connection.recv()
+                except (EOFError, OSError):
+                    workers.remove(worker)
+                    waiting.extendleft(_left_by(worker, doing, died))
+                    if waiting:
+                        workers.append(_Worker(function))
+                    continue
+                if error is not None:
+                    raise error
+                left -= len(results)
+                worker.give(waiting)
+                yield from results
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        for worker in workers:
+            worker.end()
 
 
-def start_worker() -> None:
-    """Prepare a worker process: it leaves Ctrl-C to its parent, and ends when the parent was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+def time_limit(seconds: float) -> None:
+    """End this worker process by SIGALRM unless it calls again within so many seconds; 0: no limit.
+
+    The system keeps the time, so a decoder that never returns to Python is ended as well. Outside a worker nothing
+    happens.
+    """
+    if _is_worker:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def advancing(counts: Iterable[int], label: str, total: int, show: bool) -> None:
@@ -110,6 +135,98 @@ def say(text: str) -> None:
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _end_with(parent: BaseProcess) -> None:
-    parent.join()
+class _Worker(Generic[Job]):
+    """A worker process; `job` is what it is at, None when it has nothing to do."""
+
+    def __init__(self, function: Callable[[Job], Any]) -> None:
+        self.started = False
+        self.job: Job | None = None
+        self.connection, theirs = multiprocessing.Pipe()
+        code = f"import sys; sys.path[:] = {sys.path!r}; from dfx import parallel; parallel._serve({theirs.fileno()})"
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code],
+                stdin=subprocess.PIPE,  # nothing is written to it: its end tells that this process is gone
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C is for the parent alone
+                # As many workers as cores: more threads would only be in each other's way.
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
+        self._send(function)
+
+    def give(self, waiting: deque[Job]) -> None:
+        """The next job, or none; called when the worker has told that it has started, and after each result."""
+        self.started = True
+        self.job = waiting.popleft() if waiting else None
+        if self.job is not None:
+            self._send(self.job)
+
+    def _send(self, message: Any) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it has just died, which `each` is told by the socket
+            self.connection.send(message)
+
+    def end(self) -> int:
+        """Exit status; a process that still runs is killed."""
+        self.connection.close()
+        self.process.kill()
+        if self.process.stdin:
+            self.process.stdin.close()
+        return self.process.wait()
+
+
+def _left_by(worker: _Worker[Job], doing: str, died: Callable[[Job, int], Job] | None) -> list[Job]:
+    """What a dead worker leaves to be done."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        worker.process.wait(timeout=10)  # its end of the socket closes a moment before it is gone
+    status = worker.end()
+    if not worker.started:
+        raise ValueError(
+            f"A process for {doing} could not start ({ending(status)}): it ran out of memory, or wrote above what is "
+            "wrong. num_workers=0 does the work in this process instead."
+        )
+    if worker.job is None:
+        return []
+    if died is not None:
+        return [died(worker.job, status)]
+    raise ValueError(
+        f"A process that was {doing} died ({ending(status)}): it ran out of memory, or a library crashed. "
+        "num_workers=0 does the work in this process instead."
+    )
+
+
+def ending(status: int) -> str:
+    """Exit status of a process in words: "signal 11, SIGSEGV" or "exit status 1"."""
+    try:
+        return f"signal {-status}, {signal.Signals(-status).name}"
+    except ValueError:
+        return f"exit status {status}"
+
+
+def _serve(descriptor: int) -> None:
+    """The life of a worker: it takes a job, sends the result, and ends with its parent."""
+    global _is_worker
+    _is_worker = True
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    connection: Connection = Connection(descriptor)
+    function = connection.recv()
+    connection.send(([], None))
+    # What decoders have to say about a damaged file would tear the progress bar apart.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    while True:
+        try:
+            job = connection.recv()
+        except EOFError:
+            return
+        answer: tuple[list[Any], Exception | None]
+        try:
+            answer = ([function(job)], None)
+        except Exception as error:
+            error.add_note(traceback.format_exc())
+            answer = ([], error)
+        time_limit(0)
+        connection.send(answer)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
     os._exit(1)

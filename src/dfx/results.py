@@ -17,7 +17,7 @@ from dfx.checkpoint import RunCheckpoint
 from dfx.datamodule import AudioDataModule
 from dfx.findings import Finding
 from dfx.labels import SPOOF
-from dfx.metrics import attack_name, auc, eer, summary
+from dfx.metrics import attack_key, attack_name, auc, eer, summary
 from dfx.scores import ScoreTable
 from dfx.tracking import TrackedRun, ui_command
 
@@ -68,7 +68,7 @@ def write(
     threshold = eer(dev.bonafide, dev.spoof)[1]
     metrics: dict[str, float] = {}
     for split, table in (("dev", dev), ("eval", evaluation)):
-        values = summary(table, threshold) | _seen_unseen(table, seen)
+        values = summary(table, threshold) | _seen_unseen(table, seen) | _by_corpus(table)
         values |= {"num_bonafide": float(len(table.bonafide)), "num_spoof": float(len(table.spoof))}
         left_out = () if llr else ("cllr", "act_dcf")
         metrics |= {f"{split}/{name}": value for name, value in values.items() if name not in left_out}
@@ -116,15 +116,14 @@ def show(run: TrackedRun, note: str) -> float:
         table.add_row("trials", *counts, Text("bona fide + spoof", style="dim"))
     console.print()
     console.print(table)
-    attacks = {
-        attack_name(key.removeprefix("eval/")): value
-        for key, value in metrics.items()
-        if key.startswith("eval/eer/")
-    }
-    if attacks:
-        worst = sorted(attacks.items(), key=lambda item: -item[1])
+    for kind, prefix in (("corpus", "eval/eer_on/"), ("attack", "eval/eer/")):
+        values = {attack_name(k.removeprefix(prefix)): v for k, v in metrics.items() if k.startswith(prefix)}
+        worst = sorted(values.items(), key=lambda item: -item[1])
         listed = ", ".join(f"{name} {100 * value:.1f}" for name, value in worst[:12])
-        console.print(f"eval EER by attack, %: {listed}{', …' if len(worst) > 12 else ''}", soft_wrap=True)
+        if worst:
+            console.print(
+                f"eval EER by {kind}, %: {listed}{', …' if len(worst) > 12 else ''}", soft_wrap=True
+            )
     if note:
         console.print(f"{note[0].upper()}{note[1:]}", style="yellow", soft_wrap=True)
     if "epochs" in metrics:
@@ -145,6 +144,18 @@ def _seen_unseen(table: ScoreTable, seen: set[str]) -> dict[str, float]:
         if chosen.any():
             values[name] = eer(table.bonafide, table.table["score"].to_numpy()[chosen])[0]
     return values
+
+
+def _by_corpus(table: ScoreTable) -> dict[str, float]:
+    """EER on each corpus of a combined one, `eer_on/NAME`, where both classes are there."""
+    if "corpus" not in table.table:
+        return {}
+    values = {}
+    for name, rows in table.table.groupby("corpus", sort=True):
+        part = ScoreTable(rows)
+        if len(part.bonafide) and len(part.spoof):
+            values[attack_key(str(name)).replace("eer/", "eer_on/")] = eer(part.bonafide, part.spoof)[0]
+    return values if len(values) > 1 else {}
 
 
 def wrong_way(dev: ScoreTable) -> str:

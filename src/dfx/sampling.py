@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 from torch.utils.data import Sampler
 
-Draw = tuple[int, int]  # (index of the utterance, seed of everything random about it)
+# (index of the utterance, seed of everything random about it); for scoring the number of the window in it
+Draw = tuple[int, int]
 
 
 class SeededSampler(Sampler[list[Draw]]):
@@ -74,15 +76,27 @@ class SeededSampler(Sampler[list[Draw]]):
 
 
 class SequentialBatches(Sampler[list[Draw]]):
-    """Every utterance once, in order, for scoring; each process takes every `world`-th and none is repeated."""
+    """Every utterance once, in order, for scoring; each process takes every `world`-th and none is repeated.
 
-    def __init__(self, size: int, batch_size: int, rank: int = 0, world: int = 1) -> None:
+    Args:
+        size: number of utterances.
+        batch_size: draws in a step.
+        rank: number of this process.
+        world: number of processes.
+        windows: (utterances,) in how many windows each is scored, all by one process; None: each in one.
+    """
+
+    def __init__(
+        self, size: int, batch_size: int, rank: int = 0, world: int = 1, windows: np.ndarray | None = None
+    ) -> None:
         self.indices = range(rank, size, world)
+        self.windows = np.ones(size, np.int64) if windows is None else windows
         self.batch_size = batch_size
 
     def __len__(self) -> int:
-        return -(-len(self.indices) // self.batch_size)
+        return -(-int(self.windows[self.indices.start :: self.indices.step].sum()) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        for first in range(0, len(self.indices), self.batch_size):
-            yield [(index, 0) for index in self.indices[first : first + self.batch_size]]
+        draws = ((index, window) for index in self.indices for window in range(self.windows[index]))
+        while batch := list(itertools.islice(draws, self.batch_size)):
+            yield batch

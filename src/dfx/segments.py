@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 POLICIES = ("random", "first", "centre")
+SLIDING = "sliding"  # the policy by which an utterance has several crops
 PADS = ("repeat", "zero")
 
 
@@ -70,12 +73,51 @@ def windows(length: int, num_samples: int, hop: int) -> list[int]:
     Raises:
         ValueError: if `hop` or `num_samples` is not positive, or `hop` exceeds `num_samples`.
     """
+    (count,) = num_windows(np.array([length]), num_samples, hop).tolist()
+    last = max(length - num_samples, 0)
+    return [min(number * hop, last) for number in range(count)]
+
+
+def num_windows(lengths: NDArray[np.integer], num_samples: int, hop: int) -> NDArray[np.int64]:
+    """How many `windows` there are over clips of these lengths, (clips,).
+
+    Raises:
+        ValueError: if `hop` or `num_samples` is not positive, or `hop` exceeds `num_samples`.
+    """
     if not 0 < hop <= num_samples:
         raise ValueError(
             f"Windows of {num_samples} samples cannot slide by {hop}: use a hop from 1 to the window's length."
         )
-    last = max(length - num_samples, 0)
-    starts = list(range(0, last + 1, hop))
-    if starts[-1] != last:
-        starts.append(last)
-    return starts
+    spare = np.maximum(np.asarray(lengths, np.int64) - num_samples, 0)
+    return 1 - (-spare // hop)
+
+
+class Crop(NamedTuple):
+    """The stretch that is cut out of an utterance.
+
+    Attributes:
+        num_samples: its length.
+        policy: where it starts: "random", "first" or "centre"; "sliding": one of the windows over all of it.
+        pad: how a shorter utterance is filled: "repeat" or "zero".
+    """
+
+    num_samples: int
+    policy: str
+    pad: str
+
+    @property
+    def hop(self) -> int:
+        """Samples from one sliding window to the next: half of it, so that every sample but the ends counts twice."""
+        return -(-self.num_samples // 2)
+
+    def start(self, length: int, number: int, generator: np.random.Generator) -> int:
+        """First sample, in an utterance of `length` samples; `number` is that of the window."""
+        if self.policy == SLIDING:
+            return windows(length, self.num_samples, self.hop)[number]
+        return start(length, self.num_samples, self.policy, generator)
+
+    def num_windows(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Windows of utterances of these lengths, (utterances,): one, unless they slide."""
+        if self.policy == SLIDING:
+            return num_windows(lengths, self.num_samples, self.hop)
+        return np.ones(len(lengths), np.int64)

@@ -13,22 +13,19 @@ from __future__ import annotations
 import hashlib
 import os
 import weakref
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import platformdirs
 from numpy.typing import NDArray
 
-from dfx import audio, store_build, store_parts
+from dfx import audio, store_build, store_index, store_parts
 from dfx.manifest import Manifest
-from dfx.store_build import Index, Plan
+from dfx.store_index import Index, Plan
 from dfx.store_parts import BAD, SAMPLE_BYTES
 
-VERSION = 1  # of the decoding and the layout on disk: a new number builds every store anew
-NUM_STAT_THREADS = 8  # hides the latency of network file systems; costs nothing on local ones
 SCALE = np.float32(1 / audio.FULL_SCALE)
 
 
@@ -112,6 +109,22 @@ class WaveformStore:
         return descriptor
 
 
+class Shard(NamedTuple):
+    """What `build_shard` did.
+
+    Attributes:
+        path: folder of the store.
+        num_files: files of this shard.
+        num_bad: how many of them are bad.
+        whole: whether all other shards are done as well.
+    """
+
+    path: Path
+    num_files: int
+    num_bad: int
+    whole: bool
+
+
 def cache_dir() -> Path:
     """Folder of everything dfx makes once and keeps: `$DFX_CACHE`, or dfx in the user's cache directory."""
     given = os.environ.get("DFX_CACHE")
@@ -135,57 +148,76 @@ def open_store(
         sample_rate: rate to resample to, in Hz.
         cache: folder of the stores; `cache_dir()` if None.
         max_bad_fraction: more bad files than this are an error.
-        num_workers: processes that decode; as many as there are cores if None.
+        num_workers: processes that decode; as many as there are cores if None. With 0 it is done in this process, which
+            a file that crashes its decoder takes along.
         progress: show a bar on stderr.
 
     Raises:
-        ValueError: if too many files are bad, or the disk has too little room.
+        ValueError: if too many files are bad, the disk has too little room, or processes that decode are killed.
     """
-    rows, unique = pd.factorize(manifest.table["path"], sort=True)
-    paths = unique.tolist()
-    sizes, times = _stat(paths)
-    root = Path(cache).expanduser() if cache else cache_dir()
-    folder = root.absolute() / "waveforms" / _key(paths, sizes, times, sample_rate)
-    plan = Plan(folder, sample_rate, paths, sizes, store_parts.plan(sizes))
-    index = store_build.load_index(plan)
-    suspects = [] if index is None else store_build.damaged(folder, index)
+    plan, rows = _plan(manifest, sample_rate, cache)
+    index = store_index.load_index(plan)
+    suspects = [] if index is None else store_index.damaged(plan.folder, index)
     if index is None or suspects:
         index = store_build.complete(plan, num_workers, progress, suspects)
-    store = WaveformStore(folder, sample_rate, index, manifest, rows)
+    store = WaveformStore(plan.folder, sample_rate, index, manifest, rows)
     _list_bad(store, max_bad_fraction)
     return store
 
 
+def build_shard(
+    manifest: Manifest,
+    sample_rate: int,
+    shard: int,
+    num_shards: int,
+    cache: str | Path | None = None,
+    num_workers: int | None = None,
+    progress: bool = True,
+) -> Shard:
+    """One of several shares of the decoding, for processes or hosts that see the same files and the same folder.
+
+    Whichever finishes last writes the index; `open_store` decodes what shards have left undone.
+
+    Args:
+        manifest: the utterances, the same for every shard.
+        sample_rate: as in `open_store`.
+        shard: number of this share, from 0.
+        num_shards: how many there are.
+        cache: as in `open_store`.
+        num_workers: as in `open_store`.
+        progress: as in `open_store`.
+
+    Raises:
+        ValueError: if there is no such shard, or as `open_store`.
+    """
+    if not 0 <= shard < num_shards:
+        raise ValueError(
+            f"There is no shard {shard} of {num_shards}: they are numbered from 0, so give one from 0 to "
+            f"{max(num_shards, 1) - 1}."
+        )
+    plan, _ = _plan(manifest, sample_rate, cache)
+    index = store_build.complete_shard(plan, shard, num_shards, num_workers, progress)
+    sizes = np.diff(plan.first)
+    mine = range(shard, len(sizes), num_shards)
+    parts = [store_parts.load(plan.folder, part, int(sizes[part])) for part in mine]
+    bad = sum(int((part.lengths == BAD).sum()) for part in parts if part is not None)
+    return Shard(plan.folder, int(sizes[shard::num_shards].sum()), bad, index is not None)
+
+
 def fingerprint(manifest: Manifest) -> str:
     """16 hex digits over size and modification time of every file of a manifest, wherever the files lie."""
-    sizes, times = _stat(manifest.table["path"].tolist())
+    sizes, times = store_index.look_at(manifest.table["path"].tolist())
     return hashlib.sha256(sizes.tobytes() + times.tobytes()).hexdigest()[:16]
 
 
-def _stat(paths: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sizes and modification times (ns); -1 and 0 for a file that cannot be looked at."""
-
-    def look(chunk: list[str]) -> list[tuple[int, int]]:
-        found = []
-        for path in chunk:
-            try:
-                status = os.stat(path)  # noqa: PTH116  (pathlib takes three times as long, 600,000 times)
-                found.append((status.st_size, status.st_mtime_ns))
-            except OSError:
-                found.append((-1, 0))
-        return found
-
-    chunks = [paths[i : i + 4096] for i in range(0, len(paths), 4096)]
-    with ThreadPoolExecutor(NUM_STAT_THREADS) as pool:
-        facts = np.concatenate([np.array(chunk, np.int64) for chunk in pool.map(look, chunks)])
-    return facts[:, 0].copy(), facts[:, 1].copy()
-
-
-def _key(paths: list[str], sizes: NDArray[np.int64], times: NDArray[np.int64], sample_rate: int) -> str:
-    digest = hashlib.sha256(f"{VERSION} {sample_rate}\0".encode())
-    digest.update("\0".join(paths).encode(errors="surrogateescape"))
-    digest.update(sizes.tobytes() + times.tobytes())
-    return digest.hexdigest()[:20]
+def _plan(manifest: Manifest, sample_rate: int, cache: str | Path | None) -> tuple[Plan, NDArray[np.intp]]:
+    """The store that a manifest needs, and the number of each row's file in it."""
+    rows, unique = pd.factorize(manifest.table["path"], sort=True)
+    paths = unique.tolist()
+    sizes, times = store_index.look_at(paths)
+    root = Path(cache).expanduser() if cache else cache_dir()
+    folder = root.absolute() / "waveforms" / store_index.key(paths, sizes, times, sample_rate)
+    return Plan(folder, sample_rate, paths, sizes, store_parts.plan(sizes)), rows
 
 
 def _bad_table(index: Index, manifest: Manifest, rows: NDArray[np.intp]) -> pd.DataFrame:
@@ -198,7 +230,7 @@ def _list_bad(store: WaveformStore, max_bad_fraction: float) -> None:
     """Write the list of bad files where there is none yet, and refuse a store with too many."""
     listed = store.path / "bad_files.csv"
     if not listed.exists():
-        store.bad.to_csv(listed, index=False)
+        store.bad.to_csv(listed, index=False, errors="backslashreplace")  # file names that are no UTF-8
     fraction = len(store.bad) / len(store)
     if fraction > max_bad_fraction:
         first = "; ".join(f"{row.path}: {row.reason}" for row in store.bad.head(3).itertuples())

@@ -1,4 +1,4 @@
-"""Building a waveform store: which parts are missing or damaged, decoding them in parallel, the index at the end."""
+"""Building a waveform store: decoding the parts that are missing or damaged, in parallel, and the index at the end."""
 
 from __future__ import annotations
 
@@ -6,71 +6,76 @@ import contextlib
 import errno
 import importlib.metadata
 import json
-import os
 import shutil
-import zlib
+import signal
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dfx import audio, parallel, store_parts
+from dfx.store_index import Index, Plan, damaged, load_index
 from dfx.store_parts import BAD, SAMPLE_BYTES, Job
 
-CHECK_BYTES = 256 << 20  # read and compared at every opening: 0.2 s, and all of a store of 2 hours
 PROBED_FILES = 64  # headers read for the estimate of the size
-FEW_BYTES = 32 << 20  # of source files: fewer are decoded faster than worker processes start
-
-
-class Plan(NamedTuple):
-    """A store as it has to be: the distinct files in order, their sizes in bytes, and the first file of each part."""
-
-    folder: Path
-    sample_rate: int
-    paths: list[str]
-    sizes: NDArray[np.int64]
-    first: NDArray[np.int64]  # (parts + 1,), ends with the number of files
-
-
-class Index(NamedTuple):
-    """A store as it is: what is known of each file, in the order of the plan."""
-
-    first: NDArray[np.int64]
-    lengths: NDArray[np.int64]  # (files,) in samples, -1 for a bad file
-    checksums: NDArray[np.uint32]  # (files,) CRC-32
-    bad: NDArray[np.int64]  # files of length -1
-    reasons: NDArray[np.str_]  # why, for each of them
-
-
-def load_index(plan: Plan) -> Index | None:
-    """Index of a finished store, or None where there is none that fits the plan."""
-    arrays = store_parts.load_arrays(plan.folder / "index.npz")
-    if set(arrays) != set(Index._fields):
-        return None
-    index = Index(**arrays)
-    fits = np.array_equal(index.first, plan.first) and len(index.lengths) == len(plan.paths)
-    return index if fits else None
+FEW_BYTES = 32 << 20  # of source files: fewer are decoded by one worker faster than several start
+FILE_SECONDS = 60.0  # time limit of a small file: thousands of times what it takes
 
 
 def complete(plan: Plan, num_workers: int | None, progress: bool, suspects: list[int]) -> Index:
     """Build what a store lacks, and decode again what is damaged; one process at a time.
 
     Raises:
-        ValueError: if the disk has too little room or fills up, or a decoding process dies.
+        ValueError: if the disk has too little room or fills up, or worker processes are killed.
     """
+    with _room(plan), parallel.locked(plan.folder, "building the waveform store"):
+        index = load_index(plan)  # another process may have finished it while this one waited
+        if index is not None:
+            again = damaged(plan.folder, index, suspects)  # repaired meanwhile by another process, or not
+            if not again:
+                return index
+            names = ", ".join(store_parts.data_path(plan.folder, part).name for part in again)
+            parallel.say(f"The waveform store {plan.folder} is damaged; decoding again: {names}")
+            for part in again:
+                store_parts.notes_path(plan.folder, part).unlink(missing_ok=True)
+        _decode(plan, range(len(plan.first) - 1), num_workers, progress)
+        index = _finish(plan)
+    if index is None:
+        raise ValueError(
+            f"Parts of {plan.folder} vanished while it was built: keep it to dfx, and start again."
+        )
+    return index
+
+
+def complete_shard(
+    plan: Plan, shard: int, num_shards: int, num_workers: int | None, progress: bool
+) -> Index | None:
+    """Build every `num_shards`-th part from `shard` on; the index too, once the parts of all shards are there.
+
+    Other processes, also on other hosts, may build other shards, or the whole, into the same folder at the same time:
+    they write to files of their own and rename them when they are whole.
+
+    Returns:
+        The index, or None while parts of other shards are missing.
+
+    Raises:
+        ValueError: as `complete`.
+    """
+    lock = f"shard-{shard}-of-{num_shards}.lock"
+    with _room(plan), parallel.locked(plan.folder, f"building shard {shard} of {num_shards} of", lock):
+        index = load_index(plan)
+        if index is None:
+            _decode(plan, range(shard, len(plan.first) - 1, num_shards), num_workers, progress)
+            index = _finish(plan)
+    return index
+
+
+@contextlib.contextmanager
+def _room(plan: Plan) -> Iterator[None]:
+    """A full disk becomes a sentence."""
     try:
-        with parallel.locked(plan.folder, "building the waveform store"):
-            index = load_index(plan)  # another process may have finished it while this one waited
-            if index is not None:
-                again = damaged(plan.folder, index, suspects)  # repaired meanwhile by another process, or not
-                if not again:
-                    return index
-                names = ", ".join(store_parts.data_path(plan.folder, part).name for part in again)
-                parallel.say(f"The waveform store {plan.folder} is damaged; decoding again: {names}")
-                for part in again:
-                    store_parts.notes_path(plan.folder, part).unlink(missing_ok=True)
-            return _build(plan, num_workers, progress)
+        yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -80,80 +85,80 @@ def complete(plan: Plan, num_workers: int | None, progress: bool, suspects: list
         ) from error
 
 
-def damaged(folder: Path, index: Index, suspects: list[int] | None = None) -> list[int]:
-    """Parts that are missing, of the wrong size, or fail a checksum.
-
-    Every part's size is looked at. Checksums are of all clips up to `CHECK_BYTES`, and beyond of a random choice,
-    another one at each opening; with `suspects`, of all clips of these parts.
-    """
-    sizes = np.maximum(index.lengths, 0) * SAMPLE_BYTES
-    ends = np.concatenate([[0], np.cumsum(sizes)])
-    damaged = set()
-    for part, (begin, end) in enumerate(zip(index.first[:-1], index.first[1:], strict=True)):
-        try:
-            size = store_parts.data_path(folder, part).stat().st_size
-        except OSError:
-            size = -1
-        if size != ends[end] - ends[begin]:
-            damaged.add(part)
-    files = np.flatnonzero(sizes)
-    if suspects is not None:
-        files = files[np.isin(np.searchsorted(index.first, files, side="right") - 1, suspects)]
-    elif ends[-1] > CHECK_BYTES:
-        files = np.random.default_rng().permutation(files)
-        files = np.sort(files[np.cumsum(sizes[files]) <= CHECK_BYTES])
-    parts = np.searchsorted(index.first, files, side="right") - 1
-    for part in np.unique(parts):
-        if part in damaged:
-            continue
-        with store_parts.data_path(folder, int(part)).open("rb") as data:
-            for file in files[parts == part]:
-                data.seek(ends[file] - ends[index.first[part]])
-                if _checksum(data, int(sizes[file])) != index.checksums[file]:
-                    damaged.add(int(part))
-                    break
-    return sorted(damaged)
-
-
-def _checksum(data: Any, size: int) -> int:
-    """CRC-32 of the next `size` bytes, read in pieces: a clip may be hours long."""
-    value = 0
-    while size > 0 and (piece := data.read(min(size, 1 << 20))):
-        value = zlib.crc32(piece, value)
-        size -= len(piece)
-    return value
-
-
-def _build(plan: Plan, num_workers: int | None, progress: bool) -> Index:
-    """Decode every part that is not finished, then write the index."""
-    for left_over in plan.folder.glob("*.tmp*"):
-        left_over.unlink(missing_ok=True)
-    bounds = list(zip(plan.first[:-1].tolist(), plan.first[1:].tolist(), strict=True))
-    jobs = [
-        Job(plan.folder, part, plan.paths[begin:end], plan.sample_rate)
-        for part, (begin, end) in enumerate(bounds)
-        if store_parts.load(plan.folder, part, end - begin) is None
-    ]
-    if jobs:
-        source = sum(
-            int(plan.sizes[plan.first[job.number] : plan.first[job.number + 1]].sum()) for job in jobs
-        )
-        _announce(jobs, plan, source)
-        wanted = num_workers if num_workers is not None else parallel.num_cores()
-        workers = wanted if source > FEW_BYTES else 0
-        counts = parallel.each(store_parts.decode, jobs, workers, "decoding audio")
+def _decode(plan: Plan, parts: range, num_workers: int | None, progress: bool) -> None:
+    """Decode those of some parts that are not finished."""
+    store_parts.remove_left_overs(plan.folder)
+    jobs = []
+    for part in parts:
+        begin, end = plan.first[part : part + 2].tolist()
+        if store_parts.load(plan.folder, part, end - begin) is None:
+            paths = plan.paths[begin:end]
+            jobs.append(
+                Job(plan.folder, part, paths, plan.sample_rate, store_parts.owner(), FILE_SECONDS, {})
+            )
+    if not jobs:
+        return
+    source = sum(
+        int(np.maximum(plan.sizes[plan.first[job.number] : plan.first[job.number + 1]], 0).sum())
+        for job in jobs
+    )
+    _announce(jobs, plan, source)
+    workers = num_workers if num_workers is not None else parallel.num_cores()
+    if source < FEW_BYTES:
+        workers = min(workers, 1)
+    try:
+        counts = parallel.each(store_parts.decode, jobs, workers, "decoding audio", Casualties())
         parallel.advancing(counts, "decoding", sum(len(job.paths) for job in jobs), progress)
+    finally:
+        store_parts.remove_left_overs(plan.folder)
 
-    parts = [store_parts.load(plan.folder, part, end - begin) for part, (begin, end) in enumerate(bounds)]
-    whole = [part for part in parts if part is not None]
-    if len(whole) != len(parts):
-        raise ValueError(
-            f"Parts of {plan.folder} vanished while it was built: keep it to dfx, and start again."
-        )
-    lengths = np.concatenate([part.lengths for part in whole])
-    checksums = np.concatenate([part.checksums for part in whole])
+
+class Casualties:
+    """What becomes of a job whose worker died: another attempt, and then the file it died at is a bad one.
+
+    A decoder that crashes or hangs must not take the other files with it. The second attempt is for files that were not
+    to blame: a network that stood still, a machine out of memory.
+    """
+
+    def __init__(self) -> None:
+        self.deaths: Counter[tuple[int, int]] = Counter()
+
+    def __call__(self, job: Job, status: int) -> Job:
+        """The job to do next.
+
+        Raises:
+            ValueError: if the file is not to blame.
+        """
+        number = store_parts.num_done(job)
+        self.deaths[job.number, number] += 1
+        if self.deaths[job.number, number] == 1:
+            return job
+        killed = status in (-signal.SIGKILL, -signal.SIGTERM)
+        if killed or number == len(job.paths):
+            raise ValueError(
+                f"Processes that were decoding audio were ended from outside, twice ({parallel.ending(status)}): most "
+                "likely the memory ran out. Start again with fewer, num_workers=1; what is finished is kept."
+            )
+        path = job.paths[number]
+        if status == -signal.SIGALRM:
+            reason = f"decoding it took longer than {store_parts.limit_seconds(job, number):.0f} s"
+        else:
+            reason = f"its decoder crashed ({parallel.ending(status)})"
+        parallel.say(f"Left out: {path}: {reason}")
+        return job._replace(bad={**job.bad, number: reason})
+
+
+def _finish(plan: Plan) -> Index | None:
+    """Write the index from the parts, or None where one is missing."""
+    sizes = np.diff(plan.first).tolist()
+    found = [store_parts.load(plan.folder, part, size) for part, size in enumerate(sizes)]
+    parts = [part for part in found if part is not None]
+    if len(parts) != len(found):
+        return None
+    lengths = np.concatenate([part.lengths for part in parts])
+    checksums = np.concatenate([part.checksums for part in parts])
     # Only those of bad files: NumPy gives every string the room of the longest.
-    reasons = np.concatenate([part.reasons[part.lengths == BAD] for part in whole])
+    reasons = np.concatenate([part.reasons[part.lengths == BAD] for part in parts])
     bad = np.flatnonzero(lengths == BAD)
     index = Index(plan.first, lengths, checksums, bad, reasons)
     facts = {
@@ -165,7 +170,7 @@ def _build(plan: Plan, num_workers: int | None, progress: bool) -> Index:
         "decoders": {name: importlib.metadata.version(name) for name in ("soundfile", "soxr", "av")},
     }
     (plan.folder / "store.json").write_text(json.dumps(facts, indent=2))
-    temporary = plan.folder / f"index.{os.getpid()}.tmp"
+    temporary = plan.folder / f"index@{store_parts.owner()}.tmp"
     with temporary.open("wb") as file:
         np.savez(file, **index._asdict())
     temporary.replace(plan.folder / "index.npz")

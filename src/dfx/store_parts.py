@@ -7,7 +7,11 @@ reason of each clip. Worker processes import this module: it must stay free of t
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import platform
+import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,13 +20,19 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dfx import audio
+from dfx import audio, parallel
+
+Entry = tuple[int, int, str]  # length, checksum and reason of a clip
 
 MAX_PARTS = 256  # each holds an open file while it is read; processes may open 1,024
 MIN_PART_BYTES = 4 << 20  # of source files: about a second of decoding, so a killed build loses little
 FILE_BYTES = 16 << 10  # what a file costs at least; hence at most 256 files in a small part
 BAD = -1  # length of a clip that cannot be used
 SAMPLE_BYTES = 2
+SLOWEST_BYTES = (
+    50_000  # of a file each second; of Opus at 5 kbit/s, the slowest for its size, it is ten times that
+)
+LEFT_OVER_SECONDS = 3600  # after which an unfinished file that nobody wrote to is nobody's
 WARM_UP_BYTES = 16 << 20  # more than the blocks of a clip of a minute
 
 
@@ -35,12 +45,25 @@ class Part(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One part to decode: the files, in order, and where to."""
+    """One part to decode.
+
+    Attributes:
+        folder: of the store.
+        number: of the part.
+        paths: the files, in order.
+        sample_rate: of the waveforms, in Hz.
+        owner: who decodes it, `owner()`; stands in the names of files that are not finished.
+        seconds: time limit of a small file, in a worker process.
+        bad: reasons of files that are not to be touched, by place in `paths`.
+    """
 
     folder: Path
     number: int
     paths: list[str]
     sample_rate: int
+    owner: str
+    seconds: float
+    bad: dict[int, str]
 
 
 def plan(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -61,21 +84,28 @@ def decode(job: Job) -> int:
 
     Bad files are noted in the part. What cannot be written is an OSError, and leaves no file behind. Nothing is forced
     to the disk (that would double the time): what a power cut takes away has the wrong size or checksum afterwards.
+
+    A journal grows by a line with each file. When the process is killed by a file, the same job goes on behind the last
+    line, and `num_done` tells which file it was.
     """
+    if load(job.folder, job.number, len(job.paths)) is not None:
+        return len(job.paths)  # meanwhile another process finished it
     # glibc learns from the first large block it gets back to keep blocks up to that size. Without this one, each clip
     # is decoded into fresh pages from the kernel, and takes up to twice as long.
     bytes(WARM_UP_BYTES)
-    data = data_path(job.folder, job.number)
-    temporary = data.with_name(f"{data.name}.{os.getpid()}.tmp")
-    notes = temporary.with_name(f"{temporary.name}.npz")
-    lengths, checksums, reasons = [], [], []
+    temporary, notes, journal = _temporary(job)
+    entries = _entries(journal)
     try:
-        with temporary.open("wb") as file:
-            for path in job.paths:
-                length, checksum, reason = _append(file, path, job.sample_rate)
-                lengths.append(length)
-                checksums.append(checksum)
-                reasons.append(reason)
+        temporary.touch()
+        os.truncate(temporary, sum(max(length, 0) for length, _, _ in entries) * SAMPLE_BYTES)
+        with temporary.open("ab") as file, journal.open("a") as log:
+            for number in range(len(entries), len(job.paths)):
+                entries.append(_append(file, job, number))
+                file.flush()  # before the line that says so
+                log.write(json.dumps(entries[-1]) + "\n")
+                log.flush()
+        parallel.time_limit(0)
+        lengths, checksums, reasons = zip(*entries, strict=True)
         with notes.open("wb") as file:
             np.savez(
                 file,
@@ -83,12 +113,66 @@ def decode(job: Job) -> int:
                 checksums=np.array(checksums, np.uint32),
                 reasons=np.array(reasons, np.str_),
             )
-        temporary.replace(data)
+        temporary.replace(data_path(job.folder, job.number))
         notes.replace(notes_path(job.folder, job.number))
     finally:
-        temporary.unlink(missing_ok=True)
-        notes.unlink(missing_ok=True)
+        for path in (temporary, notes, journal):
+            path.unlink(missing_ok=True)
     return len(job.paths)
+
+
+def num_done(job: Job) -> int:
+    """Files that a process decoded before it died at this job."""
+    return len(_entries(_temporary(job)[2]))
+
+
+def limit_seconds(job: Job, number: int) -> float:
+    """Seconds that a file may take: generous, since other programs may be using the machine."""
+    size = 0
+    with contextlib.suppress(OSError):
+        size = Path(job.paths[number]).stat().st_size
+    return job.seconds + size / SLOWEST_BYTES
+
+
+def owner() -> str:
+    """This process among those of all hosts that write to the same folder."""
+    return f"{platform.node()}-{os.getpid()}"
+
+
+def remove_left_overs(folder: Path) -> None:
+    """Delete what builds that are over left unfinished; what other processes and hosts are writing stays."""
+    for path in folder.glob("*.tmp*"):
+        with contextlib.suppress(FileNotFoundError):
+            if _is_over(path):
+                path.unlink()
+
+
+def _temporary(job: Job) -> tuple[Path, Path, Path]:
+    """Samples, notes and journal of a part that is being decoded."""
+    name = f"{data_path(job.folder, job.number).name}@{job.owner}.tmp"
+    return job.folder / name, job.folder / f"{name}.npz", job.folder / f"{name}.log"
+
+
+def _entries(journal: Path) -> list[Entry]:
+    try:
+        lines = journal.read_text().split("\n")[:-1]  # behind the last line break stands at most half a line
+    except FileNotFoundError:
+        return []
+    return [tuple(json.loads(line)) for line in lines]
+
+
+def _is_over(path: Path) -> bool:
+    host, _, pid = path.name.partition("@")[2].partition(".tmp")[0].rpartition("-")
+    if host == platform.node() and pid.isdigit():
+        if int(pid) == os.getpid():
+            return True
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+    return time.time() - path.stat().st_mtime > LEFT_OVER_SECONDS
 
 
 def load(folder: Path, number: int, num_files: int) -> Part | None:
@@ -126,11 +210,14 @@ def notes_path(folder: Path, number: int) -> Path:
     return folder / f"part-{number:05d}.npz"
 
 
-def _append(file: BinaryIO, path: str, sample_rate: int) -> tuple[int, int, str]:
-    """Write the samples of one clip; returns length, checksum and reason, and takes back what it wrote of a bad one."""
+def _append(file: BinaryIO, job: Job, number: int) -> Entry:
+    """Write the samples of one clip; returns its entry, and takes back what it wrote of a bad one."""
+    if number in job.bad:
+        return BAD, 0, job.bad[number]
     start, checksum = file.tell(), 0
+    parallel.time_limit(limit_seconds(job, number))
     try:
-        for block in audio.read_blocks(path, sample_rate):
+        for block in audio.read_blocks(job.paths[number], job.sample_rate):
             samples = audio.to_int16(block).astype("<i2", copy=False).tobytes()
             checksum = zlib.crc32(samples, checksum)
             file.write(samples)

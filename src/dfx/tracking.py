@@ -191,9 +191,8 @@ def _opened(
 def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest: Manifest) -> None:
     """Parameters, the configuration and the environment as files, and the corpus; the same again after a resume."""
     leaves = flatten(OmegaConf.to_container(cfg, resolve=True))
-    params = [
-        Param(key, str(value)[:6000]) for key, value in leaves.items()
-    ]  # 6,000 characters: MLflow's limit
+    # What a corpus' authors publish is in config.yaml. 6,000 characters: MLflow's limit.
+    params = [Param(key, str(value)[:6000]) for key, value in leaves.items() if ".facts." not in key]
     held = client.get_run(run.run_id)
     missing = [param for param in params if param.key not in held.data.params]
     for first in range(0, len(missing), 100):
@@ -210,6 +209,18 @@ def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manife
     (run.artifacts / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
     versions = json.dumps(provenance.environment(), indent=2)
     (run.artifacts / "environment.json").write_text(f"{versions}\n", encoding="utf-8")
+
+
+def log_report(
+    experiment_name: str, run_name: str, folder: Path, metrics: dict[str, float], tags: dict[str, str]
+) -> None:
+    """Keep a report that was not trained for: the files of a folder and its numbers, as a run of their own."""
+    experiment_id = _experiment(experiment_name)
+    client = MlflowClient()
+    run = client.create_run(experiment_id, run_name=run_name, tags={**tags, **provenance.code()})
+    client.log_batch(run.info.run_id, metrics=[Metric(key, value, _now_ms(), 0) for key, value in metrics.items()])
+    client.log_artifacts(run.info.run_id, str(folder))
+    client.set_terminated(run.info.run_id)
 
 
 def ui_command() -> str:

@@ -47,7 +47,7 @@ def train(cfg: DictConfig) -> float:
     with tracking.track(cfg, identity, manifest, config.choices(cfg), results.say) as run:
         if run.finished:
             return results.show(run, dataset.note)
-        data = build.datamodule(cfg, manifest)
+        data = build.datamodule(cfg, manifest, dataset.vectors())
         detector = build.detector(cfg, data)
         keeper = RunCheckpoint(run.folder, cfg.patience, run.log_history)
         trainer = build.trainer(cfg, [keeper])

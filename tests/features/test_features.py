@@ -81,7 +81,7 @@ class TestEveryFeature:
         torch.testing.assert_close(program.module()(waveform), feature(waveform), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "waveform"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("table", "waveform")])
 def test_too_short_a_clip_is_refused(build: Build, name: str) -> None:
     with pytest.raises(ValueError, match="got 20: use longer segments"):
         build(name)(torch.zeros(1, 20))

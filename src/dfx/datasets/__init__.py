@@ -1,8 +1,43 @@
 """Corpora: each knows its layout, its protocol and its traps."""
 
+from dfx.datasets.add2022 import ADD2022
+from dfx.datasets.asvspoof5 import ASVspoof5
+from dfx.datasets.asvspoof2019 import ASVspoof2019
+from dfx.datasets.asvspoof2021 import ASVspoof2021
 from dfx.datasets.base import Dataset
+from dfx.datasets.combined import Combined
+from dfx.datasets.dacon_voice import DaconVoice
+from dfx.datasets.deep_voice import DeepVoice
+from dfx.datasets.deep_voice_table import DeepVoiceTable
 from dfx.datasets.demo import Demo
+from dfx.datasets.fakeavceleb import FakeAVCeleb
 from dfx.datasets.folder import Folder
+from dfx.datasets.for_ import FoR
+from dfx.datasets.in_the_wild import InTheWild
+from dfx.datasets.ljspeech import LJSpeech
 from dfx.datasets.manifest_file import ManifestFile
+from dfx.datasets.mlaad import MLAAD
+from dfx.datasets.vocoded import Vocoded
+from dfx.datasets.wavefake import WaveFake
 
-__all__ = ["Dataset", "Demo", "Folder", "ManifestFile"]
+__all__ = [
+    "ADD2022",
+    "MLAAD",
+    "ASVspoof5",
+    "ASVspoof2019",
+    "ASVspoof2021",
+    "Combined",
+    "DaconVoice",
+    "Dataset",
+    "DeepVoice",
+    "DeepVoiceTable",
+    "Demo",
+    "FakeAVCeleb",
+    "FoR",
+    "Folder",
+    "InTheWild",
+    "LJSpeech",
+    "ManifestFile",
+    "Vocoded",
+    "WaveFake",
+]

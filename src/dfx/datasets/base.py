@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dfx.findings import Finding
 from dfx.manifest import Manifest
@@ -19,7 +21,7 @@ class Dataset(ABC):
             ones …); complete after it was called.
     """
 
-    note: ClassVar[str] = ""
+    note: str = ""
     findings: Sequence[Finding] = ()
 
     @abstractmethod
@@ -29,3 +31,7 @@ class Dataset(ABC):
         Raises:
             ValueError: a sentence, where the files are not laid out as expected.
         """
+
+    def vectors(self) -> NDArray[np.float32] | None:
+        """Ready features, (rows of the manifest, columns), of a corpus that holds these instead of audio."""
+        return None

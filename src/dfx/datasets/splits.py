@@ -17,13 +17,19 @@ from dfx.findings import some
 FRACTIONS = {"train": 0.6, "dev": 0.2, "eval": 0.2}
 
 
-def divide(table: pd.DataFrame, groups: Sequence[str], file: Path | None = None) -> pd.Series:
+def divide(
+    table: pd.DataFrame,
+    groups: Sequence[str],
+    file: Path | None = None,
+    fractions: dict[str, float] | None = None,
+) -> pd.Series:
     """Split of each row of a corpus that has none: as a file says, or by `assign`, which is then kept in the file.
 
     Args:
         table: columns `id`, `label`, `attack` and those of `groups`.
         groups: columns whose values must not be divided; those that the table lacks are left out.
         file: CSV with the columns id and split; it can be committed, and read again with the same corpus.
+        fractions: share of each split, as `assign` takes it.
 
     Returns:
         (rows,) "train", "dev" or "eval", with the index of the table.
@@ -45,7 +51,7 @@ def divide(table: pd.DataFrame, groups: Sequence[str], file: Path | None = None)
                 f"({some(table['id'][bad])}): it belongs to another version of the corpus. Delete it to make it anew."
             )
         return split
-    split = assign(table, [name for name in groups if name in table] or ["id"])
+    split = assign(table, [name for name in groups if name in table] or ["id"], fractions)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")

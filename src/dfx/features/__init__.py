@@ -4,7 +4,8 @@ from dfx.features.base import Feature, FeatureShape
 from dfx.features.lfcc import LFCC
 from dfx.features.logmel import LogMel
 from dfx.features.mfcc import MFCC
+from dfx.features.table import Table
 from dfx.features.wav2vec2 import Wav2Vec2
 from dfx.features.waveform import Waveform
 
-__all__ = ["LFCC", "MFCC", "Feature", "FeatureShape", "LogMel", "Wav2Vec2", "Waveform"]
+__all__ = ["LFCC", "MFCC", "Feature", "FeatureShape", "LogMel", "Table", "Wav2Vec2", "Waveform"]

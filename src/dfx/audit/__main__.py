@@ -1,0 +1,55 @@
+"""Look at a corpus before any training: `python -m dfx.audit`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dfx import cli
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+PURPOSE = "is a corpus whole, does it leak, could a detector win without listening?"
+EXAMPLES = """
+  python -m dfx.audit                                        the demo corpus
+  python -m dfx.audit dataset=folder dataset.path=DIR        your own recordings
+  python -m dfx.audit dataset=manifest dataset.path=FILE.csv
+  python -m dfx.audit dataset=asvspoof2019_la dataset.root=DIR
+  python -m dfx.audit dataset=... 'others=[in_the_wild]' 'corpora={in_the_wild: {root: DIR}}'
+                                                             the same shortcuts on another corpus
+""".strip("\n")
+
+
+def main() -> None:
+    """The command."""
+    cli.run("audit", PURPOSE, EXAMPLES, audit)
+
+
+def audit(cfg: DictConfig) -> str:
+    """Audit one corpus and write, show and keep the report; returns the sentence that says what is to beat."""
+    import time
+
+    began = time.perf_counter()
+    from dfx import audits, build, config, tracking  # torch and MLflow come with these: seconds
+    from dfx.audit import inspect, publish
+
+    config.check(cfg)
+    dataset = build.dataset(cfg)
+    found = inspect.inspect(dataset, build.others(cfg), cfg.sample_rate, cfg.seed, cfg.cache, cfg.num_workers)
+    found.report["time"]["seconds"] = time.perf_counter() - began
+    folder = publish.write(found, cfg.out, audits.place(found.manifest, cfg.cache))
+    name = found.manifest.name or "corpus"
+    tracking.log_report(
+        cfg.experiment_name,
+        name,
+        folder,
+        publish.metrics(found.report),
+        {"dataset": name, "manifest_hash": found.manifest.hash},
+    )
+    publish.show(found.report, folder)
+    headline: str = found.report["headline"]["text"]
+    return headline
+
+
+if __name__ == "__main__":
+    main()

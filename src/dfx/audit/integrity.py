@@ -1,0 +1,229 @@
+"""Whether a corpus is whole: what cannot be read, what holds no speech, which classes are there, what the files are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any
+
+import pandas as pd
+
+from dfx.findings import Finding, finding
+from dfx.labels import BONAFIDE, NAMES, SPOOF
+from dfx.manifest import SPLITS
+
+WORDS = {BONAFIDE: "bona fide", SPOOF: "spoof"}
+SHORTEST_S = 0.3  # less than a syllable or two
+SILENT_DB = -75.0  # dBFS RMS: a few steps of 16 bits
+CLIPPED = 1e-3  # of the samples; one in a thousand is heard
+DC = 0.01  # of full scale
+COARSE_BITS = 12.5  # mu-law leaves 11 to 12, 8-bit coding 8 to 9
+FEW = 10  # usable clips of a class in a split; fewer say nothing
+
+# How the reason begins that `dfx.audio` gives -> kind, what is wrong, and what to do.
+REASONS = {
+    "the file does not exist": (
+        "missing-file",
+        "are not there",
+        "complete the corpus, or take out their rows",
+    ),
+    "the file is empty": ("empty-file", "have 0 bytes", "a copy or download broke off: get them again"),
+    "it holds no samples": ("no-samples", "have a header but no samples", "get them again or take them out"),
+    "it holds NaN": ("nan-samples", "hold NaN or infinite samples", "make them again or take them out"),
+    "it is cut short": ("cut-short", "are cut short", "a copy or download broke off: get them again"),
+    "no decoder recognises it": ("not-audio", "are no audio, whatever they are called", "look at one"),
+    "it has no audio stream": ("not-audio", "have no sound in them", "take them out"),
+}
+UNREADABLE = ("unreadable-file", "cannot be read", "look at one, convert them or take them out")
+APPLE = (
+    "apple-double",
+    "are AppleDouble files (._name), which macOS writes beside the real ones",
+    "delete them",
+)
+CONTAINERS = {
+    ".wav": {"wav", "wavex", "rf64", "w64", "nist"},
+    ".flac": {"flac"},
+    ".mp3": {"mpeg", "mp3"},
+    ".ogg": {"ogg"},
+}
+
+
+def look(table: pd.DataFrame) -> list[Finding]:
+    """Findings on the files and classes of `Measures.table`."""
+    return [*_bad(table), *_odd(table), *_classes(table), *_names(table)]
+
+
+def counts(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row for each split and class: clips, usable ones, hours, attacks, speakers."""
+    return [
+        {
+            "split": split,
+            "class": WORDS[label],
+            "clips": len(rows),
+            "usable": int(rows["good"].sum()),
+            "hours": float(rows["duration"].where(rows["good"]).sum() / 3600),
+            "attacks": int(rows["attack"].nunique()) if label == SPOOF else 0,
+            "speakers": int(rows["speaker"][~rows["speaker"].isin(["-", ""])].nunique()),
+        }
+        for split in SPLITS
+        for label in (BONAFIDE, SPOOF)
+        if len(rows := table[(table["split"] == split) & (table["label"] == label)])
+    ]
+
+
+def files(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """How many clips of each class have which sample rate, format, channels and bits; the commonest eight of each."""
+    good = table[table["good"]]
+    found = {}
+    for name in ("sample_rate", "format", "channels", "bits"):
+        cells = pd.crosstab(good[name].astype(str), good["label"])
+        cells = cells.loc[cells.sum(axis=1).sort_values(ascending=False).index]
+        found[name] = [
+            {"value": str(value), **{NAMES[label]: int(row.get(label, 0)) for label in (BONAFIDE, SPOOF)}}
+            for value, row in cells.head(8).iterrows()
+        ]
+    return found
+
+
+def where(rows: pd.DataFrame) -> str:
+    """In words, which split and class rows belong to: `2 spoof in train, 1 bona fide in eval`."""
+    found = rows.groupby(["split", "label"], sort=False).size()
+    return ", ".join(
+        f"{found[split, label]:,} {WORDS[label]} in {split}"
+        for split in SPLITS
+        for label in (BONAFIDE, SPOOF)
+        if (split, label) in found.index
+    )
+
+
+def _bad(table: pd.DataFrame) -> Iterator[Finding]:
+    rows = table[~table["good"]]
+    reasons = rows["reason"].astype("str")
+    apple = rows["path"].map(lambda path: PurePath(path).name.startswith("._")).astype(bool)
+    left = ~apple
+    groups = [(APPLE, apple)]
+    for beginning, words in REASONS.items():
+        groups.append((words, left & reasons.str.startswith(beginning)))
+        left = left & ~reasons.str.startswith(beginning)
+    for (kind, wrong, advice), chosen in [*groups, (UNREADABLE, left)]:
+        if chosen.any():
+            bad = rows[chosen]
+            detail = (
+                f" ({reasons[chosen].iloc[0]})"
+                if kind in ("not-audio", "cut-short", "unreadable-file")
+                else ""
+            )
+            yield finding(
+                kind,
+                "error" if len(bad) > len(table) / 100 else "warning",
+                f"{_files(bad)} {wrong}{detail}; {where(bad)}. They are left out of everything below. What to do: "
+                f"{advice}.",
+                bad["id"],
+            )
+
+
+def _odd(table: pd.DataFrame) -> Iterator[Finding]:
+    good = table[table["good"]]
+    silent = good["loudness"] < SILENT_DB
+    cases = [
+        ("silent", "warning", silent, f"are silent (under {SILENT_DB:g} dBFS)", "take them out"),
+        (
+            "too-short",
+            "warning",
+            good["duration"] < SHORTEST_S,
+            f"last less than {SHORTEST_S:g} s",
+            "take them out, or know that dfx repeats them to fill a segment (data.pad)",
+        ),
+        (
+            "clipped",
+            "note",
+            good["clipped"] > CLIPPED,
+            f"are clipped (more than {CLIPPED:.1%} of the samples lie on a flat top)",
+            "nothing repairs them; take out the worst, or make sure that both classes have as many",
+        ),
+        (
+            "dc-offset",
+            "note",
+            good["dc"] > DC,
+            f"have a mean that is not 0 (more than {DC:.0%} of full scale)",
+            "high-pass them, or take them out where they are of one system",
+        ),
+        (
+            "coarse-values",
+            "note",
+            (good["effective_bits"] < COARSE_BITS) & ~silent,
+            f"hold fewer sample values than 16 bits give ({COARSE_BITS:g} bits or less): mu-law or 8-bit coding",
+            "make sure that both classes have them alike",
+        ),
+    ]
+    for kind, severity, chosen, wrong, advice in cases:
+        if chosen.any():
+            odd = good[chosen]
+            text = f"{_files(odd)} {wrong}; {where(odd)}. What to do: {advice}."
+            yield finding(kind, severity, text, odd["id"])
+
+
+def _classes(table: pd.DataFrame) -> Iterator[Finding]:
+    good = table[table["good"]]
+    for split in SPLITS:
+        rows, usable = table[table["split"] == split], good[good["split"] == split]
+        if rows.empty:
+            yield finding(
+                "missing-split",
+                "warning",
+                f"There is no {split} split: without train nothing is learned, without dev nothing is chosen, without "
+                "eval nothing is measured. What to do: divide the corpus, or combine it with another "
+                "(dataset=combined).",
+            )
+            continue
+        for label, word in WORDS.items():
+            number = int((usable["label"] == label).sum())
+            if number == 0:
+                yield finding(
+                    "one-class-split",
+                    "error",
+                    f"{split} has no usable {word} clip ({len(rows):,} rows in all): no error rate can be computed on "
+                    "it and nothing learned from it. What to do: check the label words and the split, or divide anew.",
+                    count=len(rows),
+                )
+            elif number < FEW:
+                yield finding(
+                    "few-clips",
+                    "warning",
+                    f"{split} has {number} usable {word} clips: an error rate on so few says nothing. What to do: "
+                    "gather more, or divide anew.",
+                    usable["id"][usable["label"] == label],
+                )
+
+
+def _names(table: pd.DataFrame) -> Iterator[Finding]:
+    good = table[table["good"]]
+    suffix = good["path"].str.extract(r"(\.[^./]*)$", expand=False).str.lower().fillna("")
+    container = good["format"].astype("str").str.partition("/")[0]
+    wrong = pd.Series(False, index=good.index)
+    for ending, containers in CONTAINERS.items():
+        wrong |= (suffix == ending) & ~container.isin(containers)
+    if wrong.any():
+        odd = good[wrong]
+        kinds = sorted(set(suffix[wrong] + " holds " + odd["format"].astype("str")))
+        yield finding(
+            "name-is-not-format",
+            "note",
+            f"{_files(odd)} are not what they are called ({'; '.join(kinds[:3])}); {where(odd)}. "
+            "What to do: know that they were coded once more than the others.",
+            odd["id"],
+        )
+    several = good["channels"] > 1
+    if several.any():
+        odd = good[several]
+        yield finding(
+            "several-channels",
+            "note",
+            f"{_files(odd)} have more than one channel; {where(odd)}. What to do: nothing, dfx takes "
+            "the mean of the channels, if both classes have them alike.",
+            odd["id"],
+        )
+
+
+def _files(rows: pd.DataFrame) -> str:
+    return f"{len(rows):,} file{'s' if len(rows) > 1 else ''}"

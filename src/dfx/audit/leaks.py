@@ -1,0 +1,211 @@
+"""What stands on both sides of a split: speakers, utterances, sources, recordings, attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from dfx.audit.duplicates import Matches
+from dfx.audit.integrity import where
+from dfx.findings import MAX_EXAMPLES, Finding, finding
+from dfx.labels import SPOOF
+from dfx.manifest import UNNAMED_ATTACK
+
+PAIRS = (("train", "eval"), ("train", "dev"), ("dev", "eval"))
+UNKNOWN = ("-", "", "unknown", "none", "nan")
+# What a column is called in the corpora of the field; the first that a manifest has.
+COLUMNS = {
+    "speaker": ("speaker",),
+    "utterance": ("utterance", "utterance_id", "original_utterance", "sentence", "transcript", "text"),
+    "source": ("source", "source_id", "source_file", "original", "original_file", "recording", "video"),
+}
+ADVICE = {
+    "speaker": "divide by speaker, or report the clips of new speakers apart (a voice is no proof of either class)",
+    "utterance": "divide by utterance: a detector may know the sentence, and its recording stands on the other side",
+    "source": "divide by source, or report new sources apart: rooms, microphones and codecs go with the source",
+}
+
+
+class Leaks(NamedTuple):
+    """What was found.
+
+    Attributes:
+        rows: for each kind and pair of splits: values shared, clips of the second split that have one of them, clips
+            of it of which the value is known, and the share.
+        findings: the same in sentences.
+    """
+
+    rows: list[dict[str, Any]]
+    findings: list[Finding]
+
+
+def look(table: pd.DataFrame, matches: Matches, groups: Sequence[str] = ()) -> Leaks:
+    """What is shared between splits.
+
+    Args:
+        table: the manifest's columns, and `good`.
+        matches: the same recordings.
+        groups: further columns whose values should not be divided.
+    """
+    rows: list[dict[str, Any]] = []
+    findings: list[Finding] = []
+    named = {kind: next((c for c in columns if c in table), "") for kind, columns in COLUMNS.items()}
+    named |= {column: column for column in groups if column in table and column not in named.values()}
+    for kind, column in named.items():
+        values = _known(table[column]) if column else pd.Series(pd.NA, table.index, dtype="str")
+        if values.nunique() > (kind != "speaker"):  # a corpus of one source is not divided by source
+            found = _shared(table, values, kind)
+            rows += found
+            findings += _told(table, values, kind, found)
+        elif kind == "speaker":
+            text = (
+                "The corpus names no speakers, so nobody can say whether a voice stands on both sides of a split. What "
+                "to do: give the manifest a column speaker where they are known."
+            )
+            findings.append(finding("no-speakers", "note", text))
+    for kind, group in (("duplicate audio", matches.exact), ("same recording", matches.near)):
+        values = pd.Series(group, table.index).astype("Int64").mask(group < 0)
+        rows += _shared(table, values, kind)
+    findings += _duplicates(table, matches)
+    spoof = table[table["label"] == SPOOF]
+    attacks = _known(spoof["attack"]).mask(spoof["attack"] == UNNAMED_ATTACK)
+    found = _shared(spoof, attacks, "attack")
+    rows += found
+    findings += _attacks(spoof, attacks, found)
+    return Leaks(rows, findings)
+
+
+def _known(column: pd.Series) -> pd.Series:
+    text = column.astype("str").where(column.notna())
+    return text.mask(text.str.lower().isin(UNKNOWN))
+
+
+def _shared(table: pd.DataFrame, values: pd.Series, kind: str) -> list[dict[str, Any]]:
+    rows = []
+    for first, second in PAIRS:
+        inside = values[table["split"] == second].dropna()
+        known = values[table["split"] == first].dropna().unique()
+        if not (table["split"] == first).any() or not (table["split"] == second).any() or values.isna().all():
+            continue
+        leaked = inside[inside.isin(known)]
+        clips = (
+            int((table["split"] == second).sum())
+            if kind in ("duplicate audio", "same recording")
+            else len(inside)
+        )
+        rows.append(
+            {
+                "kind": kind,
+                "first": first,
+                "second": second,
+                "values": int(leaked.nunique()),
+                "clips": len(leaked),
+                "of": clips,
+                "share": len(leaked) / clips if clips else 0.0,
+            }
+        )
+    return rows
+
+
+def _told(table: pd.DataFrame, values: pd.Series, kind: str, rows: list[dict[str, Any]]) -> Iterator[Finding]:
+    rows = [row for row in rows if row["values"]]
+    if not rows:
+        return
+    parts = [
+        f"{row['values']:,} in both {row['first']} and {row['second']}, with {row['clips']:,} of the {row['of']:,} "
+        f"clips of {row['second']} ({row['share']:.0%})"
+        for row in rows
+    ]
+    sides = table["split"].groupby(values).nunique()
+    names = sides.index[sides > 1]
+    yield finding(
+        f"leaked-{kind.replace('_', '-')}",
+        "warning",
+        f"{kind.capitalize()} on both sides of a split: {'; '.join(parts)}. What to do: "
+        f"{ADVICE.get(kind, f'divide by {kind}, or report new ones apart')}.",
+        names,
+    )
+
+
+def _duplicates(table: pd.DataFrame, matches: Matches) -> Iterator[Finding]:
+    """Recordings that occur twice: within a split, in two splits, in both classes; of exact ones the near are quiet."""
+    for near, group in ((False, matches.exact), (True, matches.near)):
+        rows = table.assign(group=group)[group >= 0]
+        if near:  # that hold more than exact copies of one
+            digests = pd.Series(matches.exact, table.index).where(
+                matches.exact >= 0, -2 - pd.RangeIndex(len(table))
+            )
+            rows = rows[digests[rows.index].groupby(rows["group"]).transform("nunique") > 1]
+        if rows.empty:
+            continue
+        word = "the same recording at another gain, rate or codec" if near else "the same samples"
+        name = "same-recording" if near else "duplicate-audio"
+        several = rows.groupby("group")[["split", "label"]].transform("nunique") > 1
+        across, both = rows[several["split"]], rows[several["label"]]
+        within = rows[~several["split"] & ~several["label"]]
+        if len(across):
+            yield finding(
+                f"{name}-across-splits",
+                "error",
+                f"{_clips(across)} hold {word} as a clip of another split; {where(across)}. What to do: "
+                "take them out of one of the splits; what was learned by heart must not be measured.",
+                _sets(across),
+                len(across),
+            )
+        if len(both):
+            yield finding(
+                f"{name}-in-both-classes",
+                "error",
+                f"{_clips(both)} hold {word} as a clip of the other class; {where(both)}. What to do: "
+                "find out which label is right, and take out the other"
+                + (" (a codec that keeps the waveform looks like this too)." if near else "."),
+                _sets(both),
+                len(both),
+            )
+        if len(within):
+            yield finding(
+                f"{name}-within-a-split",
+                "note",
+                f"{_clips(within)} hold {word} as a clip of the same split; {where(within)}. What to do: "
+                "keep one of each, or know that they count twice.",
+                _sets(within),
+                len(within),
+            )
+
+
+def _attacks(spoof: pd.DataFrame, attacks: pd.Series, rows: list[dict[str, Any]]) -> Iterator[Finding]:
+    seen = next((row for row in rows if (row["first"], row["second"]) == ("train", "eval")), None)
+    if seen is None or not seen["of"]:
+        return
+    number = attacks[spoof["split"] == "eval"].nunique()
+    share = (
+        f"{seen['values']:,} of the {number:,} attacks of eval are in train, with {seen['share']:.0%} of its spoof "
+        "clips"
+    )
+    if seen["values"] == number:
+        yield finding(
+            "no-unseen-attack",
+            "note",
+            f"{share}: results say nothing about attacks to come. What to do: measure on another corpus too.",
+            count=number,
+        )
+    else:
+        yield finding(
+            "seen-attacks",
+            "note",
+            f"{share}. What to do: nothing; dfx reports the EER of seen and of unseen attacks apart.",
+            count=seen["values"],
+        )
+
+
+def _clips(rows: pd.DataFrame) -> str:
+    return f"{len(rows):,} clips"
+
+
+def _sets(rows: pd.DataFrame) -> list[str]:
+    """The first groups, as ids that are the same."""
+    groups = rows.groupby("group")["id"]
+    return [" = ".join(members.head(3)) for _, members in islice(groups, MAX_EXAMPLES)]

@@ -1,0 +1,104 @@
+"""The report where people find it: files, the terminal, metrics."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dfx.audit import figures, page, report, tables
+from dfx.audit.inspect import Found
+
+ROOT = Path("mlruns") / "audit"
+MOST_SCALARS = 8  # on the terminal
+COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+def write(found: Found, out: str | None, place: Path) -> Path:
+    """Write report.md, report.html, report.json and the figures; returns their folder.
+
+    Args:
+        found: the audit.
+        out: folder; `mlruns/audit/NAME` if None.
+        place: where the JSON is kept a second time, for `dfx.train` to find.
+    """
+    name = found.report["corpus"]["name"].replace("/", "_")
+    folder = Path(out).expanduser() if out else ROOT / name
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = figures.draw(found.report["scalars"], found.report["models"], found.table)
+    paths = {name: folder / f"{name}.png" for name in drawn}
+    for name, figure in drawn.items():
+        figure.savefig(paths[name])
+    found.report["figures"] = list(drawn)
+    text = json.dumps(report.plain(found.report), indent=1, allow_nan=False) + "\n"
+    (folder / "report.json").write_text(text, encoding="utf-8")
+    (folder / "report.md").write_text(page.markdown(found.report), encoding="utf-8")
+    (folder / "report.html").write_text(page.page(found.report, paths), encoding="utf-8")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text, encoding="utf-8")
+    return folder
+
+
+def metrics(made: tables.Report) -> dict[str, float]:
+    """Numbers of a report for MLflow."""
+    numbers = {f"findings/{severity}": 0.0 for severity in COLOURS}
+    for found in made["findings"]:
+        numbers[f"findings/{found['severity']}"] += 1
+    for key in ("auc", "eer", "lfcc_auc", "lfcc_eer"):
+        if made["headline"].get(key) is not None:
+            numbers[f"to_beat/{key}"] = float(made["headline"][key])
+    for row in made["scalars"]:
+        if row["strength"] is not None:
+            numbers[f"scalar/{row['name']}"] = float(row["strength"])
+    return numbers
+
+
+def show(made: tables.Report, folder: Path) -> None:
+    """The report on the terminal, short."""
+    console = Console(highlight=False, markup=False)
+    console.print()
+    for table in (tables.counts(made), tables.models(made), _short(tables.scalars(made))):
+        if table.rows:
+            console.print(_rich(table))
+    notes = []
+    for found in tables.findings(made):
+        if found["severity"] == "note":
+            notes.append(found["title"])
+            continue
+        title = (
+            f"{found['severity'].capitalize()}: {found['title']}. ",
+            f"bold {COLOURS[found['severity']]}",
+        )
+        console.print(Text.assemble(title, found["wrong"], (f" {found['advice']}", "dim")))
+    if notes:
+        title = (
+            f"{len(notes)} note{'s' if len(notes) > 1 else ''}, in the report: ",
+            f"bold {COLOURS['note']}",
+        )
+        console.print(Text.assemble(title, "; ".join(notes)))
+    console.print()
+    console.print(made["headline"]["text"], style="bold", soft_wrap=True)
+    if made["corpus"]["note"]:
+        note = made["corpus"]["note"]
+        console.print(f"{note[0].upper()}{note[1:]}", style="yellow", soft_wrap=True)
+    times = made["time"]
+    console.print(f"This audit took {times['seconds']:.0f} s. {times['estimate']['text']}", soft_wrap=True)
+    console.print(f"report     {folder / 'report.html'}", soft_wrap=True)
+
+
+def _short(table: tables.Table) -> tables.Table:
+    """The first columns and rows of the table of scalars."""
+    return table._replace(head=table.head[:4], rows=[row[:4] for row in table.rows[:MOST_SCALARS]])
+
+
+def _rich(table: tables.Table) -> Table:
+    drawn = Table(title=table.title, title_justify="left")
+    for number, name in enumerate(table.head):
+        left = number == 0 or name in page.TEXT_COLUMNS
+        drawn.add_column(name, justify="left" if left else "right", no_wrap=number > 0)
+    for row in table.rows:
+        drawn.add_row(*row)
+    return drawn

@@ -1,0 +1,105 @@
+"""Several corpora as one: trained on some, chosen on others, measured on others again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import pandas as pd
+
+from dfx.datasets.base import Dataset
+from dfx.findings import some
+from dfx.manifest import NO_ATTACK, NO_SPEAKER, SPLITS, Manifest
+
+ALL = "all"
+
+
+class Combined(Dataset):
+    """Splits put together from splits of other corpora; a column `corpus` says where a row comes from.
+
+    `NAME` in `train` stands for the train split of that corpus, in `dev` for its dev split, in `eval` for its eval
+    split; `NAME:SPLIT` takes another one, `NAME:all` every row. Ids, attacks and speakers get the name in front, since
+    A07 of one corpus is not A07 of another. Corpora of unequal size are drawn equally often with `data.balance=corpus`.
+
+    Args:
+        train, dev, eval: what each split is made of.
+        corpora: the corpora by name.
+    """
+
+    def __init__(
+        self,
+        train: Sequence[str],
+        dev: Sequence[str],
+        eval: Sequence[str],
+        corpora: dict[str, Dataset],
+    ) -> None:
+        self.wanted = {"train": list(train), "dev": list(dev), "eval": list(eval)}
+        self.corpora = corpora
+        self.note = "; ".join(dict.fromkeys(corpus.note for corpus in corpora.values() if corpus.note))
+        empty = [split for split, names in self.wanted.items() if not names]
+        if empty:
+            raise ValueError(
+                f"dataset=combined has no corpus for {' and '.join(empty)}: name at least one for each of train, dev "
+                "and eval, for example dataset.eval=[in_the_wild:all]."
+            )
+
+    def manifest(self) -> Manifest:
+        """The rows of all parts.
+
+        Raises:
+            ValueError: if a corpus has none of the split that is asked for, or a recording would stand in two splits.
+        """
+        names = dict.fromkeys(_parse(entry)[0] for entries in self.wanted.values() for entry in entries)
+        tables = {name: self.corpora[name].manifest().table for name in names}
+        self.findings = tuple(found for name in names for found in self.corpora[name].findings)
+        parts = {
+            split: pd.concat([self._part(tables, split, entry) for entry in entries], ignore_index=True)
+            for split, entries in self.wanted.items()
+        }
+        for one, other in combinations(SPLITS, 2):
+            _refuse_shared(parts[one], parts[other], one, other)
+        table = pd.concat(parts.values(), ignore_index=True)
+        for column in table.columns[table.isna().any()]:  # metadata that some of the corpora have
+            if not pd.api.types.is_numeric_dtype(table[column]):
+                table[column] = table[column].astype("str").where(table[column].notna(), "-")
+        return Manifest(table, name="+".join(names))
+
+    def _part(self, tables: dict[str, pd.DataFrame], split: str, entry: str) -> pd.DataFrame:
+        name, source = _parse(entry)
+        table = tables[name]
+        if source != ALL:
+            table = table[table["split"] == (source or split)]
+        if table.empty:
+            has = ", ".join(present for present in SPLITS if (tables[name]["split"] == present).any())
+            raise ValueError(
+                f"dataset.{split} takes the {source or split} split of {name}, which has {has} only: write {name}:all, "
+                f"{name}:{has.split(',')[0]} or another corpus."
+            )
+        front = f"{name}/"
+        return table.assign(
+            id=front + table["id"],
+            attack=_named(table["attack"], f"{name}.", NO_ATTACK),
+            speaker=_named(table["speaker"], front, NO_SPEAKER),
+            split=split,
+            corpus=name,
+        )
+
+
+def _parse(entry: str) -> tuple[str, str]:
+    name, _, split = entry.partition(":")
+    if split and split not in (*SPLITS, ALL):
+        raise ValueError(f"{entry!r} asks for a split {split!r}: write {name}:{', '.join(SPLITS)} or {ALL}.")
+    return name, split
+
+
+def _named(column: pd.Series, front: str, unknown: str) -> pd.Series:
+    return (front + column).where(column != unknown, unknown)
+
+
+def _refuse_shared(one: pd.DataFrame, other: pd.DataFrame, name: str, other_name: str) -> None:
+    shared = one["id"][one["path"].isin(other["path"])]
+    if len(shared):
+        raise ValueError(
+            f"{len(shared)} recordings stand in {name} and in {other_name} ({some(shared)}): a detector would be "
+            "measured on what it was trained or chosen on. Take different splits of the corpus."
+        )

@@ -1,0 +1,246 @@
+"""Small copies of corpora that anybody can obtain, in their official trees, with the traps that the real ones have.
+
+Each function of `REPLICAS` writes one below a folder and returns what to give as `dataset.root`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import soundfile
+
+FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
+VOICES = ("biden", "linus", "margot", "musk", "obama", "ryan", "taylor", "trump")
+
+
+def waveform(name: str, fake: bool, seconds: float, rate: int, channels: int = 1) -> np.ndarray:
+    """Noise, and in fakes a tone in it, (samples, channels); the same for the same name."""
+    generator = np.random.default_rng(list(name.encode()))
+    time = np.arange(round(seconds * rate)) / rate
+    samples = 0.1 * generator.standard_normal((len(time), channels))
+    return samples + (0.1 * np.sin(2 * np.pi * 1000 * time)[:, None] if fake else 0.0)
+
+
+def clip(path: Path, fake: bool = False, seconds: float = 0.4, rate: int = 16000, channels: int = 1) -> Path:
+    """An audio file in the format of its suffix, in any case; .mp4 is a video with a sound track."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = waveform(path.name, fake, seconds, rate, channels)
+    if path.suffix.lower() == ".mp4":
+        video(path, samples, rate)
+    else:
+        soundfile.write(path, samples, rate, format=FORMATS[path.suffix.lower()])
+    return path
+
+
+def video(path: Path, samples: np.ndarray, rate: int) -> None:
+    """Grey pictures with the samples as an AAC track."""
+    with av.open(str(path), "w") as file:
+        pictures = file.add_stream("mpeg4", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 32, 32, "yuv420p"
+        sound = file.add_stream("aac", rate=rate, layout="mono")
+        for number in range(max(1, round(len(samples) / rate * 25))):
+            picture = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 128, np.uint8), format="rgb24")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            file.mux(pictures.encode(picture))
+        for start in range(0, len(samples), 1024):
+            piece = np.ascontiguousarray(samples[start : start + 1024].T.astype(np.float32))
+            frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            file.mux(sound.encode(frame))
+        for stream in (pictures, sound):
+            file.mux(stream.encode(None))
+
+
+def trap(folder: Path, name: str = "x.wav") -> None:
+    """What a Mac leaves beside a file, and what a browser leaves in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"._{name}").write_bytes(b"\x00\x05\x16\x07")
+    (folder / ".DS_Store").write_bytes(b"\x00")
+    (folder / "readme.txt").write_text("read me")
+
+
+def lines(path: Path, *rows: str, newline: str = "\n", mark: bool = False) -> None:
+    """A text file; `mark` puts a byte-order mark before it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(("\ufeff" * mark + newline.join(rows) + newline).encode())
+
+
+def ljspeech(root: Path) -> Path:
+    """LJSpeech-1.1 with transcripts full of quotation marks."""
+    folder = root / "LJSpeech-1.1"
+    ids = [f"LJ{1 + number // 10:03d}-{number % 10 + 1:04d}" for number in range(30)]
+    for name in ids:
+        clip(folder / "wavs" / f"{name}.wav", rate=22050)
+    trap(folder / "wavs", "LJ001-0001.wav")
+    said = 'He said "no", and left|He said "no", and left'
+    lines(folder / "metadata.csv", *[f"{name}|{said}" for name in ids[1:]], f'{ids[0]}|"Only one|"Only one')
+    return root
+
+
+def wavefake(root: Path) -> Path:
+    """Four vocoders, text-to-speech with the copy of itself, and the two genuine sets beside."""
+    folder = root / "generated_audio"
+    english = [f"LJ001-{number:04d}" for number in range(1, 21)]
+    japanese = [f"BASIC5000_{number:04d}" for number in range(1, 16)]
+    for name in english:
+        clip(root / "LJSpeech-1.1" / "wavs" / f"{name}.wav", rate=22050)
+        clip(folder / "ljspeech_melgan" / f"{name}_gen.WAV", True, rate=22050)
+        clip(folder / "ljspeech_hifiGAN" / f"{name}_generated.wav", True, rate=22050)
+        clip(folder / "ljspeech_waveglow" / f"{name}.wav", True, rate=22050)
+    for name in japanese:
+        clip(root / "jsut_ver1.1" / "basic5000" / "wav" / f"{name}.wav", rate=24000)
+        clip(folder / "jsut_multi_band_melgan" / f"{name}_gen.wav", True, rate=24000)
+    speech = folder / "common_voices_prompts_from_conformer_fastspeech2_pwg_ljspeech"
+    for number in range(10):
+        clip(speech / f"gen_{number}.wav", True, rate=22050)
+        clip(speech / "generated" / f"gen_{number}.wav", True, rate=22050)
+    trap(folder / "ljspeech_melgan", "LJ001-0001_gen.wav")
+    trap(root / "LJSpeech-1.1" / "wavs", "LJ001-0001.wav")
+    return root
+
+
+def in_the_wild(root: Path) -> Path:
+    """Twelve speakers of both classes; names with commas, a byte-order mark, Windows line ends."""
+    folder = root / "release_in_the_wild"
+    rows = []
+    for number in range(96):
+        fake = number // 12 % 2 == 1
+        clip(folder / f"{number}.wav", fake)
+        speaker = f'"King, Jr. {number % 12}"' if number % 12 == 3 else f"Alec Guinness {number % 12}"
+        rows.append(f"{number}.wav,{speaker},{'spoof' if fake else 'bona-fide'}")
+    trap(folder, "0.wav")
+    lines(folder / "meta.csv", "file,speaker,label", *rows, newline="\r\n", mark=True)
+    return root
+
+
+def fake_or_real(root: Path) -> Path:
+    """Three of the versions: norm with fakes that were MP3, 2sec in its inner folder, original in two formats."""
+    steps = ".wav_16k.wav_norm.wav_mono.wav_silence.wav"
+    for split in ("training", "validation", "testing"):
+        for number in range(8):
+            for version, ending in (("for-norm/for-norm", steps), ("for-2sec/for-2seconds", f"{steps}_2sec.wav")):
+                former = ".mp3" if split != "testing" else ""
+                clip(root / version / split / "real" / f"file{number}{ending}")
+                clip(root / version / split / "fake" / f"file{number}{former}{ending}", True)
+            clip(root / "for-original" / "for-original" / split / "real" / f"file{number}.wav")
+            clip(root / "for-original" / "for-original" / split / "fake" / f"file{number}.mp3", True, rate=44100)
+    clip(root / "for-original" / "for-original" / "training" / "fake" / "file0.WAV", True)
+    trap(root / "for-norm" / "for-norm" / "training" / "fake", "file0.wav")
+    return root
+
+
+def fakeavceleb(root: Path) -> Path:
+    """Fifteen people in four combinations of sound and picture; the last column has no name."""
+    folder = root / "FakeAVCeleb_v1.2"
+    rows = []
+    for number in range(15):
+        person = f"id{number:05d}"
+        race, gender = ("African", "men") if number % 2 else ("Asian (East)", "women")
+        for kind, method, name in (
+            ("RealVideo-RealAudio", "real", "00109.mp4"),
+            ("FakeVideo-RealAudio", "fsgan", "00109_id00476_fsgan.mp4"),
+            ("RealVideo-FakeAudio", "rtvc", "00109_fake.mp4"),
+            ("FakeVideo-FakeAudio", "faceswap-wav2lip", "00109_10_id00476_wavtolip.mp4"),
+        ):
+            inside = f"{kind}/{race}/{gender}/{person}"
+            clip(folder / inside / name, "FakeAudio" in kind, rate=16000)
+            target = "-" if method == "real" else "id00476"
+            rows.append(f"{person},{target},-,{method},A,{kind},{race},{gender},{name},FakeAVCeleb/{inside}")
+    trap(folder / "RealVideo-RealAudio", "00109.mp4")
+    lines(folder / "meta_data.csv", "source,target1,target2,method,category,type,race,gender,path,", *rows)
+    return root
+
+
+def deep_voice(root: Path) -> Path:
+    """8 stereo recordings and their 56 conversions, names in mixed case, and the demonstrations."""
+    folder = root / "KAGGLE" / "AUDIO"
+    for number, source in enumerate(VOICES):
+        rate = (40000, 44100, 48000)[number % 3]
+        clip(folder / "REAL" / f"{source}-original.wav", False, 1.0, rate, channels=2)
+        for target in VOICES:
+            if target != source:
+                name = f"{source.title()}-to-{target.title()}" if number % 2 else f"{source}-to-{target}"
+                clip(folder / "FAKE" / f"{name}.wav", True, 1.0, rate, channels=2)
+    trap(folder / "REAL", "biden-original.wav")
+    clip(root / "DEMONSTRATION" / "DEMONSTRATION" / "linus-original-DEMO.mp3", rate=44100)
+    return root
+
+
+def deep_voice_table(root: Path) -> Path:
+    """600 windows of each class, features of very different size."""
+    names = ["chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff", "zero_crossing_rate"]
+    names += [f"mfcc{number}" for number in range(1, 21)]
+    generator = np.random.default_rng(0)
+    scale = np.array([0.1, 0.01, 1000, 1000, 2000, 0.02, *[20.0] * 20])
+    parts = []
+    for label, shift in (("FAKE", 0.7), ("REAL", -0.7)):
+        values = scale * (generator.standard_normal((600, 26)) + shift)
+        parts.append(pd.DataFrame(values, columns=names).assign(LABEL=label))
+    (root / "KAGGLE").mkdir(parents=True, exist_ok=True)
+    pd.concat(parts).to_csv(root / "KAGGLE" / "DATASET-balanced.csv", index=False, quoting=csv.QUOTE_MINIMAL)
+    return root
+
+
+def mlaad(root: Path) -> Path:
+    """Two languages, three systems, one with a space in its name; M-AILABS beside it with AppleDouble files."""
+    recordings = []
+    for number in range(40):
+        book = "mix/don_quijote" if number % 4 == 0 else f"female/mary_ann_{number % 3}/northandsouth"
+        recordings.append(f"en_US/by_book/{book}/wavs/northandsouth_{number:02d}_f000001.wav")
+        clip(root / "M-AILABS" / recordings[-1])
+        trap((root / "M-AILABS" / recordings[-1]).parent, f"northandsouth_{number:02d}_f000001.wav")
+    head = "path|original_file|language|is_original_language|duration|training_data|model_name|architecture|transcript"
+    for language, system, model in (
+        ("en", "tts_models_en_ljspeech_vits", "tts_models/en/ljspeech/vits"),
+        ("en", "Cartesia.ai (Sonic-3)", "Cartesia.ai (Sonic-3)"),
+        ("ja", "kokoro", "hexgrad/Kokoro-82M"),
+    ):
+        folder, rows = root / "MLAAD" / "fake" / language / system, []
+        for number in range(0, 40, 2):
+            name = Path(recordings[number]).name
+            clip(folder / name, True, rate=24000)
+            said = '"An opening quote without an end' if number % 3 == 0 else "「はい」 \u2028 yes"
+            own = str(language == "en")
+            rows.append(
+                f"./fake/{language}/{system}/{name}|{recordings[number]}|{language}|{own}|0.4|LJSpeech|{model}|VITS|{said}"
+            )
+        lines(folder / "meta.csv", head, *rows)
+        trap(folder, name)
+    return root
+
+
+def dacon_voice(root: Path) -> Path:
+    """60 labelled clips, five of the test, three without labels."""
+    folder = root / "open"
+    rows = []
+    for number in range(60):
+        fake = number % 2 == 1
+        clip(folder / "train" / f"RUNQ{number:04d}.ogg", fake, rate=32000)
+        rows.append(f"RUNQ{number:04d},./train/RUNQ{number:04d}.ogg,{'fake' if fake else 'real'}")
+    for number in range(5):
+        clip(folder / "test" / f"TEST_{number:05d}.ogg", rate=32000)
+    for number in range(3):
+        clip(folder / "unlabeled_data" / f"ABCD{number:04d}.ogg", rate=32000)
+    trap(folder / "train", "RUNQ0000.ogg")
+    lines(folder / "train.csv", "id,path,label", *rows)
+    lines(folder / "test.csv", "id,path", *[f"TEST_{n:05d},./test/TEST_{n:05d}.ogg" for n in range(5)])
+    return root
+
+
+REPLICAS: dict[str, Callable[[Path], Path]] = {
+    "ljspeech": ljspeech,
+    "wavefake": wavefake,
+    "in_the_wild": in_the_wild,
+    "for": fake_or_real,
+    "fakeavceleb": fakeavceleb,
+    "deep_voice": deep_voice,
+    "deep_voice_table": deep_voice_table,
+    "mlaad": mlaad,
+    "dacon_voice": dacon_voice,
+}

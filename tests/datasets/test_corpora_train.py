@@ -1,0 +1,120 @@
+"""A detector is trained on the replica of every corpus, by the command's own function, in one process."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+import replicas
+from hydra import compose, initialize_config_dir
+from mlflow.tracking import MlflowClient
+
+from dfx.config import CONF_DIR, register_schema
+from dfx.naming import expand
+from dfx.train import train
+
+pytestmark = pytest.mark.slow
+register_schema()
+OPEN = importlib.import_module("replicas_open")
+REPLICAS: dict[str, Callable[[Path], Path]] = replicas.REPLICAS | OPEN.REPLICAS
+SMALL = [
+    *("model=mlp", "segment_seconds=0.3", "trainer=smoke", "trainer.enable_progress_bar=false"),
+    "experiment_name=replicas",
+]
+OVERRIDES = replicas.OVERRIDES | {"deep_voice_table": ["feature=table", "segment_seconds=26"]}
+OFFICIAL = {  # trials -> what detectors for them are trained on
+    "asvspoof2021_la": "asvspoof2019_la",
+    "asvspoof2021_df": "asvspoof2019_la",
+    "asvspoof2021_pa": "asvspoof2019_pa",
+}
+ONE_CLASS = {"ljspeech"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working directory of its own, with its own MLflow database and cache."""
+    before = Path.cwd(), os.environ.get("DFX_CACHE"), mlflow.get_tracking_uri()
+    folder = tmp_path_factory.mktemp("home")
+    os.chdir(folder)
+    os.environ["DFX_CACHE"] = str(folder / "cache")
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    yield folder
+    os.chdir(before[0])
+    os.environ.pop("DFX_CACHE")
+    if before[1] is not None:
+        os.environ["DFX_CACHE"] = before[1]
+    mlflow.set_tracking_uri(before[2])
+
+
+@pytest.fixture(scope="module")
+def root(home: Path) -> Callable[[str], Path]:
+    """The replica of a corpus, written when it is first asked for."""
+    made: dict[str, Path] = {}
+
+    def of(name: str) -> Path:
+        if name not in made:
+            folder = home / "corpora" / name
+            folder.mkdir(parents=True)
+            made[name] = REPLICAS[name](folder)
+        return made[name]
+
+    return of
+
+
+def run(*overrides: str) -> dict[str, float]:
+    """Metrics of a training."""
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        train(expand(compose("train", overrides=[*SMALL, *overrides])))
+    client = MlflowClient()
+    experiment = client.get_experiment_by_name("replicas")
+    (last,) = client.search_runs(
+        [experiment.experiment_id], order_by=["attributes.start_time DESC"], max_results=1
+    )
+    assert last.info.status == "FINISHED"
+    metrics: dict[str, float] = last.data.metrics
+    return metrics
+
+
+def combined(train_on: list[str], eval_on: list[str], root: Callable[[str], Path]) -> list[str]:
+    names = dict.fromkeys([*train_on, *eval_on])
+    corpora = ",".join(f"{name}:{{root:'{root(name)}'}}" for name in names)
+    splits = (
+        f"{split}=[{','.join(on)}]"
+        for split, on in (("train", train_on), ("dev", train_on), ("eval", eval_on))
+    )
+    return ["dataset=combined", *(f"dataset.{split}" for split in splits), f"dataset.corpora={{{corpora}}}"]
+
+
+@pytest.mark.parametrize("name", sorted(set(REPLICAS) - ONE_CLASS))
+def test_a_detector_is_trained_on(name: str, root: Callable[[str], Path]) -> None:
+    metrics = run(f"dataset={name}", f"dataset.root={root(name)}", *OVERRIDES.get(name, []))
+    assert 0 <= metrics["eval/eer"] <= 1
+    assert metrics["eval/num_bonafide"] >= 1
+
+
+@pytest.mark.parametrize(("name", "source"), OFFICIAL.items())
+def test_the_official_protocol_of_2021_is_a_combination(
+    name: str, source: str, root: Callable[[str], Path]
+) -> None:
+    metrics = run(*combined([source], [name], root), "data.limit_utterances=null")
+    assert metrics["eval/num_bonafide"] == 2 * replicas.NUM_SPEAKERS
+    assert metrics["dev/num_bonafide"] == 6
+
+
+@pytest.mark.parametrize("name", sorted(ONE_CLASS & set(REPLICAS)))
+def test_recordings_without_fakes_are_added_to_a_corpus(name: str, root: Callable[[str], Path]) -> None:
+    assert 0 <= run(*combined(["asvspoof2019_la", name], ["asvspoof5", name], root))["eval/eer"] <= 1
+
+
+@pytest.mark.parametrize("name", sorted(OFFICIAL))
+def test_trials_alone_are_refused_before_anything_is_decoded(
+    name: str, home: Path, root: Callable[[str], Path]
+) -> None:
+    with pytest.raises(
+        ValueError, match=rf"train split of {name} has no bonafide utterance.* dataset=combined"
+    ):
+        run(f"dataset={name}", f"dataset.root={root(name)}", "seed=7", "dataset.subset=all")
