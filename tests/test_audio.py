@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import pickle
+import struct
 from pathlib import Path
 
 import av
@@ -198,6 +200,102 @@ def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
         waveform[777] = value
         soundfile.write(tmp_path / "nan.wav", waveform, 16000, subtype="FLOAT")
         assert reason(tmp_path / "nan.wav") == "it holds NaN or infinite samples"
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    for path in (tmp_path / "pipe.wav", tmp_path, Path("/dev/zero")):
+        assert reason(path) == "it is not a file, but a folder, a pipe or a device"
+        with pytest.raises(audio.AudioError, match="it is not a file"):
+            audio.probe(path)
+    assert "null" in reason(Path("a\0.wav"))
+
+
+@pytest.mark.parametrize("claimed", [0, 1, 999, 768_001, 2**31])
+@pytest.mark.parametrize("suffix", [".wav", ".au", ".caf"])
+def test_what_a_header_claims_must_be_plausible(tmp_path: Path, suffix: str, claimed: int) -> None:
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, tone(22050, 1), 22050)
+    order, form = {".wav": ("little", "I"), ".au": ("big", "I"), ".caf": ("big", "d")}[suffix]
+    sign = "<" if order == "little" else ">"
+    old, new = struct.pack(sign + form, 22050), struct.pack(sign + form, claimed)
+    path.write_bytes(path.read_bytes().replace(old, new, 1))
+    told = reason(path)
+    if claimed not in (0, 2**31):  # which libsndfile refuses itself
+        assert told == f"it claims a sample rate of {claimed} Hz, and 1,000 to 768,000 Hz are plausible"
+    with pytest.raises(audio.AudioError):
+        audio.probe(path)
+
+
+@pytest.mark.parametrize("sample_rate", [1000, 768_000])
+def test_the_lowest_and_the_highest_rate(tmp_path: Path, sample_rate: int) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(sample_rate, 1, 100), sample_rate)
+    waveform = audio.read(tmp_path / "a.wav", 16000)
+    assert len(waveform) == 16000
+    assert strongest(waveform, 16000) == 100
+
+
+def test_a_thousand_channels_in_bounded_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full((8000, 1000), 0.25), 16000)
+    sizes, read = [], soundfile.SoundFile.read
+
+    def spied(file: soundfile.SoundFile, size: int, **options: object) -> np.ndarray:
+        sizes.append(size * file.channels)
+        return read(file, size, **options)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", spied)
+    np.testing.assert_array_equal(audio.read(tmp_path / "a.wav", 16000), np.full(8000, 0.25))
+    assert max(sizes) <= audio.BLOCK_VALUES
+
+
+@pytest.mark.parametrize(("layout", "channels"), [("5.1", 6), ("7.1", 8)])
+def test_channels_through_pyav(tmp_path: Path, layout: str, channels: int) -> None:
+    samples = np.random.default_rng(0).integers(-9000, 9000, (channels, 4096)).astype(np.int16)
+    with av.open(str(tmp_path / "a.wv"), "w") as container:
+        track = container.add_stream("wavpack", rate=16000)
+        track.codec_context.layout = layout
+        track.codec_context.format = "s16p"
+        frame = av.AudioFrame.from_ndarray(samples, format="s16p", layout=layout)
+        frame.sample_rate = 16000
+        for packet in [*track.encode(frame), *track.encode(None)]:
+            container.mux(packet)
+    if channels > 7:  # PyAV would read foreign memory
+        assert reason(tmp_path / "a.wv") == "it claims 8 channels, and up to 7 can be read of this format"
+        return
+    np.testing.assert_allclose(audio.read(tmp_path / "a.wv", 16000), samples.mean(axis=0) / 32768, atol=1e-7)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_integers_and_floats_are_mixed_alike(tmp_path: Path, subtype: str, channels: int) -> None:
+    samples = np.random.default_rng(0).integers(-9000, 9000, (1600, channels)).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", samples / 32768, 16000, subtype=subtype)
+    waveform = audio.read(tmp_path / "a.wav", 16000)
+    np.testing.assert_allclose(waveform, samples.mean(axis=1) / 32768, atol=1e-7)
+
+
+def test_names_and_tags_that_are_no_utf8(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"r\xe9sum\xe9.wav")
+    soundfile.write(os.fsencode(path), tone(16000, 1), 16000, format="WAV")
+    assert len(audio.read(path, 16000)) == 16000
+    assert audio.probe(path).num_samples == 16000
+    path = tmp_path / os.fsdecode(b"r\xe9sum\xe9.m4a")
+    write_with_av(tmp_path / "a.mkv", tone(16000, 1), 16000)
+    content = (
+        (tmp_path / "a.mkv").read_bytes().replace(b"Lavf", b"\xe9\xe8\xea\xeb")
+    )  # the name of the program, a tag
+    path.write_bytes(content)
+    assert len(audio.read(path, 16000)) == pytest.approx(16000, abs=1024)
+
+
+def test_a_playlist_opens_nothing_else(tmp_path: Path) -> None:
+    write_with_av(tmp_path / "a.m4a", tone(16000, 1), 16000)
+    (tmp_path / "b.m3u8").write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n"
+    )
+    (tmp_path / "c.wav").write_text(f"ffconcat version 1.0\nfile '{tmp_path / 'a.m4a'}'\n")
+    for name in ("b.m3u8", "c.wav"):
+        assert reason(tmp_path / name)
 
 
 def test_probe_refuses_what_is_not_audio(tmp_path: Path) -> None:

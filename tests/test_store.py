@@ -4,13 +4,15 @@ import errno
 import itertools
 import os
 import pickle
+import platform
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,7 +24,7 @@ import soundfile
 
 from dfx import audio, store_build, store_index, store_parts
 from dfx.manifest import Manifest
-from dfx.store import WaveformStore, cache_dir, open_store
+from dfx.store import WaveformStore, build_shard, cache_dir, open_store
 
 PREAMBLE = """
     import os, signal, sys, time
@@ -98,9 +100,8 @@ def run_script(folder: Path, body: str) -> subprocess.Popen:
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, str(script), str(folder)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    return subprocess.Popen(command, text=True, env=environment, **pipes)
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -212,20 +213,112 @@ def test_a_second_process_waits_and_decodes_nothing(tmp_path: Path) -> None:
     assert float(first_out) > 0
 
 
-def test_a_script_without_a_guard_gives_a_sentence_instead_of_waiting_for_itself(tmp_path: Path) -> None:
-    make_corpus(tmp_path)
+def test_a_script_needs_no_main_guard(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path)
     (tmp_path / "script.py").write_text(
         "import sys\nfrom dfx import manifest, store, store_build, store_parts\n"
         "store_parts.MIN_PART_BYTES, store_build.FEW_BYTES = 32 << 10, 0\n"
         "corpus = manifest.read(sys.argv[1] + '/m.csv')\n"
         "store.open_store(corpus, 16000, sys.argv[1] + '/cache', num_workers=2, progress=False)\n"
+        "print('once')\n"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(store_parts.__file__).parents[1])}
     command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
-    assert done.returncode == 1
-    assert "A process that was decoding audio died" in done.stderr.splitlines()[-1]
-    assert "A script without `if __name__ == '__main__':` is building the waveform store" in done.stderr
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=True)
+    assert done.stdout == "once\n"
+    assert_holds(open_quietly(corpus, tmp_path), corpus)
+
+
+PLANTED = """
+import ctypes, os, signal, soundfile
+
+class Planted(soundfile.SoundFile):
+    def __init__(self, file, *args, **kwargs):
+        name = os.path.basename(os.fsdecode(file))
+        with open(os.environ["OPENED"], "a") as log:
+            log.write(f"{name}\\n")
+        if "crashes" in name:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if "is killed" in name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "hangs" in name:
+            ctypes.PyDLL(None).sleep(60)  # a call into C that keeps the interpreter to itself
+        super().__init__(file, *args, **kwargs)
+
+soundfile.SoundFile = Planted
+"""
+
+
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """Plants into worker processes a decoder that crashes or hangs at files of such a name; lists what it opened."""
+    (tmp_path / "planted").mkdir()
+    (tmp_path / "planted" / "sitecustomize.py").write_text(PLANTED)  # Python runs it at its start
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "planted"))
+    monkeypatch.setenv("OPENED", str(tmp_path / "opened.txt"))
+    return lambda: (tmp_path / "opened.txt").read_text().splitlines()
+
+
+def make_corpus_with(folder: Path, names: dict[int, str]) -> Manifest:
+    """Ten clips, some under another name."""
+    paths = [Path(path) for path in make_corpus(folder).table["path"]]
+    for number, name in names.items():
+        paths[number] = paths[number].rename(folder / f"clip {number:03d} {name}.wav")
+    return manifest_of(paths)
+
+
+@pytest.mark.parametrize("num_workers", [None, 2])
+def test_files_that_crash_a_decoder_are_listed_and_cost_nothing_else(
+    tmp_path: Path,
+    opened: Callable[[], list[str]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    num_workers: int | None,
+) -> None:
+    if num_workers:
+        monkeypatch.setattr(store_parts, "MIN_PART_BYTES", 80 << 10)
+        monkeypatch.setattr(store_build, "FEW_BYTES", 0)
+    corpus = make_corpus_with(tmp_path, {2: "crashes", 3: "crashes", 9: "crashes"})
+    store = open_quietly(corpus, tmp_path, num_workers=num_workers, max_bad_fraction=0.5)
+    assert store.lengths.tolist() == [8000, 8001, -1, -1, 8004, 8005, 8006, 8007, 8008, -1]
+    assert store.bad["reason"].tolist() == ["its decoder crashed (signal 11, SIGSEGV)"] * 3
+    for row in (0, 1, 4, 8):
+        np.testing.assert_array_equal(
+            store.read(row), soundfile.read(corpus.table["path"][row], dtype="float32")[0]
+        )
+    counts = Counter(opened())
+    assert {count for name, count in counts.items() if "crashes" in name} == {2}
+    assert {count for name, count in counts.items() if "crashes" not in name} == {1}  # none is decoded again
+    assert f"Left out: {corpus.table['path'][2]}: its decoder crashed" in capsys.readouterr().err
+    assert not list(store.path.glob("*.tmp*"))
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_file_that_hangs_its_decoder_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_build, "FILE_SECONDS", 0.5)
+    corpus = make_corpus_with(tmp_path, {4: "hangs"})
+    store = open_quietly(corpus, tmp_path, num_workers=1, max_bad_fraction=0.5)
+    assert store.bad["reason"].tolist() == ["decoding it took longer than 1 s"]
+    assert store.lengths.tolist()[3:6] == [8003, -1, 8005]
+
+
+@pytest.mark.usefixtures("opened", "small_parts")
+def test_a_worker_killed_from_outside_is_not_the_fault_of_its_file(tmp_path: Path) -> None:
+    corpus = make_corpus_with(tmp_path, {4: "is killed"})
+    with pytest.raises(
+        ValueError, match=r"ended from outside, twice \(signal 9, SIGKILL\): most likely the memory"
+    ):
+        open_quietly(corpus, tmp_path, num_workers=1)
+    folder = next((tmp_path / "cache" / "waveforms").iterdir())
+    assert sorted(path.name for path in folder.glob("part*.npz")) == ["part-00000.npz", "part-00001.npz"]
+    assert not list(folder.glob("*.tmp*"))
+
+
+def test_workers_that_cannot_start_give_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(ValueError, match=r"A process for decoding audio could not start \(exit status 3\)"):
+        open_quietly(make_corpus(tmp_path), tmp_path, num_workers=1)
 
 
 def test_killed_in_a_part_it_resumes_at_that_part(
@@ -251,6 +344,130 @@ def test_killed_in_a_part_it_resumes_at_that_part(
     assert decoded == [2, 3, 4]
     assert not list(store.path.glob("*.tmp*"))
     assert_holds(store, corpus)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("part-*.i16"))}
+
+
+def assert_same_store(one: WaveformStore, other: WaveformStore) -> None:
+    assert contents(one.path) == contents(other.path)
+    for name, values in store_parts.load_arrays(one.path / "index.npz").items():
+        np.testing.assert_array_equal(values, store_parts.load_arrays(other.path / "index.npz")[name])
+
+
+SHARD = """
+    store_parts.MIN_PART_BYTES = 32 << 10
+    print("ready", flush=True)
+    sys.stdin.readline()
+    made = store.build_shard(corpus, 16000, {shard}, {shards}, folder / "cache", num_workers=0, progress=False)
+    print(made.num_files, made.num_decoded, made.num_bad)
+"""
+
+
+def run_together(folder: Path, bodies: list[str]) -> list[str]:
+    """What scripts print that begin their work at the same moment."""
+    runs = [run_script(folder, body) for body in bodies]
+    for run in runs:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+    for run in runs:
+        assert run.stdin is not None
+        run.stdin.write("\n")
+        run.stdin.flush()
+    return [run.communicate(timeout=60)[0] for run in runs]
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_shards_built_at_the_same_time_are_the_store_that_one_process_builds(
+    tmp_path: Path, decoded: list[int]
+) -> None:
+    corpus = make_corpus(tmp_path)
+    Path(corpus.table["path"][5]).write_bytes(b"no audio")
+    told = run_together(tmp_path, [SHARD.format(shard=shard, shards=2) for shard in range(2)])
+    assert sorted(told) == ["4 4 0\n", "6 6 1\n"] or sorted(told) == ["4 4 1\n", "6 6 0\n"]
+    store = open_quietly(corpus, tmp_path, max_bad_fraction=0.1)
+    assert decoded == []
+    alone = open_quietly(corpus, tmp_path / "alone", max_bad_fraction=0.1)
+    assert_same_store(store, alone)
+    assert not list(store.path.glob("*.tmp*"))
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_shard_and_a_build_of_the_whole_do_each_other_no_harm(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path, 30)
+    whole = SHARD.replace(
+        "store.build_shard(corpus, 16000, {shard}, {shards},", "store.open_store(corpus, 16000,"
+    )
+    whole = whole.replace("made.num_files, made.num_decoded, made.num_bad", "len(made)")
+    bodies = [SHARD.format(shard=1, shards=2), whole, SHARD.format(shard=0, shards=1)]
+    told = run_together(tmp_path, bodies)
+    assert told[1] == "30\n"
+    assert_same_store(open_quietly(corpus, tmp_path), open_quietly(corpus, tmp_path / "alone"))
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_killed_shard_resumes_and_opening_completes_the_others(tmp_path: Path, decoded: list[int]) -> None:
+    corpus = make_corpus(tmp_path)
+    options = {"cache": tmp_path / "cache", "num_workers": 0, "progress": False}
+    body = """
+        store_parts.MIN_PART_BYTES = 32 << 10
+        append, count = store_parts._append, []
+        def dies(*arguments):
+            count.append(1)
+            if len(count) == 4:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return append(*arguments)
+        store_parts._append = dies
+        store.build_shard(corpus, 16000, 0, 2, folder / "cache", num_workers=0, progress=False)
+    """
+    run_script(tmp_path, body).communicate(timeout=30)
+    first = build_shard(corpus, 16000, 0, 2, **options)
+    assert decoded == [2, 4]
+    assert (first.num_files, first.num_decoded, first.num_bad, first.whole) == (6, 4, 0, False)
+    assert build_shard(corpus, 16000, 0, 2, **options).num_decoded == 0
+    decoded.clear()
+    assert_holds(open_quietly(corpus, tmp_path), corpus)
+    assert decoded == [1, 3]
+    assert build_shard(corpus, 16000, 1, 2, **options) == (first.path, 4, 0, 0, True)
+
+
+def test_missing_and_empty_files_have_no_negative_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty.wav").touch()
+    with pytest.raises(ValueError, match=r"2 of 2 files \(100.0%\) are bad"):
+        open_quietly(manifest_of([tmp_path / "none.wav", tmp_path / "empty.wav"]), tmp_path)
+    assert "Decoding 2 files (0.0 MiB), once, to about 0.0 MiB in" in capsys.readouterr().err
+
+
+def test_more_shards_than_parts_have_nothing_to_do(tmp_path: Path) -> None:
+    corpus = make_corpus(tmp_path)
+    idle = build_shard(corpus, 16000, 1, 2, tmp_path / "cache", num_workers=0, progress=False)
+    assert (idle.num_files, idle.num_decoded, idle.whole) == (0, 0, False)
+    busy = build_shard(corpus, 16000, 0, 2, tmp_path / "cache", num_workers=0, progress=False)
+    assert (busy.num_files, busy.num_decoded, busy.whole) == (10, 10, True)
+
+
+@pytest.mark.parametrize(("shard", "num_shards"), [(2, 2), (-1, 2), (0, 0)])
+def test_a_shard_that_does_not_exist(tmp_path: Path, shard: int, num_shards: int) -> None:
+    with pytest.raises(
+        ValueError, match=f"There is no shard {shard} of {num_shards}: they are numbered from 0"
+    ):
+        build_shard(make_corpus(tmp_path, 2), 16000, shard, num_shards, tmp_path / "cache")
+
+
+def test_only_what_nobody_writes_any_more_is_cleaned_away(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here = platform.node()
+    left = [f"part-00001.i16@{here}-{ended.pid}.tmp", f"index@{here}-{os.getpid()}.tmp", "old@far-1.tmp.log"]
+    kept = [f"part-00002.i16@{here}-{os.getppid()}.tmp.npz", "part-00003.i16@far-away-7.tmp", "another's.tmp"]
+    for name in left + kept:
+        (tmp_path / name).touch()
+    os.utime(tmp_path / "old@far-1.tmp.log", (time.time() - 7200,) * 2)
+    store_parts.remove_left_overs(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 
 
 def test_killed_parent_takes_its_workers_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -394,12 +611,12 @@ def test_a_disk_that_fills_up_gives_a_sentence_and_no_half_part(
     corpus = make_corpus(tmp_path)
     append, appended = store_parts._append, []
 
-    def fills_up(file: BinaryIO, path: str, sample_rate: int) -> tuple[int, int, str]:
-        appended.append(path)
+    def fills_up(file: BinaryIO, job: store_parts.Job, number: int) -> store_parts.Entry:
+        appended.append(number)
         if len(appended) == 6:
             file.write(b"half a clip")
             raise OSError(errno.ENOSPC, "No space left on device")
-        return append(file, path, sample_rate)
+        return append(file, job, number)
 
     with monkeypatch.context() as patch:
         patch.setattr(store_parts, "_append", fills_up)

@@ -115,12 +115,14 @@ class Shard(NamedTuple):
     Attributes:
         path: folder of the store.
         num_files: files of this shard.
-        num_bad: how many of them are bad.
+        num_decoded: those that were not there yet.
+        num_bad: how many of this shard are bad.
         whole: whether all other shards are done as well.
     """
 
     path: Path
     num_files: int
+    num_decoded: int
     num_bad: int
     whole: bool
 
@@ -190,18 +192,27 @@ def build_shard(
     Raises:
         ValueError: if there is no such shard, or as `open_store`.
     """
+    check_shard(shard, num_shards)
+    plan, _ = _plan(manifest, sample_rate, cache)
+    decoded, index = store_build.complete_shard(plan, shard, num_shards, num_workers, progress)
+    sizes = np.diff(plan.first)
+    mine = range(shard, len(sizes), num_shards)
+    parts = [store_parts.load(plan.folder, part, int(sizes[part])) for part in mine]
+    bad = sum(int((part.lengths == BAD).sum()) for part in parts if part is not None)
+    return Shard(plan.folder, int(sizes[shard::num_shards].sum()), decoded, bad, index is not None)
+
+
+def check_shard(shard: int, num_shards: int) -> None:
+    """Refuse a shard that does not exist.
+
+    Raises:
+        ValueError: if it does not.
+    """
     if not 0 <= shard < num_shards:
         raise ValueError(
             f"There is no shard {shard} of {num_shards}: they are numbered from 0, so give one from 0 to "
             f"{max(num_shards, 1) - 1}."
         )
-    plan, _ = _plan(manifest, sample_rate, cache)
-    index = store_build.complete_shard(plan, shard, num_shards, num_workers, progress)
-    sizes = np.diff(plan.first)
-    mine = range(shard, len(sizes), num_shards)
-    parts = [store_parts.load(plan.folder, part, int(sizes[part])) for part in mine]
-    bad = sum(int((part.lengths == BAD).sum()) for part in parts if part is not None)
-    return Shard(plan.folder, int(sizes[shard::num_shards].sum()), bad, index is not None)
 
 
 def fingerprint(manifest: Manifest) -> str:

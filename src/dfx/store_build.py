@@ -20,6 +20,7 @@ from dfx.store_parts import BAD, SAMPLE_BYTES, Job
 
 PROBED_FILES = 64  # headers read for the estimate of the size
 FEW_BYTES = 32 << 20  # of source files: fewer are decoded by one worker faster than several start
+BUILDING = "building the waveform store"
 FILE_SECONDS = 60.0  # time limit of a small file: thousands of times what it takes
 
 
@@ -29,7 +30,7 @@ def complete(plan: Plan, num_workers: int | None, progress: bool, suspects: list
     Raises:
         ValueError: if the disk has too little room or fills up, or worker processes are killed.
     """
-    with _room(plan), parallel.locked(plan.folder, "building the waveform store"):
+    with _room(plan), parallel.locked(plan.folder, BUILDING):
         index = load_index(plan)  # another process may have finished it while this one waited
         if index is not None:
             again = damaged(plan.folder, index, suspects)  # repaired meanwhile by another process, or not
@@ -50,25 +51,27 @@ def complete(plan: Plan, num_workers: int | None, progress: bool, suspects: list
 
 def complete_shard(
     plan: Plan, shard: int, num_shards: int, num_workers: int | None, progress: bool
-) -> Index | None:
+) -> tuple[int, Index | None]:
     """Build every `num_shards`-th part from `shard` on; the index too, once the parts of all shards are there.
 
     Other processes, also on other hosts, may build other shards, or the whole, into the same folder at the same time:
     they write to files of their own and rename them when they are whole.
 
     Returns:
-        The index, or None while parts of other shards are missing.
+        How many files were decoded, and the index, or None while parts of other shards are missing.
 
     Raises:
         ValueError: as `complete`.
     """
-    lock = f"shard-{shard}-of-{num_shards}.lock"
-    with _room(plan), parallel.locked(plan.folder, f"building shard {shard} of {num_shards} of", lock):
-        index = load_index(plan)
+    doing, lock = f"building shard {shard} of {num_shards} of", f"shard-{shard}-of-{num_shards}.lock"
+    if num_shards == 1:
+        doing, lock = BUILDING, "build.lock"
+    with _room(plan), parallel.locked(plan.folder, doing, lock):
+        index, decoded = load_index(plan), 0
         if index is None:
-            _decode(plan, range(shard, len(plan.first) - 1, num_shards), num_workers, progress)
+            decoded = _decode(plan, range(shard, len(plan.first) - 1, num_shards), num_workers, progress)
             index = _finish(plan)
-    return index
+    return decoded, index
 
 
 @contextlib.contextmanager
@@ -85,8 +88,8 @@ def _room(plan: Plan) -> Iterator[None]:
         ) from error
 
 
-def _decode(plan: Plan, parts: range, num_workers: int | None, progress: bool) -> None:
-    """Decode those of some parts that are not finished."""
+def _decode(plan: Plan, parts: range, num_workers: int | None, progress: bool) -> int:
+    """Decode those of some parts that are not finished; returns the number of their files."""
     store_parts.remove_left_overs(plan.folder)
     jobs = []
     for part in parts:
@@ -97,7 +100,7 @@ def _decode(plan: Plan, parts: range, num_workers: int | None, progress: bool) -
                 Job(plan.folder, part, paths, plan.sample_rate, store_parts.owner(), FILE_SECONDS, {})
             )
     if not jobs:
-        return
+        return 0
     source = sum(
         int(np.maximum(plan.sizes[plan.first[job.number] : plan.first[job.number + 1]], 0).sum())
         for job in jobs
@@ -107,10 +110,12 @@ def _decode(plan: Plan, parts: range, num_workers: int | None, progress: bool) -
     if source < FEW_BYTES:
         workers = min(workers, 1)
     try:
+        total = sum(len(job.paths) for job in jobs)
         counts = parallel.each(store_parts.decode, jobs, workers, "decoding audio", Casualties())
-        parallel.advancing(counts, "decoding", sum(len(job.paths) for job in jobs), progress)
+        parallel.advancing(counts, "decoding", total, progress)
     finally:
         store_parts.remove_left_overs(plan.folder)
+    return total
 
 
 class Casualties:

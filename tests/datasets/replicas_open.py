@@ -9,14 +9,26 @@ import csv
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pandas as pd
 import soundfile
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from dfx.config import CONF_DIR
 
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 VOICES = ("biden", "linus", "margot", "musk", "obama", "ryan", "taylor", "trump")
+
+
+def corpus(name: str, root: Path | None, **options: Any) -> Any:
+    """The dataset of an option, with these of its keys."""
+    node = OmegaConf.load(CONF_DIR / "dataset" / f"{name}.yaml")
+    node = node.get("dataset", node)
+    return instantiate(node, root=str(root) if root else None, _convert_="all", **options)
 
 
 def waveform(name: str, fake: bool, seconds: float, rate: int, channels: int = 1) -> np.ndarray:
@@ -30,7 +42,7 @@ def waveform(name: str, fake: bool, seconds: float, rate: int, channels: int = 1
 def clip(path: Path, fake: bool = False, seconds: float = 0.4, rate: int = 16000, channels: int = 1) -> Path:
     """An audio file in the format of its suffix, in any case; .mp4 is a video with a sound track."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples = waveform(path.name, fake, seconds, rate, channels)
+    samples = waveform("/".join(path.parts[-3:]), fake, seconds, rate, channels)
     if path.suffix.lower() == ".mp4":
         video(path, samples, rate)
     else:
@@ -124,12 +136,19 @@ def fake_or_real(root: Path) -> Path:
     steps = ".wav_16k.wav_norm.wav_mono.wav_silence.wav"
     for split in ("training", "validation", "testing"):
         for number in range(8):
-            for version, ending in (("for-norm/for-norm", steps), ("for-2sec/for-2seconds", f"{steps}_2sec.wav")):
+            for version, ending in (
+                ("for-norm/for-norm", steps),
+                ("for-2sec/for-2seconds", f"{steps}_2sec.wav"),
+            ):
                 former = ".mp3" if split != "testing" else ""
                 clip(root / version / split / "real" / f"file{number}{ending}")
                 clip(root / version / split / "fake" / f"file{number}{former}{ending}", True)
             clip(root / "for-original" / "for-original" / split / "real" / f"file{number}.wav")
-            clip(root / "for-original" / "for-original" / split / "fake" / f"file{number}.mp3", True, rate=44100)
+            clip(
+                root / "for-original" / "for-original" / split / "fake" / f"file{number}.mp3",
+                True,
+                rate=44100,
+            )
     clip(root / "for-original" / "for-original" / "training" / "fake" / "file0.WAV", True)
     trap(root / "for-norm" / "for-norm" / "training" / "fake", "file0.wav")
     return root

@@ -17,6 +17,7 @@ SILENCE_DB = 40.0  # under the loudest frame: what is not speech
 NOISE_PERCENTILE = 5
 LEAST_POWER = 1e-12  # -120 dB: what digital silence is given
 VALUES = 1 << 16
+COARSE = 14.5  # bits; short or loud clips come down to 15 by chance, which is no trace of a coding
 FLAT_RUN = 3  # equal samples in a row, at the highest level of the clip: its tops were cut off
 FLAT_LEAST = 0.05  # of full scale; in fainter clips such runs come by chance
 
@@ -27,7 +28,7 @@ SCALARS = (
 
 
 class Clip:
-    """The measures of one clip that comes in blocks; memory grows by 400 bytes a second.
+    """The measures of one clip that comes in blocks; memory grows by a kilobyte a second.
 
     A stereo file is measured as what a detector gets of it, the mean of its channels.
     """
@@ -104,18 +105,22 @@ class Clip:
             self._flat += int(runs[runs >= FLAT_RUN].sum())
 
     def _effective_bits(self) -> float:
-        """16 less the bits that the small samples do not use: about 8 after mu-law or 8-bit coding, 16 after none.
+        """16 less the bits that the small samples do not use: about 8 after 8-bit coding, 11 after mu-law.
 
-        Of the values up to the median magnitude, how many occur, against how many would by chance at 16 bits.
+        Of the values up to the median magnitude, how many occur, against how many would by chance at 16 bits. Zeros
+        are left out, since digital silence is no coarse coding.
         """
         middle = VALUES // 2
-        folded = self._values[middle:].copy()
-        folded[1:] += self._values[1:middle][::-1]
+        values = self._values.copy()
+        values[middle] = 0
+        folded = values[middle:]
+        folded = folded + np.append(0, values[middle - 1 : 0 : -1])
         below = np.cumsum(folded)
+        if not below[-1]:
+            return 16.0
         median = int(np.searchsorted(below, below[-1] / 2))
-        if median == 0:  # half of the samples are zeros
-            median = int(np.searchsorted(below, 0.95 * below[-1]))
-        span = self._values[middle - median : middle + median + 1]
-        chance = -np.expm1(-span.sum() / span.size)
-        used = np.count_nonzero(span) / span.size / chance
-        return float(16 + np.log2(min(1.0, used)))
+        span = values[middle - median : middle + median + 1]
+        used = np.count_nonzero(span) / (2 * median)
+        chance = -np.expm1(-span.sum() / (2 * median))
+        bits = float(16 + np.log2(min(1.0, used / chance)))
+        return bits if bits < COARSE else 16.0

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dfx.audit.models import CEPSTRA
 from dfx.audit.shortcuts import values
@@ -109,8 +110,10 @@ def _distributions(scalars: list[dict[str, Any]], table: pd.DataFrame) -> Figure
             axes.stairs(shares, edges, fill=True, color=colour, alpha=0.35)
             axes.stairs(shares, edges, color=colour, linewidth=1.2, label=label)
         style.decorate(axes)
-        axes.set_title(f"{row['title']}: {row['strength']:.2f}", fontsize=9)
+        axes.set_title(f"{row['title'].partition(',')[0]}: {row['strength']:.2f}", fontsize=8)
         axes.tick_params(labelsize=7)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_ylabel("% of the class", fontsize=7)
     for axes in figure.axes[len(scalars) :]:
         axes.set_visible(False)
     figure.legend(

@@ -59,7 +59,7 @@ def inspect(
         ValueError: if the corpus holds ready features instead of audio.
     """
     manifest = dataset.manifest()
-    for name, corpus in {manifest.name or "this corpus": dataset, **others}.items():
+    for name, corpus in ((manifest.name or "this corpus", dataset), *others.items()):
         if corpus.vectors() is not None:
             raise ValueError(
                 f"{name} holds ready features, no audio: there is nothing to listen to, or to audit. Audit the "

@@ -20,24 +20,24 @@ DC = 0.01  # of full scale
 COARSE_BITS = 12.5  # mu-law leaves 11 to 12, 8-bit coding 8 to 9
 FEW = 10  # usable clips of a class in a split; fewer say nothing
 
-# How the reason begins that `dfx.audio` gives -> kind, what is wrong, and what to do.
+# Words of the reason that `dfx.audio` gives -> kind, what is wrong, and what to do.
 REASONS = {
-    "the file does not exist": (
+    "does not exist": (
         "missing-file",
-        "are not there",
+        "not there",
         "complete the corpus, or take out their rows",
     ),
-    "the file is empty": ("empty-file", "have 0 bytes", "a copy or download broke off: get them again"),
-    "it holds no samples": ("no-samples", "have a header but no samples", "get them again or take them out"),
-    "it holds NaN": ("nan-samples", "hold NaN or infinite samples", "make them again or take them out"),
-    "it is cut short": ("cut-short", "are cut short", "a copy or download broke off: get them again"),
-    "no decoder recognises it": ("not-audio", "are no audio, whatever they are called", "look at one"),
-    "it has no audio stream": ("not-audio", "have no sound in them", "take them out"),
+    "is empty": ("empty-file", "0 bytes", "a copy or download broke off: get them again"),
+    "no samples": ("no-samples", "a header but no samples", "get them again or take them out"),
+    "NaN": ("nan-samples", "NaN or infinite samples", "make them again or take them out"),
+    "cut short": ("cut-short", "cut short", "a copy or download broke off: get them again"),
+    "no decoder recognises": ("not-audio", "no audio, whatever the name says", "look at one"),
+    "no audio stream": ("not-audio", "no sound in it", "take them out"),
 }
 UNREADABLE = ("unreadable-file", "cannot be read", "look at one, convert them or take them out")
 APPLE = (
     "apple-double",
-    "are AppleDouble files (._name), which macOS writes beside the real ones",
+    "AppleDouble (._name), which macOS writes beside the real file",
     "delete them",
 )
 CONTAINERS = {
@@ -102,9 +102,9 @@ def _bad(table: pd.DataFrame) -> Iterator[Finding]:
     apple = rows["path"].map(lambda path: PurePath(path).name.startswith("._")).astype(bool)
     left = ~apple
     groups = [(APPLE, apple)]
-    for beginning, words in REASONS.items():
-        groups.append((words, left & reasons.str.startswith(beginning)))
-        left = left & ~reasons.str.startswith(beginning)
+    for reason, words in REASONS.items():
+        groups.append((words, left & reasons.str.contains(reason, regex=False)))
+        left = left & ~groups[-1][1]
     for (kind, wrong, advice), chosen in [*groups, (UNREADABLE, left)]:
         if chosen.any():
             bad = rows[chosen]
@@ -116,7 +116,7 @@ def _bad(table: pd.DataFrame) -> Iterator[Finding]:
             yield finding(
                 kind,
                 "error" if len(bad) > len(table) / 100 else "warning",
-                f"{_files(bad)} {wrong}{detail}; {where(bad)}. They are left out of everything below. What to do: "
+                f"{_files(bad)}: {wrong}{detail}; {where(bad)}. Left out of everything below. What to do: "
                 f"{advice}.",
                 bad["id"],
             )
@@ -125,41 +125,39 @@ def _bad(table: pd.DataFrame) -> Iterator[Finding]:
 def _odd(table: pd.DataFrame) -> Iterator[Finding]:
     good = table[table["good"]]
     silent = good["loudness"] < SILENT_DB
-    cases = [
-        ("silent", "warning", silent, f"are silent (under {SILENT_DB:g} dBFS)", "take them out"),
-        (
-            "too-short",
-            "warning",
-            good["duration"] < SHORTEST_S,
-            f"last less than {SHORTEST_S:g} s",
+    # What is measured, the cases, whether the smallest is the worst, what is wrong, and what to do.
+    cases = {
+        "silent": (
+            ("loudness", silent, True),
+            f"silent (under {SILENT_DB:g} dBFS)",
+            "take them out",
+        ),
+        "too-short": (
+            ("duration", good["duration"] < SHORTEST_S, True),
+            f"shorter than {SHORTEST_S:g} s",
             "take them out, or know that dfx repeats them to fill a segment (data.pad)",
         ),
-        (
-            "clipped",
-            "note",
-            good["clipped"] > CLIPPED,
-            f"are clipped (more than {CLIPPED:.1%} of the samples lie on a flat top)",
+        "clipped": (
+            ("clipped", good["clipped"] > CLIPPED, False),
+            f"clipped (more than {CLIPPED:.1%} of the samples lie on a flat top)",
             "nothing repairs them; take out the worst, or make sure that both classes have as many",
         ),
-        (
-            "dc-offset",
-            "note",
-            good["dc"] > DC,
-            f"have a mean that is not 0 (more than {DC:.0%} of full scale)",
+        "dc-offset": (
+            ("dc", good["dc"] > DC, False),
+            f"a mean that is not 0 (more than {DC:.0%} of full scale)",
             "high-pass them, or take them out where they are of one system",
         ),
-        (
-            "coarse-values",
-            "note",
-            (good["effective_bits"] < COARSE_BITS) & ~silent,
-            f"hold fewer sample values than 16 bits give ({COARSE_BITS:g} bits or less): mu-law or 8-bit coding",
+        "coarse-values": (
+            ("effective_bits", (good["effective_bits"] < COARSE_BITS) & ~silent, True),
+            f"fewer sample values than 16 bits give ({COARSE_BITS:g} bits or less), as after mu-law or 8-bit coding",
             "make sure that both classes have them alike",
         ),
-    ]
-    for kind, severity, chosen, wrong, advice in cases:
+    }
+    for kind, ((measure, chosen, ascending), wrong, advice) in cases.items():
         if chosen.any():
-            odd = good[chosen]
-            text = f"{_files(odd)} {wrong}; {where(odd)}. What to do: {advice}."
+            odd = good[chosen].sort_values(measure, ascending=ascending, kind="stable")
+            text = f"{_files(odd)}: {wrong}; {where(odd)}. What to do: {advice}."
+            severity = "warning" if kind in ("silent", "too-short") else "note"
             yield finding(kind, severity, text, odd["id"])
 
 
@@ -209,7 +207,7 @@ def _names(table: pd.DataFrame) -> Iterator[Finding]:
         yield finding(
             "name-is-not-format",
             "note",
-            f"{_files(odd)} are not what they are called ({'; '.join(kinds[:3])}); {where(odd)}. "
+            f"{_files(odd)}: not what the name says ({'; '.join(kinds[:3])}); {where(odd)}. "
             "What to do: know that they were coded once more than the others.",
             odd["id"],
         )
@@ -219,7 +217,7 @@ def _names(table: pd.DataFrame) -> Iterator[Finding]:
         yield finding(
             "several-channels",
             "note",
-            f"{_files(odd)} have more than one channel; {where(odd)}. What to do: nothing, dfx takes "
+            f"{_files(odd)}: more than one channel; {where(odd)}. What to do: nothing, dfx takes "
             "the mean of the channels, if both classes have them alike.",
             odd["id"],
         )

@@ -23,7 +23,7 @@ COLUMNS = {
     "source": ("source", "source_id", "source_file", "original", "original_file", "recording", "video"),
 }
 ADVICE = {
-    "speaker": "divide by speaker, or report the clips of new speakers apart (a voice is no proof of either class)",
+    "speaker": "divide by speaker, or report the clips of new speakers apart",
     "utterance": "divide by utterance: a detector may know the sentence, and its recording stands on the other side",
     "source": "divide by source, or report new sources apart: rooms, microphones and codecs go with the source",
 }

@@ -60,7 +60,10 @@ def show(made: tables.Report, folder: Path) -> None:
     """The report on the terminal, short."""
     console = Console(highlight=False, markup=False)
     console.print()
-    for table in (tables.counts(made), tables.models(made), _short(tables.scalars(made))):
+    scalars, models = tables.scalars(made), tables.models(made)
+    models = models._replace(rows=[[cell.partition(" (")[0] for cell in row] for row in models.rows])
+    scalars = scalars._replace(head=scalars.head[:4], rows=[row[:4] for row in scalars.rows[:MOST_SCALARS]])
+    for table in (tables.counts(made), models, scalars):
         if table.rows:
             console.print(_rich(table))
     notes = []
@@ -87,11 +90,6 @@ def show(made: tables.Report, folder: Path) -> None:
     times = made["time"]
     console.print(f"This audit took {times['seconds']:.0f} s. {times['estimate']['text']}", soft_wrap=True)
     console.print(f"report     {folder / 'report.html'}", soft_wrap=True)
-
-
-def _short(table: tables.Table) -> tables.Table:
-    """The first columns and rows of the table of scalars."""
-    return table._replace(head=table.head[:4], rows=[row[:4] for row in table.rows[:MOST_SCALARS]])
 
 
 def _rich(table: tables.Table) -> Table:

@@ -18,6 +18,7 @@ MULTIPLES = (128, 160, 200, 256, 300, 512)  # hops of vocoders and frame shifts,
 NOTABLE, STRONG, DECISIVE = 0.55, 0.6, 0.75  # AUC that makes a note, a warning and an error
 SIGMAS = 3.0  # standard deviations from chance: of 30 scalars one goes beyond by chance in 12 corpora
 MIN_CLIPS = 10  # of each class
+MOST_LISTED = 4  # scalars of a family
 
 
 class Scalar(NamedTuple):
@@ -140,10 +141,10 @@ def findings(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate: int) 
         ]
         if not telling:
             continue
-        telling.sort(key=lambda row: -row["whole"].strength)
+        telling.sort(key=_order)
         best = telling[0]["whole"].strength
         severity = "error" if best >= DECISIVE else "warning" if best >= STRONG else "note"
-        listed = "; ".join(map(_told, _different(telling)[:3]))
+        listed = "; ".join(map(_told, _different(telling)[:MOST_LISTED]))
         advice = ADVICE[family].format(bandwidth_hz=common_band_hz(table, sample_rate))
         yield finding(
             f"shortcut-{family}",
@@ -157,6 +158,12 @@ def common_band_hz(table: pd.DataFrame, sample_rate: int) -> int:
     """A band that three of four clips of either class fill, with room for a filter's slope: 7,200 Hz for 16 kHz."""
     filled = table["bandwidth"].clip(upper=sample_rate / 2).groupby(table["label"]).quantile(0.25)
     return max(100, int(0.9 * float(filled.min()) / 100) * 100)
+
+
+def _order(row: dict[str, Any]) -> tuple[float, int]:
+    """The most telling first; of multiples that tell the same the largest, since it implies the others."""
+    number = row["name"].removeprefix("multiple_")
+    return -round(row["whole"].strength, 2), -int(number) if number.isdigit() else 0
 
 
 def _different(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

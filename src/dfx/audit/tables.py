@@ -71,7 +71,7 @@ def scalars(report: Report) -> Table:
             row["title"],
             f"{row['strength']:.2f}",
             _ends(row),
-            row["higher_in"] or "",
+            row["higher_in"] or "" if row["name"] != "format" else "",
             _mean(row, "bonafide"),
             _mean(row, "spoof"),
             *(_auc(row["from_train"].get(place)) for place in places),
@@ -127,7 +127,7 @@ def findings(report: Report) -> list[dict[str, str]]:
     made = []
     for found in report["findings"]:
         wrong, _, advice = found["text"].partition(" What to do: ")
-        shown = [name for name in found["examples"] if name not in wrong]
+        shown = [name for name in found["examples"] if repr(name) not in wrong]
         rest = ", ..." if len(shown) == MAX_EXAMPLES and found["count"] > len(shown) else ""
         made.append(
             {
@@ -147,7 +147,7 @@ def _title(kind: str) -> str:
         if kind.startswith(f"{start}-"):
             kind = f"{start}: {kind.removeprefix(start)[1:]}"
     words = kind.replace("-", " ")
-    return (words[:1].upper() + words[1:]).replace("Dc ", "DC ").replace("Nan ", "NaN ")
+    return (words[:1].upper() + words[1:]).replace("Dc ", "DC ").replace("Nan ", "NaN ").replace("Apple d", "AppleD")
 
 
 def _with_interval(cell: dict[str, float] | None) -> str:

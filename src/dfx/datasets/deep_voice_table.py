@@ -72,7 +72,7 @@ class DeepVoiceTable(Corpus):
         """
         path = self.need(*self.marks)
         columns = delimited.read(path, need=[LABEL]).drop(columns=LABEL)
-        numbers = columns.apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
+        numbers: NDArray[np.float32] = columns.apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
         bad = ~np.isfinite(numbers)
         if bad.any():
             row, column = (int(place[0]) for place in np.nonzero(bad))

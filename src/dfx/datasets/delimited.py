@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+
+from dfx.findings import some
 
 
 def read(
@@ -31,46 +34,28 @@ def read(
         ValueError: if it is empty, not UTF-8, lacks a column, or has rows with another number of fields.
     """
     try:
-        table = pd.read_csv(
-            path,
-            sep=separator,
-            header=0 if header and not names else None,
-            names=list(names) or None,
-            skiprows=1 if header and names else 0,
-            dtype="str",
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
-            # A stray carriage return inside an unquoted transcript is no end of a line.
-            lineterminator=None if quoted else "\n",
-        )
-    except pd.errors.EmptyDataError:
-        raise ValueError(f"{path} is empty: copy the corpus again.") from None
-    except (pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path} is no UTF-8 table with {separator!r} between its columns ({error}): copy the corpus again."
-        ) from error
-    table = table.rename(columns=lambda name: str(name).rstrip("\r"))
-    missing = [name for name in need if name not in table]
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 ({error}): copy the corpus again.") from error
+    if quoted:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+    else:  # split at line feeds only: transcripts hold other characters that Python takes for ends of lines
+        rows = [line.rstrip("\r").split(separator) for line in text.split("\n")]
+    rows = [row for row in rows if row not in ([], [""])]
+    if not rows:
+        raise ValueError(f"{path} is empty: copy the corpus again.")
+    columns = list(names) or rows[0]
+    missing = [name for name in need if name not in columns]
     if missing:
         raise ValueError(
-            f"{path} has no column {', '.join(missing)}: it has {', '.join(map(str, table.columns))}. It belongs to "
-            "another corpus, or to a version of it that dfx does not know."
+            f"{path} has no column {', '.join(missing)}: it has {', '.join(columns)}. It belongs to another corpus, or "
+            "to a version of it that dfx does not know."
         )
-    # pandas turns surplus columns into an index, and missing fields into NaN.
-    if not isinstance(table.index, pd.RangeIndex):
+    rows = rows[header:]
+    wrong = [separator.join(row) for row in rows if len(row) != len(columns)]
+    if wrong:
         raise ValueError(
-            f"{path} has rows with more than {table.shape[1]} fields, first {str(table.index[0])!r}: copy the corpus "
-            "again."
+            f"{path}: {len(wrong)} of {len(rows)} rows do not have {len(columns)} fields ({some(wrong)}): copy the "
+            "corpus again."
         )
-    short = table.isna().any(axis=1)
-    if short.any():
-        first = table[short].iloc[0]
-        raise ValueError(
-            f"{path}: {int(short.sum())} of {len(table)} rows have fewer than {table.shape[1]} fields, first "
-            f"{str(first.iloc[0])!r}: copy the corpus again."
-        )
-    if table.shape[1] and not quoted:
-        last = table.columns[-1]
-        table[last] = table[last].str.rstrip("\r")
-    return table
+    return pd.DataFrame(rows, columns=columns, dtype="str")

@@ -33,8 +33,8 @@ class Genuine(NamedTuple):
             ValueError: if it is not where it was said to be.
         """
         data = os.environ.get(DATA)
-        bases = [given] if given else [beside, beside.parent, *([data] if data else [])]
-        for base in (Path(base).expanduser() for base in bases):
+        bases = [Path(given)] if given else [beside, beside.parent, *([Path(data)] if data else [])]
+        for base in (base.expanduser() for base in bases):
             for name in (*self.folders, ""):
                 if any(True for _ in (base / name).glob(self.mark)):
                     return (base / name).absolute()

@@ -44,4 +44,6 @@ class InTheWild(Corpus):
         rows = delimited.read(self.need("meta.csv"), need=("file", "speaker", "label"))
         rows = rows.rename(columns={"file": "id"})
         rows["id"] = rows["id"].str.replace(r"\.[^.]+$", "", regex=True)
-        return self.locate(rows, [self.folder()])  # in sub-folders too: copies sort the files into real/ and fake/
+        return self.locate(
+            rows, [self.folder()]
+        )  # in sub-folders too: copies sort the files into real/ and fake/

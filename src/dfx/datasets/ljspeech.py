@@ -45,7 +45,7 @@ class LJSpeech(Corpus):
         rows = rows.assign(label="bonafide", speaker="LJ", utterance=rows["id"], language="en")
         self.note_finding(
             "one-class",
-            "warning",
+            "note",
             "ljspeech holds genuine recordings only: a detector needs fakes beside them, as in dataset=wavefake, "
             "dataset=vocoded (twins made of these recordings) or dataset=combined.",
         )

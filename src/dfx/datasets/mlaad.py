@@ -20,9 +20,13 @@ MAILABS = Genuine(
     "[a-z][a-z]_[A-Z][A-Z]/by_book",
     "https://github.com/i-celeste-aurora/m-ailabs-dataset",
 )
+SUFFIX = r"\.[^./]+$"
 # en_US/by_book/female/mary_ann/midnight_passenger/wavs/x.wav; books of several readers lie at by_book/mix/BOOK.
 REGION = r"[a-z]{2}_[A-Z]{2}/by_book/"
-RECORDING = r"^(?P<language>[a-z]{2})_[A-Z]{2}/by_book/(?P<gender>\w+)/(?:(?P<speaker>[^/]+)/)?(?P<book>[^/]+)/wavs/[^/]+$"
+RECORDING = (
+    r"^(?P<language>[a-z]{2})_[A-Z]{2}/by_book/(?P<gender>\w+)/"
+    r"(?:(?P<speaker>[^/]+)/)?(?P<book>[^/]+)/wavs/[^/]+$"
+)
 
 
 class MLAAD(Corpus):
@@ -74,10 +78,10 @@ class MLAAD(Corpus):
         strange = ~utterance.str.match(REGION)  # with something before en_US
         utterance[strange] = utterance[strange].str.extract(f"({REGION}.+)$")[0].fillna(utterance)
         fakes = fakes.assign(
-            id="fake/" + fakes["file"].str.replace(r"\.[^./]+$", "", regex=True),
+            id="fake/" + fakes["file"].str.replace(SUFFIX, "", regex=True),
             label="spoof",
             attack=fakes["model_name"],
-            utterance=utterance,
+            utterance=utterance.str.replace(SUFFIX, "", regex=True),
         )
         fakes = self.attach(fakes.drop(columns=["path", "file"]), fakes["file"], root / "fake")
         return pd.concat([fakes, self._recordings(root)], ignore_index=True).fillna("-")
@@ -92,13 +96,14 @@ class MLAAD(Corpus):
         facts = files.str.extract(RECORDING)
         known = facts["language"].notna()
         files, facts = files[known], facts[known]
+        utterance = files.str.replace(SUFFIX, "", regex=True)
         return pd.DataFrame(
             {
-                "id": "mailabs/" + files.str.replace(r"\.[^./]+$", "", regex=True),
+                "id": "mailabs/" + utterance,
                 "path": f"{folder}{os.sep}" + files,
                 "label": "bonafide",
                 "speaker": facts["speaker"].fillna("-"),
-                "utterance": files,
+                "utterance": utterance,
                 "language": facts["language"],
                 "gender": facts["gender"],
                 "book": facts["book"],

@@ -79,15 +79,19 @@ def make(folder: Path, jobs: Sequence[Job], num_workers: int, progress: bool) ->
         with parallel.locked(folder, "making vocoded twins in"):
             for left_over in folder.glob("*/*/*.tmp"):
                 left_over.unlink()
-            missing = _missing(jobs)  # another process may have made some while this one waited
-            parallel.say(f"Making {len(missing)} files of vocoded twins, once, in {folder}")
-            chunks = [missing[first : first + CHUNK] for first in range(0, len(missing), CHUNK)]
-            workers = num_workers if len(missing) >= FEW_FILES else 0
-            counts = parallel.each(twins.write, chunks, workers, "making vocoded twins")
-            parallel.advancing(counts, "making vocoded twins", len(missing), progress)
+            missing = _missing(jobs)
+            if missing:  # another process may have made them while this one waited
+                _make(missing, folder, num_workers if len(missing) >= FEW_FILES else 0, progress)
     there = _there(jobs)
     bad = [job for job in jobs if reason_path(job.target) in there]
     return {job.source: Path(reason_path(job.target)).read_text(encoding="utf-8") for job in bad}
+
+
+def _make(jobs: Sequence[Job], folder: Path, num_workers: int, progress: bool) -> None:
+    parallel.say(f"Making {len(jobs)} files of vocoded twins, once, in {folder}")
+    chunks = [jobs[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
+    counts = parallel.each(twins.write, chunks, num_workers, "making vocoded twins")
+    parallel.advancing(counts, "making vocoded twins", len(jobs), progress)
 
 
 def version() -> str:

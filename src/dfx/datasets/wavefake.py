@@ -92,10 +92,11 @@ class WaveFake(Corpus):
 
     def _fakes(self, root: Path) -> pd.DataFrame:
         files = audio_files(root)
-        split = files.str.rsplit("/", n=1, expand=True).reindex(columns=[0, 1])
-        top = split[0].str.partition("/")[0]
-        named = top.str.extract(FOLDER)
-        rows = pd.DataFrame({"file": files, "folder": top, "name": split[1], "depth": files.str.count("/")})
+        place = files.str.extract(r"^([^/]+)/(?:.*/)?([^/]+)$")
+        named = place[0].str.extract(FOLDER)
+        rows = pd.DataFrame(
+            {"file": files, "folder": place[0], "name": place[1], "depth": files.str.count("/")}
+        )
         rows = rows.assign(source=named[0], attack=named[1].str.removesuffix("_ljspeech"))[named[0].notna()]
         # The text-to-speech folder of the release holds a second copy of itself, `generated/`.
         rows = rows.sort_values(["depth", "file"], kind="stable")

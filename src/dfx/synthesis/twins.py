@@ -29,7 +29,7 @@ from dfx.synthesis.speaker import SAMPLE_RATE
 from dfx.synthesis.vocoders import griffin_lim, lpc, mu_law
 from dfx.synthesis.vocoders.external import Coder, check_world, resampled, world
 
-PIECE = 60 * SAMPLE_RATE  # a longer recording is rebuilt piece by piece, so memory does not grow with it
+PIECE = 20 * SAMPLE_RATE  # a longer recording is rebuilt piece by piece, so memory does not grow with it
 FADE = SAMPLE_RATE // 10  # pieces overlap and are cross-faded: the first frames of a vocoder see no past
 SHORTEST = SAMPLE_RATE // 4  # shorter ones are filled up for the vocoder, and cut again
 LIMITER = 40  # samples to either side of a peak over which it is turned down: 2.5 ms

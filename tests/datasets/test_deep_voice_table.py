@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from replicas_open import corpus, deep_voice_table, in_the_wild
+
+from dfx import build
+from dfx.config import CONF_DIR, check, register_schema
+from dfx.naming import expand
+
+register_schema()
+
+
+def composed(root: Path, *overrides: str) -> DictConfig:
+    given = ["dataset=deep_voice_table", "feature=table", "model=mlp", f"dataset.root={root}"]
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return compose("train", overrides=[*given, *overrides])
+
+
+def test_rows_become_utterances_and_columns_features(tmp_path: Path) -> None:
+    root = deep_voice_table(tmp_path)
+    dataset = corpus("deep_voice_table", root)
+    manifest = dataset.manifest()
+    assert (manifest.counts().to_numpy() >= 100).all()
+    file = pd.read_csv(root / "KAGGLE" / "DATASET-balanced.csv")
+    assert (manifest.table["label"] == (file["LABEL"] == "REAL")).all()
+    vectors = dataset.vectors()
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, file.drop(columns="LABEL"), rtol=1e-6)
+    assert "does not tell recordings apart" in dataset.note
+
+
+def test_neighbouring_rows_stay_together(tmp_path: Path) -> None:
+    table = corpus("deep_voice_table", deep_voice_table(tmp_path)).manifest().table
+    assert (table.groupby("block")["split"].nunique() == 1).all()
+    assert (table.groupby("block").size() == 50).all()
+    assert (table.groupby("block")["label"].nunique() == 1).all()
+
+
+def test_batches_hold_whole_rows(tmp_path: Path) -> None:
+    root = deep_voice_table(tmp_path)
+    cfg = composed(root)
+    check(cfg)
+    dataset = build.dataset(cfg)
+    manifest, vectors = dataset.manifest(), dataset.vectors()
+    data = build.datamodule(cfg, manifest, vectors)
+    batch = next(iter(data.val_dataloader()))
+    rows = data.tables["dev"]["row"].to_numpy()[batch["index"].numpy()]
+    np.testing.assert_array_equal(batch["waveform"].numpy(), vectors[rows])
+    assert build.detector(cfg, data)(batch["waveform"]).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        (
+            "segment_seconds=20",
+            "is a table of 26 features, but a segment has 20: use sample_rate=1 segment_seconds=26",
+        ),
+        ("feature=mfcc", "is a table of ready features; the chosen feature"),
+        ("augment=rawboost", "is a table of ready features; the chosen feature, augmentation"),
+    ],
+)
+def test_what_takes_audio_is_refused(tmp_path: Path, override: str, words: str) -> None:
+    cfg = composed(deep_voice_table(tmp_path), override)
+    dataset = build.dataset(cfg)
+    with pytest.raises(ValueError, match=words):
+        build.datamodule(cfg, dataset.manifest(), dataset.vectors())
+
+
+def test_audio_does_not_go_through_the_feature_of_tables(tmp_path: Path) -> None:
+    cfg = composed(tmp_path)
+    manifest = corpus("in_the_wild", in_the_wild(tmp_path)).manifest()
+    with pytest.raises(ValueError, match="feature=table takes ready features, and in_the_wild holds audio"):
+        build.datamodule(cfg, manifest)
+
+
+def test_a_value_that_is_no_number_is_named(tmp_path: Path) -> None:
+    root = deep_voice_table(tmp_path)
+    file = root / "KAGGLE" / "DATASET-balanced.csv"
+    table = pd.read_csv(file, dtype="str")
+    table.loc[7, "mfcc3"] = "n/a"
+    table.to_csv(file, index=False)
+    with pytest.raises(
+        ValueError, match=r"1 values are no finite numbers, first 'n/a' in row 7, column mfcc3"
+    ):
+        corpus("deep_voice_table", root).vectors()
+
+
+def test_it_is_no_part_of_a_combined_corpus(tmp_path: Path) -> None:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        cfg = compose(
+            "train",
+            overrides=[
+                "dataset=combined",
+                *(f"dataset.{s}=[deep_voice_table]" for s in ("train", "dev", "eval")),
+            ],
+        )
+    with pytest.raises(ValueError, match="dataset=deep_voice_table sets keys of the whole run"):
+        expand(cfg)
+
+
+def test_commands_without_segments_refuse_it_in_words(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dfx.download", "dataset=deep_voice_table"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert "dataset=deep_voice_table sets" in done.stderr
+    assert "it is for dfx.train" in done.stderr
