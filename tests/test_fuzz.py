@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+import json
+import os
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+import pandas as pd
+import pytest
 import soundfile
 
+from dfx import audio, store_build
+from dfx.manifest import Manifest
+from dfx.store import open_store
+
 Mutation = Callable[[np.random.Generator, bytes], bytes]
+
+SECONDS = 20  # for each file; the slowest takes a tenth of one
+LONGEST = (
+    120 * 16000
+)  # samples; 88 kB read as AMR, of which a frame of 20 ms may be a single byte, are a minute
+PEAK_MIB = 512
+
+# In a process of its own, since a decoder may crash; prints length or reason of each file, then the peak of memory.
+READ = f"""
+import json, signal, sys
+from pathlib import Path
+from dfx import audio
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    signal.setitimer(signal.ITIMER_REAL, {SECONDS})
+    print(path.name, end="\\t", flush=True)
+    try:
+        print(json.dumps([sum(map(len, audio.read_blocks(path, 16000))), ""]))
+    except audio.AudioError as error:
+        print(json.dumps([-1, error.reason]))
+    try:
+        info = audio.probe(path)
+        assert info.num_samples >= 0 and 1000 <= info.sample_rate <= 768000 and info.channels > 0, info
+    except audio.AudioError:
+        pass
+print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+"""
 
 RATE = 22050  # found again in headers of every kind
 SOUNDFILE = {  # suffix and subtype of what libsndfile writes
@@ -60,15 +96,23 @@ PYAV = {  # encoder and rate of what FFmpeg writes
 
 def seeds(folder: Path) -> dict[str, bytes]:
     """A sound file of each format, half a second of noise, by name."""
-    noise = 0.1 * np.random.default_rng(0).standard_normal(RATE // 2)
+    noise = 0.1 * np.random.default_rng(0).standard_normal(24_000)
     for name, subtype in SOUNDFILE.items():
         suffix = Path(name).suffix
         rate = 24000 if suffix == ".opus" else RATE
         form = NAMES.get(suffix, suffix[1:].upper())
         channels = 2 if subtype in ("PCM_24", "FLOAT") else 1
-        soundfile.write(folder / name, np.stack([noise] * channels, 1), rate, format=form, subtype=subtype)
+        soundfile.write(
+            folder / name, np.stack([noise[: rate // 2]] * channels, 1), rate, format=form, subtype=subtype
+        )
     for name, (codec, rate) in PYAV.items():
-        encode(folder / name, (32767 * noise).astype(np.int16), codec, rate, film=name.startswith("film"))
+        encode(
+            folder / name,
+            (32767 * noise[: rate // 2]).astype(np.int16),
+            codec,
+            rate,
+            film=name.startswith("film"),
+        )
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
@@ -230,3 +274,44 @@ def mutated(good: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str
         if generator.random() < 0.2:
             content = flip_bits(generator, content) if content else content
         yield f"{number:05d} {label} {name}", content
+
+
+@pytest.mark.parametrize(
+    ("count", "seed"), [(407, 0), pytest.param(2000, 1, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_every_damaged_file_decodes_or_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, seed: int
+) -> None:
+    for name in ("good", "damaged"):
+        (tmp_path / name).mkdir()
+    good = seeds(tmp_path / "good")
+    for name in good:
+        assert len(audio.read(tmp_path / "good" / name, 16000)) == pytest.approx(8000, abs=1600), name
+    for name, content in mutated(good, count, seed):
+        (tmp_path / "damaged" / name).write_bytes(content)
+
+    source = str(Path(audio.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", READ, str(tmp_path / "damaged")],
+        env=os.environ | {"PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    *lines, peak = done.stdout.splitlines()
+    assert done.returncode == 0, f"{done.returncode} at {peak}: {done.stderr[-2000:]}"
+    assert int(peak) / 1024 < PEAK_MIB
+    found = {name: json.loads(text) for name, text in (line.split("\t") for line in lines)}
+    assert len(found) == count
+    lengths = np.array([length for length, _ in found.values()])
+    assert lengths.max() <= LONGEST
+    assert all((length > 0) != bool(reason) for length, reason in found.values())
+    assert 0.4 < (lengths > 0).mean() < 0.8  # most damage leaves something that decodes
+
+    monkeypatch.setattr(store_build, "FILE_SECONDS", SECONDS)
+    corpus = pd.DataFrame({"id": list(found), "label": 1, "split": "train"})
+    corpus = corpus.assign(path=str(tmp_path / "damaged") + "/" + corpus["id"])
+    store = open_store(Manifest(corpus), 16000, tmp_path, max_bad_fraction=1, num_workers=2, progress=False)
+    np.testing.assert_array_equal(store.lengths, lengths)
+    assert store.bad["reason"].tolist() == [reason for _, reason in found.values() if reason]

@@ -14,8 +14,12 @@ import numpy as np
 
 from dfx.audio import AudioError, AudioInfo, Waveform, mono, plausible, require_finite
 
-# A playlist is text that names other files, or hosts; of a corpus only the file itself is read.
-OPTIONS = {"protocol_whitelist": "file"}
+# A playlist names other files, or hosts, and FFmpeg waits for a live one for ever; only the file itself is read.
+PLAYLISTS = {"concat", "dash", "hls", "rtp", "rtsp", "sdp", "webm_dash_manifest"}
+OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS)),
+}
 # PyAV 18 counts the planes of a frame until it meets a null pointer: behind the eighth it reads foreign memory.
 MAX_PLANES = 7
 
@@ -76,6 +80,8 @@ def probe(path: Path, failure: str) -> AudioInfo:
         codec = stream.codec_context
         rate = plausible(path, codec.sample_rate)
         name = f"{container.format.name.split(',')[0]}/{codec.name}"
+        if codec.channels < 1:
+            raise AudioError(path, "it claims to have no channels")
         seconds = _seconds(stream) or (container.duration or 0) / 1e6
         return AudioInfo(max(0, round(seconds * rate)), rate, codec.channels, name)
 

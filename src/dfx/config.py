@@ -34,6 +34,9 @@ BOOKKEEPING = (
     "dataset.num_workers",
     "dataset.facts",
     "dataset.root",  # what lies there is: the manifest, and the files' sizes and times, are hashed with it
+    "dataset.ljspeech_root",
+    "dataset.jsut_root",
+    "dataset.mailabs_root",
     "dataset.path",
     "dataset.progress",
     "experiment_name",

@@ -218,7 +218,9 @@ def log_report(
     experiment_id = _experiment(experiment_name)
     client = MlflowClient()
     run = client.create_run(experiment_id, run_name=run_name, tags={**tags, **provenance.code()})
-    client.log_batch(run.info.run_id, metrics=[Metric(key, value, _now_ms(), 0) for key, value in metrics.items()])
+    client.log_batch(
+        run.info.run_id, metrics=[Metric(key, value, _now_ms(), 0) for key, value in metrics.items()]
+    )
     client.log_artifacts(run.info.run_id, str(folder))
     client.set_terminated(run.info.run_id)
 

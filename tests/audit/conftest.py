@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -41,6 +40,10 @@ def fair(babble: Babble, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFra
     for number in range(160):
         label, split = number % 2, ("train", "train", "dev", "eval")[number // 2 % 4]
         path = folder / f"c{number:03d}.wav"
-        audio.write(path, babble(int(generator.integers(6000, 9000)), number, level_db=generator.normal(-24, 2)), RATE)
-        rows.append((path.stem, str(path), label, "-" if label else "A1", f"{split}{number % 5}", split, f"u{number}"))
+        audio.write(
+            path, babble(int(generator.integers(6000, 9000)), number, level_db=generator.normal(-24, 2)), RATE
+        )
+        rows.append(
+            (path.stem, str(path), label, "-" if label else "A1", f"{split}{number % 5}", split, f"u{number}")
+        )
     return pd.DataFrame(rows, columns=["id", "path", "label", "attack", "speaker", "split", "utterance"])

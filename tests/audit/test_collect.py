@@ -24,7 +24,9 @@ def test_rows_keep_their_order_and_share_files(fair: pd.DataFrame, tmp_path: Pat
     assert found.table["duration"][0] == pytest.approx(found.store.length(0) / 16000)
 
 
-def test_what_was_measured_takes_the_place_of_metadata_of_the_same_name(fair: pd.DataFrame, tmp_path: Path) -> None:
+def test_what_was_measured_takes_the_place_of_metadata_of_the_same_name(
+    fair: pd.DataFrame, tmp_path: Path
+) -> None:
     found = gather(fair.head(4).assign(sample_rate="said to be 8000", room="r"), tmp_path)
     assert set(found.table["sample_rate"]) == {16000}
     assert set(found.table["room"]) == {"r"}
@@ -51,7 +53,9 @@ def test_a_killed_audit_goes_on_where_it_was(
 
 
 @pytest.mark.slow
-def test_processes_measure_the_same(fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_measure_the_same(
+    fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("dfx.store_parts.MIN_PART_BYTES", 1 << 18)
     monkeypatch.setattr(collect, "FEW_CLIPS", 1)
     one, two = gather(fair, tmp_path / "a"), gather(fair, tmp_path / "b", num_workers=2)

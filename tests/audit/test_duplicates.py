@@ -17,7 +17,9 @@ from dfx.manifest import Manifest
 RATE = 16000
 
 
-def found(tmp_path: Path, clips: dict[str, np.ndarray], rates: dict[str, int] | None = None) -> duplicates.Matches:
+def found(
+    tmp_path: Path, clips: dict[str, np.ndarray], rates: dict[str, int] | None = None
+) -> duplicates.Matches:
     rows = []
     for name, clip in clips.items():
         path = tmp_path / (name if "." in name else f"{name}.wav")
@@ -31,7 +33,9 @@ def found(tmp_path: Path, clips: dict[str, np.ndarray], rates: dict[str, int] | 
     return duplicates.match(measures, np.ones(len(rows), bool))
 
 
-def test_copies_at_another_gain_rate_shift_and_codec_are_found(tmp_path: Path, babble: Callable[..., np.ndarray]) -> None:
+def test_copies_at_another_gain_rate_shift_and_codec_are_found(
+    tmp_path: Path, babble: Callable[..., np.ndarray]
+) -> None:
     clip = babble(24000, 1)
     clips = {
         "original": clip,
@@ -72,7 +76,9 @@ def test_silence_and_no_clips_match_nothing(tmp_path: Path) -> None:
     assert result.compared == 0
 
 
-def test_limits_are_said(tmp_path: Path, babble: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_said(
+    tmp_path: Path, babble: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(duplicates, "MAX_NEIGHBOURS", 3)
     monkeypatch.setattr(duplicates, "MAX_PAIRS", 2)
     clip = babble(16000, 1)
@@ -81,7 +87,9 @@ def test_limits_are_said(tmp_path: Path, babble: Callable[..., np.ndarray], monk
     assert "the waveforms of 2 were compared" in limits
 
 
-def test_blocks_do_not_matter(tmp_path: Path, babble: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_do_not_matter(
+    tmp_path: Path, babble: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
     clips = {f"c{n}": babble(16000 + 10 * n, n // 2) for n in range(10)}
     whole = found(tmp_path, clips).near
     monkeypatch.setattr(duplicates, "BLOCK", 2)

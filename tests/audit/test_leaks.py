@@ -62,7 +62,9 @@ def test_a_corpus_without_speakers_says_so() -> None:
 
 def test_utterances_go_by_any_of_their_names_and_sources_and_groups_too() -> None:
     found = leaks.look(
-        table(sentence=list("abcdefgb"), source=list("xxyyzzzx"), room=list("12345671")), matches(), groups=["room"]
+        table(sentence=list("abcdefgb"), source=list("xxyyzzzx"), room=list("12345671")),
+        matches(),
+        groups=["room"],
     )
     assert {"leaked-utterance", "leaked-source", "leaked-room"} <= set(kinds(found.findings))
 
@@ -72,7 +74,9 @@ def test_one_source_for_all_is_no_finding() -> None:
 
 
 def test_exact_duplicates_across_splits_in_both_classes_and_within_one() -> None:
-    found = leaks.look(table(), matches({0: 5, 6: 5, 1: 6, 2: 6, 3: 7, 4: 7}, {0: 5, 6: 5, 1: 6, 2: 6, 3: 7, 4: 7}))
+    found = leaks.look(
+        table(), matches({0: 5, 6: 5, 1: 6, 2: 6, 3: 7, 4: 7}, {0: 5, 6: 5, 1: 6, 2: 6, 3: 7, 4: 7})
+    )
     said = kinds(found.findings)
     assert said["duplicate-audio-across-splits"].examples == ("c0 = c6", "c3 = c4")
     assert said["duplicate-audio-in-both-classes"].examples == ("c1 = c2", "c3 = c4")
@@ -93,7 +97,11 @@ def test_near_duplicates_are_told_apart_from_exact_ones() -> None:
 def test_attacks_seen_and_unseen() -> None:
     attacks = ["-", "A1", "-", "A2", "-", "A1", "-", "A3"]
     assert "no-unseen-attack" in kinds(leaks.look(table(), matches()).findings)
-    seen = kinds(leaks.look(table(attack=attacks[:7] + ["A1"], split=["train"] * 4 + ["dev"] * 2 + ["eval"] * 2), matches()).findings)
+    seen = kinds(
+        leaks.look(
+            table(attack=[*attacks[:7], "A1"], split=["train"] * 4 + ["dev"] * 2 + ["eval"] * 2), matches()
+        ).findings
+    )
     assert "1 of the 1 attacks of eval" in seen["no-unseen-attack"].text
     none = leaks.look(table(attack=attacks), matches())
     assert "0 of the 1 attacks of eval" in kinds(none.findings)["seen-attacks"].text

@@ -114,7 +114,7 @@ def _jobs(store: WaveformStore, manifest: Manifest, folder: Path) -> list[measur
 def _whole(job: measure.Job) -> bool:
     """Whether a part was measured; a power cut can leave a file that is none."""
     try:
-        with np.load(job.notes) as arrays:
+        with job.notes.open("rb") as file, np.load(file) as arrays:  # a damaged one stays open otherwise
             return len(arrays["num_samples"]) == len(job.paths)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return False

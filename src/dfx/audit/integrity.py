@@ -197,7 +197,7 @@ def _classes(table: pd.DataFrame) -> Iterator[Finding]:
 def _names(table: pd.DataFrame) -> Iterator[Finding]:
     good = table[table["good"]]
     suffix = good["path"].str.extract(r"(\.[^./]*)$", expand=False).str.lower().fillna("")
-    container = good["format"].astype("str").str.partition("/")[0]
+    container = good["format"].astype("str").str.extract(r"^([^/]*)", expand=False)
     wrong = pd.Series(False, index=good.index)
     for ending, containers in CONTAINERS.items():
         wrong |= (suffix == ending) & ~container.isin(containers)

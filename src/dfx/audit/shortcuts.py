@@ -83,12 +83,12 @@ def values(table: pd.DataFrame, name: str, codes: Mapping[str, float]) -> NDArra
 
 def format_codes(table: pd.DataFrame) -> dict[str, float]:
     """For each file format, the share of spoof among its clips, the classes weighted alike."""
-    spoof = table["label"] == SPOOF
-    shares = [
-        table["format"].astype("str")[chosen].value_counts(normalize=True) for chosen in (spoof, ~spoof)
-    ]
-    both = pd.concat(shares, axis=1, keys=["spoof", "bonafide"]).fillna(0)
-    return {str(name): float(row["spoof"] / row.sum()) for name, row in both.iterrows()}
+    forms = table["format"].astype("str")
+    spoof, bonafide = (
+        forms[table["label"] == label].value_counts(normalize=True) for label in (SPOOF, BONAFIDE)
+    )
+    shares = {name: (spoof.get(name, 0.0), bonafide.get(name, 0.0)) for name in forms.unique()}
+    return {str(name): float(fake / (fake + real)) for name, (fake, real) in shares.items()}
 
 
 def measured(table: pd.DataFrame, scalar_values: NDArray[np.floating]) -> Area | None:

@@ -147,7 +147,12 @@ def _title(kind: str) -> str:
         if kind.startswith(f"{start}-"):
             kind = f"{start}: {kind.removeprefix(start)[1:]}"
     words = kind.replace("-", " ")
-    return (words[:1].upper() + words[1:]).replace("Dc ", "DC ").replace("Nan ", "NaN ").replace("Apple d", "AppleD")
+    return (
+        (words[:1].upper() + words[1:])
+        .replace("Dc ", "DC ")
+        .replace("Nan ", "NaN ")
+        .replace("Apple d", "AppleD")
+    )
 
 
 def _with_interval(cell: dict[str, float] | None) -> str:

@@ -1,0 +1,68 @@
+"""The audit against one done by hand, the tables in `shared/data/README.md`; AUC of "a higher value is spoof"."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfx.audit.inspect import inspect
+from dfx.datasets import Demo, ManifestFile
+
+SPEECH = Path(__file__).parents[2].parent / "shared" / "data" / "speech" / "metadata.csv"
+BY_HAND = {
+    **{
+        "duration": 0.52,
+        "sample_rate": 0.64,
+        "bandwidth": 0.65,
+        "leading_silence": 0.51,
+        "trailing_silence": 0.53,
+    },
+    **{"loudness": 0.54, "peak": 0.51, "noise_floor": 0.51, "zeros": 0.47, "multiple_256": 0.71},
+}
+MODELS = {  # dev, eval
+    "sample rate alone": (0.68, 0.66),
+    "duration, silences, loudness, peak": (0.60, 0.63),
+    "basic scalars": (0.71, 0.70),
+    "basic scalars, multiple of 256": (0.82, 0.75),
+    "LFCC statistics": (0.85, 0.74),
+}
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    if not SPEECH.exists():
+        pytest.skip("there is no real speech here")
+    cache = tmp_path_factory.mktemp("cache")
+    return inspect(ManifestFile(str(SPEECH)), {}, 16000, cache=cache, progress=False).report
+
+
+@pytest.mark.slow
+def test_scalars_are_those_found_by_hand(speech: dict[str, Any]) -> None:
+    rows = {row["name"]: row["auc"] for row in speech["scalars"]}
+    assert {name: rows[name] for name in BY_HAND} == pytest.approx(BY_HAND, abs=0.02)
+
+
+@pytest.mark.slow
+def test_models_reach_what_was_reached_by_hand(speech: dict[str, Any]) -> None:
+    rows = {row["name"]: row["places"] for row in speech["models"]}
+    for name, (dev, evaluation) in MODELS.items():
+        assert rows[name]["dev"]["auc"] == pytest.approx(dev, abs=0.03), name
+        assert rows[name]["eval"]["auc"] == pytest.approx(evaluation, abs=0.03), name
+
+
+@pytest.mark.slow
+def test_leaks_are_those_found_by_hand(speech: dict[str, Any]) -> None:
+    shared = {(row["kind"], row["first"], row["second"]): row for row in speech["leaks"]}
+    assert shared["speaker", "train", "eval"]["values"] == 44
+    assert shared["utterance", "train", "eval"]["values"] == 0
+    assert shared["attack", "train", "eval"]["clips"] == 293 - 150
+
+
+@pytest.mark.slow
+def test_the_demo_corpus_has_no_shortcut(tmp_path: Path) -> None:
+    demo = Demo(cache=str(tmp_path), num_clips=480, progress=False)
+    found = inspect(demo, {}, 16000, cache=tmp_path, progress=False).report
+    assert not [entry["kind"] for entry in found["findings"] if entry["severity"] != "note"]
+    assert max(row["strength"] for row in found["scalars"]) < 0.57  # 480 clips: two deviations are .05
