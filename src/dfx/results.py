@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -95,8 +96,14 @@ def write(
     _write_figures(run, dev, evaluation, threshold, keeper, metrics, seen, note)
 
 
-def show(run: TrackedRun, note: str) -> float:
-    """Print the result of a run, new or finished before, and where to find the rest; returns dev EER."""
+def show(run: TrackedRun, note: str, to_beat: dict[str, Any] | None = None) -> float:
+    """Print the result of a run, new or finished before, and where to find the rest; returns dev EER.
+
+    Args:
+        run: the run.
+        note: printed with it.
+        to_beat: what the audit of the corpus found (`audits.to_beat`).
+    """
     metrics = run.metrics
     console = Console(highlight=False, markup=False)
     table = Table(
@@ -124,6 +131,10 @@ def show(run: TrackedRun, note: str) -> float:
             console.print(
                 f"eval EER by {kind}, %: {listed}{', …' if len(worst) > 12 else ''}", soft_wrap=True
             )
+    if to_beat:
+        sides = "above" if metrics["eval/auc"] > to_beat["high"] else "not above"
+        reached = f"This run: AUC {metrics['eval/auc']:.2f}, {sides} that interval."
+        console.print(f"{to_beat['text']} {reached}", style="cyan", soft_wrap=True)
     if note:
         console.print(f"{note[0].upper()}{note[1:]}", style="yellow", soft_wrap=True)
     if "epochs" in metrics:

@@ -35,7 +35,7 @@ def train(cfg: DictConfig) -> float:
     Returns:
         EER on dev, in [0, 1]; what a sweep may minimise. Eval decides nothing.
     """
-    from dfx import build, config, results, tracking  # torch, Lightning and MLflow come with these: seconds
+    from dfx import audits, build, config, results, tracking  # torch, Lightning and MLflow come with these: seconds
     from dfx.checkpoint import RunCheckpoint
     from dfx.store import fingerprint
 
@@ -43,10 +43,13 @@ def train(cfg: DictConfig) -> float:
     dataset = build.dataset(cfg)
     manifest = dataset.manifest()
     results.tell(dataset.findings)
-    identity = config.config_hash(cfg, manifest.hash, fingerprint(manifest))
+    files = fingerprint(manifest)
+    identity = config.config_hash(cfg, manifest.hash, files)
+    whole = cfg.data.limit_utterances is None  # an audit looks at all trials
+    to_beat = audits.to_beat(manifest, files, cfg.cache) if whole else None
     with tracking.track(cfg, identity, manifest, config.choices(cfg), results.say) as run:
         if run.finished:
-            return results.show(run, dataset.note)
+            return results.show(run, dataset.note, to_beat)
         data = build.datamodule(cfg, manifest, dataset.vectors())
         detector = build.detector(cfg, data)
         keeper = RunCheckpoint(run.folder, cfg.patience, run.log_history)
@@ -58,7 +61,7 @@ def train(cfg: DictConfig) -> float:
         scores = {"dev": keeper.dev_scores(), "eval": detector.scores["eval"]}
         results.write(run, scores, data, keeper, detector.loss.llr, dataset.note)
         run.log_artifacts()
-    return results.show(run, dataset.note)
+    return results.show(run, dataset.note, to_beat)
 
 
 if __name__ == "__main__":

@@ -141,15 +141,15 @@ def _empty_report() -> dict[str, Any]:
 
 def test_train_finds_what_is_to_beat(found: Found, fair: pd.DataFrame, tmp_path: Path) -> None:
     manifest = Given(fair).manifest()
-    assert audits.to_beat(manifest, tmp_path) is None
-    publish.write(found, str(tmp_path / "out"), audits.place(manifest, tmp_path))
-    known = audits.to_beat(manifest, tmp_path)
+    assert audits.to_beat(manifest, "f", tmp_path) is None
+    publish.write(found, str(tmp_path / "out"), audits.place(manifest, "f", tmp_path))
+    known = audits.to_beat(manifest, "f", tmp_path)
     assert known is not None
     assert known["auc"] == round(found.report["headline"]["auc"], 4)
     assert known["text"].startswith("A detector has to beat AUC")
-    assert audits.to_beat(Manifest(fair.iloc[1:], name="made"), tmp_path) is None
-    audits.place(manifest, tmp_path).write_text("{")
-    assert audits.to_beat(manifest, tmp_path) is None
+    assert audits.to_beat(Manifest(fair.iloc[1:], name="made"), "f", tmp_path) is None
+    audits.place(manifest, "f", tmp_path).write_text("{")
+    assert audits.to_beat(manifest, "f", tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_a_corpus_that_lacks_something_is_still_audited(
     publish.show(found.report, folder)
     manifest = Manifest(change(fair).reset_index(drop=True))
     (tmp_path / "audits").mkdir()
-    audits.place(manifest, tmp_path).write_bytes((tmp_path / "x.json").read_bytes())
-    assert audits.to_beat(manifest, tmp_path) is None
+    audits.place(manifest, "f", tmp_path).write_bytes((tmp_path / "x.json").read_bytes())
+    assert audits.to_beat(manifest, "f", tmp_path) is None
 
 
 def test_ready_features_are_refused(fair: pd.DataFrame, tmp_path: Path) -> None:

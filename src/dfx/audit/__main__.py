@@ -32,12 +32,14 @@ def audit(cfg: DictConfig) -> str:
     began = time.perf_counter()
     from dfx import audits, build, config, tracking  # torch and MLflow come with these: seconds
     from dfx.audit import inspect, publish
+    from dfx.store import fingerprint
 
     config.check(cfg)
     dataset = build.dataset(cfg)
     found = inspect.inspect(dataset, build.others(cfg), cfg.sample_rate, cfg.seed, cfg.cache, cfg.num_workers)
     found.report["time"]["seconds"] = time.perf_counter() - began
-    folder = publish.write(found, cfg.out, audits.place(found.manifest, cfg.cache))
+    kept = audits.place(found.manifest, fingerprint(found.manifest), cfg.cache)
+    folder = publish.write(found, cfg.out, kept)
     name = found.manifest.name or "corpus"
     tracking.log_report(
         cfg.experiment_name,
