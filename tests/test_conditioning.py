@@ -283,6 +283,17 @@ def test_what_is_damaged_is_measured_again(corpus: Manifest, fresh: WaveformStor
     np.testing.assert_array_equal(again.read(1), first.read(1))
 
 
+def test_a_file_that_a_repair_of_the_store_has_decoded_is_measured(
+    corpus: Manifest, fresh: WaveformStore
+) -> None:
+    first = conditioned(fresh, corpus, ALL, progress=False)
+    (path,) = kept(fresh)
+    arrays = dict(np.load(path))
+    arrays["lengths"][3] = -1  # as if it had been bad when the clips were measured
+    np.savez(path, **arrays)
+    assert conditioned(fresh, corpus, ALL, progress=False).lengths.tolist() == first.lengths.tolist()
+
+
 def test_a_kill_leaves_nothing_half(corpus: Manifest, corpus_file: Path, fresh: WaveformStore) -> None:
     program = (
         "import os, signal, sys, numpy\n"

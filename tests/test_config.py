@@ -11,7 +11,12 @@ from dfx.config import CONF_DIR, check, config_hash, flatten, register_schema
 register_schema()
 GROUPS = ("dataset", "feature", "model", "loss", "augment", "optimizer", "trainer")
 OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF_DIR / group).glob("*.yaml"))]
-NEEDS_PATH = {"dataset=folder": "dataset.path=x", "dataset=manifest": "dataset.path=x.csv"}
+NEEDED = {
+    "dataset=folder": ["dataset.path=x"],
+    "dataset=manifest": ["dataset.path=x.csv"],
+    "dataset=combined": ["dataset.train=[a]", "dataset.dev=[a]", "dataset.eval=[a]"],
+    "dataset=vocoded": ["dataset.bonafide=x"],
+}
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -21,7 +26,7 @@ def composed(*overrides: str) -> DictConfig:
 
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_fits_its_class(option: str) -> None:
-    check(composed(option, *([NEEDS_PATH[option]] if option in NEEDS_PATH else [])))
+    check(composed(option, *NEEDED.get(option, [])))
 
 
 @pytest.mark.parametrize("path", sorted((CONF_DIR / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
@@ -38,6 +43,10 @@ def test_every_experiment_composes(path: Path) -> None:
         ),
         ("model.dropout=abc", "model.dropout: expected float, got 'abc' (str)."),
         ("model.embedding_dim=1.5", "model.embedding_dim: expected int, got 1.5 (float)."),
+        (
+            "dataset=in_the_wild dataset.groups=speaker",
+            "dataset.groups: expected a list, [a,b], got 'speaker' (str).",
+        ),
         ("dataset=folder", "dataset.path is required"),
         ("model._target_=dfx.models.LCNNN", "model._target_: 'dfx.models.LCNNN' cannot be imported"),
         ("+trainer.max_epoch=3", "did you mean 'max_epochs'?"),
@@ -50,7 +59,7 @@ def test_every_experiment_composes(path: Path) -> None:
 )
 def test_a_node_that_does_not_fit_its_class_is_explained(override: str, sentence: str) -> None:
     with pytest.raises(ValueError, match="does not fit") as error:
-        check(composed(override))
+        check(composed(*override.split()))
     assert sentence in str(error.value)
 
 
@@ -66,6 +75,9 @@ def test_identity_covers_the_configuration_but_not_the_bookkeeping() -> None:
     assert config_hash(composed("seed=1"), "m") != base
     assert config_hash(composed("model.dropout=0.4"), "m") != base
     assert config_hash(composed(), "n") != base
+    # What a split file says is in the manifest, wherever it lies.
+    plain = config_hash(composed("dataset=in_the_wild"), "m")
+    assert config_hash(composed("dataset=in_the_wild", "dataset.split_file=x.csv"), "m") == plain
 
 
 def test_flatten_keeps_empty_containers() -> None:

@@ -211,6 +211,12 @@ def test_a_disk_that_is_too_small_is_noticed_first(
     ):
         run(published, data=str(tmp_path / "data"))
     assert published["asked"] == []
+    # Archives that are kept from before take room, and make none.
+    archives = tmp_path / "data" / "tiny" / "archives"
+    with (archives / "other.zip").open("wb") as kept:
+        kept.truncate(1 << 40)
+    with pytest.raises(ValueError, match=r"needs about 355.8 GB"):
+        run(published, data=str(tmp_path / "data"))
 
 
 def test_what_is_left_to_do_by_hand_is_said(

@@ -100,6 +100,12 @@ def test_a_second_name_of_a_file_becomes_a_copy(tmp_path: Path) -> None:
     assert held(tmp_path / "out") == {"a": b"abc", "b": b"abc"}
 
 
+def test_a_second_name_of_what_the_folder_loses_is_refused(tmp_path: Path) -> None:
+    archive = tar(tmp_path / "a.tar", member("a"), member("d/b", tarfile.LNKTYPE, "a"))
+    with pytest.raises(ValueError, match="did not come before"):
+        run(archive, tmp_path / "out", strip=1)
+
+
 def evil_tar(*members: tuple[Any, Any]) -> Callable[[Path], Path]:
     return lambda folder: tar(folder / "evil.tar.gz", member("fine"), *members, mode="w:gz")
 
@@ -125,6 +131,7 @@ def evil_zip(name: str, links: tuple[str, ...] = ()) -> Callable[[Path], Path]:
         (evil_tar(member("passwd", tarfile.LNKTYPE, "/dfx-evil")), "'/dfx-evil' lies outside"),
         (evil_tar(member("twin", tarfile.LNKTYPE, "../../evil.tar.gz")), "lies outside"),
         (evil_tar(member("twin", tarfile.LNKTYPE, "later"), member("later")), "did not come before"),
+        (evil_tar(member("twin", tarfile.LNKTYPE, "nowhere")), "did not come before"),
         (evil_tar(member("pipe", tarfile.FIFOTYPE)), "is a symbolic link or a device"),
         (evil_tar(member("disk", tarfile.BLKTYPE)), "is a symbolic link or a device"),
         (evil_tar(member("tty", tarfile.CHRTYPE)), "is a symbolic link or a device"),

@@ -25,6 +25,7 @@ import soxr
 from numpy.typing import NDArray
 
 Waveform = NDArray[np.float32]
+Pcm = NDArray[np.int16]
 
 MAX_MISSING = 0.1  # fraction of the promised samples; encoders' delays and rounded durations stay far below
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; a file "at 1 Hz" would become 16,000 times longer
@@ -70,29 +71,23 @@ def read(path: str | Path, sample_rate: int) -> Waveform:
 def read_blocks(path: str | Path, sample_rate: int, block_seconds: float = 30.0) -> Iterator[Waveform]:
     """Clip in consecutive blocks (samples,) float32 mono at `sample_rate`; memory does not grow with its length.
 
-    The blocks are about `block_seconds` long; their concatenation is what `read` returns, for any block length.
+    The blocks are at most `block_seconds` long; their concatenation is what `read` returns, for any block length.
 
     Raises:
         AudioError: as `read`, possibly after some blocks were yielded.
     """
-    resampler, source_rate, total = None, 0, 0
-    for block, rate in _decode(Path(path), block_seconds):
-        if rate != (source_rate or rate):
-            raise AudioError(path, f"its sample rate changes from {source_rate} to {rate} Hz")
-        source_rate = rate
-        if rate != sample_rate:
-            resampler = resampler or soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
-            block = _resampled(resampler, block)
-        total += len(block)
-        if len(block):
-            yield block
-    if resampler is not None:
-        block = resampler.resample_chunk(np.zeros(0, np.float32), last=True)
-        total += len(block)
-        if len(block):
-            yield block
-    if total == 0:
-        raise AudioError(path, "it holds no samples")
+    for block in _blocks(Path(path), sample_rate, block_seconds):
+        yield mono(block[None])
+
+
+def read_pcm(path: str | Path, sample_rate: int) -> Iterator[Pcm]:
+    """The blocks of `read_blocks` as 16-bit integers, `to_int16` of them.
+
+    Raises:
+        AudioError: as `read_blocks`.
+    """
+    for block in _blocks(Path(path), sample_rate, 30.0):
+        yield block if block.dtype == np.int16 else to_int16(block)
 
 
 def probe(path: str | Path) -> AudioInfo:
@@ -127,12 +122,12 @@ def write(path: str | Path, waveform: NDArray[np.floating], sample_rate: int) ->
     soundfile.write(path, to_int16(waveform), sample_rate, format=form, subtype="PCM_16")
 
 
-def to_int16(waveform: NDArray[np.floating]) -> NDArray[np.int16]:
+def to_int16(waveform: NDArray[np.floating]) -> Pcm:
     """Samples as 16-bit integers, rounded and clipped; the exact inverse of the division by 32768 in `read`."""
     scaled = np.multiply(waveform, np.float32(FULL_SCALE))
     np.rint(scaled, out=scaled)
     np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled)
-    samples: NDArray[np.int16] = scaled.astype(np.int16)
+    samples: Pcm = scaled.astype(np.int16)
     return samples
 
 
@@ -189,7 +184,34 @@ def _require_file(path: Path) -> None:
         raise AudioError(path, "the file is empty (0 bytes)")
 
 
-def _decode(path: Path, block_seconds: float) -> Iterator[tuple[Waveform, int]]:
+def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDArray]:
+    """Mono blocks at the wanted rate; 16-bit integers where the file holds these and nothing has to be done to them."""
+    total = 0
+    for block in _at_rate(path, sample_rate, block_seconds):
+        total += len(block)
+        if len(block):
+            yield block
+    if total == 0:
+        raise AudioError(path, "it holds no samples")
+
+
+def _at_rate(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDArray]:
+    resampler, source_rate = None, 0
+    for block, rate in _decode(path, block_seconds):
+        if rate != (source_rate or rate):
+            raise AudioError(path, f"its sample rate changes from {source_rate} to {rate} Hz")
+        source_rate = rate
+        if rate == sample_rate:
+            yield block
+            continue
+        resampler = resampler or soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
+        for first in range(0, len(block), RESAMPLED_AT_ONCE):
+            yield resampler.resample_chunk(mono(block[None, first : first + RESAMPLED_AT_ONCE]))
+    if resampler is not None:
+        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _decode(path: Path, block_seconds: float) -> Iterator[tuple[NDArray, int]]:
     """Mono blocks at the file's own rate, from soundfile and, from the sample where it gives up, from PyAV."""
     _require_file(path)
     done, promised, failure = yield from _decode_soundfile(path, block_seconds)
@@ -207,7 +229,7 @@ def _cut_short(done: int, promised: int) -> bool:
 
 def _decode_soundfile(
     path: Path, block_seconds: float
-) -> Generator[tuple[Waveform, int], None, tuple[int, int, str]]:
+) -> Generator[tuple[NDArray, int], None, tuple[int, int, str]]:
     done, promised = 0, 0
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:
@@ -219,19 +241,13 @@ def _decode_soundfile(
             )  # a third of the time of a WAV file goes into libsndfile's floats
             while len(block := file.read(size, dtype="int16" if exact else "float32", always_2d=True)):
                 done += len(block)
-                mixed = mono(block.T)
-                yield mixed if exact else require_finite(path, mixed), rate
+                if exact:
+                    yield block[:, 0] if file.channels == 1 else mono(block.T), rate
+                else:
+                    yield require_finite(path, mono(block.T)), rate
     except _SOUNDFILE_ERRORS as error:
         return done, promised, _why(error)
     return done, promised, ""
-
-
-def _resampled(resampler: soxr.ResampleStream, block: Waveform) -> Waveform:
-    pieces = [
-        resampler.resample_chunk(block[first : first + RESAMPLED_AT_ONCE])
-        for first in range(0, len(block), RESAMPLED_AT_ONCE)
-    ]
-    return np.concatenate(pieces)
 
 
 def _why(error: Exception) -> str:

@@ -148,6 +148,9 @@ def _composition_sentence(error: Exception, command: str, arguments: list[str]) 
         if file and command != "train":  # an option that sets keys of a run
             option = file.group(1).replace("/", "=", 1)
             return f"{option} sets {key}, which dfx.{command} does not have: it is for dfx.train; choose another."
+        if ".corpora." in f".{key}":
+            typed = next((a for a in arguments if a.startswith(key)), f"{key}.root=DIR")
+            return f"{key}: the options of a corpus that is named are new keys; put a + in front, +{typed}"
         keys = _known_keys(command, arguments, key)
         parent = key.rpartition(".")[0]
         siblings = [k for k in keys if k.rpartition(".")[0] == parent and not k.endswith("_")]

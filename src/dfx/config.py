@@ -13,7 +13,7 @@ import json
 import os
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ BOOKKEEPING = (
     "dataset.jsut_root",
     "dataset.mailabs_root",
     "dataset.path",
+    "dataset.split_file",  # the splits that it fixes are in the manifest
     "dataset.progress",
     "experiment_name",
     "num_threads",
@@ -78,6 +79,7 @@ NOT_FOR_THE_TRAINER = {
     ),
 }
 
+LISTS = (list, tuple, Sequence)  # types of arguments that are given as a list
 Node = dict[str, Any]
 
 
@@ -126,7 +128,7 @@ class AuditConfig:
 
     dataset: Node = MISSING
     others: list[str] = field(default_factory=list)
-    corpora: Node | None = None
+    corpora: Node = field(default_factory=dict)
     sample_rate: int = 16000
     seed: int = 0
     experiment_name: str = "dfx-audit"
@@ -282,7 +284,8 @@ def _problems(path: str, node: Node) -> Iterator[str]:
     keys = {key: value for key, value in node.items() if not (key.startswith("_") and key.endswith("_"))}
     for key, value in keys.items():
         if value == "???":
-            yield f"{path}.{key} is required: give it on the command line, {path}.{key}=VALUE."
+            plus = "+" if ".corpora." in f".{path}" else ""  # no YAML has that key
+            yield f"{path}.{key} is required: give it on the command line, {plus}{path}.{key}=VALUE."
         elif key not in parameters:
             if not open_ended:
                 hint = closest(key, parameters) or f"It takes {', '.join(parameters) or 'nothing'}."
@@ -331,8 +334,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is str:
         return isinstance(value, str)
-    if (origin or hint) in (list, tuple):
-        return isinstance(value, list | tuple)
+    if (origin or hint) in LISTS:
+        return isinstance(value, list | tuple)  # a word is a sequence too, of letters
     if isinstance(hint, type) and isinstance(value, str | int | float):
         return isinstance(value, str) and issubclass(
             hint, os.PathLike
@@ -341,4 +344,6 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _spell(hint: Any) -> str:
+    if (typing.get_origin(hint) or hint) in LISTS:
+        return "a list, [a,b]"
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")

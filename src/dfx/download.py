@@ -99,7 +99,8 @@ def _is_unpacked(source: Source, archives: Path, folder: Path) -> bool:
 
 
 def _check_room(missing: list[Source], archives: Path, keep: bool) -> None:
-    here = sum(path.stat().st_size for path in archives.iterdir() if path.is_file())
+    names = [source.file + suffix for source in missing for suffix in ("", ".part")]
+    here = sum(path.stat().st_size for name in names if (path := archives / name).is_file())
     sizes = [source.size for source in missing]
     packed = sum(sizes) if keep else max(sizes, default=0)  # archives go one by one
     need = packed + UNPACKED * sum(sizes) - here

@@ -206,6 +206,7 @@ def _serve(descriptor: int) -> None:
     """The life of a worker: it takes a job, sends the result, and ends with its parent."""
     global _is_worker
     _is_worker = True
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # what the parent ignores, a new process ignores too
     threading.Thread(target=_end_with_parent, daemon=True).start()
     connection: Connection = Connection(descriptor)
     function = connection.recv()

@@ -16,10 +16,11 @@ PURPOSE = (
     "make once what runs of a corpus need: the audio of the demo or of the twins, and the waveform store"
 )
 EXAMPLES = """
-  python -m dfx.prepare                                               the demo corpus
-  python -m dfx.prepare dataset=asvspoof5 dataset.root=DIR            a corpus of the field, decoded before the first run
-  python -m dfx.prepare dataset=asvspoof5 cache=DIR num_workers=8     into another folder, with eight processes
-  python -m dfx.prepare dataset=asvspoof5 shard=3 num_shards=16       one of sixteen shares, numbered from 0
+  python -m dfx.prepare                                            the demo corpus
+  python -m dfx.prepare dataset=asvspoof5 dataset.root=DIR         a corpus of the field, before the first run
+  python -m dfx.prepare dataset=asvspoof5 cache=DIR num_workers=8  into another folder, with eight processes
+  python -m dfx.prepare dataset=asvspoof5 shard=3 num_shards=16    one of sixteen shares, numbered from 0
+  python -m dfx.prepare -m dataset=asvspoof5 num_shards=16 'shard=range(16)'   all, wherever Hydra's launcher sends them
 Shards may run at the same time, on hosts that see the corpus and the cache under the same paths; the last one
 finishes the store. An interrupted one continues where it stopped.
 """.strip("\n")
@@ -36,10 +37,12 @@ def prepare(cfg: DictConfig) -> None:
     Raises:
         ValueError: if there is no such shard, the corpus is not laid out as expected, or too many of its files are bad.
     """
-    from dfx import build, config, results, store
+    from dfx import config, store
 
     config.check(cfg)
     store.check_shard(cfg.shard, cfg.num_shards)
+    from dfx import build, results  # torch and Lightning come with these: seconds
+
     dataset = build.dataset(cfg)
     corpus = dataset.manifest()
     results.tell(dataset.findings)
@@ -68,8 +71,8 @@ def prepare(cfg: DictConfig) -> None:
     )
     samples = int(made.lengths[made.lengths > 0].sum())
     parallel.say(
-        f"The waveform store {made.path} is whole: {samples / cfg.sample_rate / 3600:,.1f} hours, "
-        f"{2 * samples / 2**20:,.0f} MiB, {len(made.bad):,} bad files"
+        f"The waveform store {made.path} is whole: {samples / cfg.sample_rate / 3600:,.2f} hours, "
+        f"{2 * samples / 2**20:,.1f} MiB, {len(made.bad):,} bad files"
         + (f", {made.path / 'bad_files.csv'} says why" if len(made.bad) else "")
     )
 
@@ -77,7 +80,9 @@ def prepare(cfg: DictConfig) -> None:
 def _counts(corpus: Manifest) -> str:
     """The corpus in a line: utterances, and how many of each class in each split."""
     splits = [
-        f"{split} {' + '.join(f'{count:,} {word}' for word, count in row.items())}"
+        f"{split} {' + '.join(f'{count:,} {word}' for word, count in row.items())}".replace(
+            "bonafide", "bona fide"
+        )
         for split, row in corpus.counts().iterrows()
     ]
     return f"{corpus.name}: {len(corpus):,} utterances; {', '.join(splits)}"

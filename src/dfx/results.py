@@ -19,6 +19,7 @@ from dfx.datamodule import AudioDataModule
 from dfx.findings import Finding
 from dfx.labels import SPOOF
 from dfx.metrics import attack_key, attack_name, auc, eer, summary
+from dfx.parallel import say
 from dfx.scores import ScoreTable
 from dfx.tracking import TrackedRun, ui_command
 
@@ -32,11 +33,6 @@ SHOWN = {  # metric -> (name, whether it is a rate that reads as a percentage, m
     "eer_seen": ("EER, seen attacks", True, "attacks that train has"),
     "eer_unseen": ("EER, unseen attacks", True, "attacks that train has not"),
 }
-
-
-def say(sentence: str) -> None:
-    """Tell the user something on the standard error stream."""
-    Console(stderr=True, highlight=False, markup=False).print(sentence)
 
 
 def tell(findings: Sequence[Finding]) -> None:

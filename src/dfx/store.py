@@ -176,18 +176,10 @@ def build_shard(
     num_workers: int | None = None,
     progress: bool = True,
 ) -> Shard:
-    """One of several shares of the decoding, for processes or hosts that see the same files and the same folder.
+    """Do share number `shard`, from 0, of `num_shards` of the decoding that `open_store` would do.
 
-    Whichever finishes last writes the index; `open_store` decodes what shards have left undone.
-
-    Args:
-        manifest: the utterances, the same for every shard.
-        sample_rate: as in `open_store`.
-        shard: number of this share, from 0.
-        num_shards: how many there are.
-        cache: as in `open_store`.
-        num_workers: as in `open_store`.
-        progress: as in `open_store`.
+    For processes or hosts that see the same files and the same folder under the same paths. Whichever finishes last
+    writes the index; `open_store` decodes what shards have left undone.
 
     Raises:
         ValueError: if there is no such shard, or as `open_store`.

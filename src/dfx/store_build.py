@@ -10,18 +10,21 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-from dfx import audio, parallel, store_parts
+from dfx import parallel, store_parts
 from dfx.store_index import Index, Plan, damaged, load_index
-from dfx.store_parts import BAD, SAMPLE_BYTES, Job
+from dfx.store_parts import BAD, Job
 
+MOST_GROWTH = 64  # 16-bit samples take at most so many times the room of their file; 5 kbit/s is 51 times
 PROBED_FILES = 64  # headers read for the estimate of the size
 FEW_BYTES = 32 << 20  # of source files: fewer are decoded by one worker faster than several start
 BUILDING = "building the waveform store"
-FILE_SECONDS = 60.0  # time limit of a small file: thousands of times what it takes
+FILE_SECONDS = (
+    120.0  # time limit of a small file: thousands of times what it takes, unless the network stalls
+)
+MOST_CASUALTIES = 500  # files; where more crash or hang, it is not the files
 
 
 def complete(plan: Plan, num_workers: int | None, progress: bool, suspects: list[int]) -> Index:
@@ -105,8 +108,8 @@ def _decode(plan: Plan, parts: range, num_workers: int | None, progress: bool) -
         int(np.maximum(plan.sizes[plan.first[job.number] : plan.first[job.number + 1]], 0).sum())
         for job in jobs
     )
-    _announce(jobs, plan, source)
     workers = num_workers if num_workers is not None else parallel.num_cores()
+    _announce(jobs, plan, source, workers)
     if source < FEW_BYTES:
         workers = min(workers, 1)
     try:
@@ -127,12 +130,13 @@ class Casualties:
 
     def __init__(self) -> None:
         self.deaths: Counter[tuple[int, int]] = Counter()
+        self.files = 0
 
     def __call__(self, job: Job, status: int) -> Job:
         """The job to do next.
 
         Raises:
-            ValueError: if the file is not to blame.
+            ValueError: if the files are not to blame.
         """
         number = store_parts.num_done(job)
         self.deaths[job.number, number] += 1
@@ -142,13 +146,19 @@ class Casualties:
         if killed or number == len(job.paths):
             raise ValueError(
                 f"Processes that were decoding audio were ended from outside, twice ({parallel.ending(status)}): most "
-                "likely the memory ran out. Start again with fewer, num_workers=1; what is finished is kept."
+                "likely the memory ran out. Use fewer, `python -m dfx.prepare num_workers=1`; what is finished is kept."
             )
         path = job.paths[number]
         if status == -signal.SIGALRM:
             reason = f"decoding it took longer than {store_parts.limit_seconds(job, number):.0f} s"
         else:
             reason = f"its decoder crashed ({parallel.ending(status)})"
+        self.files += 1
+        if self.files > MOST_CASUALTIES:
+            raise ValueError(
+                f"More than {MOST_CASUALTIES} files crash or hang their decoder, the last one {path}: {reason}. So many "
+                "are not bad: install soundfile, soxr and av anew; what is finished is kept."
+            )
         parallel.say(f"Left out: {path}: {reason}")
         return job._replace(bad={**job.bad, number: reason})
 
@@ -182,31 +192,26 @@ def _finish(plan: Plan) -> Index | None:
     return index
 
 
-def _announce(jobs: list[Job], plan: Plan, source: int) -> None:
+def _announce(jobs: list[Job], plan: Plan, source: int, num_workers: int) -> None:
     """Say what is about to be written, or refuse where the disk is too small for it."""
     paths = [path for job in jobs for path in job.paths]
-    estimate = int(source * _growth(paths[:: max(1, len(paths) // PROBED_FILES)], plan.sample_rate))
     free = shutil.disk_usage(plan.folder).free
+    what = f"{len(paths)} files ({_mib(source)})"
+    if source < FEW_BYTES and source * MOST_GROWTH < free:
+        parallel.say(f"Decoding {what}, once, in {plan.folder}")
+        return
+    sample = (paths[:: max(1, len(paths) // PROBED_FILES)], plan.sample_rate)
+    try:
+        growth = next(parallel.each(store_parts.growth, [sample], min(num_workers, 1), "reading headers"))
+    except ValueError:  # a header that crashes its decoder: decoding will tell which file it is
+        growth = store_parts.USUAL_GROWTH
+    estimate = int(source * growth)
     if estimate > free:
         raise ValueError(
-            f"{len(paths)} files take about {_mib(estimate)} as {plan.sample_rate} Hz waveforms, but {plan.folder} has "
+            f"{what} take about {_mib(estimate)} as {plan.sample_rate} Hz waveforms, but {plan.folder} has "
             f"{_mib(free)} free. Free some room, or give another folder by $DFX_CACHE or cache=."
         )
-    parallel.say(
-        f"Decoding {len(paths)} files ({_mib(source)}), once, to about {_mib(estimate)} in {plan.folder}"
-    )
-
-
-def _growth(paths: list[str], sample_rate: int) -> float:
-    """Decoded bytes for each byte of source, from the headers of some files."""
-    source, decoded = 0, 0.0
-    for path in paths:
-        with contextlib.suppress(audio.AudioError, OSError):
-            info = audio.probe(path)
-            if info.num_samples:
-                source += Path(path).stat().st_size
-                decoded += info.num_samples / info.sample_rate * sample_rate * SAMPLE_BYTES
-    return decoded / source if source else 2.0  # FLAC about halves speech
+    parallel.say(f"Decoding {what}, once, to about {_mib(estimate)} in {plan.folder}")
 
 
 def _mib(size: int) -> str:

@@ -32,6 +32,8 @@ SAMPLE_BYTES = 2
 SLOWEST_BYTES = (
     50_000  # of a file each second; of Opus at 5 kbit/s, the slowest for its size, it is ten times that
 )
+HEADER_SECONDS = 60.0  # for the headers of a sample of the files
+USUAL_GROWTH = 2.0  # FLAC about halves speech
 LEFT_OVER_SECONDS = 3600  # after which an unfinished file that nobody wrote to is nobody's
 WARM_UP_BYTES = 16 << 20  # more than the blocks of a clip of a minute
 
@@ -119,6 +121,20 @@ def decode(job: Job) -> int:
         for path in (temporary, notes, journal):
             path.unlink(missing_ok=True)
     return len(job.paths)
+
+
+def growth(sample: tuple[list[str], int]) -> float:
+    """Bytes of samples for each byte of a file, from the headers of some files, at a sample rate."""
+    paths, sample_rate = sample
+    parallel.time_limit(HEADER_SECONDS)
+    source, decoded = 0, 0.0
+    for path in paths:
+        with contextlib.suppress(audio.AudioError, OSError):
+            info = audio.probe(path)
+            if info.num_samples:
+                source += Path(path).stat().st_size
+                decoded += info.num_samples / info.sample_rate * sample_rate * SAMPLE_BYTES
+    return decoded / source if source else USUAL_GROWTH
 
 
 def num_done(job: Job) -> int:
@@ -217,8 +233,8 @@ def _append(file: BinaryIO, job: Job, number: int) -> Entry:
     start, checksum = file.tell(), 0
     parallel.time_limit(limit_seconds(job, number))
     try:
-        for block in audio.read_blocks(job.paths[number], job.sample_rate):
-            samples = audio.to_int16(block).astype("<i2", copy=False).tobytes()
+        for block in audio.read_pcm(job.paths[number], job.sample_rate):
+            samples = np.ascontiguousarray(block, "<i2").data
             checksum = zlib.crc32(samples, checksum)
             file.write(samples)
     except audio.AudioError as error:

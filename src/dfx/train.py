@@ -35,8 +35,15 @@ def train(cfg: DictConfig) -> float:
     Returns:
         EER on dev, in [0, 1]; what a sweep may minimise. Eval decides nothing.
     """
-    from dfx import audits, build, config, results, tracking  # torch, Lightning and MLflow come with these: seconds
+    from dfx import (
+        audits,
+        build,
+        config,
+        results,
+        tracking,
+    )  # torch, Lightning and MLflow come with these: seconds
     from dfx.checkpoint import RunCheckpoint
+    from dfx.parallel import say
     from dfx.store import fingerprint
 
     config.check(cfg)
@@ -47,7 +54,7 @@ def train(cfg: DictConfig) -> float:
     identity = config.config_hash(cfg, manifest.hash, files)
     whole = cfg.data.limit_utterances is None  # an audit looks at all trials
     to_beat = audits.to_beat(manifest, files, cfg.cache) if whole else None
-    with tracking.track(cfg, identity, manifest, config.choices(cfg), results.say) as run:
+    with tracking.track(cfg, identity, manifest, config.choices(cfg), say) as run:
         if run.finished:
             return results.show(run, dataset.note, to_beat)
         data = build.datamodule(cfg, manifest, dataset.vectors())

@@ -138,7 +138,7 @@ def _write(member: _Member, work: Path, strip: int, room: _Room) -> None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         first = _place(member.first, work, strip, room) if member.first else None
-        if first is not None and not first.is_file():
+        if member.first and (first is None or not first.is_file()):
             raise _unsafe(
                 room, member.name, f"is a second name of {member.first!r}, which did not come before"
             )

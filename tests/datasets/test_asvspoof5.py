@@ -62,6 +62,7 @@ def test_protocols_beside_the_audio_and_folders_twice_over(tmp_path: Path) -> No
         (root / "x").rename(root / name / name)
     (root / "release").mkdir()
     (root / "flac_E_eval").rename(root / "release" / "flac_E_eval")
+    (root / "flac_E_aa.tar").touch()  # what it was unpacked from
     dataset = corpus(root)
     assert dataset.manifest().hash == whole.hash
     assert "rows-without-file" not in kinds(dataset)

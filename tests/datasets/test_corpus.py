@@ -121,6 +121,24 @@ def test_unknown_labels_are_counted_and_named(tmp_path: Path) -> None:
     assert "dataset.facts.labels" in str(error.value)
 
 
+def test_words_that_are_named_in_the_facts_mean_a_class(tmp_path: Path) -> None:
+    corpus = Tones(
+        write(tmp_path, *TWO, "u3 machine dev"),
+        {"labels": {"genuine": "real", "fake": "spoof", "machine": "fake"}},
+    )
+    assert corpus.manifest().table["label"].tolist() == [1, 0, 0]
+    corpus.facts["labels"]["machine"] = "artificial"
+    with pytest.raises(ValueError, match="Unknown label 'artificial'"):
+        corpus.manifest()
+
+
+def test_two_files_for_one_row_are_named(tmp_path: Path) -> None:
+    corpus = Tones(write(tmp_path, *TWO, files="u1.wav u2.wav fake/u2.wav"))
+    assert corpus.manifest().table["path"][1] == str(tmp_path / "clips" / "u2.wav")
+    found = finding_of(corpus, "files-of-one-name")
+    assert (found.severity, found.examples) == ("warning", (str(tmp_path / "clips" / "fake" / "u2.wav"),))
+
+
 def test_duplicate_ids_are_counted_and_named(tmp_path: Path) -> None:
     write(tmp_path, *TWO, "u1 fake train")
     with pytest.raises(ValueError, match=r"tones: duplicate ids in 2 of 3 rows \('u1', 'u1'\)"):
@@ -204,6 +222,24 @@ def test_a_corpus_without_splits_is_divided_and_the_division_kept(tmp_path: Path
     assert set(corpus.manifest().table["split"]) == {"dev"}
     corpus.split_file, corpus.fractions = None, {"train": 0.2, "dev": 0.2, "eval": 0.6}
     assert corpus.manifest().counts().sum(axis=1).idxmax() == "eval"
+
+
+def test_a_split_that_cannot_have_both_classes_is_a_finding(tmp_path: Path) -> None:
+    lines = [f"u{number} {'genuine' if number % 2 else 'fake'} x s1" for number in range(9)]
+    corpus = Undivided(write(tmp_path, *lines), groups=["speaker"])
+    corpus.manifest()
+    found = finding_of(corpus, "split-without-class")
+    assert found.text.startswith("tones: dev, eval cannot have every class: the 9 rows form 1 groups")
+
+
+def test_a_link_to_a_folder_is_followed_but_not_in_circles(tmp_path: Path) -> None:
+    for name in ("a/1.wav", "elsewhere/2.wav"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    (tmp_path / "a" / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "a" / "self").symlink_to(".")
+    assert audio_files(tmp_path / "a").tolist() == ["1.wav", "b/2.wav"]
 
 
 def test_audio_files_are_relative_and_sorted(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_names_take_the_place_of_a_header_that_cannot_be_trusted(tmp_path: Path,
         ("id,label\n1,real\n2\n\n3\n", r"2 of 3 rows do not have 2 fields \('2', '3'\)"),
         ("id,label\n1,real,x\n2,fake,x\n", "2 of 2 rows do not have 2 fields"),
         ("name,label\n1,real\n", "has no column id: it has name, label"),
+        ('id,label\n1,"real\n' + "2,fake\n" * 20_000, "a quotation mark has no end"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, text: str, words: str) -> None:

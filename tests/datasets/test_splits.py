@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from dfx.datasets.splits import assign
+from dfx.datasets.splits import assign, divide, joined, shortfall
 
 
 def corpus(num: int = 600) -> pd.DataFrame:
@@ -44,3 +45,45 @@ def test_the_order_of_rows_does_not_matter() -> None:
 def test_three_recordings_of_each_class_reach_every_split() -> None:
     table = pd.DataFrame({"id": list("abcdef"), "label": [1, 1, 1, 0, 0, 0], "attack": ["-"] * 3 + ["x"] * 3})
     assert set(assign(table, "id")[table["label"] == 1]) == {"train", "dev", "eval"}
+
+
+def test_rows_that_share_any_value_form_one_group_and_an_unknown_value_is_none() -> None:
+    table = pd.DataFrame(
+        {
+            "id": list("abcdef"),
+            "speaker": ["s1", "-", "s2", None, "s2", ""],
+            "utterance": ["u1", "u1", None, None, "u3", "u2"],
+        }
+    )
+    names = joined(table, ["speaker", "utterance"])
+    assert names.tolist() == [
+        *("speaker=s1", "speaker=s1", "speaker=s2", "id=d", "speaker=s2", "utterance=u2"),
+    ]
+    shuffled = table.sample(frac=1.0, random_state=1)
+    assert joined(shuffled, ["speaker", "utterance"]).sort_index().tolist() == names.tolist()
+
+
+def test_rows_without_a_value_get_a_split_too() -> None:
+    table = corpus()
+    table.loc[::7, "speaker"] = None
+    split = assign(table, "speaker")
+    assert set(split) == {"train", "dev", "eval"}
+    assert (split.groupby(table["speaker"]).nunique() == 1).all()
+
+
+def test_a_column_that_is_not_there_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"dataset.groups names speker, which is no column .* it has id, label"
+    ):
+        divide(corpus(), ["speker"])
+
+
+def test_one_group_that_holds_nearly_all_is_said_to_be_the_reason() -> None:
+    table = corpus()
+    assert not shortfall(table.assign(split=assign(table, "speaker")), ["speaker"])
+    table["speaker"] = ["s0"] * 598 + ["s1", "s2"]
+    text = shortfall(table.assign(split=assign(table, "speaker")), ["speaker"])
+    assert text.startswith(
+        "dev, eval cannot have every class: the 600 rows form 3 groups that stay together (by speaker)"
+    )
+    assert "the largest of 598 rows" in text

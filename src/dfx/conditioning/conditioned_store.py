@@ -105,17 +105,20 @@ def conditioned(
     if not chain.measures:
         return ConditionedStore(store, chain, _whole(store.lengths))
     # By file, as the store keeps them: rows in another order, or several of one file, share what was measured.
-    files, paths = pd.factorize(manifest.table["path"], sort=True)
+    files = pd.factorize(manifest.table["path"], sort=True)[0]
     digest = hashlib.sha256(f"{VERSION} {conditions!r}".encode()).hexdigest()
     kept = store.path / f"conditions-{digest[:16]}.npz"
-    spans = _load(kept, len(paths))
+    rows = np.unique(files, return_index=True)[1]
+    spans = _load(kept, store.lengths[rows])
     if spans is None:
         with parallel.locked(store.path, "measuring the clips of"):
-            spans = _load(kept, len(paths))  # another process may have measured them while this one waited
+            spans = _load(
+                kept, store.lengths[rows]
+            )  # another process may have measured while this one waited
             if spans is None:
                 for left_over in store.path.glob("conditions-*.tmp"):
                     left_over.unlink(missing_ok=True)
-                spans = _measure(store, chain, np.unique(files, return_index=True)[1], progress)
+                spans = _measure(store, chain, rows, progress)
                 _save(kept, spans)
     return ConditionedStore(
         store, chain, Spans(spans.starts[files], spans.lengths[files], spans.gains[files])
@@ -155,12 +158,15 @@ def _reader(store: WaveformStore, row: int) -> Read:
     return lambda start, num_samples: store.read(row, start, num_samples)
 
 
-def _load(path: Path, num_files: int) -> Spans | None:
-    """Spans of the files as they were kept; None where there is nothing whole."""
+def _load(path: Path, lengths: NDArray[np.int64]) -> Spans | None:
+    """Spans of files of these lengths as they were kept; None where there is nothing whole."""
     arrays = store_parts.load_arrays(path)
-    if set(arrays) != set(Spans._fields) or len(arrays["starts"]) != num_files:
+    if set(arrays) != set(Spans._fields) or len(arrays["starts"]) != len(lengths):
         return None
-    return Spans(**arrays)
+    spans = Spans(**arrays)
+    # A file that could not be read when the clips were measured may have been decoded since, in a repair of the store.
+    fit = ((spans.lengths < 0) == (lengths < 0)) & (spans.starts + spans.lengths <= lengths)
+    return spans if fit.all() else None
 
 
 def _save(path: Path, spans: Spans) -> None:

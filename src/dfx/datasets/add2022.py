@@ -8,7 +8,7 @@ import pandas as pd
 
 from dfx.datasets import protocol
 from dfx.datasets.corpus import Corpus
-from dfx.datasets.folder import SUFFIXES
+from dfx.datasets.recordings import SUFFIXES
 
 SPLITS = {"T": "train", "D": "dev", "E1": "eval"}  # what stands in a name between ADD_ and the number
 LAYOUTS = {2: ("id", "label"), 3: ("id", "label", "")}  # label files of track 3 have a third column

@@ -67,7 +67,9 @@ class ASVspoof5(Corpus):
                 continue
             part = protocol.read(path, LAYOUTS).assign(split=split)
             name = FOLDERS[split]
-            places = sorted(root.glob(f"{name}*")) or sorted(root.glob(f"*/{name}*"))
-            folders = [place for place in places if place.is_dir()]
-            parts.append(self.locate(part, folders or [root / name], split))
+            places = [
+                place for place in sorted(root.glob(f"{name}*")) if place.is_dir()
+            ]  # tars have that name too
+            places = places or [place for place in sorted(root.glob(f"*/{name}*")) if place.is_dir()]
+            parts.append(self.locate(part, places or [root / name], split))
         return pd.concat(parts, ignore_index=True).fillna("-")

@@ -33,5 +33,8 @@ class Dataset(ABC):
         """
 
     def vectors(self) -> NDArray[np.float32] | None:
-        """Ready features, (rows of the manifest, columns), of a corpus that holds these instead of audio."""
+        """Ready features, (rows of the manifest, columns), of a corpus that holds these instead of audio.
+
+        The rows' `path` is the file that they are read from: a run is made anew when that file changes.
+        """
         return None

@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from dfx.datasets import recordings
 from dfx.datasets.base import Dataset
-from dfx.datasets.folder import SUFFIXES
-from dfx.datasets.splits import divide
+from dfx.datasets.splits import divide, shortfall
 from dfx.findings import Finding, finding, some
-from dfx.labels import BONAFIDE, NAMES
+from dfx.labels import BONAFIDE, NAMES, parse_label
 from dfx.manifest import NO_ATTACK, UNNAMED_ATTACK, Manifest
 
 DATA = "DFX_DATA"  # environment variable: the folder below which corpora lie
@@ -76,6 +76,8 @@ class Corpus(Dataset):
         table["attack"] = attack.mask(bonafide, NO_ATTACK)
         if "split" not in table:
             table["split"] = divide(table, self.groups, self.split_file, self.fractions)
+            if text := shortfall(table, self.groups):
+                self.note_finding("split-without-class", "warning", f"{self.name}: {text}")
         manifest = Manifest(table, name=self.name)
         self._compare_counts(manifest)
         self.findings = tuple(self._found)
@@ -134,7 +136,7 @@ class Corpus(Dataset):
             folder: searched with its sub-folders for audio files; hidden and AppleDouble files are not seen.
             what: part of the corpus, for the sentences ("dev").
         """
-        present = set(_walk(folder))
+        present = set(recordings.below(folder))
         spelt = {name.lower(): name for name in sorted(present)}
         found = [name if name in present else spelt.get(name.lower(), name) for name in names]
         there = pd.Series([name in present for name in found], index=table.index)
@@ -153,15 +155,24 @@ class Corpus(Dataset):
             others: further ids whose files are expected there.
         """
         paths: dict[str, str] = {}
+        again = []
         for folder in folders:
-            for name in _walk(folder):
-                paths.setdefault(name.rpartition("/")[2].rpartition(".")[0], f"{folder}{os.sep}{name}")
+            for name in recordings.below(folder):
+                path = f"{folder}{os.sep}{name}"
+                if paths.setdefault(name.rpartition("/")[2].rpartition(".")[0], path) != path:
+                    again.append(path)
+        if again:
+            text = (
+                f"{len(again)} audio files of {f'{self.name} {what}'.strip()} have the name of another one, which is "
+                f"taken in their place: {some(again)}. Remove those that do not belong there."
+            )
+            self.note_finding("files-of-one-name", "warning", text, again)
         known = {*table["id"], *others}
-        path = table["id"].map(paths).astype("str")
-        there = path.notna()
+        located = table["id"].map(paths).astype("str")
+        there = located.notna()
         extra = [file for stem, file in paths.items() if stem not in known]
         self._note_files(table, there, extra, folders, what)
-        return table.assign(path=path.where(there, f"{folders[0]}{os.sep}" + table["id"] + ".flac"))
+        return table.assign(path=located.where(there, f"{folders[0]}{os.sep}" + table["id"] + ".flac"))
 
     def _note_files(
         self, table: pd.DataFrame, there: pd.Series, extra: list[str], folders: Sequence[Path], what: str
@@ -180,9 +191,8 @@ class Corpus(Dataset):
             self.note_finding("files-without-row", "note", text, extra)
 
     def _labels(self, table: pd.DataFrame) -> pd.Series:
-        classes = {word: number for number, word in NAMES.items()}
-        meanings = self.facts.get("labels") or {name: name for name in classes}
-        known = {str(word).lower(): classes[name] for word, name in meanings.items()}
+        meanings = self.facts.get("labels") or {name: name for name in NAMES.values()}
+        known = {str(word).lower(): parse_label(name) for word, name in meanings.items()}
         words = table["label"].fillna("").astype("str").str.strip().str.lower()
         bad = ~words.isin(list(known))
         if bad.any():
@@ -229,20 +239,5 @@ class Corpus(Dataset):
 
 
 def audio_files(folder: Path) -> pd.Series:
-    """Audio files at or below a folder, as paths relative to it with `/`, sorted; hidden ones (`._x`) are not seen."""
-    return pd.Series(_walk(folder), dtype="str")
-
-
-def _walk(folder: Path) -> list[str]:
-    found: list[str] = []
-    prefix = len(str(folder)) + 1
-    for place, subfolders, names in os.walk(folder, followlinks=True):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name != "__MACOSX")
-        below = place[prefix:].replace(os.sep, "/")
-        start = f"{below}/" if below else ""
-        found += [
-            start + name
-            for name in sorted(names)  # 600,000 times: no Path
-            if f".{name.rpartition('.')[2].lower()}" in SUFFIXES and not name.startswith(".")
-        ]
-    return found
+    """Audio files at or below a folder, as `recordings.below` gives them."""
+    return pd.Series(recordings.below(folder), dtype="str")

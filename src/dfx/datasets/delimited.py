@@ -31,14 +31,20 @@ def read(
         quoted: whether `"` encloses values; False where transcripts hold quotation marks of their own.
 
     Raises:
-        ValueError: if it is empty, not UTF-8, lacks a column, or has rows with another number of fields.
+        ValueError: if it is empty, not UTF-8, lacks a column, has rows with another number of fields, or a quotation
+            mark without an end.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 ({error}): copy the corpus again.") from error
     if quoted:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+        try:
+            rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+        except csv.Error as error:  # a field of 128 kB, of lines that a mark without an end has swallowed
+            raise ValueError(
+                f"{path} is no table ({error}): a quotation mark has no end. Copy the corpus again."
+            ) from error
     else:  # split at line feeds only: transcripts hold other characters that Python takes for ends of lines
         rows = [line.rstrip("\r").split(separator) for line in text.split("\n")]
     rows = [row for row in rows if row not in ([], [""])]

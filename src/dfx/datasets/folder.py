@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
+from dfx.datasets import recordings
 from dfx.datasets.base import Dataset
 from dfx.datasets.splits import assign
 from dfx.labels import BONAFIDE, is_label, parse_label
 from dfx.manifest import SPLIT_WORDS, Manifest
-
-_SUFFIXES = (
-    "wav flac ogg oga opus mp3 m4a aac mp4 m4v mov mkv webm avi wma aif aiff aifc au amr 3gp caf w64 rf64 wv"
-)
-SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 EXPECTED = """expected sub-folders named after the classes, for example
   DIR/real/*.wav                   (also bonafide, genuine, human, original)
@@ -41,7 +35,7 @@ class Folder(Dataset):
         """One row for each audio file below a class folder, hidden files left out."""
         if not self.root.is_dir():
             raise ValueError(f"No folder at {str(self.root)!r}; dataset=folder {EXPECTED}.")
-        rows = [row for file in _audio_files(self.root) if (row := self._row(file))]
+        rows = [row for name in recordings.below(self.root) if (row := self._row(name))]
         if not rows:
             found = sorted(p.name for p in self.root.iterdir())[:10]
             raise ValueError(
@@ -63,9 +57,8 @@ class Folder(Dataset):
             table["split"] = assign(table.assign(group=_groups(table)), "group")
         return Manifest(table, name=self.root.name)
 
-    def _row(self, file: Path) -> dict[str, object] | None:
-        inside = file.relative_to(self.root)
-        folders = inside.parts[:-1]
+    def _row(self, file: str) -> dict[str, object] | None:
+        *folders, _ = file.split("/")
         classes = [position for position, name in enumerate(folders) if is_label(name)]
         if not classes:
             return None
@@ -76,8 +69,8 @@ class Folder(Dataset):
         split = next((SPLIT_WORDS[name.lower()] for name in folders if name.lower() in SPLIT_WORDS), "")
         bonafide = label == BONAFIDE
         return {
-            "id": inside.with_suffix("").as_posix(),
-            "path": str(file.resolve()),
+            "id": file.rpartition(".")[0],
+            "path": str((self.root / file).resolve()),
             "label": label,
             "attack": "-" if bonafide else ("spoof" if below == "-" else below),
             "speaker": below if bonafide else "-",
@@ -94,12 +87,3 @@ def _groups(table: pd.DataFrame) -> pd.Series:
     stems = table["id"].str.rpartition("/")[2].str.partition(".")[0]
     named = table["speaker"] != "-"
     return table["speaker"].where(named, stems) if table.loc[named, "speaker"].nunique() >= 3 else stems
-
-
-def _audio_files(root: Path) -> Iterator[Path]:
-    """Every audio file below the root, by suffix in any case, in a fixed order; hidden and AppleDouble files not."""
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
-                yield Path(folder) / name

@@ -27,7 +27,7 @@ def divide(
 
     Args:
         table: columns `id`, `label`, `attack` and those of `groups`.
-        groups: columns whose values must not be divided; those that the table lacks are left out.
+        groups: columns whose values must not be divided; none: every row by itself.
         file: CSV with the columns id and split; it can be committed, and read again with the same corpus.
         fractions: share of each split, as `assign` takes it.
 
@@ -35,7 +35,7 @@ def divide(
         (rows,) "train", "dev" or "eval", with the index of the table.
 
     Raises:
-        ValueError: if the file lacks a column or an id, or names another split.
+        ValueError: if the file lacks a column or an id, or names another split, or the table lacks a column.
     """
     if file is not None and file.is_file():
         kept = pd.read_csv(file, dtype="str", keep_default_na=False)
@@ -51,13 +51,39 @@ def divide(
                 f"({some(table['id'][bad])}): it belongs to another version of the corpus. Delete it to make it anew."
             )
         return split
-    split = assign(table, [name for name in groups if name in table] or ["id"], fractions)
+    absent = [name for name in groups if name not in table]
+    if absent:
+        raise ValueError(
+            f"dataset.groups names {', '.join(absent)}, which is no column of this corpus: it has "
+            f"{', '.join(map(str, table.columns))}. Name columns whose values must not be divided."
+        )
+    split = assign(table, list(groups) or ["id"], fractions)
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
         pd.DataFrame({"id": table["id"], "split": split}).to_csv(temporary, index=False)
         temporary.replace(file)
     return split
+
+
+def shortfall(table: pd.DataFrame, groups: Sequence[str]) -> str:
+    """Why a split lacks a class that others have, and what to do; empty where none lacks one.
+
+    Args:
+        table: divided, with the columns `label`, `split` and those of `groups`.
+        groups: as `divide` took them.
+    """
+    counts = pd.crosstab(table["split"], table["label"]).reindex(list(FRACTIONS), fill_value=0)
+    if counts.to_numpy().all():
+        return ""
+    columns = list(groups) or ["id"]
+    sizes = joined(table, columns).value_counts()
+    lacking = ", ".join(str(split) for split in counts.index[(counts == 0).any(axis=1)])
+    return (
+        f"{lacking} cannot have every class: the {len(table)} rows form {len(sizes)} groups that stay together (by "
+        f"{', '.join(columns)}), the largest of {sizes.iloc[0]} rows. Keep others together, dataset.groups=[...], "
+        "or give a file of splits, dataset.split_file=FILE."
+    )
 
 
 def assign(
@@ -71,7 +97,7 @@ def assign(
     Args:
         table: columns `label`, `attack` and those that `group` names.
         group: column or columns whose values must not be divided (speaker, recording); rows that share a value of any
-            of them form one group, and "-" or "" is no value. A unique id where nothing is known.
+            of them form one group, and "-", "" or nothing is no value. A unique id where nothing is known.
         fractions: share of each split; 60 % train, 20 % dev, 20 % eval by default.
 
     Returns:
@@ -97,10 +123,9 @@ def assign(
         total = members["size"].sum()
         for number, (name, size) in enumerate(zip(members.index, members["size"], strict=True)):
             lack = wanted - filled / total
+            # The last groups go where there is none, so that no split lacks a class.
             if len(members) - number <= np.count_nonzero(filled == 0):
-                lack[
-                    filled > 0
-                ] = -np.inf  # the last groups go where there is none, so that no split lacks a class
+                lack[filled > 0] = -np.inf
             best = int(np.argmax(lack))
             filled[best] += size
             chosen[str(name)] = names[best]
@@ -113,21 +138,25 @@ def joined(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     The name does not depend on the order of the rows: it is the smallest value of the first column in the group, or,
     where that is unknown, of the next.
     """
-    if len(columns) == 1 and not table[columns[0]].isin(["", "-"]).any():
-        return table[columns[0]].astype("str")
+    values = {name: table[name].astype("str").where(table[name].notna(), "-") for name in columns}
+    known = {name: ~value.isin(["", "-"]) for name, value in values.items()}
+    if len(columns) == 1 and known[columns[0]].all():
+        return values[columns[0]]
     rows = np.arange(len(table))
     links, offset = [], len(table)
     for column in columns:
-        codes, values = pd.factorize(table[column].astype("str"), sort=True)
-        known = ~table[column].astype("str").isin(["", "-"]).to_numpy()
-        links.append((rows[known], codes[known] + offset))
-        offset += len(values)
+        codes, unique = pd.factorize(values[column], sort=True)
+        linked = known[column].to_numpy()
+        links.append((rows[linked], codes[linked] + offset))
+        offset += len(unique)
     begin, end = (np.concatenate(side) for side in zip(*links, strict=True))
     graph = coo_array((np.ones(len(begin), np.int8), (begin, end)), shape=(offset, offset))
     component = connected_components(graph, directed=False)[1][: len(table)]
     name = pd.Series("", index=table.index, dtype="str")
-    for column in [*columns, "id"] if "id" in table else columns:
-        value = table[column].astype("str")
-        least = value.where(~value.isin(["", "-"])).groupby(component).transform("min")
+    if "id" in table:  # names what has nothing else
+        values["id"] = table["id"].astype("str")
+        known["id"] = values["id"] != ""
+    for column, value in values.items():
+        least = value.where(known[column]).groupby(component).transform("min")
         name = name.where(name != "", (column + "=" + least).fillna(""))
     return name.where(name != "", "group=" + pd.Series(component.astype("str"), table.index))

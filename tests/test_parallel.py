@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+import time
+
+import psutil
+import pytest
+
+from dfx import parallel
+
+# Jobs are expressions, since workers cannot import a test.
+CRASH = "__import__('os').kill(__import__('os').getpid(), 11)"
+HANG = "(__import__('dfx.parallel').parallel.time_limit(0.2), __import__('time').sleep(60))"
+
+
+def workers() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "parallel._serve" in " ".join(child.cmdline())]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1, 2, 9])
+def test_every_job_is_done_once(num_workers: int) -> None:
+    jobs = [f"{number} * 2" for number in range(5)]
+    assert sorted(parallel.each(eval, jobs, num_workers, "counting")) == [0, 2, 4, 6, 8]
+    assert list(parallel.each(eval, [], num_workers, "counting")) == []
+
+
+def test_workers_are_other_processes_without_the_modules_of_this_one() -> None:
+    pids = set(parallel.each(eval, ["__import__('os').getpid()"] * 4, 2, "asking"))
+    assert os.getpid() not in pids
+    (light,) = parallel.each(eval, ["'numpy' not in __import__('sys').modules"], 1, "asking")
+    assert light
+
+
+def test_an_error_of_a_job_comes_through_with_its_trace() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(parallel.each(eval, ["1", "1 / 0"], 2, "dividing"))
+    assert "Traceback" in caught.value.__notes__[0]
+
+
+def test_a_worker_that_dies_is_an_error_and_the_others_end() -> None:
+    with pytest.raises(ValueError, match=r"A process that was counting died \(signal 11, SIGSEGV\)"):
+        list(parallel.each(eval, [CRASH, "__import__('time').sleep(60)"], 2, "counting"))
+    assert not workers()
+
+
+def test_another_job_takes_the_place_of_one_that_killed_its_worker() -> None:
+    told = []
+
+    def died(job: str, status: int) -> str:
+        told.append((job, status))
+        return CRASH if len(told) < 3 else "7"
+
+    jobs = ["1", CRASH, "2", "3"]
+    assert sorted(parallel.each(eval, jobs, 2, "counting", died)) == [1, 2, 3, 7]
+    assert told == [(CRASH, -11)] * 3
+
+
+def test_a_worker_that_takes_too_long_is_ended() -> None:
+    statuses = []
+    began = time.monotonic()
+    done = parallel.each(eval, [HANG], 1, "waiting", lambda _, status: statuses.append(status) or "1")
+    assert list(done) == [1]
+    assert statuses == [-14]
+    assert time.monotonic() - began < 30
+
+
+def test_there_is_no_time_limit_outside_a_worker() -> None:
+    parallel.time_limit(0.01)
+    time.sleep(0.05)
+
+
+def test_leaving_early_ends_the_workers() -> None:
+    results = parallel.each(eval, ["1", *["__import__('time').sleep(60)"] * 3], 2, "counting")
+    assert next(results) == 1
+    results.close()
+    assert not workers()
