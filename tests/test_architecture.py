@@ -17,10 +17,12 @@ FLOORS = [
     {
         "labels",
         "audio",
+        "audio_av",
         "segments",
         "manifest",
         "store",
         "store_build",
+        "store_index",
         "store_parts",
         "scores",
         "metrics",

@@ -21,9 +21,7 @@ MOST_GROWTH = 64  # 16-bit samples take at most so many times the room of their 
 PROBED_FILES = 64  # headers read for the estimate of the size
 FEW_BYTES = 32 << 20  # of source files: fewer are decoded by one worker faster than several start
 BUILDING = "building the waveform store"
-FILE_SECONDS = (
-    120.0  # time limit of a small file: thousands of times what it takes, unless the network stalls
-)
+FILE_SECONDS = 120.0  # time limit of a small file: thousands of times what it takes, if no disk stalls
 MOST_CASUALTIES = 500  # files; where more crash or hang, it is not the files
 
 
@@ -156,8 +154,8 @@ class Casualties:
         self.files += 1
         if self.files > MOST_CASUALTIES:
             raise ValueError(
-                f"More than {MOST_CASUALTIES} files crash or hang their decoder, the last one {path}: {reason}. So many "
-                "are not bad: install soundfile, soxr and av anew; what is finished is kept."
+                f"More than {MOST_CASUALTIES} files crash or hang their decoder, the last one {path}: {reason}. "
+                "So many are not bad: install soundfile, soxr and av anew; what is finished is kept."
             )
         parallel.say(f"Left out: {path}: {reason}")
         return job._replace(bad={**job.bad, number: reason})

@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,17 +212,26 @@ def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manife
 
 
 def log_report(
-    experiment_name: str, run_name: str, folder: Path, metrics: dict[str, float], tags: dict[str, str]
+    experiment_name: str,
+    run_name: str,
+    files: Iterable[Path],
+    metrics: dict[str, float],
+    tags: dict[str, str],
 ) -> None:
-    """Keep a report that was not trained for: the files of a folder and its numbers, as a run of their own."""
+    """Keep a report that was not trained for: its files and its numbers, as a run of their own."""
     experiment_id = _experiment(experiment_name)
     client = MlflowClient()
     run = client.create_run(experiment_id, run_name=run_name, tags={**tags, **provenance.code()})
-    client.log_batch(
-        run.info.run_id, metrics=[Metric(key, value, _now_ms(), 0) for key, value in metrics.items()]
-    )
-    client.log_artifacts(run.info.run_id, str(folder))
-    client.set_terminated(run.info.run_id)
+    status = "FAILED"
+    try:
+        client.log_batch(
+            run.info.run_id, metrics=[Metric(key, value, _now_ms(), 0) for key, value in metrics.items()]
+        )
+        for file in files:
+            client.log_artifact(run.info.run_id, str(file))
+        status = "FINISHED"
+    finally:
+        client.set_terminated(run.info.run_id, status)
 
 
 def ui_command() -> str:

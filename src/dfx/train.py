@@ -35,13 +35,8 @@ def train(cfg: DictConfig) -> float:
     Returns:
         EER on dev, in [0, 1]; what a sweep may minimise. Eval decides nothing.
     """
-    from dfx import (
-        audits,
-        build,
-        config,
-        results,
-        tracking,
-    )  # torch, Lightning and MLflow come with these: seconds
+    # Here, because torch, Lightning and MLflow come with these: seconds.
+    from dfx import audits, build, config, results, tracking
     from dfx.checkpoint import RunCheckpoint
     from dfx.parallel import say
     from dfx.store import fingerprint

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dfx import audio
 from dfx.audit import collect, measure
 from dfx.manifest import Manifest
+from dfx.store import open_store
 
 
 def gather(table: pd.DataFrame, cache: Path, num_workers: int = 0) -> collect.Measures:
@@ -60,6 +62,23 @@ def test_processes_measure_the_same(
     monkeypatch.setattr(collect, "FEW_CLIPS", 1)
     one, two = gather(fair, tmp_path / "a"), gather(fair, tmp_path / "b", num_workers=2)
     pd.testing.assert_frame_equal(one.table, two.table)
+
+
+def test_a_file_that_the_store_found_bad_is_not_opened_again(
+    fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = fair.head(3).copy()
+    bad = tmp_path / "crash.wav"
+    bad.write_text("no audio")
+    rows.loc[1, "path"] = str(bad)
+    open_store(Manifest(rows), 16000, tmp_path / "cache", max_bad_fraction=1, num_workers=0, progress=False)
+    opened: list[str] = []
+    whole = audio.probe
+    monkeypatch.setattr(audio, "probe", lambda path: opened.append(path) or whole(path))
+    found = gather(rows, tmp_path / "cache").table
+    assert found["good"].tolist() == [True, False, True]
+    assert "no decoder" in found["reason"][1]
+    assert sorted(opened) == sorted([rows["path"][0], rows["path"][2]])
 
 
 def test_bad_files_have_reasons_and_no_measures(fair: pd.DataFrame, tmp_path: Path) -> None:

@@ -40,10 +40,16 @@ def test_the_command_writes_shows_and_logs_and_is_quick_again(fair: pd.DataFrame
     assert runs[0].info.status == "FINISHED"
     assert runs[0].data.metrics["to_beat/auc"] == pytest.approx(report["headline"]["auc"], abs=1e-3)
 
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "thesis.txt").write_text("not of the audit")
     again = run(tmp_path, "dataset=manifest", corpus, f"out={tmp_path / 'elsewhere'}")
     assert "Decoding" not in again.stderr
     assert "measuring" not in again.stderr
     assert (tmp_path / "elsewhere" / "report.html").exists()
+    newest = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])[0]
+    kept = {entry.path for entry in client.list_artifacts(newest.info.run_id)}
+    assert "report.html" in kept
+    assert "thesis.txt" not in kept
 
 
 @pytest.mark.slow

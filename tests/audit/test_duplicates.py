@@ -87,6 +87,23 @@ def test_limits_are_said(
     assert "the waveforms of 2 were compared" in limits
 
 
+def test_however_many_are_alike_few_pairs_are_kept(
+    tmp_path: Path, babble: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicates, "MOST", 8)
+    monkeypatch.setattr(duplicates, "COLUMNS", 2)
+    kept: list[int] = []
+    most_alike = duplicates._most_alike
+    monkeypatch.setattr(
+        duplicates,
+        "_most_alike",
+        lambda pairs, n: kept.append(sum(len(p[0]) for p in pairs)) or most_alike(pairs, n),
+    )
+    clip = babble(16000, 1)
+    found(tmp_path, {f"c{n}": (0.5 + n / 20) * clip for n in range(8)})
+    assert max(kept) <= 8 + 2 * 8
+
+
 def test_blocks_do_not_matter(
     tmp_path: Path, babble: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,10 @@ def test_near_duplicates_are_told_apart_from_exact_ones() -> None:
     found = kinds(leaks.look(table(), matches({0: 5, 2: 5}, {0: 9, 2: 9, 6: 9})).findings)
     assert set(found) >= {"duplicate-audio-within-a-split", "same-recording-across-splits"}
     assert found["same-recording-across-splits"].examples == ("c0 = c2 = c6",)
+    twins = kinds(leaks.look(table(), matches({}, {1: 6, 2: 6})).findings)
+    assert (
+        twins["same-recording-in-both-classes"].severity == "warning"
+    )  # a codec as an attack looks like this
 
 
 def test_attacks_seen_and_unseen() -> None:

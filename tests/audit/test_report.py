@@ -12,6 +12,7 @@ import pytest
 from dfx import audits
 from dfx.audit import page, publish, report, tables
 from dfx.audit.inspect import Found, inspect
+from dfx.audit.ranking import Area
 from dfx.datasets.base import Dataset
 from dfx.findings import finding
 from dfx.manifest import Manifest
@@ -54,7 +55,13 @@ def strict(text: str) -> Any:
 
 
 def test_the_folder_holds_everything_and_the_page_needs_nothing(found: Found, tmp_path: Path) -> None:
-    folder = publish.write(found, str(tmp_path / "out"), tmp_path / "audits" / "x.json")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("not of the audit")
+    files = publish.write(found, str(folder), tmp_path / "audits" / "x.json")
+    (folder / "thesis.txt").unlink()
+    assert files[0].name == "report.html"
+    assert sorted(files) == sorted(folder.iterdir())
     assert {path.name for path in folder.iterdir()} == {
         *("report.md", "report.html", "report.json", "models.png", "scalars.png", "distributions.png")
     }
@@ -75,7 +82,7 @@ def test_the_folder_holds_everything_and_the_page_needs_nothing(found: Found, tm
 def test_the_terminal_shows_what_matters(
     found: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    publish.show(found.report, tmp_path)
+    publish.show(found.report, tmp_path / "report.html")
     shown = capsys.readouterr().out
     assert "A detector has to beat AUC" in shown
     assert "Warning: Row count." in shown
@@ -159,7 +166,7 @@ def test_train_finds_what_is_to_beat(found: Found, fair: pd.DataFrame, tmp_path:
         (lambda t: t[(t["split"] != "eval") | (t["label"] == 0)], "eval has no usable bona fide clips"),
         (lambda t: t[t["split"] == "train"], "eval has no usable bona fide clips"),
         (lambda t: t.assign(path="/nowhere/" + t["id"] + ".wav"), "No clip of this corpus can be used"),
-        (lambda t: t.head(2), "train has 1 usable bona fide clips"),
+        (lambda t: t.head(2), "train has 1 usable bona fide clip,"),
     ],
 )
 def test_a_corpus_that_lacks_something_is_still_audited(
@@ -167,13 +174,33 @@ def test_a_corpus_that_lacks_something_is_still_audited(
 ) -> None:
     found = audit(change(fair).reset_index(drop=True), tmp_path / "cache")
     assert words in found.report["headline"]["text"]
-    folder = publish.write(found, str(tmp_path / "out"), tmp_path / "x.json")
-    strict((folder / "report.json").read_text(encoding="utf-8"))
-    publish.show(found.report, folder)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "models.png").write_text("of an earlier audit")
+    files = publish.write(found, str(tmp_path / "out"), tmp_path / "x.json")
+    strict((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert set((tmp_path / "out").iterdir()) == set(files)
+    publish.show(found.report, files[0])
     manifest = Manifest(change(fair).reset_index(drop=True))
     (tmp_path / "audits").mkdir()
     audits.place(manifest, "f", tmp_path).write_bytes((tmp_path / "x.json").read_bytes())
     assert audits.to_beat(manifest, "f", tmp_path) is None
+
+
+def scalar(title: str, **places: float) -> dict[str, Any]:
+    return {"title": title, "places": {place: Area(auc, 0.02) for place, auc in places.items()}}
+
+
+def test_dev_chooses_what_is_to_beat() -> None:
+    rows = [scalar("peak", dev=0.7, eval=0.6), scalar("luck", dev=0.5, eval=0.65)]
+    found = report.headline(rows, [], "")
+    assert (found["name"], found["auc"]) == ("peak alone", 0.6)
+    assert "that much is reached without listening (peak alone, chosen on dev)" in found["text"]
+
+
+def test_without_dev_eval_chooses_and_chance_is_called_so() -> None:
+    found = report.headline([scalar("peak", eval=0.49), scalar("luck", eval=0.52)], [], "")
+    assert (found["name"], found["auc"]) == ("luck alone", 0.52)
+    assert "no more than chance is reached without listening (luck alone, chosen on eval)" in found["text"]
 
 
 def test_ready_features_are_refused(fair: pd.DataFrame, tmp_path: Path) -> None:

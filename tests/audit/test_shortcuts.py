@@ -139,6 +139,14 @@ def test_only_so_many_clips_are_learned_from(monkeypatch: pytest.MonkeyPatch) ->
     assert again[0][-2].places["eval"][0].auc == 1
 
 
+def test_a_rare_class_is_drawn_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "MAX_TRAIN", 100)
+    is_spoof = np.arange(1000) < 990
+    drawn = models._drawn(np.arange(1000) + 5, is_spoof, 0)
+    assert len(drawn) == len(set(drawn)) == 100
+    assert set(range(995, 1005)) <= set(drawn)
+
+
 def test_no_model_without_both_classes_in_train() -> None:
     made = table()
     assert models.test(corpus(made[(made["label"] == 1) | (made["split"] != "train")]), {}, seed=0) == []

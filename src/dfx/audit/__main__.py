@@ -39,16 +39,16 @@ def audit(cfg: DictConfig) -> str:
     found = inspect.inspect(dataset, build.others(cfg), cfg.sample_rate, cfg.seed, cfg.cache, cfg.num_workers)
     found.report["time"]["seconds"] = time.perf_counter() - began
     kept = audits.place(found.manifest, fingerprint(found.manifest), cfg.cache)
-    folder = publish.write(found, cfg.out, kept)
+    files = publish.write(found, cfg.out, kept)
+    publish.show(found.report, files[0])  # first: whoever keeps the runs may be out of reach
     name = found.manifest.name or "corpus"
     tracking.log_report(
         cfg.experiment_name,
         name,
-        folder,
+        files,
         publish.metrics(found.report),
         {"dataset": name, "manifest_hash": found.manifest.hash},
     )
-    publish.show(found.report, folder)
     headline: str = found.report["headline"]["text"]
     return headline
 

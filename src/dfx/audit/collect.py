@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -99,15 +100,17 @@ def _jobs(store: WaveformStore, manifest: Manifest, folder: Path) -> list[measur
     """A job for each part of the store, which is of a size to be done, and lost, at once."""
     paths = sorted(set(manifest.table["path"]))
     index = store_parts.load_arrays(store.path / "index.npz")
+    reasons = dict(zip(index["bad"].tolist(), index["reasons"].tolist(), strict=True))
     return [
         measure.Job(
             folder / f"part-{number:05d}.npz",
             paths[begin:end],
             store_parts.data_path(store.path, number),
             index["lengths"][begin:end].tolist(),
+            {file - begin: reasons[file] for file in range(begin, end) if file in reasons},
             store.sample_rate,
         )
-        for number, (begin, end) in enumerate(zip(index["first"][:-1], index["first"][1:], strict=True))
+        for number, (begin, end) in enumerate(pairwise(index["first"].tolist()))
     ]
 
 

@@ -4,7 +4,8 @@ Candidates have fingerprints of cosine .95 or more and active parts of like leng
 waveforms decide: the largest correlation of 4 seconds of both, band-limited, is .99 and more for copies at another
 gain, sample rate or in MP3, and below .9 for a recording and its vocoded twin, whose fingerprints match as well.
 
-Not found are copies that were trimmed, stretched or mixed with noise as loud as the speech.
+Not found are copies that were trimmed by a few percent, stretched, or mixed with noise (20 dB under the speech hides
+them: it fills the pauses that the fingerprint sees).
 """
 
 from __future__ import annotations
@@ -119,8 +120,8 @@ def _candidates(
             i, j = i[keep], j[keep]
             if len(i):
                 found.append((order[i + begin], order[j + first], alike[i, j]))
-        if sum(len(part[0]) for part in found) > MOST:
-            found = [_most_alike(found, MOST // 2)]
+            if sum(len(part[0]) for part in found) > MOST:  # after each product: all its pairs may be alike
+                found = [_most_alike(found, MOST // 2)]
     left, right, _ = _most_alike(found, MOST)
     return left, right, int((stop - np.arange(len(order)) - 1).sum()), limits
 

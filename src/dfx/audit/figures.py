@@ -18,6 +18,7 @@ from dfx.plots import style
 MARKS = "os^Dv"
 MOST_SHOWN = 6  # histograms
 BINS = 30
+NAMES = ("models", "scalars", "distributions")
 
 
 def draw(

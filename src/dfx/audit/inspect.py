@@ -136,7 +136,7 @@ def _why_not(good: pd.DataFrame) -> str:
             number = int(((good["split"] == split) & (good["label"] == label)).sum())
             if number < shortcuts.MIN_CLIPS:
                 return (
-                    f"What a detector has to beat cannot be said: {split} has {number or 'no'} usable {word} clips, "
-                    f"and {shortcuts.MIN_CLIPS} are needed."
+                    f"What a detector has to beat cannot be said: {split} has {number or 'no'} usable {word} "
+                    f"clip{'s' if number != 1 else ''}, and {shortcuts.MIN_CLIPS} are needed."
                 )
     return "What a detector has to beat cannot be said."

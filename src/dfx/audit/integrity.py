@@ -188,8 +188,8 @@ def _classes(table: pd.DataFrame) -> Iterator[Finding]:
                 yield finding(
                     "few-clips",
                     "warning",
-                    f"{split} has {number} usable {word} clips: an error rate on so few says nothing. What to do: "
-                    "gather more, or divide anew.",
+                    f"{split} has {number} usable {word} clip{'s' if number > 1 else ''}: an error rate on so few says "
+                    "nothing. What to do: gather more, or divide anew.",
                     usable["id"][usable["label"] == label],
                 )
 

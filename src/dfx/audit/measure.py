@@ -33,6 +33,7 @@ class Job(NamedTuple):
     paths: list[str]
     data: Path  # samples of the part, 16 bit
     lengths: list[int]  # of each clip in it; -1 for a bad file
+    bad: dict[int, str]  # reasons of bad files, by place; a decoder that one crashed is not to meet it again
     sample_rate: int
 
 
@@ -56,6 +57,9 @@ def measure(job: Job) -> int:
     formats, reasons = [""] * count, [""] * count
     start = 0
     for row, path in enumerate(job.paths):
+        if row in job.bad:
+            reasons[row] = job.bad[row]
+            continue
         try:
             info = audio.probe(path)
             clip = Clip(info.sample_rate)

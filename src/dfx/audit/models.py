@@ -15,7 +15,9 @@ from dfx.labels import BONAFIDE, SPOOF
 from dfx.manifest import SPLITS
 from dfx.metrics import interpolated_eer
 
-MAX_TRAIN = 20_000  # clips that are learned from, drawn at random: a few dozen numbers need no more
+MAX_TRAIN = (
+    20_000  # clips that are learned from, drawn at random in each class: a few dozen numbers need no more
+)
 CHUNK = 50_000  # rows scored at a time
 BASIC = (
     *("duration", "sample_rate", "bandwidth", "leading_silence", "trailing_silence"),
@@ -69,7 +71,7 @@ def test(corpus: Corpus, others: Mapping[str, Corpus], seed: int) -> list[Tested
         return []
     chosen = np.flatnonzero(train)
     if len(chosen) > MAX_TRAIN:
-        chosen = np.sort(np.random.default_rng(seed).choice(chosen, MAX_TRAIN, replace=False))
+        chosen = _drawn(chosen, label[chosen], seed)
     codes = format_codes(corpus.table.iloc[chosen])
     places = {
         **{split: Corpus(corpus.table[rows], corpus.lfcc[rows]) for split, rows in _splits(corpus)},
@@ -88,6 +90,15 @@ def test(corpus: Corpus, others: Mapping[str, Corpus], seed: int) -> list[Tested
     found = {place: _measure(there.table, score(there.lfcc)) for place, there in places.items()}
     results.append(Tested(CEPSTRA, {place: value for place, value in found.items() if value}))
     return results
+
+
+def _drawn(rows: NDArray[np.intp], is_spoof: NDArray[np.bool_], seed: int) -> NDArray[np.intp]:
+    """`MAX_TRAIN` of some rows, of the rarer class all that half of them hold: it may be one in ten thousand."""
+    generator = np.random.default_rng(seed)
+    rare, common = sorted((rows[is_spoof], rows[~is_spoof]), key=len)
+    rare = generator.permutation(rare)[: MAX_TRAIN // 2]
+    common = generator.permutation(common)[: MAX_TRAIN - len(rare)]
+    return np.sort(np.concatenate([rare, common]))
 
 
 def _splits(corpus: Corpus) -> Iterator[tuple[str, NDArray[np.bool_]]]:

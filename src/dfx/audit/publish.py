@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from rich.console import Console
@@ -17,8 +18,8 @@ MOST_SCALARS = 8  # on the terminal
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
-def write(found: Found, out: str | None, place: Path) -> Path:
-    """Write report.md, report.html, report.json and the figures; returns their folder.
+def write(found: Found, out: str | None, place: Path) -> list[Path]:
+    """Write report.html, report.md, report.json and the figures; returns these files, the page for people first.
 
     Args:
         found: the audit.
@@ -28,18 +29,22 @@ def write(found: Found, out: str | None, place: Path) -> Path:
     name = found.report["corpus"]["name"].replace("/", "_")
     folder = Path(out).expanduser() if out else ROOT / name
     folder.mkdir(parents=True, exist_ok=True)
+    for name in figures.NAMES:  # of an earlier audit, which this one may not draw
+        (folder / f"{name}.png").unlink(missing_ok=True)
     drawn = figures.draw(found.report["scalars"], found.report["models"], found.table)
     paths = {name: folder / f"{name}.png" for name in drawn}
     for name, figure in drawn.items():
         figure.savefig(paths[name])
     found.report["figures"] = list(drawn)
     text = json.dumps(report.plain(found.report), indent=1, allow_nan=False) + "\n"
-    (folder / "report.json").write_text(text, encoding="utf-8")
-    (folder / "report.md").write_text(page.markdown(found.report), encoding="utf-8")
-    (folder / "report.html").write_text(page.page(found.report, paths), encoding="utf-8")
+    texts = {"html": page.page(found.report, paths), "md": page.markdown(found.report), "json": text}
+    for suffix, written in texts.items():
+        (folder / f"report.{suffix}").write_text(written, encoding="utf-8")
     place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(text, encoding="utf-8")
-    return folder
+    temporary = place.with_name(f"{place.name}.{os.getpid()}.tmp")  # training may read it meanwhile
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(place)
+    return [*(folder / f"report.{suffix}" for suffix in texts), *paths.values()]
 
 
 def metrics(made: tables.Report) -> dict[str, float]:
@@ -56,8 +61,8 @@ def metrics(made: tables.Report) -> dict[str, float]:
     return numbers
 
 
-def show(made: tables.Report, folder: Path) -> None:
-    """The report on the terminal, short."""
+def show(made: tables.Report, file: Path) -> None:
+    """The report on the terminal, short, and the file that has all of it."""
     console = Console(highlight=False, markup=False)
     console.print()
     scalars, models = tables.scalars(made), tables.models(made)
@@ -89,7 +94,7 @@ def show(made: tables.Report, folder: Path) -> None:
         console.print(f"{note[0].upper()}{note[1:]}", style="yellow", soft_wrap=True)
     times = made["time"]
     console.print(f"This audit took {times['seconds']:.0f} s. {times['estimate']['text']}", soft_wrap=True)
-    console.print(f"report     {folder / 'report.html'}", soft_wrap=True)
+    console.print(f"report     {file}", soft_wrap=True)
 
 
 def _rich(table: tables.Table) -> Table:

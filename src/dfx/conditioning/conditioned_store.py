@@ -112,9 +112,8 @@ def conditioned(
     spans = _load(kept, store.lengths[rows])
     if spans is None:
         with parallel.locked(store.path, "measuring the clips of"):
-            spans = _load(
-                kept, store.lengths[rows]
-            )  # another process may have measured while this one waited
+            # Another process may have measured them while this one waited.
+            spans = _load(kept, store.lengths[rows])
             if spans is None:
                 for left_over in store.path.glob("conditions-*.tmp"):
                     left_over.unlink(missing_ok=True)

@@ -187,7 +187,7 @@ class Vocoded(Dataset):
                 f"{text} That is more than dataset.max_bad_fraction={self.max_bad_fraction}: replace or remove them, "
                 "or raise it."
             )
-        return finding("bad-recording", "warning", f"{text} Replace or convert them.", bad["id"])
+        return finding("bad-recording", "warning", f"{text} What to do: replace or convert them.", bad["id"])
 
 
 def _check_options(
