@@ -9,10 +9,11 @@ import pytest
 import soundfile
 
 from dfx import audio
-from dfx.datasets import Vocoded
+from dfx.datasets import Vocoded, vocoded_files
 from dfx.datasets.base import Dataset
 from dfx.findings import finding
 from dfx.manifest import Manifest
+from dfx.synthesis.twins import Job
 
 FAST = ["lpc", "mu_law_8bit", "griffin_lim_40"]
 
@@ -247,6 +248,19 @@ def test_bad_recordings_are_named_with_their_reason_and_left_out(tmp_path: Path)
     assert re.search(r"2 of 32 .*it is silent", bad.text)
     with pytest.raises(ValueError, match=r"2 of 32 .*max_bad_fraction=0.01: replace"):
         vocoded(root, tmp_path).manifest()
+
+
+def test_a_recording_at_which_a_process_dies_is_named(corpus: Vocoded, tmp_path: Path) -> None:
+    done = corpus.manifest().table["path"][0]
+    jobs = [
+        Job("first.wav", done, "a", "lpc", 16000, ""),
+        Job("crash.wav", str(tmp_path / "x" / "b.flac"), "b", "world", 16000, ""),
+        Job("later.wav", str(tmp_path / "x" / "c.flac"), "c", "lpc", 16000, ""),
+    ]
+    with pytest.raises(
+        ValueError, match=r"died \(signal 11, SIGSEGV\) while it made a twin of crash.wav by world"
+    ):
+        vocoded_files._died(jobs, -11)
 
 
 def test_any_rate_format_and_length(tmp_path: Path) -> None:

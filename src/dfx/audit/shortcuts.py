@@ -49,7 +49,6 @@ SCALARS = (
     Scalar("channels", "channels", "file"),
     Scalar("format", "file format", "file"),
 )
-BY_NAME = {scalar.name: scalar for scalar in SCALARS}
 WORDS = {
     "length": "The length of a clip",
     "band": "The sample rate or the band that a clip fills",

@@ -90,8 +90,18 @@ def make(folder: Path, jobs: Sequence[Job], num_workers: int, progress: bool) ->
 def _make(jobs: Sequence[Job], folder: Path, num_workers: int, progress: bool) -> None:
     parallel.say(f"Making {len(jobs)} files of vocoded twins, once, in {folder}")
     chunks = [jobs[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
-    counts = parallel.each(twins.write, chunks, num_workers, "making vocoded twins")
+    counts = parallel.each(twins.write, chunks, num_workers, "making vocoded twins", _died)
     parallel.advancing(counts, "making vocoded twins", len(jobs), progress)
+
+
+def _died(jobs: Sequence[Job], status: int) -> Sequence[Job]:
+    """Name the recording at which a process died: the first of its files that is not there."""
+    at = next(iter(_missing(jobs)), jobs[-1])
+    raise ValueError(
+        f"A process died ({parallel.ending(status)}) while it made a twin of {at.source} by {at.vocoder}: a library "
+        "crashed at it, or the memory ran out. Start again, what is finished is kept; if it dies there once more, take "
+        "that recording out."
+    )
 
 
 def version() -> str:
