@@ -30,7 +30,17 @@ FLOORS = [
         "plots",
         "schedule",
     }
-    | {"synthesis", "parallel", "findings", "conditioning", "fetch", "transfer", "unpack", "spectrum", "vectors"},
+    | {
+        "synthesis",
+        "parallel",
+        "findings",
+        "conditioning",
+        "fetch",
+        "transfer",
+        "unpack",
+        "spectrum",
+        "vectors",
+    },
     {"datasets", "features", "models", "losses", "augment"},
     {"detector", "datamodule", "sampling", "checkpoint"},
     {"config", "naming", "build", "provenance", "tracking", "results", "cli", "audits"},
@@ -87,7 +97,9 @@ def options() -> list[Path]:
 def test_an_option_is_named_after_its_class_and_its_file(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     node = yaml.safe_load(re.sub(r"\$\{[^}]*\}", "x", text))
-    target = node.get("_target_") or node.get(path.parent.name, {}).get("_target_")  # the second: @package _global_
+    target = node.get("_target_") or node.get(path.parent.name, {}).get(
+        "_target_"
+    )  # the second: @package _global_
     if target is None:
         parents = yaml.safe_load(text)["defaults"]
         assert any(isinstance(parent, str) and path.stem.startswith(parent) for parent in parents)

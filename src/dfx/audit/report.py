@@ -52,7 +52,7 @@ def headline(scalars: Sequence[dict[str, Any]], tested: Sequence[Tested], why_no
         "lfcc_auc": cepstra[0].auc if cepstra else None,
         "lfcc_eer": cepstra[1] if cepstra else None,
         "text": f"A detector has to beat AUC {best.auc:.2f} ({low:.2f} to {high:.2f}){error} on eval: {reached} is "
-        f"reached without listening ({name}, chosen on {chooser}).",
+        f"reached on the files as they are, without listening ({name}, chosen on {chooser}).",
     }
 
 
