@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import pickle
 import struct
+import tracemalloc
 from pathlib import Path
 
 import av
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dfx import audio
+from dfx import audio, audio_av
 
 
 def tone(sample_rate: int, seconds: float, frequency: float = 440.0) -> np.ndarray:
@@ -111,7 +112,7 @@ def test_pyav_decodes_flac_to_the_same_samples_as_soundfile(
     def fails(*_: object) -> None:
         raise RuntimeError("libsndfile gave up")
 
-    monkeypatch.setattr(soundfile, "SoundFile", fails)
+    monkeypatch.setattr(audio, "_FrontToBack", fails)
     np.testing.assert_array_equal(audio.read(tmp_path / "a.flac", 16000), expected)
 
 
@@ -121,14 +122,16 @@ def test_pyav_goes_on_at_the_sample_where_soundfile_stops(
     samples = np.random.default_rng(0).integers(-9000, 9000, 40_000).astype(np.int16)
     soundfile.write(tmp_path / "a.flac", samples, 16000)
 
-    class Stops(soundfile.SoundFile):
+    class Stops(audio._FrontToBack):
         def read(self, *args: object, **kwargs: object) -> np.ndarray:
             if self.tell() >= 16000:
                 raise soundfile.SoundFileRuntimeError("flac decoder lost sync")
             return super().read(*args, **kwargs)
 
-    monkeypatch.setattr(soundfile, "SoundFile", Stops)
+    monkeypatch.setattr(audio, "_FrontToBack", Stops)
     blocks = list(audio.read_blocks(tmp_path / "a.flac", 16000, block_seconds=0.5))
+    assert list(map(len, blocks))[:2] == [8000, 8000]
+    assert len(blocks[2]) != 8000  # PyAV's blocks are of whole frames
     np.testing.assert_array_equal(np.concatenate(blocks), samples.astype(np.float32) / 32768)
 
 
@@ -161,6 +164,28 @@ def test_blocks_of_any_length_join_to_the_same_waveform(tmp_path: Path, sample_r
     assert max(map(len, blocks)) <= 16000
     np.testing.assert_array_equal(np.concatenate(blocks), whole)
     assert abs(len(whole) - len(noise) * 16000 / sample_rate) < 1
+
+
+def test_blocks_of_an_mp3_join_to_the_same_waveform(tmp_path: Path) -> None:
+    noise = 0.1 * np.random.default_rng(0).standard_normal(11025)
+    soundfile.write(tmp_path / "a.mp3", noise, 22050)
+    blocks = list(audio.read_blocks(tmp_path / "a.mp3", 22050, block_seconds=0.05))
+    np.testing.assert_array_equal(np.concatenate(blocks), audio.read(tmp_path / "a.mp3", 22050))
+
+
+def test_what_another_decoder_gave_already_is_not_kept(tmp_path: Path) -> None:
+    minutes = np.random.default_rng(0).integers(-99, 99, 16000 * 60 * 10).astype(np.int16)
+    soundfile.write(tmp_path / "a.flac", minutes, 16000)
+    rest = audio_av.decode(tmp_path / "a.flac", 30.0, len(minutes) - 1000, len(minutes), "lost sync")
+    tracemalloc.start()
+    try:
+        ((block, rate),) = rest
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (len(block), rate) == (1000, 16000)
+    np.testing.assert_array_equal(block, minutes[-1000:].astype(np.float32) / 32768)
+    assert peak < 8 << 20  # as float32 it is 37 MiB
 
 
 def test_resampling_keeps_what_fits_and_removes_what_does_not(tmp_path: Path) -> None:

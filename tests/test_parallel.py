@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -67,6 +70,26 @@ def test_a_worker_that_takes_too_long_is_ended() -> None:
 def test_there_is_no_time_limit_outside_a_worker() -> None:
     parallel.time_limit(0.01)
     time.sleep(0.05)
+
+
+def test_what_is_said_stands_above_the_bar() -> None:
+    code = (
+        "from dfx import parallel\n"
+        "def counts():\n"
+        "    yield 1\n"
+        "    parallel.say('a file [was] left out')\n"
+        "    yield 1\n"
+        "parallel.advancing(counts(), 'decoding', 2, True)\n"
+    )
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(parallel.__file__).parents[1]),
+        "FORCE_COLOR": "1",  # as on a terminal
+        "TERM": "xterm",
+        "COLUMNS": "100",
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert b"\r\x1b[2Ka file [was] left out\n" in done.stderr
+    assert b"2/2" in done.stderr
 
 
 def test_leaving_early_ends_the_workers() -> None:

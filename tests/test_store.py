@@ -294,6 +294,27 @@ def test_files_that_crash_a_decoder_are_listed_and_cost_nothing_else(
     assert not list(store.path.glob("*.tmp*"))
 
 
+def test_a_worker_killed_between_the_names_of_a_part_costs_no_samples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, pathlib, signal\n"
+        "replace, flag = pathlib.Path.replace, os.environ['FLAG']\n"
+        "def killed_once(self, target):\n"
+        "    replace(self, target)\n"
+        "    if not os.path.exists(flag):\n"
+        "        open(flag, 'w').close()\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "pathlib.Path.replace = killed_once\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("FLAG", str(tmp_path / "killed"))
+    corpus = make_corpus(tmp_path)
+    store = open_quietly(corpus, tmp_path, num_workers=1)
+    assert (tmp_path / "killed").exists()
+    assert_holds(store, corpus)
+
+
 @pytest.mark.usefixtures("opened")
 def test_a_file_that_hangs_its_decoder_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_build, "FILE_SECONDS", 0.5)
@@ -473,9 +494,11 @@ def test_a_shard_that_does_not_exist(tmp_path: Path, shard: int, num_shards: int
 def test_only_what_nobody_writes_any_more_is_cleaned_away(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    here = platform.node()
+    here = store_parts.owner().removesuffix(f"-{os.getpid()}")
     left = [f"part-00001.i16@{here}-{ended.pid}.tmp", f"index@{here}-{os.getpid()}.tmp", "old@far-1.tmp.log"]
     kept = [f"part-00002.i16@{here}-{os.getppid()}.tmp.npz", "part-00003.i16@far-away-7.tmp", "another's.tmp"]
+    # A container with the name of its host, and process numbers of its own.
+    kept.append(f"part-00004.i16@{platform.node()}-4026599999-{ended.pid}.tmp")
     for name in left + kept:
         (tmp_path / name).touch()
     os.utime(tmp_path / "old@far-1.tmp.log", (time.time() - 7200,) * 2)
@@ -484,7 +507,7 @@ def test_only_what_nobody_writes_any_more_is_cleaned_away(tmp_path: Path) -> Non
 
 
 def test_killed_parent_takes_its_workers_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    corpus = make_corpus(tmp_path, 40, seconds=5, sample_rate=44100)
+    corpus = make_corpus(tmp_path, 80, seconds=5, sample_rate=44100)  # 34 parts
     monkeypatch.setattr(store_parts, "MIN_PART_BYTES", 1 << 20)
     body = """
         store_parts.MIN_PART_BYTES, store_build.FEW_BYTES = 1 << 20, 0
@@ -500,11 +523,11 @@ def test_killed_parent_takes_its_workers_along(tmp_path: Path, monkeypatch: pyte
     assert len(workers) >= 2
     assert not psutil.wait_procs(workers, timeout=10)[1]
     finished = {path: path.stat().st_mtime_ns for path in tmp_path.glob("cache/waveforms/*/part-*.npz")}
-    assert 1 <= len(finished) < 20
+    assert 1 <= len(finished) < 34
     store = open_quietly(corpus, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     np.testing.assert_array_equal(
-        store.read(39), audio.to_int16(audio.read(corpus.table["path"][39], 16000)).astype(np.float32) / 32768
+        store.read(79), audio.to_int16(audio.read(corpus.table["path"][79], 16000)).astype(np.float32) / 32768
     )
 
 
@@ -646,6 +669,30 @@ def test_a_disk_that_fills_up_gives_a_sentence_and_no_half_part(
     decoded.clear()
     assert_holds(open_quietly(corpus, tmp_path), corpus)
     assert decoded == [2, 3, 4]
+
+
+def test_workers_are_gone_before_what_is_unfinished_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[psutil.Process] = []
+    children = psutil.Process().children
+    remove = store_parts.remove_left_overs
+
+    def interrupted(counts: Iterator[int], *_: object) -> None:
+        next(counts)
+        assert children()
+        raise KeyboardInterrupt
+
+    def removed(folder: Path) -> None:
+        left.extend(children())
+        remove(folder)
+
+    monkeypatch.setattr(store_parts, "MIN_PART_BYTES", 32 << 10)
+    monkeypatch.setattr(store_build.parallel, "advancing", interrupted)
+    monkeypatch.setattr(store_parts, "remove_left_overs", removed)
+    with pytest.raises(KeyboardInterrupt):
+        open_quietly(make_corpus(tmp_path), tmp_path, num_workers=1)
+    assert not left
 
 
 def test_copies_in_other_processes_open_their_own_files(tmp_path: Path) -> None:

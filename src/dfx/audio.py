@@ -227,12 +227,23 @@ def _cut_short(done: int, promised: int) -> bool:
     return done < (1 - MAX_MISSING) * promised
 
 
+class _FrontToBack(soundfile.SoundFile):
+    """A file that is read from its beginning to its end.
+
+    After each block soundfile seeks to the place where it already is; in an mp3, whose frames use room that earlier
+    ones left, that spoils the beginning of the next block.
+    """
+
+    def seekable(self) -> bool:
+        return self.format != "MP3" and bool(super().seekable())
+
+
 def _decode_soundfile(
     path: Path, block_seconds: float
 ) -> Generator[tuple[NDArray, int], None, tuple[int, int, str]]:
     done, promised = 0, 0
     try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
+        with _FrontToBack(os.fsencode(path)) as file:
             rate = plausible(path, file.samplerate)
             promised = _num_frames(file) if file.format == "FLAC" else 0
             size = max(1, min(round(block_seconds * rate), BLOCK_VALUES // file.channels))

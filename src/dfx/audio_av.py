@@ -39,7 +39,7 @@ def decode(
     Raises:
         AudioError: if nothing can be decoded.
     """
-    done, rate = 0, 0
+    done, rate, held = 0, 0, 0
     pieces: list[Waveform] = []
     try:
         container = _open(path, failure)
@@ -55,13 +55,16 @@ def decode(
         for frame in _frames(container, stream):
             if pieces and frame.sample_rate != rate:  # audio.read_blocks refuses the change
                 yield np.concatenate(pieces), rate
-                pieces = []
+                pieces, held = [], 0
             piece, rate = require_finite(path, _mono(path, frame)), plausible(path, frame.sample_rate)
             done += len(piece)
-            pieces.append(piece[max(0, len(piece) - (done - skip)) :] if done > skip else piece[:0])
-            if sum(map(len, pieces)) >= block_seconds * rate:
+            if done <= skip:
+                continue  # not even an empty slice, which would keep the whole piece in memory
+            pieces.append(piece[max(0, len(piece) - (done - skip)) :])
+            held += len(pieces[-1])
+            if held >= block_seconds * rate:
                 yield np.concatenate(pieces), rate
-                pieces = []
+                pieces, held = [], 0
     if done == 0:
         raise AudioError(path, f"nothing in it can be decoded ({failure or 'no samples'})")
     if pieces:

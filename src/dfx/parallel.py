@@ -10,6 +10,7 @@ which job; here a dead worker costs its own job, and the caller may put another 
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -18,10 +19,13 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -64,8 +68,8 @@ def each(
     num_workers: int,
     doing: str,
     died: Callable[[Job, int], Job] | None = None,
-) -> Iterator[Result]:
-    """Results of a function for every job, as they come.
+) -> Generator[Result, None, None]:
+    """Results of a function for every job, as they come; closing it ends the workers.
 
     Args:
         function: of a module that can be imported, or a `functools.partial` of one.
@@ -82,9 +86,11 @@ def each(
         yield from map(function, jobs)
         return
     waiting = deque(jobs)
-    workers = [_Worker(function) for _ in range(min(num_workers, len(jobs)))]
+    workers: list[_Worker[Job]] = []
     left = len(jobs)
     try:
+        while len(workers) < min(num_workers, len(jobs)):
+            workers.append(_Worker(function))
         while left:
             ready = wait([worker.connection for worker in workers])
             for worker in [worker for worker in workers if worker.connection in ready]:
@@ -116,13 +122,15 @@ def time_limit(seconds: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def advancing(counts: Iterable[int], label: str, total: int, show: bool) -> None:
-    """Draw a progress bar on the standard error stream, moved by each count that arrives."""
-    from rich.console import Console
+def advancing(counts: Generator[int], label: str, total: int, show: bool) -> None:
+    """Draw a progress bar on the standard error stream, moved by each count that arrives.
+
+    The generator is closed at the end, also after a Ctrl-C: then no worker of `each` writes any more.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not show) as bar:
+    with contextlib.closing(counts), Progress(*columns, console=_console(), disable=not show) as bar:
         task = bar.add_task(label, total=total)
         for count in counts:
             bar.advance(task, count)
@@ -130,9 +138,15 @@ def advancing(counts: Iterable[int], label: str, total: int, show: bool) -> None
 
 def say(text: str) -> None:
     """Tell the user something on the standard error stream, as it is."""
+    _console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@functools.cache
+def _console() -> Console:
+    """The standard error stream; one console for all, so that a line is put above a bar, not behind it."""
     from rich.console import Console
 
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    return Console(stderr=True)
 
 
 class _Worker(Generic[Job]):
@@ -162,7 +176,7 @@ class _Worker(Generic[Job]):
             self._send(self.job)
 
     def _send(self, message: Any) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it has just died, which `each` is told by the socket
+        with contextlib.suppress(ConnectionError):  # it has just died, which `each` is told by the socket
             self.connection.send(message)
 
     def end(self) -> int:

@@ -241,7 +241,7 @@ def _list_bad(store: WaveformStore, max_bad_fraction: float) -> None:
             f"{len(store.bad)} of {len(store)} files ({fraction:.1%}) are bad, more than max_bad_fraction "
             f"{max_bad_fraction:.1%} allows: {first}. All are listed in {listed}: repair them, take them out of the "
             f"corpus, or go on without them, max_bad_fraction={np.ceil(100 * fraction) / 100:g} (dfx.train: "
-            "data.max_bad_fraction)."
+            f"data.max_bad_fraction). If the files were not to blame (permissions, a library), delete {store.path}."
         )
 
 

@@ -16,7 +16,7 @@ from dfx import store_parts
 from dfx.store_parts import SAMPLE_BYTES
 
 CHECK_BYTES = 256 << 20  # read and compared at every opening: 0.2 s, and all of a store of 2 hours
-VERSION = 1  # of the decoding and the layout on disk: a new number builds every store anew
+VERSION = 2  # of the decoding and the layout on disk: a new number builds every store anew
 NUM_STAT_THREADS = 8  # hides the latency of network file systems; costs nothing on local ones
 
 

@@ -97,9 +97,13 @@ def decode(job: Job) -> int:
     bytes(WARM_UP_BYTES)
     temporary, notes, journal = _temporary(job)
     entries = _entries(journal)
+    written = sum(max(length, 0) for length, _, _ in entries) * SAMPLE_BYTES
     try:
         temporary.touch()
-        os.truncate(temporary, sum(max(length, 0) for length, _, _ in entries) * SAMPLE_BYTES)
+        if temporary.stat().st_size < written:  # killed when the samples were renamed and the notes were not
+            entries, written = [], 0
+            journal.unlink()
+        os.truncate(temporary, written)
         with temporary.open("ab") as file, journal.open("a") as log:
             for number in range(len(entries), len(job.paths)):
                 entries.append(_append(file, job, number))
@@ -152,7 +156,7 @@ def limit_seconds(job: Job, number: int) -> float:
 
 def owner() -> str:
     """This process among those of all hosts that write to the same folder."""
-    return f"{platform.node()}-{os.getpid()}"
+    return f"{_host()}-{os.getpid()}"
 
 
 def remove_left_overs(folder: Path) -> None:
@@ -177,9 +181,16 @@ def _entries(journal: Path) -> list[Entry]:
     return [tuple(json.loads(line)) for line in lines]
 
 
+def _host() -> str:
+    """Where process numbers mean the same: containers may have the name of their host, and numbers of their own."""
+    with contextlib.suppress(OSError):  # systems other than Linux have none
+        return f"{platform.node()}-{Path('/proc/self/ns/pid').stat().st_ino}"
+    return platform.node()
+
+
 def _is_over(path: Path) -> bool:
     host, _, pid = path.name.partition("@")[2].partition(".tmp")[0].rpartition("-")
-    if host == platform.node() and pid.isdigit():
+    if host == _host() and pid.isdigit():
         if int(pid) == os.getpid():
             return True
         try:

@@ -141,7 +141,7 @@ def _measure(store: WaveformStore, chain: Chain, rows: NDArray[np.intp], progres
     # Threads, since nearly all of the time is spent in reading, in FFTs and in sums, which run side by side.
     pool = ThreadPoolExecutor(parallel.num_cores())
     try:
-        counts = pool.map(work, range(0, len(rows), FILES_PER_JOB))
+        counts = (count for count in pool.map(work, range(0, len(rows), FILES_PER_JOB)))
         parallel.advancing(counts, "measuring", len(rows), progress)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
