@@ -678,8 +678,7 @@ def test_workers_are_gone_before_what_is_unfinished_is_deleted(
     children = psutil.Process().children
     remove = store_parts.remove_left_overs
 
-    def interrupted(counts: Iterator[int], *_: object) -> None:
-        next(counts)
+    def interrupted(*_: object) -> None:
         assert children()
         raise KeyboardInterrupt
 
@@ -688,7 +687,7 @@ def test_workers_are_gone_before_what_is_unfinished_is_deleted(
         remove(folder)
 
     monkeypatch.setattr(store_parts, "MIN_PART_BYTES", 32 << 10)
-    monkeypatch.setattr(store_build.parallel, "advancing", interrupted)
+    monkeypatch.setattr("rich.progress.Progress.advance", interrupted)
     monkeypatch.setattr(store_parts, "remove_left_overs", removed)
     with pytest.raises(KeyboardInterrupt):
         open_quietly(make_corpus(tmp_path), tmp_path, num_workers=1)
