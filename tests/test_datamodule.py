@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 
 from dfx import build, segments
@@ -54,7 +54,9 @@ def test_corpus_balance_gives_each_corpus_its_share_of_each_class(
     assert len(shares) == 4
     assert shares.between(0.24, 0.26).all()
     with pytest.raises(ValueError, match="is for dataset=combined"):
-        AudioDataModule(corpus, store, 4000, balance="corpus").train_dataloader()
+        build.datamodule(
+            OmegaConf.create({"data": {"balance": "corpus"}}), corpus
+        )  # before anything is decoded
 
 
 def test_attack_balance_gives_each_attack_its_share(corpus: Manifest, store: WaveformStore) -> None:

@@ -60,6 +60,10 @@ def datamodule(
         ValueError: if a split lacks a class, too many files are bad, or vectors do not fit the segments or the feature.
     """
     require_both_classes(manifest)
+    if cfg.data.balance == "corpus" and "corpus" not in manifest.table:
+        raise ValueError(
+            "data.balance=corpus is for dataset=combined; this corpus is one: use class or attack."
+        )
     options = dict(cfg.data)
     conditions = Conditions.of({name: options.pop(name, None) for name in Conditions._fields})
     max_bad_fraction = options.pop("max_bad_fraction")
@@ -177,6 +181,7 @@ def load_detector(path: str | Path) -> Detector:
         )
     made = detector(OmegaConf.create(state[CONFIG_KEY]))
     made.load_state_dict(state["state_dict"])
+    made.checkpoint_config = state[CONFIG_KEY]
     return made.eval()
 
 

@@ -184,14 +184,7 @@ class AudioDataModule(LightningDataModule):
         if self.balance == "class":
             return labels, np.array([0.5, 0.5])
         # Half of the draws are bona fide; the attacks, or in each class the corpora, share a half equally.
-        if self.balance == "attack":
-            parts = table["attack"].to_numpy(dtype=str)
-        elif "corpus" in table:
-            parts = table["corpus"].to_numpy(dtype=str)
-        else:
-            raise ValueError(
-                "data.balance=corpus is for dataset=combined; this corpus is one: use class or attack."
-            )
+        parts = table[self.balance].to_numpy(dtype=str)
         marks = np.where(labels == SPOOF, "spoof ", "bonafide ")
         names, groups = np.unique(np.char.add(marks, parts), return_inverse=True)
         spoof = np.char.startswith(names, "spoof ")
@@ -230,5 +223,6 @@ def _require_both_classes(tables: Mapping[str, pd.DataFrame], name: str, which: 
                     f"The {split} split of {name or 'this corpus'} has no {word} utterance{which} ({len(table)} "
                     "utterances in all); a detector needs both classes in train, dev and eval. Check the labels and "
                     "the split column, or put corpora together, each for the splits and the class that it has: "
-                    "dataset=combined dataset.train=[...] dataset.dev=[...] dataset.eval=[...]"
+                    "dataset=combined dataset.train=[...] dataset.dev=[...] dataset.eval=[...]. Genuine recordings "
+                    "alone become both classes by dataset=vocoded dataset.bonafide=DIR."
                 )

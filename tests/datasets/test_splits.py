@@ -87,3 +87,15 @@ def test_one_group_that_holds_nearly_all_is_said_to_be_the_reason() -> None:
         "dev, eval cannot have every class: the 600 rows form 3 groups that stay together (by speaker)"
     )
     assert "the largest of 598 rows" in text
+
+
+@pytest.mark.parametrize("clips", [1, 2, 3, 4, 10])
+def test_attacks_of_few_clips_are_shared_out_too(clips: int) -> None:
+    rows = [{"id": f"r{i}", "label": 1, "attack": "-"} for i in range(60)]
+    rows += [{"id": f"f{i}", "label": 0, "attack": f"sys{i // clips}"} for i in range(60)]
+    table = pd.DataFrame(rows)
+    split = assign(table, "id")
+    shares = split[table["label"] == 0].value_counts(normalize=True)
+    assert shares["train"] == pytest.approx(0.6, abs=0.04)
+    assert shares["dev"] == pytest.approx(0.2, abs=0.04)
+    assert shares["eval"] == pytest.approx(0.2, abs=0.04)

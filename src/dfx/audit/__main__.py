@@ -15,7 +15,7 @@ EXAMPLES = """
   python -m dfx.audit dataset=folder dataset.path=DIR        your own recordings
   python -m dfx.audit dataset=manifest dataset.path=FILE.csv
   python -m dfx.audit dataset=asvspoof2019_la dataset.root=DIR
-  python -m dfx.audit dataset=... 'others=[in_the_wild]' 'corpora={in_the_wild: {root: DIR}}'
+  python -m dfx.audit dataset=... 'others=[in_the_wild]' +corpora.in_the_wild.root=DIR
                                                              the same shortcuts on another corpus
 """.strip("\n")
 

@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from dfx.findings import some
 
 FRACTIONS = {"train": 0.6, "dev": 0.2, "eval": 0.2}
+MIN_GROUPS = 5  # of an attack, so that each split gets its share of one
 
 
 def divide(
@@ -92,7 +93,8 @@ def assign(
     """Split of each row: rows of one group stay together, each class and attack is divided alike.
 
     Groups are ordered by a hash of their name, so the same recordings get the same split on every machine and in any
-    order of the rows. A group goes, within its (label, attack) stratum, to the split that is furthest below its share.
+    order of the rows. A group goes, within its (label, attack) stratum, to the split that is furthest below its share;
+    attacks of fewer than five groups are one stratum together, so some of them come in dev or eval alone.
 
     Args:
         table: columns `label`, `attack` and those that `group` names.
@@ -114,6 +116,9 @@ def assign(
     pairs = frame.groupby(["group", "stratum"], sort=True).size().rename("rows").reset_index()
     pairs = pairs.sort_values(["group", "rows", "stratum"], ascending=[True, False, True])
     sizes = pairs.groupby("group", sort=False).agg(size=("rows", "sum"), stratum=("stratum", "first"))
+    # An attack of few groups cannot be shared out by itself: the rare ones of a class are, together.
+    rare = sizes.groupby("stratum")["size"].transform("size") < MIN_GROUPS
+    sizes["stratum"] = sizes["stratum"].mask(rare, sizes["stratum"].str.partition("/")[0])
     sizes["order"] = [hashlib.sha256(name.encode()).hexdigest() for name in sizes.index]
     chosen: dict[str, str] = {}
     for _, members in sizes.sort_values(["size", "order"], ascending=[False, True]).groupby(

@@ -109,7 +109,8 @@ def check_world() -> None:
     except ImportError as error:
         raise ValueError(
             f"The vocoder world needs pyworld, which is not installed or does not start ({error}): "
-            "`pip install 'dfx[vocoders]'` (it needs a C++ compiler), or leave world out."
+            "`pip install 'dfx[vocoders]'` (it needs a C++ compiler), or leave it out: "
+            "'dataset.vocoders=[griffin_lim_40,griffin_lim_80,griffin_lim_128,lpc,mu_law_8bit]'."
         ) from error
 
 
