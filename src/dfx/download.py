@@ -46,8 +46,7 @@ def download(cfg: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     name = _name(cfg)
-    facts: Any = OmegaConf.to_container(cfg.dataset, resolve=True, throw_on_missing=False)
-    facts = facts.get("facts") or {}
+    facts: Any = OmegaConf.to_container(cfg.dataset.get("facts") or OmegaConf.create(), resolve=True)
     if not facts.get("page"):
         raise ValueError(
             f"dataset={name} is not a published corpus, so there is nothing to download: name one, dataset=NAME; "
