@@ -45,7 +45,7 @@ def test_every_experiment_composes(path: Path) -> None:
         ("model.embedding_dim=1.5", "model.embedding_dim: expected int, got 1.5 (float)."),
         (
             "dataset=in_the_wild dataset.groups=speaker",
-            "dataset.groups: expected a list, [a,b], got 'speaker' (str).",
+            "dataset.groups: expected a list, [a,b] or null, got 'speaker' (str).",
         ),
         ("dataset=folder", "dataset.path is required"),
         ("model._target_=dfx.models.LCNNN", "model._target_: 'dfx.models.LCNNN' cannot be imported"),

@@ -346,4 +346,8 @@ def _fits(value: Any, hint: Any) -> bool:
 def _spell(hint: Any) -> str:
     if (typing.get_origin(hint) or hint) in LISTS:
         return "a list, [a,b]"
+    if typing.get_origin(hint) is types.UnionType:
+        return " or ".join(
+            "null" if option is type(None) else _spell(option) for option in typing.get_args(hint)
+        )
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")

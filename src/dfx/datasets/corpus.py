@@ -6,7 +6,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -36,7 +36,7 @@ class Corpus(Dataset):
 
     tree: str  # what a folder of this corpus looks like, shown where it is not found
     marks: tuple[str, ...]  # relative glob patterns: a folder that has any of them is this corpus
-    fractions: dict[str, float] | None = None  # share of each split, where not `splits.FRACTIONS`
+    fractions: ClassVar[dict[str, float] | None] = None  # share of each split, where not `splits.FRACTIONS`
 
     def __init__(
         self,
@@ -236,6 +236,29 @@ class Corpus(Dataset):
             f"{self.name} is not where it was looked for: {found}. Expected, at dataset.root=DIR or below ${DATA}:\n"
             f"{self.tree.rstrip()}\n" + "\n".join(sentence for sentence in sentences if sentence)
         ).rstrip()
+
+
+class DividedCorpus(Corpus):
+    """A published corpus without official splits, and without options of its own. A subclass has `name` and `apart`.
+
+    Args:
+        root: its folder; see `Corpus`.
+        facts: what its authors publish.
+        groups: columns whose values must not be divided; None: `apart`.
+        split_file: CSV (id, split) that fixes the splits.
+    """
+
+    name: str
+    apart: tuple[str, ...] = ()  # columns whose values must not be divided
+
+    def __init__(
+        self,
+        root: str | None = None,
+        facts: dict[str, Any] | None = None,
+        groups: Sequence[str] | None = None,
+        split_file: str | None = None,
+    ) -> None:
+        super().__init__(self.name, root, facts, self.apart if groups is None else groups, split_file)
 
 
 def audio_files(folder: Path) -> pd.Series:

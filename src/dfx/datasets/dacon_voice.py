@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
 from dfx.datasets import delimited
-from dfx.datasets.corpus import Corpus, audio_files
+from dfx.datasets.corpus import DividedCorpus, audio_files
 
 
-class DaconVoice(Corpus):
+class DaconVoice(DividedCorpus):
     """The labelled clips, `train.csv`, divided by clip: who speaks is not told.
 
     The test clips and the unlabelled ones have no labels, so they are in no split; `unlabelled` lists them.
 
     Source: DACON competition 236253, "AI: detection of fake voices", 2024 (system S3 was made for it).
-
-    Args:
-        root: its folder; see `Corpus`.
-        facts: what its authors publish.
-        groups: columns whose values must not be divided.
-        split_file: CSV (id, split) that fixes the splits.
     """
 
+    name = "dacon_voice"
     tree = """\
   DIR/train.csv                  id,path,label with the labels real and fake
   DIR/train/*.ogg
   DIR/test.csv, DIR/test/*.ogg   id,path
   DIR/unlabeled_data/*.ogg"""
     marks = ("train.csv",)
-
-    def __init__(
-        self,
-        root: str | None = None,
-        facts: dict[str, Any] | None = None,
-        groups: Sequence[str] = (),
-        split_file: str | None = None,
-    ) -> None:
-        super().__init__("dacon_voice", root, facts, groups, split_file)
 
     def table(self) -> pd.DataFrame:
         """One row a line of `train.csv`."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from typing import ClassVar
 
 import pandas as pd
 
-from dfx.datasets.corpus import Corpus, audio_files
+from dfx.datasets.corpus import DividedCorpus, audio_files
 from dfx.findings import finding
 from dfx.manifest import Manifest
 
@@ -16,7 +15,7 @@ from dfx.manifest import Manifest
 NAME = r"^(?P<source>.+?)-(?:to-(?P<target>.+?)|original)(?:_(?:frag|seg_?)\d+)?$"
 
 
-class DeepVoice(Corpus):
+class DeepVoice(DividedCorpus):
     """The audio of DEEP-VOICE: 8 genuine recordings and 56 conversions `SOURCE-to-TARGET`, minutes long, in stereo.
 
     A recording and everything that was converted from it stand in one split: they share words, prosody and background.
@@ -24,28 +23,15 @@ class DeepVoice(Corpus):
     `speaker` is the voice that is heard, `source` the one that spoke.
 
     Source: Bird and Lotfi, "Real-time detection of AI-generated speech for DeepFake voice conversion", 2023.
-
-    Args:
-        root: its folder; see `Corpus`.
-        facts: what its authors publish.
-        groups: columns whose values must not be divided.
-        split_file: CSV (id, split) that fixes the splits.
     """
 
+    name = "deep_voice"
+    apart = ("source",)
+    fractions: ClassVar = {"train": 0.5, "dev": 0.25, "eval": 0.25}  # 4, 2 and 2 of the 8 recordings
     tree = """\
   DIR/AUDIO/REAL/obama-original.wav ...    8 files
   DIR/AUDIO/FAKE/Obama-to-Biden.wav ...    56 files: speech of the first in the voice of the second"""
     marks = ("AUDIO/[Rr][Ee][Aa][Ll]", "AUDIO/[Ff][Aa][Kk][Ee]")
-
-    def __init__(
-        self,
-        root: str | None = None,
-        facts: dict[str, Any] | None = None,
-        groups: Sequence[str] = ("source",),
-        split_file: str | None = None,
-    ) -> None:
-        super().__init__("deep_voice", root, facts, groups, split_file)
-        self.fractions = {"train": 0.5, "dev": 0.25, "eval": 0.25}  # 4, 2 and 2 of the 8 recordings
 
     def manifest(self) -> Manifest:
         """One row a file; a finding says how many conversions have a target voice that speaks in another split."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import pandas as pd
 
 from dfx.datasets import delimited
-from dfx.datasets.corpus import Corpus
+from dfx.datasets.corpus import DividedCorpus
 
 # The header names the file `path` and its folder not at all (v1.2), or both: the fields have the same order.
 FIELDS = (
@@ -16,7 +13,7 @@ FIELDS = (
 )  # fmt: skip
 
 
-class FakeAVCeleb(Corpus):
+class FakeAVCeleb(DividedCorpus):
     """FakeAVCeleb 1.2. Whether a voice is genuine is the second half of `type`: `FakeVideo-RealAudio` is bona fide.
 
     Faked videos with genuine sound repeat the sound of the video that they were made from; all versions of a person
@@ -24,29 +21,16 @@ class FakeAVCeleb(Corpus):
     what was done to the face as well.
 
     Source: Khalid et al., "FakeAVCeleb: a novel audio-video multimodal deepfake dataset", 2021.
-
-    Args:
-        root: its folder; see `Corpus`.
-        facts: what its authors publish.
-        groups: columns whose values must not be divided.
-        split_file: CSV (id, split) that fixes the splits.
     """
 
+    name = "fakeavceleb"
+    apart = ("speaker",)
     tree = """\
   DIR/meta_data.csv              source,target1,target2,method,category,type,race,gender,file name,folder
   DIR/RealVideo-RealAudio/African/men/id00076/00109.mp4
   DIR/RealVideo-FakeAudio/..., FakeVideo-RealAudio/..., FakeVideo-FakeAudio/...
   (the four folders may lie in DIR/FakeAVCeleb)"""
     marks = ("meta_data.csv",)
-
-    def __init__(
-        self,
-        root: str | None = None,
-        facts: dict[str, Any] | None = None,
-        groups: Sequence[str] = ("speaker",),
-        split_file: str | None = None,
-    ) -> None:
-        super().__init__("fakeavceleb", root, facts, groups, split_file)
 
     def table(self) -> pd.DataFrame:
         """One row a line of `meta_data.csv`; ids are paths below the folder, without suffix."""

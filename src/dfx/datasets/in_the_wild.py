@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import pandas as pd
 
 from dfx.datasets import delimited
-from dfx.datasets.corpus import Corpus
+from dfx.datasets.corpus import DividedCorpus
 
 
-class InTheWild(Corpus):
+class InTheWild(DividedCorpus):
     """`meta.csv` and the files beside it. The authors ship no splits: speakers are divided.
 
     Nothing is known of how a fake was made, so there is one attack, "spoof".
 
     Source: Müller et al., "Does audio deepfake detection generalize?", 2022.
-
-    Args:
-        root: its folder; see `Corpus`.
-        facts: what its authors publish.
-        groups: columns whose values must not be divided.
-        split_file: CSV (id, split) that fixes the splits.
     """
 
+    name = "in_the_wild"
+    apart = ("speaker",)
     tree = """\
   DIR/meta.csv                   file,speaker,label with the labels bona-fide and spoof
   DIR/0.wav ... DIR/31778.wav"""
     marks = ("meta.csv",)
-
-    def __init__(
-        self,
-        root: str | None = None,
-        facts: dict[str, Any] | None = None,
-        groups: Sequence[str] = ("speaker",),
-        split_file: str | None = None,
-    ) -> None:
-        super().__init__("in_the_wild", root, facts, groups, split_file)
 
     def table(self) -> pd.DataFrame:
         """One row a line of `meta.csv`; ids are the names of the files without suffix."""
