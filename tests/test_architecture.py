@@ -18,6 +18,7 @@ FLOORS = [
         "labels",
         "audio",
         "audio_av",
+        "audio_riff",
         "segments",
         "manifest",
         "store",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dfx import audio, audio_av
+from dfx import audio, audio_av, audio_riff
 
 
 def tone(sample_rate: int, seconds: float, frequency: float = 440.0) -> np.ndarray:
@@ -334,14 +334,45 @@ def test_silence_is_audio(tmp_path: Path) -> None:
     np.testing.assert_array_equal(audio.read(tmp_path / "a.wav", 16000), np.zeros(800))
 
 
-def test_a_truncated_flac_is_an_error_and_a_truncated_wav_is_a_shorter_clip(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 160_000)
-    for name in ("a.flac", "a.wav"):
-        soundfile.write(tmp_path / name, noise, 16000)
-        content = (tmp_path / name).read_bytes()
-        (tmp_path / name).write_bytes(content[: len(content) // 2])
-    assert "cut short" in reason(tmp_path / "a.flac")
-    assert len(audio.read(tmp_path / "a.wav", 16000)) == pytest.approx(80_000, rel=0.01)
+@pytest.mark.parametrize(
+    ("name", "subtype", "channels"),
+    [
+        ("a.flac", "PCM_16", 1),
+        ("a.wav", "PCM_16", 1),
+        ("a.wav", "PCM_24", 2),
+        ("a.wav", "ULAW", 1),
+        ("a.wav", "FLOAT", 1),
+    ],
+)
+def test_half_a_file_is_an_error(name: str, subtype: str, channels: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (160_000, channels))
+    soundfile.write(tmp_path / name, noise, 16000, subtype=subtype)
+    assert len(audio.read(tmp_path / name, 16000)) == 160_000
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    assert "cut short" in reason(tmp_path / name)
+    (tmp_path / name).write_bytes(content[: round(0.95 * len(content))])
+    assert len(audio.read(tmp_path / name, 16000)) == pytest.approx(152_000, rel=0.02)
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0xFFFFFFFF])
+def test_a_wav_from_a_pipe_promises_nothing(size: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)
+    soundfile.write(tmp_path / "a.wav", noise, 16000, subtype="PCM_16")
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    place = content.index(b"data")
+    content[place + 4 : place + 8] = size.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(content)
+    if size:
+        assert len(audio.read(tmp_path / "a.wav", 16000)) == 16_000
+    else:
+        assert audio_riff.promised_frames(tmp_path / "a.wav") == 0
+
+
+def test_an_adpcm_wav_is_read_whole(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)
+    soundfile.write(tmp_path / "a.wav", noise, 16000, subtype="IMA_ADPCM")
+    assert len(audio.read(tmp_path / "a.wav", 16000)) == pytest.approx(16_000, rel=0.05)
 
 
 def test_damage_in_the_middle_of_a_flac_costs_little(tmp_path: Path) -> None:

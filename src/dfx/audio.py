@@ -5,7 +5,7 @@ soundfile reads what libsndfile knows (wav, flac, ogg, mp3, ...). PyAV reads the
 decodes. Channels are averaged and soxr (HQ) resamples. A 16-bit mono file at the wanted rate comes through exact:
 sample / 32768.
 
-A damaged file counts as long as something in it decodes. A FLAC or MP4 file that ends more than a tenth before the
+A damaged file counts as long as something in it decodes. A FLAC, WAV or MP4 file that ends more than a tenth before the
 length its header promises is an error, so that half-copied corpora are noticed; the other formats promise nothing (the
 length libsndfile gives for an mp3 may be an estimate, off by a factor of two). What a damaged header claims is not
 believed beyond reason: it must not decide how much memory or time a file takes.
@@ -23,6 +23,8 @@ import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
+
+from dfx.audio_riff import promised_frames
 
 Waveform = NDArray[np.float32]
 Pcm = NDArray[np.int16]
@@ -245,7 +247,7 @@ def _decode_soundfile(
     try:
         with _FrontToBack(os.fsencode(path)) as file:
             rate = plausible(path, file.samplerate)
-            promised = _num_frames(file) if file.format == "FLAC" else 0
+            promised = _promised(path, file)
             size = max(1, min(round(block_seconds * rate), BLOCK_VALUES // file.channels))
             exact = (
                 file.subtype == "PCM_16"
@@ -263,6 +265,12 @@ def _decode_soundfile(
 
 def _why(error: Exception) -> str:
     return str(getattr(error, "error_string", error))  # libsndfile's own words, without the path
+
+
+def _promised(path: Path, file: soundfile.SoundFile) -> int:
+    if file.format == "FLAC":
+        return _num_frames(file)
+    return promised_frames(path) if file.format in ("WAV", "WAVEX") else 0
 
 
 def _num_frames(file: soundfile.SoundFile) -> int:

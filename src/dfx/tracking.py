@@ -8,7 +8,9 @@ import os
 import platform
 import re
 import shutil
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -31,6 +33,26 @@ ROOT = Path("mlruns")
 # MLflow tells of each migration, each new experiment and each monitor; none of it is for the users of dfx.
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait until a write to MLflow is whole.
+
+    An interrupt in its midst leaves an open transaction behind: SQLite stays locked for this process, and the run is
+    RUNNING for ever.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python gives signals to the main thread only
+        return
+    waiting: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if waiting:
+        signal.raise_signal(signal.SIGINT)
 
 
 @dataclass
@@ -64,6 +86,7 @@ class TrackedRun:
         uri: str = MlflowClient().get_run(self.run_id).info.artifact_uri
         return uri.removeprefix("file://")
 
+    @_undisturbed()
     def log_history(self, history: list[dict[str, float]]) -> None:
         """Curves by epoch, `epoch/dev/eer` …; epochs that MLflow has are not written twice."""
         client = MlflowClient()
@@ -78,6 +101,7 @@ class TrackedRun:
         if points:
             client.log_batch(self.run_id, metrics=points)
 
+    @_undisturbed()
     def log_metrics(self, metrics: dict[str, float]) -> None:
         """Final metrics; a value that is there already is not written again."""
         client = MlflowClient()
@@ -93,6 +117,7 @@ class TrackedRun:
         """Hand everything in `artifacts` over to MLflow."""
         MlflowClient().log_artifacts(self.run_id, str(self.artifacts))
 
+    @_undisturbed()
     def warn(self, sentence: str) -> None:
         """Keep a warning with the run, where the UI and the report show it."""
         MlflowClient().set_tag(self.run_id, "warning", sentence[:5000])
@@ -168,12 +193,13 @@ def _opened(
     }
     mlflow.enable_system_metrics_logging()
     name = f"{tags['feature']}-{tags['model']}-{manifest.name or tags['dataset']}-s{tags['seed']}"
-    if open_runs:
-        active = mlflow.start_run(run_id=open_runs[0].info.run_id)
-        say(f"Continuing the interrupted run {name} where its last whole epoch ended.")
-    else:
-        shutil.rmtree(folder, ignore_errors=True)  # what a run that is gone from MLflow left behind
-        active = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
+    with _undisturbed():
+        if open_runs:
+            active = mlflow.start_run(run_id=open_runs[0].info.run_id)
+            say(f"Continuing the interrupted run {name} where its last whole epoch ended.")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)  # what a run that is gone from MLflow left behind
+            active = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
     run = TrackedRun(active.info.run_id, folder, name)
     folder.mkdir(parents=True, exist_ok=True)
     status = RunStatus.FAILED
@@ -185,9 +211,11 @@ def _opened(
         status = RunStatus.KILLED
         raise
     finally:
-        mlflow.end_run(RunStatus.to_string(status))
+        with _undisturbed():
+            mlflow.end_run(RunStatus.to_string(status))
 
 
+@_undisturbed()
 def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest: Manifest) -> None:
     """Parameters, the configuration and the environment as files, and the corpus; the same again after a resume."""
     leaves = flatten(OmegaConf.to_container(cfg, resolve=True))
@@ -211,6 +239,7 @@ def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manife
     (run.artifacts / "environment.json").write_text(f"{versions}\n", encoding="utf-8")
 
 
+@_undisturbed()
 def log_report(
     experiment_name: str,
     run_name: str,
@@ -249,7 +278,7 @@ def ui_command() -> str:
 def _experiment(name: str) -> str:
     """Id of the MLflow experiment; made under a lock, since MLflow races with itself."""
     (ROOT / "progress").mkdir(parents=True, exist_ok=True)
-    with FileLock(ROOT / "progress" / "create.lock"):
+    with FileLock(ROOT / "progress" / "create.lock"), _undisturbed():
         _create_database(mlflow.get_tracking_uri())
         experiment_id = str(mlflow.set_experiment(name).experiment_id)
         # The UI then opens on runs, metrics and charts instead of on traces of language models.

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
 import replicas
 from hydra import compose, initialize_config_dir
 from mlflow.tracking import MlflowClient
 
+from dfx import audio
 from dfx.config import CONF_DIR, register_schema
 from dfx.naming import expand
 from dfx.train import train
@@ -118,3 +120,14 @@ def test_trials_alone_are_refused_before_anything_is_decoded(
         ValueError, match=rf"train split of {name} has no bonafide utterance.* dataset=combined"
     ):
         run(f"dataset={name}", f"dataset.root={root(name)}", "seed=7", "dataset.subset=all")
+
+
+def test_a_detector_is_trained_on_vocoded_twins(home: Path) -> None:
+    generator = np.random.default_rng(0)
+    for number in range(18):
+        waveform = 0.1 * generator.standard_normal(16_000).cumsum() / 40
+        audio.write(home / "voices" / f"s{number % 6}" / f"{number}.wav", waveform, 16_000)
+    metrics = run("dataset=vocoded", f"dataset.bonafide={home}/voices", "dataset.vocoders=[lpc,mu_law_8bit]")
+    assert 0 <= metrics["eval/eer"] <= 1
+    assert metrics["eval/num_bonafide"] >= 1
+    assert metrics["eval/num_spoof"] >= 1

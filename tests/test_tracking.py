@@ -1,0 +1,75 @@
+"""The books are kept whole, whatever interrupts."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from mlflow.tracking import MlflowClient
+from omegaconf import DictConfig
+
+from dfx.config import CONF_DIR, register_schema
+from dfx.manifest import Manifest
+from dfx.tracking import track
+
+register_schema()
+TAGS = {"feature": "lfcc", "model": "mlp", "dataset": "two", "seed": "0"}
+TWO = Manifest(
+    pd.DataFrame(
+        {
+            "id": ["a", "b"],
+            "path": ["/a.wav", "/b.wav"],
+            "label": [0, 1],
+            "attack": ["A1", "-"],
+            "split": ["eval"] * 2,
+        }
+    ),
+    name="two",
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working directory of its own, with its own MLflow database, in a process that minds Ctrl-C."""
+    before = mlflow.get_tracking_uri()
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield tmp_path
+    signal.signal(signal.SIGINT, handler)
+    mlflow.set_tracking_uri(before)
+
+
+def configuration() -> DictConfig:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return compose("train", overrides=["model=mlp", "feature=lfcc"])
+
+
+@pytest.mark.parametrize(("call", "status"), [("log_batch", "KILLED"), ("set_terminated", "FINISHED")])
+def test_ctrl_c_in_the_midst_of_a_write_waits_until_it_is_whole(
+    call: str, status: str, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Otherwise the open transaction locks the database, and the run stays RUNNING for ever.
+    write = getattr(MlflowClient, call)
+
+    def interrupted(*arguments: object, **options: object) -> object:
+        monkeypatch.setattr(MlflowClient, call, write)
+        os.kill(os.getpid(), signal.SIGINT)
+        return write(*arguments, **options)
+
+    def work() -> None:
+        with track(configuration(), "0" * 64, TWO, TAGS, print) as run:
+            monkeypatch.setattr(MlflowClient, call, interrupted)
+            run.log_history([{"dev/eer": 0.25, "dev/auc": 0.5}])
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    (kept,) = MlflowClient().search_runs(["1"])
+    assert kept.info.status == status
+    assert kept.data.metrics.items() >= {"epoch/dev/eer": 0.25, "epoch/dev/auc": 0.5}.items()
