@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -41,3 +43,19 @@ def corpus_file(corpus: Manifest, tmp_path_factory: pytest.TempPathFactory) -> P
     path = tmp_path_factory.mktemp("manifest") / "tones.csv"
     corpus.write(path)
     return path
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A working directory of its own, with its own MLflow database and cache."""
+    before = Path.cwd(), os.environ.get("DFX_CACHE"), mlflow.get_tracking_uri()
+    folder = tmp_path_factory.mktemp("home")
+    os.chdir(folder)
+    os.environ["DFX_CACHE"] = str(folder / "cache")
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    yield folder
+    os.chdir(before[0])
+    os.environ.pop("DFX_CACHE")
+    if before[1] is not None:
+        os.environ["DFX_CACHE"] = before[1]
+    mlflow.set_tracking_uri(before[2])

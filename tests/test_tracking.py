@@ -7,7 +7,6 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
@@ -34,26 +33,22 @@ TWO = Manifest(
 )
 
 
-@pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A working directory of its own, with its own MLflow database, in a process that minds Ctrl-C."""
-    before = mlflow.get_tracking_uri()
-    monkeypatch.chdir(tmp_path)
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+@pytest.fixture(autouse=True)
+def minds_ctrl_c() -> Iterator[None]:
+    """A job in the background of a shell ignores it."""
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield tmp_path
+    yield
     signal.signal(signal.SIGINT, handler)
-    mlflow.set_tracking_uri(before)
 
 
-def configuration() -> DictConfig:
+def configuration(name: str) -> DictConfig:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return compose("train", overrides=["model=mlp", "feature=lfcc"])
+        return compose("train", overrides=["model=mlp", "feature=lfcc", f"experiment_name={name}"])
 
 
 @pytest.mark.parametrize(("call", "status"), [("log_batch", "KILLED"), ("set_terminated", "FINISHED")])
 def test_ctrl_c_in_the_midst_of_a_write_waits_until_it_is_whole(
-    call: str, status: str, database: Path, monkeypatch: pytest.MonkeyPatch
+    call: str, status: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Otherwise the open transaction locks the database, and the run stays RUNNING for ever.
     write = getattr(MlflowClient, call)
@@ -64,12 +59,13 @@ def test_ctrl_c_in_the_midst_of_a_write_waits_until_it_is_whole(
         return write(*arguments, **options)
 
     def work() -> None:
-        with track(configuration(), "0" * 64, TWO, TAGS, print) as run:
+        with track(configuration(call), "0" * 64, TWO, TAGS, print) as run:
             monkeypatch.setattr(MlflowClient, call, interrupted)
             run.log_history([{"dev/eer": 0.25, "dev/auc": 0.5}])
 
     with pytest.raises(KeyboardInterrupt):
         work()
-    (kept,) = MlflowClient().search_runs(["1"])
+    experiment = MlflowClient().get_experiment_by_name(call)
+    (kept,) = MlflowClient().search_runs([experiment.experiment_id])
     assert kept.info.status == status
     assert kept.data.metrics.items() >= {"epoch/dev/eer": 0.25, "epoch/dev/auc": 0.5}.items()

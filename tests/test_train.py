@@ -7,10 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,22 +33,6 @@ SMALL = [
     "trainer.enable_progress_bar=false",
     "data.batch_size=8",
 ]
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A working directory of its own, with its own MLflow database and cache."""
-    before = Path.cwd(), os.environ.get("DFX_CACHE"), mlflow.get_tracking_uri()
-    folder = tmp_path_factory.mktemp("home")
-    os.chdir(folder)
-    os.environ["DFX_CACHE"] = str(folder / "cache")
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    yield folder
-    os.chdir(before[0])
-    os.environ.pop("DFX_CACHE")
-    if before[1] is not None:
-        os.environ["DFX_CACHE"] = before[1]
-    mlflow.set_tracking_uri(before[2])
 
 
 def run(*overrides: str) -> float:

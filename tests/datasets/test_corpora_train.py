@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pytest
 import replicas
@@ -34,22 +32,6 @@ OFFICIAL = {  # trials -> what detectors for them are trained on
     "asvspoof2021_pa": "asvspoof2019_pa",
 }
 ONE_CLASS = {"ljspeech"}
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A working directory of its own, with its own MLflow database and cache."""
-    before = Path.cwd(), os.environ.get("DFX_CACHE"), mlflow.get_tracking_uri()
-    folder = tmp_path_factory.mktemp("home")
-    os.chdir(folder)
-    os.environ["DFX_CACHE"] = str(folder / "cache")
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
-    yield folder
-    os.chdir(before[0])
-    os.environ.pop("DFX_CACHE")
-    if before[1] is not None:
-        os.environ["DFX_CACHE"] = before[1]
-    mlflow.set_tracking_uri(before[2])
 
 
 @pytest.fixture(scope="module")
