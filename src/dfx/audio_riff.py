@@ -6,8 +6,13 @@ import struct
 from pathlib import Path
 
 # Formats in which a frame has as many bytes as `block_align` says; in ADPCM that is a block of many frames.
-_PLAIN = {0x0001, 0x0003, 0x0006, 0x0007}  # PCM, float, A-law, mu-law
-_EXTENSIBLE = 0xFFFE
+_PLAIN = {
+    0x0001,
+    0x0003,
+    0x0006,
+    0x0007,
+    0xFFFE,
+}  # PCM, float, A-law, mu-law, and PCM or float in the long form
 _STREAMED = 0x7FFFF000  # SoX and FFmpeg write this or more where they cannot go back to fill in the size
 
 
@@ -27,7 +32,7 @@ def promised_frames(path: Path) -> int:
                 return size // width if width and size < _STREAMED else 0
             if name == b"fmt " and size >= 16:
                 kind, _, _, _, align = struct.unpack("<HHIIH", file.read(14).ljust(14, b"\0"))
-                width = align if kind in _PLAIN or kind == _EXTENSIBLE else 0
+                width = align if kind in _PLAIN else 0
                 size -= 14
             file.seek(size + size % 2, 1)
     return 0

@@ -193,18 +193,18 @@ def _opened(
     }
     mlflow.enable_system_metrics_logging()
     name = f"{tags['feature']}-{tags['model']}-{manifest.name or tags['dataset']}-s{tags['seed']}"
-    with _undisturbed():
-        if open_runs:
-            active = mlflow.start_run(run_id=open_runs[0].info.run_id)
-            say(f"Continuing the interrupted run {name} where its last whole epoch ended.")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)  # what a run that is gone from MLflow left behind
-            active = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
-    run = TrackedRun(active.info.run_id, folder, name)
-    folder.mkdir(parents=True, exist_ok=True)
     status = RunStatus.FAILED
-    try:
-        _log_identity(client, run, cfg, manifest)
+    try:  # from the start: MLflow closes at exit what is still open, and calls it FINISHED
+        with _undisturbed():
+            if open_runs:
+                active = mlflow.start_run(run_id=open_runs[0].info.run_id)
+                say(f"Continuing the interrupted run {name} where its last whole epoch ended.")
+            else:
+                shutil.rmtree(folder, ignore_errors=True)  # what a run that is gone from MLflow left behind
+                active = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
+            folder.mkdir(parents=True, exist_ok=True)
+            run = TrackedRun(active.info.run_id, folder, name)
+            _log_identity(client, run, cfg, manifest)
         yield run
         status = RunStatus.FINISHED
     except (KeyboardInterrupt, SystemExit):  # Lightning turns SIGTERM, and Ctrl-C, into SystemExit
@@ -215,7 +215,6 @@ def _opened(
             mlflow.end_run(RunStatus.to_string(status))
 
 
-@_undisturbed()
 def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest: Manifest) -> None:
     """Parameters, the configuration and the environment as files, and the corpus; the same again after a resume."""
     leaves = flatten(OmegaConf.to_container(cfg, resolve=True))
@@ -239,7 +238,6 @@ def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manife
     (run.artifacts / "environment.json").write_text(f"{versions}\n", encoding="utf-8")
 
 
-@_undisturbed()
 def log_report(
     experiment_name: str,
     run_name: str,
@@ -250,17 +248,17 @@ def log_report(
     """Keep a report that was not trained for: its files and its numbers, as a run of their own."""
     experiment_id = _experiment(experiment_name)
     client = MlflowClient()
-    run = client.create_run(experiment_id, run_name=run_name, tags={**tags, **provenance.code()})
-    status = "FAILED"
-    try:
-        client.log_batch(
-            run.info.run_id, metrics=[Metric(key, value, _now_ms(), 0) for key, value in metrics.items()]
-        )
-        for file in files:
-            client.log_artifact(run.info.run_id, str(file))
-        status = "FINISHED"
-    finally:
-        client.set_terminated(run.info.run_id, status)
+    with _undisturbed():
+        run = client.create_run(experiment_id, run_name=run_name, tags={**tags, **provenance.code()})
+        status = "FAILED"
+        try:
+            points = [Metric(key, value, _now_ms(), 0) for key, value in metrics.items()]
+            client.log_batch(run.info.run_id, metrics=points)
+            for file in files:
+                client.log_artifact(run.info.run_id, str(file))
+            status = "FINISHED"
+        finally:
+            client.set_terminated(run.info.run_id, status)
 
 
 def ui_command() -> str:
