@@ -44,7 +44,7 @@ FLOORS = [
     },
     {"datasets", "features", "models", "losses", "augment"},
     {"detector", "datamodule", "sampling", "checkpoint"},
-    {"config", "naming", "build", "provenance", "tracking", "results", "cli", "audits"},
+    {"config", "checks", "naming", "build", "provenance", "tracking", "results", "cli", "audits"},
     {"train", "audit", "download", "prepare", "__main__"},
 ]
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}

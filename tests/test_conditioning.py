@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
-from dfx import audio, config
+from dfx import audio, checks, config
 from dfx.conditioning import (
     Chain,
     ConditionedStore,
@@ -186,7 +186,7 @@ def test_a_value_that_cannot_be_is_a_sentence_before_anything_is_read(option: st
     with initialize_config_dir(str(config.CONF_DIR), version_base="1.3"):
         cfg = compose("train", overrides=[f"data.{option}"])
     with pytest.raises(ValueError, match=r"does not fit: data\.[a-z_]+=") as error:
-        config.check(cfg)
+        checks.check(cfg)
     assert sentence in str(error.value)
     with pytest.raises(ValueError, match=sentence):
         Chain(Conditions.of(cfg.data), RATE)

@@ -6,7 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from dfx.config import CONF_DIR, check, config_hash, flatten, register_schema
+from dfx.checks import check
+from dfx.config import CONF_DIR, config_hash, flatten, register_schema
 
 register_schema()
 GROUPS = ("dataset", "feature", "model", "loss", "augment", "optimizer", "trainer")

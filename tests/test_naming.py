@@ -9,7 +9,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from dfx import naming
-from dfx.config import CONF_DIR, check, config_hash, register_schema
+from dfx.checks import check
+from dfx.config import CONF_DIR, config_hash, register_schema
 from dfx.naming import expand, options
 
 register_schema()

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfx import cli, config, parallel
+from dfx import checks, cli, parallel
 from dfx.fetch import Source, fetch, sources
 from dfx.unpack import unpack
 
@@ -54,7 +54,7 @@ def download(cfg: DictConfig) -> None:
         )
     wanted = sources(facts.get("downloads") or [])
     folder = _folder(cfg, facts, name)
-    config.check(cfg)  # a wrong option is found before 140 GB are here, not after
+    checks.check(cfg)  # a wrong option is found before 140 GB are here, not after
     _describe(name, facts, wanted, folder)
     if not wanted:
         raise ValueError(

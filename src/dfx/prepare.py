@@ -37,9 +37,9 @@ def prepare(cfg: DictConfig) -> None:
     Raises:
         ValueError: if there is no such shard, the corpus is not laid out as expected, or too many of its files are bad.
     """
-    from dfx import config, store
+    from dfx import checks, store
 
-    config.check(cfg)
+    checks.check(cfg)
     store.check_shard(cfg.shard, cfg.num_shards)
     from dfx import build, results  # torch and Lightning come with these: seconds
 

@@ -36,12 +36,12 @@ def train(cfg: DictConfig) -> float:
         EER on dev, in [0, 1]; what a sweep may minimise. Eval decides nothing.
     """
     # Here, because torch, Lightning and MLflow come with these: seconds.
-    from dfx import audits, build, config, results, tracking
+    from dfx import audits, build, checks, config, results, tracking
     from dfx.checkpoint import RunCheckpoint
     from dfx.parallel import say
     from dfx.store import fingerprint
 
-    config.check(cfg)
+    checks.check(cfg)
     dataset = build.dataset(cfg)
     manifest = dataset.manifest()
     results.tell(dataset.findings)

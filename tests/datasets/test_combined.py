@@ -76,7 +76,8 @@ def test_notes_of_the_parts_stay() -> None:
 def test_names_become_what_the_options_hold(tmp_path: Path) -> None:
     from hydra import compose, initialize_config_dir
 
-    from dfx.config import CONF_DIR, check, config_hash, register_schema
+    from dfx.checks import check
+    from dfx.config import CONF_DIR, config_hash, register_schema
     from dfx.naming import expand
 
     register_schema()

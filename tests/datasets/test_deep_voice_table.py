@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 from replicas_open import corpus, deep_voice_table, in_the_wild
 
 from dfx import build
-from dfx.config import CONF_DIR, check, register_schema
+from dfx.checks import check
+from dfx.config import CONF_DIR, register_schema
 from dfx.naming import expand
 
 register_schema()

@@ -30,11 +30,11 @@ def audit(cfg: DictConfig) -> str:
     import time
 
     began = time.perf_counter()
-    from dfx import audits, build, config, tracking  # torch and MLflow come with these: seconds
+    from dfx import audits, build, checks, tracking  # torch and MLflow come with these: seconds
     from dfx.audit import inspect, publish
     from dfx.store import fingerprint
 
-    config.check(cfg)
+    checks.check(cfg)
     dataset = build.dataset(cfg)
     found = inspect.inspect(dataset, build.others(cfg), cfg.sample_rate, cfg.seed, cfg.cache, cfg.num_workers)
     found.report["time"]["seconds"] = time.perf_counter() - began
