@@ -43,7 +43,7 @@ FLOORS = [
         "vectors",
     },
     {"datasets", "features", "models", "losses", "augment"},
-    {"detector", "datamodule", "sampling", "checkpoint"},
+    {"detector", "datamodule", "sampling", "checkpoint", "costs"},
     {"config", "checks", "naming", "build", "provenance", "tracking", "results", "cli", "audits"},
     {"train", "audit", "download", "prepare", "__main__"},
 ]

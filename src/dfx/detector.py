@@ -117,13 +117,15 @@ class Detector(LightningModule):
 
     def validation_step(self, batch: Batch) -> None:
         """Collect scores and the loss on dev: of its segments, as in training, also where utterances have several."""
-        embedding = self.embedding(batch["waveform"])
-        self._dev_losses.append((self.loss(embedding, batch["label"]), len(batch["label"])))
-        self._collected.append((batch["index"], self.loss.score(embedding).float()))
+        with self._full_precision():
+            embedding = self.embedding(batch["waveform"])
+            self._dev_losses.append((self.loss(embedding, batch["label"]), len(batch["label"])))
+            self._collected.append((batch["index"], self.loss.score(embedding).float()))
 
     def test_step(self, batch: Batch) -> None:
         """Collect scores on eval."""
-        self._collected.append((batch["index"], self(batch["waveform"])))
+        with self._full_precision():
+            self._collected.append((batch["index"], self(batch["waveform"])))
 
     def on_validation_epoch_end(self) -> None:
         """Metrics of the whole dev split, never a mean over batches or processes."""
@@ -169,6 +171,10 @@ class Detector(LightningModule):
         columns = [column for column in table.columns if column not in ("path", "row", "split")]
         self.scores[split] = ScoreTable(table[columns].assign(score=scores))
         return self.scores[split]
+
+    def _full_precision(self) -> torch.autocast:
+        """Scores are float32 also where training is not: the eight bits of bfloat16 tie scores of both classes."""
+        return torch.autocast(self.device.type, enabled=False)
 
     def _gather(self, items: list[Any]) -> list[Any]:
         """Items of every process."""

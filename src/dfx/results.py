@@ -15,7 +15,9 @@ from rich.text import Text
 
 from dfx import plots
 from dfx.checkpoint import RunCheckpoint
+from dfx.costs import latency_ms, num_parameters
 from dfx.datamodule import AudioDataModule
+from dfx.detector import Detector
 from dfx.findings import Finding
 from dfx.labels import SPOOF
 from dfx.metrics import attack_key, attack_name, auc, eer, summary
@@ -47,7 +49,7 @@ def write(
     scores: dict[str, ScoreTable],
     data: AudioDataModule,
     keeper: RunCheckpoint,
-    llr: bool,
+    detector: Detector,
     note: str,
 ) -> None:
     """Measure dev and eval and put every artifact of the run into its folder; metrics go to MLflow at once.
@@ -57,7 +59,7 @@ def write(
         scores: tables of the dev split (of the chosen epoch) and the eval split.
         data: the corpus.
         keeper: holds the history and the chosen weights.
-        llr: whether the scores are log-likelihood ratios; else Cllr and actDCF are left out.
+        detector: with these weights; where its scores are no log-likelihood ratios, Cllr and actDCF are left out.
         note: stands on every figure.
     """
     dev, evaluation = scores["dev"], scores["eval"]
@@ -67,11 +69,17 @@ def write(
     for split, table in (("dev", dev), ("eval", evaluation)):
         values = summary(table, threshold) | _seen_unseen(table, seen) | _by_corpus(table)
         values |= {"num_bonafide": float(len(table.bonafide)), "num_spoof": float(len(table.spoof))}
-        left_out = () if llr else ("cllr", "act_dcf")
+        left_out = () if detector.loss.llr else ("cllr", "act_dcf")
         metrics |= {f"{split}/{name}": value for name, value in values.items() if name not in left_out}
     metrics["best_epoch"] = float(keeper.best_epoch)
     metrics["epochs"] = float(len(keeper.history))
     metrics["bad_files"] = float(len(data.store.bad))
+    metrics["cost/parameters"] = float(num_parameters(detector))
+    metrics["cost/train_seconds"] = sum(record.get("train/seconds", 0.0) for record in keeper.history)
+    if data.store.sample_rate > 1:  # not a table of ready features
+        metrics["cost/latency_ms"] = latency_ms(
+            detector.cpu(), data.crops["eval"].num_samples, data.store.sample_rate
+        )
     run.log_history(keeper.history)  # again, for a run that was killed between the last epoch and its curves
     run.log_metrics(metrics)
     warning = wrong_way(dev)

@@ -61,7 +61,7 @@ def train(cfg: DictConfig) -> float:
         if not trainer.is_global_zero:
             return float("nan")  # a helper process of a multi-device run; the first one reports
         scores = {"dev": keeper.dev_scores(), "eval": detector.scores["eval"]}
-        results.write(run, scores, data, keeper, detector.loss.llr, dataset.note)
+        results.write(run, scores, data, keeper, detector, dataset.note)
         run.log_artifacts()
     return results.show(run, dataset.note, to_beat)
 
