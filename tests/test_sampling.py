@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dfx.sampling import SeededSampler, SequentialBatches
+from dfx.sampling import PADDING, SeededSampler, SequentialBatches
 
 
 @pytest.mark.parametrize(("size", "batch_size"), [(48, 10), (7, 8), (33, 32), (1, 4)])
@@ -33,24 +33,21 @@ def test_processes_share_an_epoch_without_overlap_and_with_equally_many_steps() 
     assert sorted(i for part in parts for batch in part for i, _ in batch) == list(range(37))
 
 
-def test_scoring_visits_every_utterance_once_over_all_processes() -> None:
-    visited = [i for rank in range(3) for batch in SequentialBatches(10, 4, rank, 3) for i, _ in batch]
-    assert sorted(visited) == list(range(10))
-
-
 @pytest.mark.parametrize("world", [1, 2, 3, 9])
-def test_windows_of_an_utterance_stay_together_in_batches_of_at_most_the_batch_size(world: int) -> None:
-    windows = np.array([1, 5, 2, 1, 9, 1, 3])
-    visited = []
-    for rank in range(world):
-        sampler = SequentialBatches(7, 4, rank, world, windows)
-        batches = list(sampler)
-        assert len(batches) == len(sampler)
-        assert all(len(batch) == 4 for batch in batches[:-1])
-        own = [draw for batch in batches for draw in batch]
-        assert {index for index, _ in own} == set(range(rank, 7, world))
-        visited += own
-    assert sorted(visited) == [(index, window) for index in range(7) for window in range(windows[index])]
+@pytest.mark.parametrize("windows", [None, np.array([1, 5, 2, 1, 9, 1, 3])])
+def test_processes_are_dealt_the_batches_of_one_and_equally_many(
+    world: int, windows: np.ndarray | None
+) -> None:
+    alone = list(SequentialBatches(7, 4, windows=windows))
+    expected = [(i, w) for i in range(7) for w in range(1 if windows is None else windows[i])]
+    assert [draw for batch in alone for draw in batch] == expected
+    assert all(len(batch) == 4 for batch in alone[:-1])
+    samplers = [SequentialBatches(7, 4, rank, world, windows) for rank in range(world)]
+    parts = [list(sampler) for sampler in samplers]
+    assert {len(part) for part in parts} == {len(samplers[0])} == {-(-len(alone) // world)}
+    dealt = [batch for row in zip(*parts, strict=True) for batch in row]
+    assert dealt[: len(alone)] == alone
+    assert all(batch == [PADDING] for batch in dealt[len(alone) :])
 
 
 def test_shares_are_met_and_draws_repeat_evenly() -> None:

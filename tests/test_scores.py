@@ -161,3 +161,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         ScoreTable(rows(score=[0.0] * 4)).write(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_hash_of_the_trials_is_over_ids_and_labels_only():
+    table = ScoreTable(rows())
+    other = ScoreTable(rows(score=[1.0, 2.0, 3.0, 4.0], attack=["-", "-", "-", "-"]).iloc[::-1])
+    assert table.trials_hash == other.trials_hash
+    assert len(table.trials_hash) == 16
+    assert table.trials_hash != ScoreTable(rows(label=[1, 0, 0, 0])).trials_hash
+    assert table.trials_hash != ScoreTable(rows().iloc[:3]).trials_hash
+    assert ScoreTable(rows(id=["a\nb", "c", "d", "é"])).trials_hash

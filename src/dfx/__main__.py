@@ -7,6 +7,8 @@ import sys
 
 COMMANDS = {
     "train": "train a detector, choose it on dev, measure it once on eval",
+    "evaluate": "score any corpus with any detector, or judge the score files of others",
+    "report": "make the table and the pictures of a comparison from the runs of a sweep",
     "audit": "look at a corpus before training: is it whole, does it leak, what could be cheated with",
     "download": "fetch a corpus whose address and checksum are published",
     "prepare": "make once what runs of a corpus need, whole or a shard of it",

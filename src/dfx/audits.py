@@ -18,8 +18,7 @@ def place(manifest: Manifest, files: str, cache: str | Path | None = None) -> Pa
         files: `store.fingerprint` of it.
         cache: folder of what dfx keeps; `cache_dir()` if None.
     """
-    root = Path(cache).expanduser() if cache else cache_dir()
-    return root.absolute() / "audits" / f"{manifest.hash}-{files}.json"
+    return _folder(cache) / f"{manifest.hash}-{files}.json"
 
 
 def to_beat(manifest: Manifest, files: str, cache: str | Path | None = None) -> dict[str, Any] | None:
@@ -31,8 +30,27 @@ def to_beat(manifest: Manifest, files: str, cache: str | Path | None = None) -> 
         `auc` and its 95 % interval `low` and `high`, `eer` (None where it is not known), `name` of the best such model,
         and `text`, all that in a sentence.
     """
+    return _headline(place(manifest, files, cache))
+
+
+def latest(manifest_hash: str, cache: str | Path | None = None) -> dict[str, Any] | None:
+    """The same for a corpus of which only the hash is known, `Manifest.hash`; of several audits the newest.
+
+    Its files are not looked at: the audit may be of others under the same names.
+    """
+    found = _folder(cache).glob(f"{manifest_hash}-*.json") if manifest_hash else ()
+    newest = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+    return next((known for path in newest if (known := _headline(path))), None)
+
+
+def _folder(cache: str | Path | None) -> Path:
+    root = Path(cache).expanduser() if cache else cache_dir()
+    return root.absolute() / "audits"
+
+
+def _headline(path: Path) -> dict[str, Any] | None:
     try:
-        report = json.loads(place(manifest, files, cache).read_text(encoding="utf-8"))
+        report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     headline = report.get("headline")

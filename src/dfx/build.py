@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import RichProgressBar
 
-from dfx import parallel
-from dfx.conditioning import Conditions, conditioned
+from dfx import launchers, parallel
+from dfx.conditioning import Conditions, Waveforms, conditioned
 from dfx.datamodule import AudioDataModule, require_both_classes
 from dfx.datasets.base import Dataset
 from dfx.detector import CONFIG_KEY, Detector, OptimizerFactory
+from dfx.feature_store import open_features
 from dfx.features.base import Feature
 from dfx.losses.base import Loss
 from dfx.manifest import Manifest
+from dfx.models.blocks import IncompatiblePairError
 from dfx.store import open_store
 from dfx.vectors import VectorStore
 
@@ -31,6 +34,7 @@ QUIET = (
     ".*does not have many workers.*",  # the store needs none; `data.num_workers`
     ".*sync_dist=True.*",  # every process computes the metrics from all scores, so there is nothing to average
     ".*isinstance.treespec, LeafSpec.*",  # between Lightning and torch
+    r".*module\(s\) in eval mode at the start of training.*",  # a frozen encoder, which stays in it
 )
 
 
@@ -47,22 +51,35 @@ def others(cfg: DictConfig) -> dict[str, Dataset]:
 
 
 def datamodule(
-    cfg: DictConfig, manifest: Manifest, vectors: NDArray[np.float32] | None = None
+    cfg: DictConfig,
+    manifest: Manifest,
+    vectors: NDArray[np.float32] | None = None,
+    feature: Feature | None = None,
 ) -> AudioDataModule:
-    """The corpus as batches; decodes what the waveform store does not hold yet.
+    """The corpus as batches; decodes what the waveform store does not hold yet, and computes maps that are kept.
 
     Args:
         cfg: the configuration.
         manifest: the corpus.
         vectors: ready features of its rows, where it has these instead of audio.
+        feature: that of a loaded detector, whose weights the configuration does not give; needed where its maps are
+            kept (`feature.cache=true`).
 
     Raises:
-        ValueError: if a split lacks a class, too many files are bad, or vectors do not fit the segments or the feature.
+        ValueError: if a split lacks a class, too many files are bad, vectors do not fit the segments or the feature, or
+            maps are to be kept that change.
     """
     require_both_classes(manifest)
     if cfg.data.balance == "corpus" and "corpus" not in manifest.table:
         raise ValueError(
             "data.balance=corpus is for dataset=combined; this corpus is one: use class or attack."
+        )
+    keeps_maps = cfg.feature.get("cache", False)
+    if keeps_maps and cfg.augment:
+        raise IncompatiblePairError(
+            "The maps that feature.cache=true keeps are those of the waveforms as they are, but augment changes "
+            "waveforms at each draw: use augment=none (feature.mask, which hides parts of the map, is no obstacle), or "
+            "feature.cache=false."
         )
     options = dict(cfg.data)
     conditions = Conditions.of({name: options.pop(name, None) for name in Conditions._fields})
@@ -72,7 +89,7 @@ def datamodule(
         table = VectorStore(vectors, Path(manifest.table["path"].iloc[0]))
         return AudioDataModule(manifest, table, num_samples(cfg), cfg.seed, **options)
     if cfg.feature.get("_target_") == "dfx.features.Table":
-        raise ValueError(
+        raise IncompatiblePairError(
             f"feature=table takes ready features, and {manifest.name} holds audio: use another feature, or "
             "dataset=deep_voice_table."
         )
@@ -89,7 +106,41 @@ def datamodule(
         )
     augment = instantiate(cfg.augment, _convert_="all") if cfg.augment else None
     clips = conditioned(store, manifest, conditions)
-    return AudioDataModule(manifest, clips, num_samples(cfg), seed=cfg.seed, augment=augment, **options)
+    data = AudioDataModule(manifest, clips, num_samples(cfg), seed=cfg.seed, augment=augment, **options)
+    if keeps_maps:
+        _keep_maps(cfg, data, clips, manifest, conditions, feature)
+    return data
+
+
+def _keep_maps(
+    cfg: DictConfig,
+    data: AudioDataModule,
+    clips: Waveforms,
+    manifest: Manifest,
+    conditions: Conditions,
+    feature: Feature | None,
+) -> None:
+    """Let the batches hold maps of a frozen feature that are computed once."""
+    config: Any = OmegaConf.to_container(cfg.feature, resolve=True)
+    if feature is None:
+        # A feature of its own, that is gone when the maps are there: the detector's must be drawn as it always is.
+        torch.manual_seed(cfg.seed)
+        feature = instantiate(cfg.feature, _convert_="all")
+        rebuilt = feature.rebuild()
+        if rebuilt and config | rebuilt == config:
+            raise ValueError(
+                "Maps are kept of a feature whose weights are known, but this configuration, as those in checkpoints "
+                "of dfx, gives it random ones: name a file (feature.checkpoint=FILE feature.architecture=null), use "
+                "feature.cache=false, or pass build.datamodule the feature=detector.feature of the loaded detector."
+            )
+    device = "cpu"
+    if torch.cuda.is_available() and cfg.trainer.get("accelerator", "auto") in ("auto", "gpu", "cuda"):
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    if cfg.num_threads:
+        torch.set_num_threads(cfg.num_threads)
+    cache = Path(cfg.cache) if cfg.cache else None
+    maps = open_features(feature, clips, manifest, data.rows, config, conditions, cache, device)
+    data.keep_to(maps, feature.output_shape(num_samples(cfg)).frames)
 
 
 def _check_vectors(cfg: DictConfig, vectors: NDArray[np.float32], name: str, conditions: Conditions) -> None:
@@ -100,7 +151,7 @@ def _check_vectors(cfg: DictConfig, vectors: NDArray[np.float32], name: str, con
             f"segment_seconds={columns}."
         )
     if "sample_rate" in cfg.feature or cfg.augment or conditions != Conditions():
-        raise ValueError(
+        raise IncompatiblePairError(
             f"{name} is a table of ready features; the chosen feature, augmentation or conditioning takes audio. Use "
             "feature=table augment=none, and leave out data.bandwidth_hz, trim_db and loudness_db."
         )
@@ -140,10 +191,16 @@ def trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
     """The Lightning trainer: no logger and no checkpointing of its own, `tracking` and `checkpoint` do these."""
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
+        os.environ["OMP_NUM_THREADS"] = str(
+            cfg.num_threads
+        )  # or Lightning divides the cores among its processes
     # Lightning's advice on accelerators, loggers and its own services is not for the users of dfx.
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     make = instantiate(cfg.trainer, _convert_="all")
-    bar = [RichProgressBar(leave=False)] if cfg.trainer.get("enable_progress_bar", True) else []
+    # Bars of several processes on one terminal draw over each other; such cells tell when they are done.
+    shows_bar = cfg.trainer.get("enable_progress_bar", True) and not launchers.side_by_side()
+    bar = [RichProgressBar(leave=False)] if shows_bar else []
     for message in QUIET:
         warnings.filterwarnings("ignore", message=message)
     made: Trainer = make(
@@ -152,6 +209,7 @@ def trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        enable_progress_bar=shows_bar,
         callbacks=[*callbacks, *bar],
     )
     return made

@@ -7,6 +7,7 @@ import itertools
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dfx import launchers, sweep
 from dfx.config import CONF_DIR, closest, flatten, register_schema
 from dfx.naming import expand
 
@@ -57,24 +59,33 @@ def run(command: str, purpose: str, examples: str, job: Callable[[DictConfig], A
     wants_trace = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     # OpenMP threads spin while they wait, so that two runs on one machine slow each other down tenfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # what people run is theirs
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, and the sentence is made here
     register_schema()
+    launchers.register()
 
     @functools.wraps(job)
     def told(cfg: DictConfig) -> Any:
         try:
             return job(expand(cfg))
         except Exception as error:
-            if wants_trace or not _is_users(error):
+            wanted = wants_trace or not _is_users(error)
+            text = sentence(error, command, arguments)
+            if sweep.PARENT in os.environ and HydraConfig.get().mode == RunMode.MULTIRUN:
+                if wanted:
+                    traceback.print_exc()
+                return _no_result(cfg, error, text)  # a sweep goes on with the next cell
+            if wanted:
                 raise
-            text = f"Error: {sentence(error, command, arguments)}"
             if HydraConfig.get().mode == RunMode.RUN:
-                raise SystemExit(text) from None
-            sys.stderr.write(f"{text}\n")  # a sweep goes on with the next job and fails at its end
+                raise SystemExit(f"Error: {text}") from None
+            # The next job is done all the same, and the command fails at its end.
+            sys.stderr.write(f"Error: {text}\n")
             raise
 
     try:
-        hydra.main(config_path=str(CONF_DIR), config_name=command, version_base="1.3")(told)()
+        with sweep.kept():
+            hydra.main(config_path=str(CONF_DIR), config_name=command, version_base="1.3")(told)()
     except (KeyboardInterrupt, SystemExit) as stop:
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
@@ -84,6 +95,19 @@ def run(command: str, purpose: str, examples: str, job: Callable[[DictConfig], A
         if wants_trace or not _is_users(error):
             raise
         raise SystemExit(f"Error: {sentence(error, command, arguments)}") from None
+
+
+def _no_result(cfg: DictConfig, error: Exception, text: str) -> float:
+    """Keep with the sweep why a cell of it has no result; what the cell gives its sweeper then."""
+    from dfx import cells
+
+    # By its name, because torch comes with the class. Hydra wraps what a constructor raises.
+    kinds = {kind.__name__ for cause in (error, error.__cause__) for kind in type(cause).__mro__}
+    skipped = "IncompatiblePairError" in kinds
+    said = text if _is_users(error) else f"{type(error).__name__}: {text}"
+    sys.stderr.write(f"{'Skipped' if skipped else 'Error'}: {said}\n")
+    cells.record(cfg, said, skipped)
+    return float("nan")
 
 
 def _is_users(error: Exception) -> bool:

@@ -122,7 +122,61 @@ class PrepareConfig:
     num_shards: int = 1
 
 
-SCHEMAS = {"train": RootConfig, "audit": AuditConfig, "download": DownloadConfig, "prepare": PrepareConfig}
+@dataclass
+class EvaluateConfig:
+    """Keys and types of `dfx.evaluate`; their meaning stands in `conf/evaluate.yaml`."""
+
+    systems: Any = None
+    scores: Any = None
+    key: Any = None
+    dev_scores: Any = None
+    dev_key: Any = None
+    asv: str | None = None
+    asv_key: str | None = None
+    dataset: Node | None = None
+    split: str | None = None
+    others: list[str] = field(default_factory=list)
+    corpora: Node = field(default_factory=dict)
+    eval_crop: str | None = None
+    by: list[str] = field(default_factory=lambda: ["attack"])
+    bootstrap: int | None = None
+    compare: bool | None = None
+    calibrate: bool = False
+    fuse: str | None = None
+    llr: bool | None = None
+    seed: int = 0
+    batch_size: int = 64
+    num_workers: int = 0
+    num_threads: int | None = None
+    max_bad_fraction: float = 0.01
+    experiment_name: str = "dfx-evaluate"
+    out: str | None = None
+    cache: str | None = None
+
+
+@dataclass
+class ReportConfig:
+    """Keys and types of `dfx.report`; their meaning stands in `conf/report.yaml`."""
+
+    sweep: str | None = None
+    experiment_name: str | None = None
+    query: str | None = None
+    rows: str = "feature"
+    columns: str = "model"
+    metric: str = "eval/eer"
+    resamples: int | None = None
+    out: str | None = None
+    cache: str | None = None
+
+
+SCHEMAS = {
+    "train": RootConfig,
+    "audit": AuditConfig,
+    "download": DownloadConfig,
+    "prepare": PrepareConfig,
+    "evaluate": EvaluateConfig,
+    "report": ReportConfig,
+}
 
 
 def register_schema() -> None:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dfx import segments
 from dfx.conditioning import Waveforms
+from dfx.feature_store import FeatureStore
 from dfx.labels import BONAFIDE, NAMES, SPOOF
 from dfx.manifest import SPLITS, Manifest
 from dfx.sampling import Draw, SeededSampler, SequentialBatches
@@ -27,12 +28,13 @@ class AudioDataset(Dataset[Batch]):
     """Utterances of one split. Indexed by a list of `(index, seed)`, it gives the batch.
 
     The seed decides the start of a random crop and every draw of the augmentation, so that an example is the same for
-    any number of workers. Where windows slide, it is the number of the window.
+    any number of workers. Where windows slide, it is the number of the window. Where maps of a feature are kept, crops
+    are of these, and count in frames.
     """
 
     def __init__(
         self,
-        store: Waveforms | VectorStore,
+        store: Waveforms | VectorStore | FeatureStore,
         rows: np.ndarray,
         labels: np.ndarray,
         crop: Crop,
@@ -48,22 +50,24 @@ class AudioDataset(Dataset[Batch]):
         return len(self.rows)
 
     def __getitem__(self, draws: list[Draw]) -> Batch:
-        """The batch: waveform (batch, samples), label (batch,), index (batch,)."""
-        index = [index for index, _ in draws]
-        return {
-            "waveform": torch.from_numpy(np.stack([self.waveform(*draw) for draw in draws])),
-            "label": torch.from_numpy(self.labels[index]),
-            "index": torch.tensor(index),
-        }
+        """The batch: label (batch,), index (batch,), and waveform (batch, samples) in float32.
 
-    def waveform(self, index: int, seed: int) -> np.ndarray:
-        """One example, (num_samples,) float32."""
+        Where maps are kept, there is feature (batch, channels, bins, frames) in float16 in place of the waveform.
+        """
+        index = [index for index, _ in draws]
+        name, examples = "waveform", torch.from_numpy(np.stack([self.example(*draw) for draw in draws]))
+        if isinstance(self.store, FeatureStore):
+            name, examples = "feature", examples.permute(0, 2, 3, 1)
+        return {name: examples, "label": torch.from_numpy(self.labels[index]), "index": torch.tensor(index)}
+
+    def example(self, index: int, seed: int) -> np.ndarray:
+        """One example: (num_samples,) float32, or (num_frames, channels, bins) float16 where maps are kept."""
         generator = np.random.default_rng(seed)
         row = int(self.rows[index])
         start = self.crop.start(self.store.length(row), seed, generator)
         cut = self.store.read(row, start, self.crop.num_samples)
-        waveform = segments.fit(cut, self.crop.num_samples, self.crop.pad)
-        return waveform if self.augment is None else self.augment(waveform, generator)
+        example = segments.fit(cut, self.crop.num_samples, self.crop.pad)
+        return example if self.augment is None else self.augment(example, generator)
 
 
 class AudioDataModule(LightningDataModule):
@@ -99,6 +103,8 @@ class AudioDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.store = store
+        self.maps: FeatureStore | None = None
+        self._map_frames = 0
         self.seed, self.augment = seed, augment
         self.batch_size, self.num_workers, self.balance = batch_size, num_workers, balance
         self.crops = {
@@ -125,14 +131,24 @@ class AudioDataModule(LightningDataModule):
         """Batches of an epoch in each process."""
         return len(self._train_sampler())
 
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows of the manifest that are used in any split."""
+        return np.unique(np.concatenate([table["row"].to_numpy() for table in self.tables.values()]))
+
+    def keep_to(self, maps: FeatureStore, num_frames: int) -> None:
+        """Give batches of maps from now on, each of so many frames, instead of waveforms; for use without augment."""
+        self.maps, self._map_frames = maps, num_frames
+
     def dataset(self, split: str) -> AudioDataset:
         """The utterances of a split; augmented only in training."""
         table = self.tables[split]
+        store, crop = self._source(split)
         return AudioDataset(
-            self.store,
+            store,
             table["row"].to_numpy(),
             table["label"].to_numpy(dtype=np.int64),
-            self.crops[split],
+            crop,
             self.augment if split == "train" else None,
         )
 
@@ -156,7 +172,8 @@ class AudioDataModule(LightningDataModule):
 
     def _scoring_loader(self, split: str) -> DataLoader[Batch]:
         table = self.tables[split]
-        windows = self.crops[split].num_windows(self.store.lengths[table["row"].to_numpy()])
+        store, crop = self._source(split)
+        windows = crop.num_windows(store.lengths[table["row"].to_numpy()])
         return self._loader(split, SequentialBatches(len(table), self.batch_size, *self._place(), windows))
 
     def _loader(self, split: str, sampler: Sampler[list[Draw]]) -> DataLoader[Batch]:
@@ -171,6 +188,12 @@ class AudioDataModule(LightningDataModule):
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def _source(self, split: str) -> tuple[Waveforms | VectorStore | FeatureStore, Crop]:
+        """What the utterances of a split are read from, and how they are cropped: by samples, or by frames of maps."""
+        if self.maps is None:
+            return self.store, self.crops[split]
+        return self.maps, self.crops[split]._replace(num_samples=self._map_frames)
 
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

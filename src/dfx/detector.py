@@ -1,4 +1,9 @@
-"""The detector: feature -> model -> loss as one LightningModule, waveform in, score out."""
+"""The detector: feature -> model -> loss as one LightningModule, waveform in, score out.
+
+Where maps of the feature are kept (`dfx.feature_store`), batches of a run hold crops of these instead of waveforms, and
+only mask, model and loss are run. `forward` takes waveforms all the same: it computes the map of what it is given,
+which for a part of an utterance is not quite the same part of the kept map (see there).
+"""
 
 from __future__ import annotations
 
@@ -56,7 +61,7 @@ class Detector(LightningModule):
         self._seed = seed
         self._collected: list[tuple[Tensor, Tensor]] = []
         self._train_losses: list[Tensor] = []
-        self._dev_losses: list[tuple[Tensor, int]] = []
+        self._dev_losses: list[tuple[Tensor, Tensor]] = []
         self.scores: dict[str, ScoreTable] = {}
         self.epoch_metrics: dict[str, float] = {}
         self.checkpoint_config: dict[str, Any] = {}
@@ -73,6 +78,13 @@ class Detector(LightningModule):
     def embedding(self, waveform: Tensor) -> Tensor:
         """Embedding (batch, embedding_dim) of waveforms (batch, samples)."""
         embedding: Tensor = self.model(self.feature(waveform))
+        return embedding
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Embedding (batch, embedding_dim) of a batch: of its waveforms, or of maps that a `FeatureStore` kept."""
+        if "feature" not in batch:
+            return self.embedding(batch["waveform"])
+        embedding: Tensor = self.model(self.feature.masked(batch["feature"].float()))
         return embedding
 
     def configure_optimizers(self) -> Any:
@@ -104,7 +116,7 @@ class Detector(LightningModule):
 
     def training_step(self, batch: Batch) -> Tensor:
         """Loss () of a batch; a loss that is not finite stops the run and names the utterances."""
-        loss: Tensor = self.loss(self.embedding(batch["waveform"]), batch["label"])
+        loss: Tensor = self.loss(self.embed(batch), batch["label"])
         if not torch.isfinite(loss):
             ids = self._tables["train"]["id"].iloc[batch["index"].cpu().numpy()].tolist()
             raise ValueError(
@@ -118,20 +130,21 @@ class Detector(LightningModule):
     def validation_step(self, batch: Batch) -> None:
         """Collect scores and the loss on dev: of its segments, as in training, also where utterances have several."""
         with self._full_precision():
-            embedding = self.embedding(batch["waveform"])
-            self._dev_losses.append((self.loss(embedding, batch["label"]), len(batch["label"])))
+            embedding = self.embed(batch)
+            count = (batch["index"] >= 0).sum()  # none where the batch is padding
+            self._dev_losses.append((self.loss(embedding, batch["label"]), count))
             self._collected.append((batch["index"], self.loss.score(embedding).float()))
 
     def test_step(self, batch: Batch) -> None:
         """Collect scores on eval."""
         with self._full_precision():
-            self._collected.append((batch["index"], self(batch["waveform"])))
+            self._collected.append((batch["index"], self.loss.score(self.embed(batch)).float()))
 
     def on_validation_epoch_end(self) -> None:
         """Metrics of the whole dev split, never a mean over batches or processes."""
         table = self._finish("dev")
         threshold = eer(table.bonafide, table.spoof)
-        losses = self._gather([(float(loss), count) for loss, count in self._dev_losses])
+        losses = self._gather([(float(loss), int(count)) for loss, count in self._dev_losses])
         self._dev_losses.clear()
         self.epoch_metrics = {
             "dev/loss": sum(loss * count for loss, count in losses) / sum(count for _, count in losses),
@@ -155,19 +168,19 @@ class Detector(LightningModule):
 
     def _finish(self, split: str) -> ScoreTable:
         """Table of the scores that were collected; an utterance has the mean over its windows, in float64."""
-        index = torch.cat([index for index, _ in self._collected]).tolist() if self._collected else []
-        score = torch.cat([score for _, score in self._collected]).tolist() if self._collected else []
+        batches = self._gather([(index.tolist(), score.tolist()) for index, score in self._collected])
         self._collected.clear()
-        pairs = self._gather(list(zip(index, score, strict=True)))
         table = self._tables[split]
-        indices = np.array([index for index, _ in pairs], np.int64)
+        indices = np.array([index for batch, _ in batches for index in batch], np.int64)
+        windows = np.array([score for _, batch in batches for score in batch], np.float64)
+        indices, windows = indices[indices >= 0], windows[indices >= 0]  # the others are padding
         counts = np.bincount(indices, minlength=len(table))
         if not counts.all():
             raise ValueError(
                 f"{np.count_nonzero(counts)} of {len(table)} utterances of {split} were scored: a metric of a part is "
                 "not the metric. Leave Lightning's limits alone and use data.limit_utterances."
             )
-        scores = np.bincount(indices, weights=[score for _, score in pairs]) / counts
+        scores = np.bincount(indices, weights=windows) / counts
         columns = [column for column in table.columns if column not in ("path", "row", "split")]
         self.scores[split] = ScoreTable(table[columns].assign(score=scores))
         return self.scores[split]
@@ -177,9 +190,9 @@ class Detector(LightningModule):
         return torch.autocast(self.device.type, enabled=False)
 
     def _gather(self, items: list[Any]) -> list[Any]:
-        """Items of every process."""
+        """Items of the batches of every process, in the order in which one process would have had them."""
         if self.trainer.world_size == 1:
             return items
         parts: list[list[Any]] = [[] for _ in range(self.trainer.world_size)]
         torch.distributed.all_gather_object(parts, items)
-        return [item for part in parts for item in part]
+        return [item for dealt in zip(*parts, strict=True) for item in dealt]

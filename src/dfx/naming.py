@@ -32,7 +32,7 @@ def expand(cfg: DictConfig) -> DictConfig:
     if isinstance(node, DictConfig):
         _fill(node, "dataset", ())
     if "others" in cfg:  # corpora that a command looks at besides
-        named = [("others", str(name)) for name in cfg.others]
+        named = [("others", str(name).partition(":")[0]) for name in cfg.others]
         with open_dict(cfg):
             cfg.corpora = _corpora(cfg.corpora, named, "", ())
     return cfg

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -30,6 +31,7 @@ def environment() -> dict[str, str | int | None]:
     }
 
 
+@functools.cache  # the code of a process stays what it was when it was loaded
 def code() -> dict[str, str]:
     """Commit and dirtiness of the code, where it runs from a repository of its own."""
     here = Path(__file__)

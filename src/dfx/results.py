@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Sequence
 from typing import Any
@@ -16,14 +15,16 @@ from rich.text import Text
 from dfx import plots
 from dfx.checkpoint import RunCheckpoint
 from dfx.costs import latency_ms, num_parameters
+from dfx.database import ui_command
 from dfx.datamodule import AudioDataModule
 from dfx.detector import Detector
 from dfx.findings import Finding
 from dfx.labels import SPOOF
-from dfx.metrics import attack_key, attack_name, auc, eer, summary
+from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, eer, summary
 from dfx.parallel import say
+from dfx.scorefiles import backwards
 from dfx.scores import ScoreTable
-from dfx.tracking import TrackedRun, ui_command
+from dfx.tracking import TrackedRun
 
 SHOWN = {  # metric -> (name, whether it is a rate that reads as a percentage, meaning)
     "eer": ("EER", True, "organisers'; lower is better"),
@@ -59,7 +60,7 @@ def write(
         scores: tables of the dev split (of the chosen epoch) and the eval split.
         data: the corpus.
         keeper: holds the history and the chosen weights.
-        detector: with these weights; where its scores are no log-likelihood ratios, Cllr and actDCF are left out.
+        detector: with these weights; where its scores are no log-likelihood ratios, the metrics of `NEED_LLR` are left out.
         note: stands on every figure.
     """
     dev, evaluation = scores["dev"], scores["eval"]
@@ -69,7 +70,7 @@ def write(
     for split, table in (("dev", dev), ("eval", evaluation)):
         values = summary(table, threshold) | _seen_unseen(table, seen) | _by_corpus(table)
         values |= {"num_bonafide": float(len(table.bonafide)), "num_spoof": float(len(table.spoof))}
-        left_out = () if detector.loss.llr else ("cllr", "act_dcf")
+        left_out = () if detector.loss.llr else NEED_LLR
         metrics |= {f"{split}/{name}": value for name, value in values.items() if name not in left_out}
     metrics["best_epoch"] = float(keeper.best_epoch)
     metrics["epochs"] = float(len(keeper.history))
@@ -174,19 +175,13 @@ def _by_corpus(table: ScoreTable) -> dict[str, float]:
 
 
 def wrong_way(dev: ScoreTable) -> str:
-    """A warning when dev is ranked the wrong way round beyond chance; Hanley and McNeil 1982 give the deviation."""
-    area = auc(dev.bonafide, dev.spoof)
-    bonafide, spoof = len(dev.bonafide), len(dev.spoof)
-    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
-    variance = (area * (1 - area) + (bonafide - 1) * (q1 - area**2) + (spoof - 1) * (q2 - area**2)) / (
-        bonafide * spoof
-    )
-    if area + 3 * math.sqrt(max(variance, 0.0)) >= 0.5:
+    """A warning when dev is ranked the wrong way round beyond chance."""
+    if not backwards(dev.bonafide, dev.spoof):
         return ""
     return (
-        f"The AUC on dev is {area:.3f}, well below 0.5: the detector ranks dev the wrong way round. Check that "
-        "the labels of train and dev mean the same, and that both come from like recordings. The scores "
-        "are kept as they are."
+        f"The AUC on dev is {auc(dev.bonafide, dev.spoof):.3f}, well below 0.5: the detector ranks dev the wrong way "
+        "round. Check that the labels of train and dev mean the same, and that both come from like recordings. The "
+        "scores are kept as they are."
     )
 
 

@@ -10,6 +10,7 @@ from torch.utils.data import Sampler
 
 # (index of the utterance, seed of everything random about it); for scoring the number of the window in it
 Draw = tuple[int, int]
+PADDING: Draw = (-1, 0)  # of an utterance that is scored elsewhere
 
 
 class SeededSampler(Sampler[list[Draw]]):
@@ -76,27 +77,32 @@ class SeededSampler(Sampler[list[Draw]]):
 
 
 class SequentialBatches(Sampler[list[Draw]]):
-    """Every utterance once, in order, for scoring; each process takes every `world`-th and none is repeated.
+    """Every utterance once, in order, for scoring.
+
+    Several processes are dealt the batches of one in turn, since the last bits of a score depend on what else is in
+    its batch. Each gets as many, so that all of them meet where processes talk to each other: where the batches do not
+    divide, `PADDING` stands in for one, and what it scores is dropped.
 
     Args:
         size: number of utterances.
         batch_size: draws in a step.
         rank: number of this process.
         world: number of processes.
-        windows: (utterances,) in how many windows each is scored, all by one process; None: each in one.
+        windows: (utterances,) in how many windows each is scored; None: each in one.
     """
 
     def __init__(
         self, size: int, batch_size: int, rank: int = 0, world: int = 1, windows: np.ndarray | None = None
     ) -> None:
-        self.indices = range(rank, size, world)
         self.windows = np.ones(size, np.int64) if windows is None else windows
         self.batch_size = batch_size
+        self.rank, self.world = rank, world
 
     def __len__(self) -> int:
-        return -(-int(self.windows[self.indices.start :: self.indices.step].sum()) // self.batch_size)
+        return -(-int(self.windows.sum()) // (self.batch_size * self.world))
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        draws = ((index, window) for index in self.indices for window in range(self.windows[index]))
-        while batch := list(itertools.islice(draws, self.batch_size)):
-            yield batch
+        draws = ((index, window) for index, count in enumerate(self.windows) for window in range(count))
+        for _ in range(len(self)):
+            dealt = [list(itertools.islice(draws, self.batch_size)) for _ in range(self.world)]
+            yield dealt[self.rank] or [PADDING]

@@ -8,6 +8,7 @@ there.
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,12 @@ class ScoreTable:
         """Scores of the spoof trials of each known attack, in the order of their names."""
         groups = self._of(SPOOF).groupby("attack", sort=True)["score"]
         return {str(name): scores.to_numpy() for name, scores in groups if name != UNKNOWN_ATTACK}
+
+    @property
+    def trials_hash(self) -> str:
+        """16 hex digits over the ids and labels, in whatever order: equal where two tables judge the same trials."""
+        trials = sorted(map("{!r} {}\n".format, self.table["id"].tolist(), self.table["label"].tolist()))
+        return hashlib.sha256("".join(trials).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write CSV with a header: labels as words, scores to the last bit, metadata columns at the end."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Value = TypeVar("Value", bound=np.generic)
 
 POLICIES = ("random", "first", "centre")
 SLIDING = "sliding"  # the policy by which an utterance has several crops
@@ -35,18 +37,18 @@ def start(length: int, num_samples: int, policy: str, generator: np.random.Gener
     return int(generator.integers(0, spare + 1))
 
 
-def fit(waveform: NDArray[np.float32], num_samples: int, pad: str = "repeat") -> NDArray[np.float32]:
+def fit(waveform: NDArray[Value], num_samples: int, pad: str = "repeat") -> NDArray[Value]:
     """Waveform of exactly `num_samples`: cut after them, or filled by repeating the clip or by zeros.
 
     Repeating is the default: zeros at the end tell a model how long a clip was, which is no property of speech.
 
     Args:
-        waveform: (samples,), at least one.
+        waveform: (samples,), at least one; or a map (frames, ...), whose frames are cut and repeated instead.
         num_samples: wanted length.
         pad: `repeat` or `zero`.
 
     Returns:
-        (num_samples,), of the type of `waveform`.
+        (num_samples,) or (num_samples, ...), of the type of `waveform`.
 
     Raises:
         ValueError: if the waveform is empty, or `pad` is unknown.
@@ -60,8 +62,10 @@ def fit(waveform: NDArray[np.float32], num_samples: int, pad: str = "repeat") ->
     if len(waveform) >= num_samples:
         return waveform[:num_samples]
     if pad == "repeat":
-        return np.resize(waveform, num_samples)
-    return np.pad(waveform, (0, num_samples - len(waveform)))
+        return np.resize(waveform, (num_samples, *waveform.shape[1:]))
+    filled = np.zeros((num_samples, *waveform.shape[1:]), waveform.dtype)
+    filled[: len(waveform)] = waveform
+    return filled
 
 
 def windows(length: int, num_samples: int, hop: int) -> list[int]:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import platform
 import re
 import shutil
-import signal
-import sys
-import threading
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,36 +18,13 @@ from filelock import FileLock, Timeout
 from mlflow.entities import Metric, Param, Run, RunStatus
 from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.utilities import rank_zero_only
 
-from dfx import provenance
+from dfx import cells, database, provenance
 from dfx.config import flatten
+from dfx.database import ROOT, experiment, now_ms, undisturbed
 from dfx.manifest import Manifest
 
-ROOT = Path("mlruns")
-# MLflow tells of each migration, each new experiment and each monitor; none of it is for the users of dfx.
-for _name in ("mlflow", "alembic"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait until a write to MLflow is whole.
-
-    An interrupt in its midst leaves an open transaction behind: SQLite stays locked for this process, and the run is
-    RUNNING for ever.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python gives signals to the main thread only
-        return
-    waiting: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if waiting:
-        signal.raise_signal(signal.SIGINT)
+OUTCOMES = ("error", "skipped")  # tags that say why a run has no result
 
 
 @dataclass
@@ -86,13 +58,13 @@ class TrackedRun:
         uri: str = MlflowClient().get_run(self.run_id).info.artifact_uri
         return uri.removeprefix("file://")
 
-    @_undisturbed()
+    @undisturbed()
     def log_history(self, history: list[dict[str, float]]) -> None:
         """Curves by epoch, `epoch/dev/eer` …; epochs that MLflow has are not written twice."""
         client = MlflowClient()
         known = len(client.get_metric_history(self.run_id, "epoch/dev/eer"))
         points = [
-            Metric(f"epoch/{name}", value, _now_ms(), epoch)
+            Metric(f"epoch/{name}", value, now_ms(), epoch)
             for epoch, record in enumerate(history)
             if epoch >= known
             # The EER is written last, so an epoch that counts as known is known whole.
@@ -101,14 +73,12 @@ class TrackedRun:
         if points:
             client.log_batch(self.run_id, metrics=points)
 
-    @_undisturbed()
+    @undisturbed()
     def log_metrics(self, metrics: dict[str, float]) -> None:
         """Final metrics; a value that is there already is not written again."""
         client = MlflowClient()
         held = client.get_run(self.run_id).data.metrics
-        points = [
-            Metric(key, value, _now_ms(), 0) for key, value in metrics.items() if held.get(key) != value
-        ]
+        points = [Metric(key, value, now_ms(), 0) for key, value in metrics.items() if held.get(key) != value]
         for first in range(0, len(points), 1000):  # MLflow's limit for a batch
             client.log_batch(self.run_id, metrics=points[first : first + 1000])
         self.metrics.update(metrics)
@@ -117,7 +87,7 @@ class TrackedRun:
         """Hand everything in `artifacts` over to MLflow."""
         MlflowClient().log_artifacts(self.run_id, str(self.artifacts))
 
-    @_undisturbed()
+    @undisturbed()
     def warn(self, sentence: str) -> None:
         """Keep a warning with the run, where the UI and the report show it."""
         MlflowClient().set_tag(self.run_id, "warning", sentence[:5000])
@@ -136,14 +106,16 @@ def track(
         cfg: resolved configuration of the run; logged as flattened parameters.
         identity: `config.config_hash`.
         manifest: the corpus; logged as the run's dataset.
-        tags: further tags.
+        tags: further tags: the options, and what `cells.tags` says of a sweep.
         say: called with a sentence when there is something to tell.
     """
+    from pytorch_lightning.utilities import rank_zero_only  # here: a report does without Lightning, seconds
+
     if getattr(rank_zero_only, "rank", 0) or int(os.environ.get("NODE_RANK", "0")):
         # A process beside the first, of this machine or another: it computes, the first one keeps the books.
         yield TrackedRun(run_id="", folder=_work_folder(cfg, identity))
         return
-    experiment_id = _experiment(cfg.experiment_name)
+    experiment_id = experiment(cfg.experiment_name)
     lock = FileLock(f"{_work_folder(cfg, identity)}.lock")
     try:
         lock.acquire(timeout=0)
@@ -157,6 +129,8 @@ def track(
         folder = _work_folder(cfg, identity)
         if finished and not cfg.rerun:
             run = finished[0]
+            cells.adopt(run, tags)
+            _tell_other_code(run, say)
             yield TrackedRun(run.info.run_id, folder, run.info.run_name, True, dict(run.data.metrics))
             return
         # Only those of this folder on this machine: another's is another process's, and so are its checkpoints.
@@ -195,10 +169,15 @@ def _opened(
     name = f"{tags['feature']}-{tags['model']}-{manifest.name or tags['dataset']}-s{tags['seed']}"
     status = RunStatus.FAILED
     try:  # from the start: MLflow closes at exit what is still open, and calls it FINISHED
-        with _undisturbed():
+        with undisturbed():
             if open_runs:
-                active = mlflow.start_run(run_id=open_runs[0].info.run_id)
-                say(f"Continuing the interrupted run {name} where its last whole epoch ended.")
+                active = mlflow.start_run(run_id=open_runs[0].info.run_id, tags=tags)
+                for tag in set(OUTCOMES) & set(
+                    active.data.tags
+                ):  # it failed; whether it still does, is to be seen
+                    client.delete_tag(active.info.run_id, tag)
+                if any(folder.glob("*.ckpt")):
+                    say(f"Continuing the interrupted run {name} where its last whole epoch ended.")
             else:
                 shutil.rmtree(folder, ignore_errors=True)  # what a run that is gone from MLflow left behind
                 active = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
@@ -210,9 +189,20 @@ def _opened(
     except (KeyboardInterrupt, SystemExit):  # Lightning turns SIGTERM, and Ctrl-C, into SystemExit
         status = RunStatus.KILLED
         raise
+    except Exception as error:
+        active = mlflow.active_run()
+        if active:
+            client.set_tag(active.info.run_id, "error", cells.text(error))
+        raise
     finally:
-        with _undisturbed():
+        with undisturbed():
             mlflow.end_run(RunStatus.to_string(status))
+
+
+def _tell_other_code(run: Run, say: Callable[[str], None]) -> None:
+    then, now = run.data.tags.get("git_commit", ""), provenance.code()["git_commit"]
+    if then != now:
+        say(f"Note: {run.info.run_name} was run by other code, commit {then[:9]}, and this is {now[:9]}.")
 
 
 def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest: Manifest) -> None:
@@ -232,7 +222,8 @@ def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manife
             source = mlflow.data.from_pandas(
                 manifest.table.drop(columns="path"), name=manifest.name or "corpus", digest=manifest.hash
             )
-            mlflow.log_input(source, context="train, dev and eval")
+            with database.alone():  # or two that are the first to name a corpus both make it, and one fails
+                mlflow.log_input(source, context="train, dev and eval")
     (run.artifacts / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
     versions = json.dumps(provenance.environment(), indent=2)
     (run.artifacts / "environment.json").write_text(f"{versions}\n", encoding="utf-8")
@@ -246,13 +237,13 @@ def log_report(
     tags: dict[str, str],
 ) -> None:
     """Keep a report that was not trained for: its files and its numbers, as a run of their own."""
-    experiment_id = _experiment(experiment_name)
+    experiment_id = experiment(experiment_name)
     client = MlflowClient()
-    with _undisturbed():
+    with undisturbed():
         run = client.create_run(experiment_id, run_name=run_name, tags={**tags, **provenance.code()})
         status = "FAILED"
         try:
-            points = [Metric(key, value, _now_ms(), 0) for key, value in metrics.items()]
+            points = [Metric(key, value, now_ms(), 0) for key, value in metrics.items()]
             client.log_batch(run.info.run_id, metrics=points)
             for file in files:
                 client.log_artifact(run.info.run_id, str(file))
@@ -261,43 +252,11 @@ def log_report(
             client.set_terminated(run.info.run_id, status)
 
 
-def ui_command() -> str:
-    """What to type to see the runs."""
-    address = os.environ.get("MLFLOW_TRACKING_URI")
-    if address and address.startswith("http"):
-        return address
-    # By its place where the environment is not active, as after `make train`.
-    command = (
-        "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
-    )
-    return f"{command} ui --backend-store-uri {address}" if address else f"{command} ui"
-
-
-def _experiment(name: str) -> str:
-    """Id of the MLflow experiment; made under a lock, since MLflow races with itself."""
-    (ROOT / "progress").mkdir(parents=True, exist_ok=True)
-    with FileLock(ROOT / "progress" / "create.lock"), _undisturbed():
-        _create_database(mlflow.get_tracking_uri())
-        experiment_id = str(mlflow.set_experiment(name).experiment_id)
-        # The UI then opens on runs, metrics and charts instead of on traces of language models.
-        MlflowClient().set_experiment_tag(experiment_id, "mlflow.experimentKind", "custom_model_development")
-        return experiment_id
-
-
-def _create_database(uri: str) -> None:
-    """Make a SQLite database that is not there yet beside its place, and move it there when it is whole.
-
-    MLflow takes seconds to make one, and a process that is killed meanwhile leaves one that cannot be used.
-    """
-    path = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///") or path.exists():
-        return
-    folder = path.parent / f"{path.name}.new"
-    shutil.rmtree(folder, ignore_errors=True)  # with the journal of a process that was killed
-    folder.mkdir(parents=True)
-    MlflowClient(f"sqlite:///{folder / path.name}").search_experiments(max_results=1)
-    (folder / path.name).replace(path)
-    shutil.rmtree(folder)
+def log_files(run_id: str, files: Iterable[Path], folder: str) -> None:
+    """Keep files with a run that is there already, in a folder of its artifacts."""
+    with undisturbed():
+        for file in files:
+            MlflowClient().log_artifact(run_id, str(file), folder)
 
 
 def _work_folder(cfg: DictConfig, identity: str) -> Path:
@@ -308,7 +267,3 @@ def _work_folder(cfg: DictConfig, identity: str) -> Path:
 
 def _place(folder: Path) -> str:
     return f"{platform.node()}:{folder.absolute()}"
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

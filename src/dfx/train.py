@@ -9,6 +9,11 @@ from dfx import cli
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from dfx.datasets.base import Dataset
+    from dfx.manifest import Manifest
+
+_looked_at: dict[str, tuple[Dataset, Manifest, str]] = {}  # corpora by their configuration
+
 PURPOSE = "train a detector, choose it on dev, measure it once on eval, keep everything in MLflow"
 EXAMPLES = """
   python -m dfx.train                                        the default run on the demo corpus
@@ -36,22 +41,22 @@ def train(cfg: DictConfig) -> float:
         EER on dev, in [0, 1]; what a sweep may minimise. Eval decides nothing.
     """
     # Here, because torch, Lightning and MLflow come with these: seconds.
-    from dfx import audits, build, checks, config, results, tracking
+    from dfx import audits, build, cells, checks, config, launchers, results, sweep_table, tracking
     from dfx.checkpoint import RunCheckpoint
     from dfx.parallel import say
-    from dfx.store import fingerprint
 
     checks.check(cfg)
-    dataset = build.dataset(cfg)
-    manifest = dataset.manifest()
-    results.tell(dataset.findings)
-    files = fingerprint(manifest)
+    dataset, manifest, files = corpus(cfg)
     identity = config.config_hash(cfg, manifest.hash, files)
     whole = cfg.data.limit_utterances is None  # an audit looks at all trials
     to_beat = audits.to_beat(manifest, files, cfg.cache) if whole else None
-    with tracking.track(cfg, identity, manifest, config.choices(cfg), say) as run:
+    if launchers.needs_own_process(cfg.trainer) and (cfg.rerun or cells.dev_eer(cfg, identity) is None):
+        launchers.run_alone(cells.own_command())
+        error_rate = cells.dev_eer(cfg, identity)
+        return float("nan") if error_rate is None else error_rate
+    with tracking.track(cfg, identity, manifest, config.choices(cfg) | cells.tags(), say) as run:
         if run.finished:
-            return results.show(run, dataset.note, to_beat)
+            return sweep_table.line(run) if cells.inside() else results.show(run, dataset.note, to_beat)
         data = build.datamodule(cfg, manifest, dataset.vectors())
         detector = build.detector(cfg, data)
         keeper = RunCheckpoint(run.folder, cfg.patience, run.log_history)
@@ -63,7 +68,23 @@ def train(cfg: DictConfig) -> float:
         scores = {"dev": keeper.dev_scores(), "eval": detector.scores["eval"]}
         results.write(run, scores, data, keeper, detector, dataset.note)
         run.log_artifacts()
-    return results.show(run, dataset.note, to_beat)
+    return sweep_table.line(run) if cells.inside() else results.show(run, dataset.note, to_beat)
+
+
+def corpus(cfg: DictConfig) -> tuple[Dataset, Manifest, str]:
+    """The corpus, its utterances, and the fingerprint of its files; the cells of a sweep that share it look once."""
+    from omegaconf import OmegaConf
+
+    from dfx import build, cells, results
+    from dfx.store import fingerprint
+
+    key = OmegaConf.to_yaml(cfg.dataset, resolve=True)
+    if not cells.inside() or key not in _looked_at:
+        dataset = build.dataset(cfg)
+        manifest = dataset.manifest()
+        results.tell(dataset.findings)
+        _looked_at[key] = dataset, manifest, fingerprint(manifest)
+    return _looked_at[key]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dfx.metrics import eer, summary
+from dfx.metrics import asv_rates, eer, intervals, min_tdcf, summary
 from dfx.scores import ScoreTable
 
 SCORES = Path(__file__).parents[3] / "shared" / "data" / "scores"
@@ -52,12 +52,47 @@ def test_eer_of_each_attack(countermeasure):
     assert found == pytest.approx(ATTACKS, abs=5e-5)
 
 
-@needs_scores
-def test_eer_of_the_speaker_verification_scores():
+@pytest.fixture(scope="module")
+def verification() -> dict[str, list[float]]:
+    """Scores of the organisers' speaker verification system: target, nontarget, spoof."""
     groups: dict[str, list[float]] = {"target": [], "nontarget": [], "spoof": []}
     for line in (SCORES / "asvspoof2019_la_eval_asv.txt").read_text(encoding="utf-8").splitlines():
         _, kind, score = line.split()
         groups[kind].append(float(score))
-    rate, threshold = eer(groups["target"], groups["nontarget"])
+    return groups
+
+
+@needs_scores
+def test_eer_of_the_speaker_verification_scores(verification):
+    rate, threshold = eer(verification["target"], verification["nontarget"])
     assert rate == pytest.approx(0.0245778374, abs=1e-9)
     assert threshold == pytest.approx(-5.680051, abs=1e-9)
+
+
+@needs_scores
+def test_error_rates_of_speaker_verification_at_its_own_threshold(verification):
+    rates = asv_rates(**verification)
+    assert rates.p_fa == pytest.approx(0.0246046749, abs=1e-9)
+    assert rates.p_miss == pytest.approx(0.0245810056, abs=1e-9)
+    assert rates.p_fa_spoof == pytest.approx(0.7606524530, abs=1e-9)
+    assert 1 - rates.p_fa_spoof == pytest.approx(0.2393475470, abs=1e-9)
+
+
+@needs_scores
+def test_tandem_cost_in_both_forms(countermeasure, verification):
+    trials, rates = (countermeasure.bonafide, countermeasure.spoof), asv_rates(**verification)
+    assert min_tdcf(*trials, rates, "2019") == pytest.approx(0.120836818418, abs=1e-9)
+    assert min_tdcf(*trials, rates, "revised") == pytest.approx(0.175989256106, abs=1e-9)
+
+
+@needs_scores
+def test_intervals_hold_what_the_organisers_report(countermeasure, verification):
+    golden = {
+        **{"eer": 0.05057773285300, "eer_interpolated": 0.05057783820530, "auc": 0.985349166571},
+        **{"min_tdcf_2019": 0.120836818418, "min_tdcf_revised": 0.175989256106, "min_dcf": 0.114349047406},
+        **{"cllr": 0.7921914596},
+    }
+    found = intervals(countermeasure, list(golden), resamples=50, rates=asv_rates(**verification))
+    for name, value in golden.items():
+        assert 0.9 * value < found[name].low < value < found[name].high < 1.1 * value, name
+    assert found["eer"] == pytest.approx((0.0489, 0.0523), abs=0.0005)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfx.metrics import accuracy, attack_key, eer, summary
+from dfx.metrics import NEED_LLR, accuracy, attack_key, eer, summary
 from dfx.scores import ScoreTable
 
 
@@ -21,8 +21,19 @@ def table() -> ScoreTable:
 def test_every_metric_stands_in_the_summary(table):
     metrics = summary(table, threshold=0.0)
     assert list(metrics) == [
-        *["eer", "eer_interpolated", "threshold", "auc", "min_dcf", "act_dcf", "cllr", "accuracy"],
-        *["eer/A07", "eer/A08"],
+        *[
+            "eer",
+            "eer_interpolated",
+            "threshold",
+            "auc",
+            "min_dcf",
+            "act_dcf",
+            "cllr",
+            "min_cllr",
+            "ece",
+            "brier",
+        ],
+        *["accuracy", "balanced_accuracy", "f1", "eer/A07", "eer/A08"],
     ]
     assert all(type(value) is float for value in metrics.values())
     assert (metrics["eer"], metrics["threshold"]) == eer(table.bonafide, table.spoof)
@@ -30,7 +41,14 @@ def test_every_metric_stands_in_the_summary(table):
 
 
 def test_without_a_threshold_there_is_no_accuracy(table):
-    assert "accuracy" not in summary(table)
+    assert not {"accuracy", "balanced_accuracy", "f1"} & set(summary(table))
+
+
+def test_what_needs_log_likelihood_ratios_changes_with_the_scale_and_nothing_else_does(table):
+    scaled = ScoreTable(table.table.assign(score=3 * table.table["score"] - 1))
+    before, after = summary(table, threshold=0.5), summary(scaled, threshold=0.5 * 3 - 1)
+    changed = {name for name in before if after[name] != pytest.approx(before[name], abs=1e-12)}
+    assert changed == {*NEED_LLR, "threshold"}
 
 
 def test_an_attack_is_measured_against_all_bona_fide(table):

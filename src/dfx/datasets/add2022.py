@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from dfx.datasets import protocol
+from dfx import protocol
 from dfx.datasets.corpus import Corpus
 from dfx.datasets.recordings import SUFFIXES
 

@@ -6,21 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from dfx.datasets import protocol
+from dfx import protocol
 from dfx.datasets.corpus import Corpus
 from dfx.manifest import SPLITS
+from dfx.protocol import ASVSPOOF2019
 
 TREE = """
   DIR/ASVspoof2019_{access}_cm_protocols/ASVspoof2019.{access}.cm.train.trn.txt   (dev.trl.txt, eval.trl.txt)
   DIR/ASVspoof2019_{access}_train/flac/*.flac                              (also _dev, _eval)
 DIR is the folder {access} that {access}.zip unpacks to, or one that holds it."""
 
-# README.LA.txt and README.PA.txt. The copy of the protocol that eurecom-asp/rawnet2-antispoofing ships lacks the third.
-COLUMNS = ("speaker", "id", "environment", "attack", "label")
-LAYOUTS: dict[str, dict[int, tuple[str, ...]]] = {
-    "LA": {5: ("speaker", "id", "", "attack", "label"), 4: ("speaker", "id", "attack", "label")},
-    "PA": {5: COLUMNS},
-}
 # Place of the letter in the environment (S, R, D_s) and in the attack (D_a, Q); each is a, b or c. README.PA.txt
 FACTORS = {
     "environment": ("room_size", "reverberation", "talker_distance"),
@@ -40,8 +35,8 @@ class ASVspoof2019(Corpus):
     """
 
     def __init__(self, access: str, root: str | None = None, facts: dict[str, Any] | None = None) -> None:
-        if access not in LAYOUTS:
-            raise ValueError(f"ASVspoof 2019 has no access {access!r}: use {' or '.join(LAYOUTS)}.")
+        if access not in ASVSPOOF2019:
+            raise ValueError(f"ASVspoof 2019 has no access {access!r}: use {' or '.join(ASVSPOOF2019)}.")
         super().__init__(f"asvspoof2019_{access.lower()}", root, facts)
         self.access = access
         self.tree = TREE.format(access=access).strip("\n")
@@ -55,7 +50,7 @@ class ASVspoof2019(Corpus):
             path = self.first(*self._protocols(split))
             if path is None:  # then the counts say so
                 continue
-            part = protocol.read(path, LAYOUTS[self.access]).assign(split=split)
+            part = protocol.read(path, ASVSPOOF2019[self.access]).assign(split=split)
             name = f"ASVspoof2019_{self.access}_{split}"
             folders = [folder for folder in sorted(root.glob(f"{name}*")) if folder.is_dir()]
             parts.append(self.locate(part, folders or [root / name / "flac"], split))

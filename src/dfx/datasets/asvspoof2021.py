@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from dfx.datasets import protocol
+from dfx import protocol
 from dfx.datasets.corpus import Corpus
 from dfx.findings import some
+from dfx.protocol import ASVSPOOF2021
 
 TREE = """
   DIR/ASVspoof2021_{track}_eval/flac/*.flac        (parts of it as unpacked: ASVspoof2021_{track}_eval_part00/ ...)
@@ -17,21 +18,6 @@ TREE = """
 
 KEYS = "https://www.asvspoof.org/asvspoof2021/{track}-keys-full.tar.gz"
 
-# Full keys: config.py and README.md of eval-package in asvspoof-challenge/2021. Early keys ("stage 1", 2021): its
-# evaluate.py reads label and subset from columns 5 and 7, of PA from 4 and 6; the other columns hold "-".
-EARLY_DF = ("speaker", "id", "compression", "source", "attack", "label", "trim", "subset")
-LAYOUTS: dict[str, dict[int, tuple[str, ...]]] = {
-    "LA": {8: ("speaker", "id", "codec", "transmission", "attack", "label", "trim", "subset")},
-    "DF": {13: (*EARLY_DF, "vocoder_type", "task", "team", "gender_pair", "language"), 8: EARLY_DF},
-    "PA": {
-        12: (
-            *("speaker", "id", "asv_room", "asv_mic", "asv_distance"),
-            *("attacker_room", "attacker_mic", "replay_device", "attacker_distance"),
-            *("label", "trim", "subset"),
-        ),
-        7: ("speaker", "id", "", "", "label", "trim", "subset"),
-    },
-}
 SUBSETS = ("eval", "progress", "hidden")
 ALL = "all"
 
@@ -58,8 +44,8 @@ class ASVspoof2021(Corpus):
         divide: bool = False,
         split_file: str | None = None,
     ) -> None:
-        if track not in LAYOUTS:
-            raise ValueError(f"ASVspoof 2021 has no track {track!r}: use {', '.join(LAYOUTS)}.")
+        if track not in ASVSPOOF2021:
+            raise ValueError(f"ASVspoof 2021 has no track {track!r}: use {', '.join(ASVSPOOF2021)}.")
         if subset not in (*SUBSETS, ALL):
             raise ValueError(f"ASVspoof 2021 has no subset {subset!r}: use {', '.join(SUBSETS)} or {ALL}.")
         super().__init__(f"asvspoof2021_{track.lower()}", root, facts, ["speaker"], split_file)
@@ -79,7 +65,7 @@ class ASVspoof2021(Corpus):
         """Rows of the key that are in the subset."""
         advice = f"The audio comes without labels: unpack the keys beside it, {KEYS.format(track=self.track)}"
         path = self.need(*_key_places(self.track), advice=advice)
-        trials = protocol.read(path, LAYOUTS[self.track])
+        trials = protocol.read(path, ASVSPOOF2021[self.track])
         self._check_track(trials, path)
         # early keys say hidden_track, and of PA hidden_track_1 and hidden_track_2
         subset = trials["subset"].str.partition("_")[0]

@@ -6,18 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from dfx.datasets import protocol
+from dfx import protocol
 from dfx.datasets.corpus import Corpus
+from dfx.protocol import ASVSPOOF5
 
-# Columns of the release: README.txt of the record, "space-separated" in spite of the suffix. Of the challenge phase
-# (*.metadata.txt, six columns): Baseline-AASIST/README.md of asvspoof-challenge/asvspoof5.
-LAYOUTS = {
-    10: (
-        *("speaker", "id", "gender", "codec", "codec_quality", "original_utterance"),
-        *("attack_condition", "attack", "label", ""),
-    ),
-    6: ("speaker", "id", "gender", "codec", "attack", "label"),
-}
 # split -> protocols, the release first, and folders of audio
 PROTOCOLS = {
     "train": ("ASVspoof5.train.tsv", "ASVspoof5.train.metadata.txt"),
@@ -65,7 +57,7 @@ class ASVspoof5(Corpus):
         for split, path in found.items():
             if path is None:  # then the counts say so
                 continue
-            part = protocol.read(path, LAYOUTS).assign(split=split)
+            part = protocol.read(path, ASVSPOOF5).assign(split=split)
             name = FOLDERS[split]
             places = [
                 place for place in sorted(root.glob(f"{name}*")) if place.is_dir()

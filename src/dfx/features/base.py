@@ -22,7 +22,13 @@ class Feature(nn.Module):
 
     Args:
         mask: module that hides parts of the map, such as `dfx.augment.SpecAverage`; used in train mode only.
+
+    Attributes:
+        cache: whether maps are computed once for each utterance and kept (`dfx.feature_store`). For a feature that is
+            expensive and never trained: it takes `cache` as an argument, and says its `hop_samples`.
     """
+
+    cache = False
 
     def __init__(self, mask: nn.Module | None = None) -> None:
         super().__init__()
@@ -51,6 +57,10 @@ class Feature(nn.Module):
         # log and power of half-precision numbers overflow, so mixed precision starts after the feature.
         with torch.autocast(waveform.device.type, enabled=False):
             feature: Tensor = self.extract(waveform.float())
+        return self.masked(feature)
+
+    def masked(self, feature: Tensor) -> Tensor:
+        """Return a map (batch, channels, bins, frames) with what the mask hides in train mode."""
         if self.mask is not None and self.training:
             feature = self.mask(feature)
         return feature
@@ -67,6 +77,23 @@ class Feature(nn.Module):
         finally:
             self.train(was_training)
         return FeatureShape(*feature.shape[1:])
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples from one frame to the next; needed of a feature whose maps are kept.
+
+        Raises:
+            ValueError: if the feature does not say it.
+        """
+        raise ValueError(
+            f"{type(self).__name__} does not say how many samples its frames are apart, so its maps cannot be kept: "
+            "define hop_samples in the class, or leave out cache."
+        )
+
+    @property
+    def min_samples(self) -> int:
+        """Samples of the shortest waveform that gives a frame."""
+        return 1
 
     @property
     def unfreezes_later(self) -> bool:

@@ -1,5 +1,6 @@
 """Hidden states of self-supervised speech models: Wav2Vec2, XLS-R, HuBERT, WavLM."""
 
+import math
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,10 +33,12 @@ class Wav2Vec2(Feature):
             of `torchaudio.models.wav2vec2_model` (or `wavlm_model`) and the weights of that model.
         architecture: those keyword arguments alone, for random weights that are loaded or trained later.
         finetune_from_epoch: first epoch (counted from 0) that trains the encoder too; None keeps it frozen.
+        cache: compute the states once for each utterance and keep them; 1 MB for each second of it with a base model.
         mask: see `Feature`.
 
     Raises:
-        ValueError: if the sample rate is another, or no encoder can be built from what is given.
+        ValueError: if the sample rate is another, no encoder can be built from what is given, or states are to be kept
+            that training changes.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Wav2Vec2(Feature):
         checkpoint: str | Path | None = None,
         architecture: Mapping[str, Any] | None = None,
         finetune_from_epoch: int | None = None,
+        cache: bool = False,
         mask: nn.Module | None = None,
     ) -> None:
         super().__init__(mask)
@@ -53,6 +57,12 @@ class Wav2Vec2(Feature):
                 f"Wav2Vec2 and its relatives take audio at {SAMPLE_RATE} Hz, got sample_rate={sample_rate}: "
                 f"set sample_rate={SAMPLE_RATE}."
             )
+        if cache and finetune_from_epoch is not None:
+            raise ValueError(
+                f"Hidden states cannot be kept while their encoder is trained, got cache=true and finetune_from_epoch="
+                f"{finetune_from_epoch}: use cache=false, or finetune_from_epoch=null."
+            )
+        self.cache = cache
         encoder: Any
         if architecture is not None:
             self.architecture = _plain(architecture)
@@ -121,6 +131,11 @@ class Wav2Vec2(Feature):
         if not transformer.layer_norm_first:  # torchaudio's flag: norm before the layers, else after them
             states[-1] = transformer.layer_norm(state)
         return torch.stack(states, dim=1).transpose(2, 3)
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples from one frame to the next: 320, 20 ms, for all published models."""
+        return math.prod(layer.stride for layer in self.encoder.feature_extractor.conv_layers)
 
     @property
     def min_samples(self) -> int:

@@ -36,7 +36,7 @@ def min_dcf(
     >>> min_dcf([2.0, 3.0], [0.0, 1.0]), min_dcf([0.0, 1.0], [2.0, 3.0])
     (0.0, 1.0)
     """
-    miss, fa = _weights(p_spoof, c_miss, c_fa)
+    miss, fa = dcf_weights(p_spoof, c_miss, c_fa)
     far, frr, _ = det_curve(bonafide, spoof)
     return float(np.min(miss * frr + fa * far) / min(miss, fa))
 
@@ -56,13 +56,24 @@ def act_dcf(
     the Bayes threshold is accepted there.
     """
     bonafide, spoof = check_scores(bonafide, spoof)
-    miss, fa = _weights(p_spoof, c_miss, c_fa)
-    threshold = math.log(fa / miss)
+    miss, fa = dcf_weights(p_spoof, c_miss, c_fa)
+    threshold = bayes_threshold(p_spoof, c_miss, c_fa)
     cost = miss * np.mean(bonafide < threshold) + fa * np.mean(spoof >= threshold)
     return float(cost / min(miss, fa))
 
 
-def _weights(p_spoof: float, c_miss: float, c_fa: float) -> tuple[float, float]:
+def bayes_threshold(p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = C_FA) -> float:
+    """Log-likelihood ratio from which accepting costs less than rejecting.
+
+    >>> round(bayes_threshold(), 6)
+    -0.641854
+    """
+    miss, fa = dcf_weights(p_spoof, c_miss, c_fa)
+    return math.log(fa / miss)
+
+
+def dcf_weights(p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = C_FA) -> tuple[float, float]:
+    """Weight of misses and of false acceptances in the cost, before it is normalised by the smaller one."""
     if not (0 < p_spoof < 1 and c_miss > 0 and c_fa > 0):
         raise ValueError(
             f"A detection cost needs a prior between 0 and 1 and positive costs, got p_spoof={p_spoof}, "

@@ -1,8 +1,6 @@
-"""Error rates of a detector at every threshold, and what is read from them: EER, AUC, accuracy."""
+"""Error rates of a detector at every threshold, and what is read from them: EER and AUC."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +14,23 @@ def check_scores(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, Flo
     Raises:
         ValueError: if a class is empty, or a score is not a finite number.
     """
-    return _checked(bonafide, "bona fide"), _checked(spoof, "spoof")
+    return check_class(bonafide, "bona fide"), check_class(spoof)
+
+
+def check_class(scores: ArrayLike, name: str = "spoof") -> FloatArray:
+    """Scores of one class, as in `check_scores`; the name stands in the error."""
+    array = np.asarray(scores, dtype=np.float64)
+    if array.ndim != 1:
+        raise ValueError(f"The {name} scores must be a list of numbers, got an array of shape {array.shape}.")
+    if array.size == 0:
+        raise ValueError(f"There are no {name} scores, got 0: a metric needs trials of both classes.")
+    if not np.isfinite(array).all():
+        bad = np.flatnonzero(~np.isfinite(array))
+        raise ValueError(
+            f"{bad.size} of {array.size} {name} scores are not finite numbers, got {array[bad[0]]} at "
+            f"position {bad[0]}: find out why the detector gave them; to skip them would flatter it."
+        )
+    return array
 
 
 def det_curve(
@@ -95,36 +109,3 @@ def auc(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     below = np.searchsorted(spoof, bonafide, side="left").sum()
     below_or_tied = np.searchsorted(spoof, bonafide, side="right").sum()
     return float((below + below_or_tied) / (2 * bonafide.size * spoof.size))
-
-
-def accuracy(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
-    """Share of all trials on the right side of a threshold: bona fide above it, spoof at or below it.
-
-    A score equal to the threshold is rejected, as at the threshold that `eer` returns. Take the threshold
-    from dev: one that was chosen on the scores it is applied to flatters.
-
-    >>> accuracy([2.0, 1.0], [1.0, 0.0], threshold=1.0)
-    0.75
-    """
-    bonafide, spoof = check_scores(bonafide, spoof)
-    if math.isnan(threshold):
-        raise ValueError(
-            "The threshold is NaN, and no score is above or below it: pass the threshold of dev's EER."
-        )
-    right = np.count_nonzero(bonafide > threshold) + np.count_nonzero(spoof <= threshold)
-    return float(right / (bonafide.size + spoof.size))
-
-
-def _checked(scores: ArrayLike, name: str) -> FloatArray:
-    array = np.asarray(scores, dtype=np.float64)
-    if array.ndim != 1:
-        raise ValueError(f"The {name} scores must be a list of numbers, got an array of shape {array.shape}.")
-    if array.size == 0:
-        raise ValueError(f"There are no {name} scores, got 0: a metric needs trials of both classes.")
-    if not np.isfinite(array).all():
-        bad = np.flatnonzero(~np.isfinite(array))
-        raise ValueError(
-            f"{bad.size} of {array.size} {name} scores are not finite numbers, got {array[bad[0]]} at "
-            f"position {bad[0]}: find out why the detector gave them; to skip them would flatter it."
-        )
-    return array

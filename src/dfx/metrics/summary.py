@@ -7,22 +7,28 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from dfx.metrics.cllr import cllr
+from dfx.metrics.calibration import brier, ece
+from dfx.metrics.cllr import cllr, min_cllr
 from dfx.metrics.dcf import act_dcf, min_dcf
-from dfx.metrics.det import accuracy, auc, eer, interpolated_eer
+from dfx.metrics.decisions import accuracy, balanced_accuracy, f1
+from dfx.metrics.det import auc, eer, interpolated_eer
 from dfx.scores import ScoreTable
 
 # MLflow allows letters, digits and "_-. :/" in a metric name and takes it for a path. The colon is the escape
 # sign here, the slash would make a folder, and a name of dots alone would be a step up.
 _UNSAFE = re.compile(r"[^A-Za-z0-9_. -]|^\.+$")
 
+NEED_LLR = ("act_dcf", "cllr", "ece", "brier")  # metrics that read a score as a log-likelihood ratio
+
 
 def summary(table: ScoreTable, threshold: float | None = None) -> dict[str, float]:
     """Metrics of a score table by name: `eer`, `threshold` (of this EER), `auc`, `min_dcf`, `eer/A07`, ….
 
-    With a `threshold`, the one of dev's EER, `accuracy` at it is among them; without one it is left out,
-    because there is no accuracy without a decision. Each attack has its EER against all bona fide trials
-    under `attack_key`; spoof trials whose attack is unknown (`-`) count in everything else only.
+    With a `threshold`, the one of dev's EER, `accuracy`, `balanced_accuracy` and `f1` at it are among them;
+    without one they are left out, because there is no accuracy without a decision. Each attack has its EER
+    against all bona fide trials under `attack_key`; spoof trials whose attack is unknown (`-`) count in
+    everything else only. Those of `NEED_LLR` say something for log-likelihood ratios only: who knows that the
+    scores are none leaves them out.
 
     Raises:
         ValueError: if the table has no bona fide or no spoof trial.
@@ -38,9 +44,13 @@ def summary(table: ScoreTable, threshold: float | None = None) -> dict[str, floa
         "min_dcf": min_dcf(bonafide, spoof),
         "act_dcf": act_dcf(bonafide, spoof),
         "cllr": cllr(bonafide, spoof),
+        "min_cllr": min_cllr(bonafide, spoof),
+        "ece": ece(bonafide, spoof),
+        "brier": brier(bonafide, spoof),
     }
     if threshold is not None:
-        metrics["accuracy"] = accuracy(bonafide, spoof, threshold)
+        for metric in (accuracy, balanced_accuracy, f1):
+            metrics[metric.__name__] = metric(bonafide, spoof, threshold)
     for attack, scores in table.attacks().items():
         metrics[attack_key(attack)] = eer(bonafide, scores)[0]
     return metrics

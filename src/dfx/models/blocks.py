@@ -12,15 +12,19 @@ from torch.nn import functional as F
 VARIANCE_FLOOR = 1e-5
 
 
+class IncompatiblePairError(ValueError):
+    """A model cannot take what a feature gives; a sweep then marks the cell as skipped, not as failed."""
+
+
 def check_shape(input_shape: tuple[int, int, int], model: str, min_frames: int = 1) -> tuple[int, int, int]:
     """Channels, bins and frames of a feature map, after a check that a model can take it.
 
     Raises:
-        ValueError: if an axis is empty or there are fewer frames than the model can use.
+        IncompatiblePairError: if an axis is empty or there are fewer frames than the model can use.
     """
     channels, bins, frames = input_shape
     if min(channels, bins) < 1 or frames < min_frames:
-        raise ValueError(
+        raise IncompatiblePairError(
             f"{model} needs a feature map with at least 1 channel, 1 bin and {min_frames} frames, got "
             f"(channels, bins, frames) = ({channels}, {bins}, {frames}): use a longer segment or a shorter hop."
         )

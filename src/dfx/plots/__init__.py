@@ -7,6 +7,23 @@ figures can be drawn in any thread and without a display. `note` is printed smal
 from dfx.plots.comparison import bars, bars_per_attack
 from dfx.plots.decisions import confusion, histogram
 from dfx.plots.error_curves import det, roc
+from dfx.plots.heat_map import heat_map
+from dfx.plots.learning import learning_curves
+from dfx.plots.reliability import reliability
+from dfx.plots.tradeoff import System, tradeoff
 from dfx.plots.training import curves
 
-__all__ = ["bars", "bars_per_attack", "confusion", "curves", "det", "histogram", "roc"]
+__all__ = [
+    "System",
+    "bars",
+    "bars_per_attack",
+    "confusion",
+    "curves",
+    "det",
+    "heat_map",
+    "histogram",
+    "learning_curves",
+    "reliability",
+    "roc",
+    "tradeoff",
+]

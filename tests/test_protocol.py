@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dfx.datasets import protocol
+from dfx import protocol
 
 LAYOUTS = {4: ("speaker", "id", "", "label"), 6: ("speaker", "id", "a", "b", "c", "label")}
 

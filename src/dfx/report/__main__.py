@@ -1,0 +1,62 @@
+"""What the runs of a sweep say together: `python -m dfx.report`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from dfx import cli
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+PURPOSE = "the feature × model table over seeds, and what may be concluded from it"
+EXAMPLES = """
+  python -m dfx.report                                       the latest sweep
+  python -m dfx.report sweep=RUN_ID metric=eval/auc          another one, by the id of its parent run
+  python -m dfx.report experiment_name=NAME rows=loss columns=model
+  python -m dfx.report experiment_name=NAME query="tags.model = 'lcnn'" rows=feature columns=optimizer.optimizer.lr
+""".strip("\n")
+
+
+def main() -> None:
+    """The command; a filter is full of signs that mean something to Hydra, so it is quoted here."""
+    sys.argv[1:] = map(quoted, sys.argv[1:])
+    cli.run("report", PURPOSE, EXAMPLES, report)
+
+
+def quoted(argument: str) -> str:
+    """`query=FILTER` as Hydra takes it; other arguments, and a filter that is quoted, as they are."""
+    key, _, value = argument.partition("=")
+    if key != "query" or value[:1] + value[-1:] in ("''", '""') or value == "null":
+        return argument
+    return "query='{}'".format(value.replace("'", r"\'"))
+
+
+def report(cfg: DictConfig) -> str:
+    """Read runs, and write, show and keep the report; returns the sentence that says what dev chose."""
+    from pathlib import Path
+
+    from dfx.report import publish, story  # pandas, matplotlib and MLflow come with these: seconds
+
+    told = story.tell(
+        cfg.sweep,
+        cfg.experiment_name,
+        cfg.query,
+        (cfg.rows, cfg.columns),
+        cfg.metric,
+        cfg.resamples,
+        cfg.cache,
+    )
+    folder = Path(cfg.out).expanduser() if cfg.out else told.folder
+    files = publish.write(told.report, folder)
+    publish.show(told.report, files[0])
+    if told.parent is not None:
+        from dfx import tracking
+
+        tracking.log_files(told.parent.run_id, files, "report")
+    return told.report.lead
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""What may be concluded from a table: how far chance moves each cell, and which differ from the one chosen on dev."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dfx.labels import BONAFIDE
+from dfx.metrics import Difference, Interval, attack_name, cluster_column
+from dfx.metrics.bootstrap import clusters_of, eer_interval, mean_eers, same_trials
+from dfx.metrics.comparison import of_resampled
+from dfx.report import score_files, wording
+from dfx.report.collect import Cell, Grid
+from dfx.scores import ScoreTable
+
+LEVEL = 0.05  # of the tests, over all cells together
+# Resamples for each comparison: the smallest p-value is 2 / resamples, and Holm multiplies it by the comparisons.
+LEAST, WANTED = 50, 400
+BUDGET = 400_000_000  # trials of all files times resamples: seconds
+CHOSEN, AS_GOOD, BETTER, WORSE, UNTESTED = "chosen on dev", "not worse", "better", "worse", ""
+# First part of a metric's name without its split -> whether higher is better.
+HIGHER = {
+    **dict.fromkeys(("auc", "accuracy", "balanced_accuracy", "f1"), True),
+    **dict.fromkeys(
+        ("eer", "eer_interpolated", "eer_seen", "eer_unseen", "eer_on", "min_dcf", "act_dcf"), False
+    ),
+    **dict.fromkeys(("cllr", "min_cllr", "ece", "brier", "loss", "min_tdcf", "min_adcf"), False),
+    **dict.fromkeys(("parameters", "train_seconds", "latency_ms"), False),
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A cell in numbers.
+
+    Attributes:
+        cell: its runs.
+        mean: of the metric over the seeds.
+        deviation: sample deviation over the seeds; NaN for one.
+        seeds: how many there are.
+        interval: 95 % confidence interval of the mean; None where it cannot be had.
+        trials: hash of the trials that all its runs judged; None where there are no score files, or they differ.
+        difference: to the cell chosen on dev, on the same trials.
+        p_value: of this difference, with Holm's correction over all cells.
+        mark: what follows from it, one of CHOSEN, AS_GOOD, BETTER, WORSE, UNTESTED.
+    """
+
+    cell: Cell
+    mean: float
+    deviation: float
+    seeds: int
+    interval: Interval | None = None
+    trials: str | None = None
+    difference: Difference | None = None
+    p_value: float | None = None
+    mark: str = UNTESTED
+
+
+@dataclass(frozen=True)
+class Measures:
+    """All cells in numbers, the score tables that they come from, and what a reader must know."""
+
+    metric: str
+    cells: dict[tuple[str, str], Measured]
+    tables: dict[str, ScoreTable]
+    cluster: str | None
+    resamples: int
+    notes: list[str]
+
+
+def higher_is_better(metric: str) -> bool:
+    """The direction of a metric.
+
+    Raises:
+        ValueError: if it is not known.
+    """
+    name = metric.split("/")[1] if "/" in metric else metric
+    if name not in HIGHER:
+        raise ValueError(
+            f"Whether a higher {metric} is better is not known: choose one whose direction is, "
+            f"eval/ or dev/ with {', '.join(HIGHER)}."
+        )
+    return HIGHER[name]
+
+
+def measure(grid: Grid, metric: str, resamples: int | None = None) -> Measures:
+    """Mean, deviation and interval of each cell, and the test of each against the one that dev chooses.
+
+    Interval and test are those of the EER, resampling trials; for another metric there is only mean and deviation.
+    Cells are compared where they judged the same trials.
+
+    Args:
+        grid: the cells.
+        metric: `eval/eer`, `eval/eer/A07` …
+        resamples: of the trials; None: as many as the number of comparisons needs.
+
+    Raises:
+        ValueError: if no run has the metric, or its direction is not known.
+    """
+    higher_is_better(metric)
+    plain = {
+        place: Measured(cell, cell.mean(metric), cell.deviation(metric), len(values))
+        for place, cell in grid.cells.items()
+        if len(values := cell.values(metric))
+    }
+    if not plain:
+        names = sorted({key for cell in grid.cells.values() for run in cell.runs for key in run.metrics})
+        shown = [key for key in names if key.count("/") == 1 and not key.startswith(("epoch/", "system/"))]
+        raise ValueError(f"No run has the metric {metric!r}: they have {', '.join(shown)}.")
+    split = metric.partition("/")[0]
+    tables, notes = score_files.read((run for cell in grid.cells.values() for run in cell.runs), split)
+    notes = notes[:5] + ([f"… and {len(notes) - 5} more such files."] if len(notes) > 5 else [])
+    judged = {run_id: part for run_id, table in tables.items() if (part := _part(table, metric)) is not None}
+    if not judged:
+        return Measures(metric, plain, tables, None, 0, notes)
+    known = {place: _with_trials(one, judged) for place, one in plain.items()}
+    cluster = cluster_column(next(iter(judged.values())))
+    resamples = resamples or _resamples(len(known), judged)
+    for trials in sorted({one.trials for one in known.values() if one.trials}):
+        known |= _compared(
+            {k: one for k, one in known.items() if one.trials == trials}, judged, cluster, resamples
+        )
+    return Measures(metric, _corrected(known), tables, cluster, resamples, notes + _about(known.values()))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number, in the order given.
+
+    Source: Holm, Scandinavian Journal of Statistics 1979.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values)
+    corrected = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
+    result = np.empty(len(p_values))
+    result[order] = np.minimum(np.maximum.accumulate(corrected), 1)
+    return [float(value) for value in result]
+
+
+def _part(table: ScoreTable, metric: str) -> ScoreTable | None:
+    """The trials whose EER a metric is; None for one that is no EER, or whose trials the file does not tell."""
+    name = metric.partition("/")[2]
+    if name == "eer":
+        return table
+    if not name.startswith("eer/"):
+        return None
+    rows = table.table
+    part = ScoreTable(rows[(rows["label"] == BONAFIDE) | (rows["attack"] == attack_name(name))])
+    return part if part.spoof.size else None
+
+
+def _with_trials(one: Measured, judged: Mapping[str, ScoreTable]) -> Measured:
+    tables = [judged[run.run_id] for run in one.cell.runs if run.run_id in judged]
+    hashes = {table.trials_hash for table in tables}
+    same = len(tables) == len(one.cell.runs) and len(hashes) == 1
+    return replace(one, trials=hashes.pop()) if same else one
+
+
+def _resamples(cells: int, judged: Mapping[str, ScoreTable]) -> int:
+    """As many as let Holm's correction find a difference, more where they cost little."""
+    trials = sum(map(len, judged.values()))
+    return max(LEAST * cells, min(WANTED * cells, BUDGET // trials), 1000)
+
+
+def _compared(
+    group: Mapping[tuple[str, str], Measured],
+    judged: Mapping[str, ScoreTable],
+    cluster: str | None,
+    resamples: int,
+) -> dict[tuple[str, str], Measured]:
+    """Intervals of cells with the same trials, the one that dev chooses marked, and the others tested against it.
+
+    Each draw of trials is given to all cells, as `metrics.eer_difference` does for two.
+    """
+    tables = [judged[run.run_id] for one in group.values() for run in one.cell.runs]
+    is_bonafide, scores = same_trials(tables)
+    ends = np.cumsum([len(one.cell.runs) for one in group.values()])
+    systems = [scores[end - len(one.cell.runs) : end] for end, one in zip(ends, group.values(), strict=True)]
+    clusters = clusters_of(tables[0], cluster)
+    drawn = mean_eers(systems, is_bonafide, clusters, resamples, seed=0)
+    by_place = dict(zip(group, drawn, strict=True))
+    result = {
+        place: replace(one, interval=eer_interval(one.mean, by_place[place], is_bonafide, clusters))
+        for place, one in group.items()
+    }
+    best = _chosen(group)
+    if len(group) < 2 or best is None:
+        return result
+    for place, one in result.items():
+        gap = of_resampled(one.mean - group[best].mean, by_place[place] - by_place[best])
+        result[place] = replace(one, mark=CHOSEN) if place == best else replace(one, difference=gap)
+    return result
+
+
+def _chosen(group: Mapping[tuple[str, str], Measured]) -> tuple[str, str] | None:
+    """The lowest mean EER on dev; one seed may be luck, and stands back where another cell has several."""
+    on_dev = {place: mean for place, one in group.items() if not math.isnan(mean := one.cell.mean("dev/eer"))}
+    several = [place for place in on_dev if group[place].seeds > 1]
+    return min(several or on_dev, key=lambda place: on_dev[place], default=None)
+
+
+def _corrected(measured: Mapping[tuple[str, str], Measured]) -> dict[tuple[str, str], Measured]:
+    """The marks that follow from the tests of all cells together."""
+    gaps = {place: one.difference for place, one in measured.items() if one.difference}
+    result = dict(measured)
+    corrected = holm([gap.p_value for gap in gaps.values()])
+    for (place, gap), p_value in zip(gaps.items(), corrected, strict=True):
+        mark = AS_GOOD if p_value >= LEVEL else WORSE if gap.value > 0 else BETTER
+        result[place] = replace(measured[place], p_value=p_value, mark=mark)
+    return result
+
+
+def _about(measured: Iterable[Measured]) -> list[str]:
+    """Sentences on cells that could not be compared."""
+    measured = list(measured)
+    notes = []
+    without = [one.cell.name for one in measured if one.trials is None]
+    if without:
+        notes.append(
+            f"No interval and no test for {wording.some(without)}: a score file is missing, or the seeds judged "
+            "different trials."
+        )
+    groups = Counter(one.trials for one in measured if one.trials)
+    if len(groups) > 1:
+        listed = ", ".join(f"{trials[:8]} ({count} cells)" for trials, count in groups.most_common(6))
+        notes.append(
+            f"The cells were measured on {len(groups)} different lists of trials: {listed}. Only cells of the "
+            "same list are compared, and each list has its own choice."
+        )
+    return notes

@@ -1,0 +1,238 @@
+"""Checkpoints, runs and ONNX files on corpora: the scores are those of the detector, made once."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+from dfx import audio, build, manifest, segments
+from dfx.evaluate import scoring
+from dfx.scores import ScoreTable
+
+Evaluate = Callable[..., dict[str, Any]]
+
+
+def of(corpus_file: Path) -> list[str]:
+    return ["dataset=manifest", f"dataset.path={corpus_file}"]
+
+
+def by_hand(
+    checkpoint: Path, corpus_file: Path, split: str = "eval", policy: str = "first"
+) -> dict[str, float]:
+    """Score of each utterance, one at a time and without any part of the evaluation."""
+    detector = build.load_detector(checkpoint)
+    found = {}
+    with torch.inference_mode():
+        for row in manifest.read(corpus_file).split(split).table.itertuples():
+            waveform = audio.read(str(row.path), 16000)
+            starts = segments.windows(len(waveform), 8000, 4000) if policy == "sliding" else [0]
+            cuts = np.stack([segments.fit(waveform[start : start + 8000], 8000) for start in starts])
+            found[str(row.id)] = float(detector(torch.from_numpy(cuts).float()).double().mean())
+    return found
+
+
+def written(found: dict[str, Any], number: int = 0) -> dict[str, float]:
+    result = found["results"][number]
+    system, corpus = (result[name].replace(":", "_") for name in ("system", "corpus"))
+    table = ScoreTable.read(found["folder"] / f"{system}--{corpus}.csv").table
+    return dict(zip(table["id"], table["score"], strict=True))
+
+
+@pytest.mark.parametrize("policy", ["first", "sliding"])
+def test_scores_of_a_checkpoint_are_those_of_its_detector(
+    evaluate: Evaluate, checkpoint: Path, corpus_file: Path, policy: str
+) -> None:
+    found = evaluate(f"systems={checkpoint}", *of(corpus_file), f"eval_crop={policy}")
+    assert written(found) == pytest.approx(by_hand(checkpoint, corpus_file, policy=policy), abs=1e-4)
+    assert found["results"][0]["crop"].startswith(f"{policy} 0.5 s, repeat")
+    assert found["results"][0]["threshold_from"] == "tones:dev"
+    assert {"speaker", "attack"} <= set(pd.read_csv(found["folder"] / "lfcc-mlp-s0--tones.csv"))
+
+
+def test_what_was_scored_is_not_scored_again(
+    evaluate: Evaluate, checkpoint: Path, corpus_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = evaluate(f"systems={checkpoint}", *of(corpus_file))
+    monkeypatch.setattr(scoring, "_score", None)
+    assert written(evaluate(f"systems={checkpoint}", *of(corpus_file))) == written(first)
+    with pytest.raises(TypeError):  # another policy is another matter
+        evaluate(f"systems={checkpoint}", *of(corpus_file), "eval_crop=centre")
+
+
+def test_systems_by_corpora_make_a_matrix(
+    evaluate: Evaluate, checkpoint: Path, other_checkpoint: Path, corpus_file: Path
+) -> None:
+    found = evaluate(
+        f"systems={{one: {checkpoint}, two: {other_checkpoint}}}",
+        *of(corpus_file),
+        "others=[copy:all,copy:dev]",
+        f"+corpora.copy={{dataset: manifest, path: {corpus_file}}}",
+        whole=True,
+    )
+    pairs = [(result["system"], result["corpus"]) for result in found["results"]]
+    assert pairs == [(s, c) for s in ("one", "two") for c in ("tones", "copy:all", "copy:dev")]
+    assert written(found, 2) == pytest.approx(by_hand(checkpoint, corpus_file, "dev"), abs=1e-4)
+    assert (found["folder"] / "corpora.png").exists()
+    assert len(found["comparisons"]) == 3  # one on each set of trials
+    assert "## Corpus by corpus" in (found["folder"] / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_run_without_a_corpus_is_measured_by_the_scores_that_it_kept(
+    evaluate: Evaluate, checkpoint: Path, corpus_file: Path, tmp_path: Path
+) -> None:
+    run_id, tables = log_run(checkpoint, corpus_file, tmp_path)
+    found = evaluate(f"systems=runs:/{run_id}")
+    assert written(found) == dict(zip(tables["eval"].table["id"], tables["eval"].table["score"], strict=True))
+    result = found["results"][0]
+    assert (result["system"], result["corpus"], result["trained_on"]) == (
+        "lfcc-mlp-tones-s0",
+        "tones",
+        "tones",
+    )
+    assert result["threshold_from"] == "dev split of its training"
+    on_corpus = evaluate(f"systems=runs:/{run_id}/checkpoint/best.ckpt", *of(corpus_file))
+    assert written(on_corpus) == pytest.approx(by_hand(checkpoint, corpus_file), abs=1e-4)
+    assert on_corpus["results"][0]["threshold_from"] == "dev split of its training"
+    with pytest.raises(ValueError, match="another crop means other scores"):
+        evaluate(f"systems=runs:/{run_id}", "eval_crop=sliding")
+    with pytest.raises(ValueError, match="but on what"):
+        evaluate(f"systems={checkpoint}")
+    with pytest.raises(ValueError, match="has no artifact nothing"):
+        evaluate(f"systems=runs:/{run_id}/nothing.ckpt")
+
+
+def log_run(checkpoint: Path, corpus_file: Path, folder: Path) -> tuple[str, dict[str, ScoreTable]]:
+    """A run as dfx.train leaves it."""
+    client = MlflowClient()
+    known = client.get_experiment_by_name("trained")
+    experiment = known.experiment_id if known else client.create_experiment("trained")
+    tags = {"feature": "lfcc", "model": "mlp", "seed": "0", "dataset": "manifest"}
+    run = client.create_run(experiment, run_name="lfcc-mlp-tones-s0", tags=tags)
+    client.log_artifact(run.info.run_id, str(checkpoint), "checkpoint")
+    tables = {}
+    for split in ("dev", "eval"):
+        rows = manifest.read(corpus_file).split(split).table.drop(columns=["path", "split"])
+        generator = np.random.default_rng(0)
+        tables[split] = ScoreTable(rows.assign(score=rows["label"] + generator.standard_normal(len(rows))))
+        tables[split].write(folder / f"{split}.csv")
+        client.log_artifact(run.info.run_id, str(folder / f"{split}.csv"), "scores")
+    client.set_terminated(run.info.run_id)
+    return run.info.run_id, tables
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The detector of the checkpoint as ONNX, with its configuration in the metadata."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    detector = build.load_detector(checkpoint)
+    path = tmp_path_factory.mktemp("onnx") / "detector.onnx"
+
+    class Scores(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.feature, self.model, self.loss = detector.feature, detector.model, detector.loss
+
+        def forward(self, waveform: torch.Tensor) -> torch.Tensor:
+            return self.loss.score(self.model(self.feature(waveform)))
+
+    batch = torch.export.Dim("batch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter
+        program = torch.onnx.export(
+            Scores().eval(),
+            (torch.randn(2, 8000),),
+            dynamo=True,
+            dynamic_shapes={"waveform": {0: batch}},
+            input_names=["waveform"],
+            output_names=["score"],
+            verbose=False,
+        )
+    program.save(path)
+    model = onnx.load(path)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "dfx_config", json.dumps(detector.checkpoint_config)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.slow
+def test_an_onnx_file_scores_as_its_checkpoint(
+    evaluate: Evaluate, exported: Path, checkpoint: Path, corpus_file: Path
+) -> None:
+    found = evaluate(f"systems={{onnx: {exported}}}", *of(corpus_file), "eval_crop=sliding")
+    assert written(found) == pytest.approx(by_hand(checkpoint, corpus_file, policy="sliding"), abs=1e-3)
+    assert found["results"][0]["llr"] is True
+
+
+@pytest.mark.slow
+def test_an_onnx_file_without_its_configuration_is_refused(
+    evaluate: Evaluate, exported: Path, corpus_file: Path, tmp_path: Path
+) -> None:
+    import onnx
+
+    model = onnx.load(exported)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "bare.onnx")
+    with pytest.raises(ValueError, match="metadata key 'dfx_config'"):
+        evaluate(f"systems={tmp_path / 'bare.onnx'}", *of(corpus_file))
+
+
+def test_bad_files_are_counted_and_listed(
+    evaluate: Evaluate, checkpoint: Path, corpus_file: Path, tmp_path: Path
+) -> None:
+    table = pd.read_csv(corpus_file)
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF")
+    spoof_eval = table[(table.split == "eval") & (table.label == "spoof")].index
+    table["path"] = [str((corpus_file.parent / path).resolve()) for path in table.path]
+    table.loc[spoof_eval[0], "path"] = str(broken)
+    table.to_csv(tmp_path / "damaged.csv", index=False)
+    given = [f"systems={checkpoint}", *of(tmp_path / "damaged.csv")]
+    with pytest.raises(ValueError, match="are bad, more than"):
+        evaluate(*given)
+    found = evaluate(*given, "max_bad_fraction=0.1")
+    (left_out,) = found["results"][0]["left_out"]
+    assert left_out["id"] == table.id[spoof_eval[0]]
+    assert left_out["reason"]
+    assert any("1 of 16 trials has no score" in note for note in found["notes"])
+    assert list(pd.read_csv(found["folder"] / "bad_files.csv").id) == [left_out["id"]]
+    assert found["results"][0]["spoof"] == len(spoof_eval) - 1
+
+
+def test_scores_of_others_are_judged_by_the_corpus(
+    evaluate: Evaluate, checkpoint: Path, corpus_file: Path, tmp_path: Path
+) -> None:
+    rows = manifest.read(corpus_file).split("eval").table
+    lines = [f"{row.id} {row.label + 0.01 * number}" for number, row in enumerate(rows.itertuples())]
+    (tmp_path / "theirs.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = evaluate(f"scores={tmp_path / 'theirs.txt'}", f"systems={checkpoint}", *of(corpus_file))
+    theirs = next(result for result in found["results"] if result["system"] == "theirs")
+    assert theirs["corpus"] == "tones"
+    assert theirs["metrics"]["eer"]["value"] == 0
+    assert len(found["comparisons"]) == 1
+
+
+def test_a_system_is_named_once_and_must_be_one(
+    evaluate: Evaluate, checkpoint: Path, other_checkpoint: Path, corpus_file: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="are the same file"):
+        evaluate(f"systems=[{checkpoint},{checkpoint}]", *of(corpus_file))
+    torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
+    with pytest.raises(ValueError, match="holds no dfx configuration"):
+        evaluate(f"systems={tmp_path / 'foreign.ckpt'}", *of(corpus_file))
+    (tmp_path / "text.ckpt").write_text("no checkpoint")
+    with pytest.raises(ValueError, match="is no checkpoint"):
+        evaluate(f"systems={tmp_path / 'text.ckpt'}", *of(corpus_file))
+    with pytest.raises(ValueError, match="there is no split 'test'"):
+        evaluate(f"systems={checkpoint}", *of(corpus_file), "split=test")

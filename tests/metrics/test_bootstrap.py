@@ -1,0 +1,192 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest, norm
+
+from dfx.metrics import AsvRates, Interval, cluster_column, eer, intervals, mean_eer_interval
+from dfx.metrics.bounds import interval
+from dfx.metrics.draws import draws
+from dfx.metrics.resampled import NAMES
+from dfx.scores import ScoreTable
+
+RATES = AsvRates(p_miss=0.02, p_fa=0.03, p_fa_spoof=0.5)
+
+
+def simulated(
+    seed: int,
+    num_bonafide: int,
+    num_spoof: int,
+    true_eer: float,
+    num_speakers: int = 0,
+    effect: float = 0.7,
+) -> ScoreTable:
+    """Unit normals at equal distances from 0; with speakers, each adds an effect of its own to its trials."""
+    generator = np.random.default_rng(seed)
+    label = np.repeat([1, 0], [num_bonafide, num_spoof])
+    score = generator.normal(size=label.size)
+    table = pd.DataFrame({"id": np.arange(label.size).astype(str), "attack": "-", "label": label})
+    spread = 1.0
+    if num_speakers:
+        speaker = np.concatenate([np.arange(num_bonafide), np.arange(num_spoof)]) % num_speakers
+        score += effect * generator.normal(size=num_speakers)[speaker]
+        spread = np.hypot(1.0, effect)
+        table["speaker"] = speaker.astype(str)
+    return ScoreTable(table.assign(score=score + np.where(label == 1, 1, -1) * spread * norm.isf(true_eer)))
+
+
+def covers(interval: Interval, truth: float) -> bool:
+    return interval.low <= truth <= interval.high
+
+
+def test_each_metric_has_an_interval_around_its_value():
+    table = simulated(0, 80, 200, 0.1)
+    found = intervals(table, NAMES, threshold=0.0, rates=RATES, resamples=200)
+    assert list(found) == list(NAMES)
+    assert all(low < high for low, high in found.values())
+    assert covers(found["eer"], eer(table.bonafide, table.spoof)[0])
+    assert all(type(end) is float for ends in found.values() for end in ends)
+    assert all(
+        low >= 0 and high <= 1 for name, (low, high) in found.items() if name not in ("cllr", "act_dcf")
+    )
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_one_another():
+    table = simulated(0, 80, 200, 0.1)
+    assert intervals(table, ["eer"], seed=1) == intervals(table, ["eer"], seed=1)
+    assert intervals(table, ["eer"], seed=1) != intervals(table, ["eer"], seed=2)
+    alone = intervals(table, ["eer"], seed=1)["eer"]
+    assert intervals(table, ["auc", "eer", "ece"], seed=1)["eer"] == alone  # whatever else is measured
+
+
+def test_more_trials_and_less_confidence_are_narrower():
+    def width(num_trials: int, confidence: float = 0.95) -> float:
+        low, high = intervals(simulated(0, num_trials, num_trials, 0.1), ["eer"], confidence=confidence)[
+            "eer"
+        ]
+        return high - low
+
+    assert width(1600) == pytest.approx(width(400) / 2, rel=0.2)
+    assert width(400, 0.68) == pytest.approx(width(400) * norm.ppf(0.84) / norm.ppf(0.975), rel=0.02)
+
+
+def test_accuracy_of_independent_trials_has_wilsons_interval():
+    table = simulated(0, 500, 500, 0.1)
+    right = np.count_nonzero((table.table["score"] > 0) == (table.table["label"] == 1))
+    expected = binomtest(right, 1000).proportion_ci(method="wilson")
+    found = intervals(table, ["accuracy"], threshold=0.0, resamples=4000)["accuracy"]
+    assert found == pytest.approx((expected.low, expected.high), abs=0.001)
+
+
+def test_a_detector_without_an_error_is_not_certain():
+    table = ScoreTable(simulated(0, 50, 200, 0.1).table.assign(score=lambda rows: rows["label"] * 2.0 - 1))
+    found = intervals(table, ["eer", "auc", "accuracy"], threshold=0.0, resamples=50)
+    assert found["eer"].low == 0.0
+    assert 0.05 < found["eer"].high < 0.1  # about 4 in 50
+    assert found["auc"].high == found["accuracy"].high == 1.0
+    assert found["accuracy"].low < 0.95
+
+
+def test_the_interval_of_a_biased_metric_is_moved_by_its_bias():
+    resampled = np.random.default_rng(0).normal(0.18, 0.02, 5000)  # its own value is .2
+    low, high = interval("min_dcf", 0.2, resampled, 0.95, 1000, 1000)
+    assert (low + high) / 2 == pytest.approx(0.22, abs=0.004)
+    low, high = interval("eer", 0.2, resampled, 0.95, 1000, 1000)
+    assert (low + high) / 2 == pytest.approx(0.2, abs=0.004)
+
+
+def test_clusters_are_drawn_whole_and_no_class_is_ever_empty():
+    generator = np.random.default_rng(0)
+    is_bonafide = generator.random(60) < 0.3
+    cluster = np.where(is_bonafide, generator.integers(0, 6, 60), generator.integers(4, 15, 60))
+    cluster = np.unique(cluster, return_inverse=True)[1]
+    drawn = np.concatenate(list(draws(is_bonafide, cluster, 500, seed=0)))
+    assert drawn.shape == (500, 60)
+    for number in range(cluster.max() + 1):
+        assert (drawn[:, cluster == number] == drawn[:, cluster == number][:, :1]).all()
+    assert drawn[:, is_bonafide].sum(axis=1).min() > 0
+    assert drawn[:, ~is_bonafide].sum(axis=1).min() > 0
+    first = np.unique(cluster, return_index=True)[
+        1
+    ]  # one trial of each cluster: as many are drawn as there are
+    assert (drawn[:, first].sum(axis=1) == first.size).all()
+    assert drawn.mean() == pytest.approx(1, abs=0.03)
+
+
+def test_without_clusters_each_class_keeps_its_number_of_trials():
+    is_bonafide = np.arange(500_000) < 1000
+    drawn = list(draws(is_bonafide, None, 3, seed=0))
+    assert [chunk.shape for chunk in drawn] == [(1, 500_000)] * 3  # memory does not grow with the resamples
+    assert all(chunk[:, is_bonafide].sum() == 1000 and chunk.sum() == 500_000 for chunk in drawn)
+
+
+def test_a_cluster_of_one_trial_is_a_trial():
+    table = simulated(0, 80, 200, 0.1)
+    single = ScoreTable(table.table.assign(speaker="-"))  # unknown speakers stand for themselves
+    assert intervals(single, ["eer"], cluster="speaker") == intervals(table, ["eer"])
+
+
+def test_speakers_are_proposed_where_they_are_known_in_both_classes():
+    table = simulated(0, 100, 200, 0.1, num_speakers=20).table
+    assert cluster_column(ScoreTable(table)) == "speaker"
+    assert cluster_column(ScoreTable(table.drop(columns="speaker"))) is None
+    few = table.assign(speaker=lambda rows: (rows["speaker"].astype(int) % 9).astype(str))
+    assert cluster_column(ScoreTable(few)) is None
+    unknown = table.assign(speaker=lambda rows: rows["speaker"].where(rows["label"] == 1, "-"))
+    assert cluster_column(ScoreTable(unknown)) is None
+
+
+def test_seeds_of_one_system():
+    tables = [simulated(seed, 100, 300, 0.1) for seed in range(3)]
+    one = mean_eer_interval(tables[:1], seed=4)
+    assert one == pytest.approx(intervals(tables[0], ["eer"], seed=4)["eer"])
+    assert mean_eer_interval([tables[0], tables[0]], seed=4) == pytest.approx(one)
+    low, high = mean_eer_interval(tables)
+    assert low < np.mean([eer(table.bonafide, table.spoof)[0] for table in tables]) < high
+    assert high - low < one.high - one.low  # of independent detectors
+    shuffled = ScoreTable(tables[1].table.sample(frac=1, random_state=0))
+    assert mean_eer_interval([tables[0], shuffled]) == mean_eer_interval(tables[:2])
+
+
+def test_what_cannot_be_resampled_is_refused():
+    table = simulated(0, 100, 200, 0.1, num_speakers=20)
+    with pytest.raises(ValueError, match=r"drawn by 'source', got a table with the columns id, .*, speaker"):
+        intervals(table, ["eer"], cluster="source")
+    one_voice = table.table.assign(speaker=lambda rows: rows["speaker"].where(rows["label"] == 1, "LJ"))
+    with pytest.raises(ValueError, match=r"All spoof trials have the same speaker, got 'LJ'"):
+        intervals(ScoreTable(one_voice), ["eer"], cluster="speaker")
+    with pytest.raises(ValueError, match=r"There are no spoof scores"):
+        intervals(ScoreTable(table.table[table.table["label"] == 1]), ["eer"])
+    with pytest.raises(ValueError, match=r"class with a single trial"):
+        intervals(ScoreTable(table.table.iloc[99:]), ["eer"])
+    with pytest.raises(ValueError, match=r"confidence between 0 and 1 .* got 95"):
+        intervals(table, ["eer"], confidence=95, resamples=5)
+    with pytest.raises(ValueError, match=r"different trials, got 300 and 200 of which 200 are the same"):
+        mean_eer_interval([table, ScoreTable(table.table.iloc[:200])])
+    other = ScoreTable(table.table.assign(label=table.table["label"].to_numpy()[::-1]))
+    with pytest.raises(ValueError, match=r"same trials different labels"):
+        mean_eer_interval([table, other])
+    with pytest.raises(ValueError, match=r"got no score table"):
+        mean_eer_interval([])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("num_bonafide", "num_spoof", "true_eer"), [(200, 1000, 0.05), (100, 400, 0.0137)])
+def test_the_interval_of_the_eer_holds_the_truth_in_95_of_100_corpora(num_bonafide, num_spoof, true_eer):
+    held = [
+        covers(
+            intervals(simulated(seed, num_bonafide, num_spoof, true_eer), ["eer"], resamples=400)["eer"],
+            true_eer,
+        )
+        for seed in range(500)
+    ]
+    assert 0.93 <= np.mean(held) <= 0.97
+
+
+@pytest.mark.slow
+def test_where_speakers_differ_they_must_be_drawn_whole():
+    tables = [simulated(seed, 400, 800, 0.1, num_speakers=40, effect=1.0) for seed in range(300)]
+    for cluster, low, high in (("speaker", 0.92, 0.975), (None, 0.0, 0.85)):
+        held = [
+            covers(intervals(table, ["eer"], cluster=cluster, resamples=250)["eer"], 0.1) for table in tables
+        ]
+        assert low <= np.mean(held) <= high, cluster

@@ -1,0 +1,92 @@
+"""Metrics of resampled trials equal the plain ones on the trials repeated, bit for bit where they count."""
+
+import numpy as np
+import pytest
+
+from dfx import metrics
+from dfx.metrics.resampled import NAMES, Resampled
+
+RATES = metrics.AsvRates(p_miss=0.02, p_fa=0.03, p_fa_spoof=0.5)
+PLAIN = {
+    "eer": lambda b, s, t: metrics.eer(b, s)[0],
+    "eer_interpolated": lambda b, s, t: metrics.interpolated_eer(b, s),
+    "auc": lambda b, s, t: metrics.auc(b, s),
+    "min_dcf": lambda b, s, t: metrics.min_dcf(b, s),
+    "act_dcf": lambda b, s, t: metrics.act_dcf(b, s),
+    "min_cllr": lambda b, s, t: metrics.min_cllr(b, s),
+    "accuracy": metrics.accuracy,
+    "balanced_accuracy": metrics.balanced_accuracy,
+    "f1": metrics.f1,
+    "min_tdcf_2019": lambda b, s, t: metrics.min_tdcf(b, s, RATES, "2019"),
+    "min_tdcf_revised": lambda b, s, t: metrics.min_tdcf(b, s, RATES, "revised"),
+    "cllr": lambda b, s, t: metrics.cllr(b, s),
+    "ece": lambda b, s, t: metrics.ece(b, s),
+    "brier": lambda b, s, t: metrics.brier(b, s),
+}
+
+
+def trials(generator, decimals):
+    """Scores of a small corpus in any order, and which are bona fide; few decimals make many ties."""
+    is_bonafide = generator.random(generator.integers(2, 60)) < generator.choice([0.1, 0.5, 0.9])
+    is_bonafide[:2] = True, False
+    scores = generator.normal(np.where(is_bonafide, 1, -1) * generator.choice([-1, 0, 0.7, 4])).round(
+        decimals
+    )
+    return scores + 0.0, is_bonafide  # no negative zero
+
+
+def test_each_metric_is_covered():
+    assert set(PLAIN) == set(NAMES)
+
+
+@pytest.mark.parametrize("decimals", [-1, 0, 1, 12])
+def test_drawn_once_each_metric_is_the_plain_one(decimals):
+    generator = np.random.default_rng(decimals + 1)
+    for _ in range(30):
+        scores, is_bonafide = trials(generator, decimals)
+        threshold = float(generator.choice(scores))
+        measured = Resampled(scores, is_bonafide, NAMES, threshold, RATES).measure(
+            [np.ones((1, scores.size), int)]
+        )
+        bonafide, spoof = scores[is_bonafide], scores[~is_bonafide]
+        assert measured["eer"][0] == metrics.eer(bonafide, spoof)[0]
+        for name, plain in PLAIN.items():
+            assert measured[name][0] == pytest.approx(plain(bonafide, spoof, threshold), abs=1e-12), name
+
+
+@pytest.mark.parametrize("decimals", [-1, 0, 1, 12])
+def test_a_trial_drawn_three_times_counts_as_three(decimals):
+    generator = np.random.default_rng(10 + decimals)
+    for _ in range(30):
+        scores, is_bonafide = trials(generator, decimals)
+        threshold = float(generator.choice(scores))
+        drawn = generator.poisson(generator.choice([0.5, 1, 3]), (4, scores.size))
+        drawn[:, :2] += 1  # both classes are there
+        measured = Resampled(scores, is_bonafide, NAMES, threshold, RATES).measure([drawn[:3], drawn[3:]])
+        for row, times in enumerate(drawn):
+            bonafide, spoof = (np.repeat(scores[of], times[of]) for of in (is_bonafide, ~is_bonafide))
+            assert measured["eer"][row] == metrics.eer(bonafide, spoof)[0]
+            for name, plain in PLAIN.items():
+                assert measured[name][row] == pytest.approx(plain(bonafide, spoof, threshold), abs=1e-12), (
+                    name
+                )
+
+
+def test_ties_are_the_organisers():
+    scores, is_bonafide = np.array([1.0, 1, 0, 0, 0, 1]), np.array([True, True, True, False, False, False])
+    once = np.ones((1, 6), int)
+    assert Resampled(scores, is_bonafide, ["eer"]).measure([once])["eer"][0] == 1 / 3
+    constant = Resampled(np.zeros(6), is_bonafide, ["eer", "eer_interpolated"]).measure([once])
+    assert (constant["eer"][0], constant["eer_interpolated"][0]) == (1.0, 0.5)
+
+
+def test_what_a_metric_needs_is_asked_for():
+    scores, is_bonafide = np.array([1.0, 0.0]), np.array([True, False])
+    with pytest.raises(ValueError, match=r"no confidence interval of EER, got EER: choose from eer"):
+        Resampled(scores, is_bonafide, ["EER"])
+    with pytest.raises(
+        ValueError, match=r"f1 cannot be resampled without a threshold, got None: pass the one of dev"
+    ):
+        Resampled(scores, is_bonafide, ["eer", "f1"])
+    with pytest.raises(ValueError, match=r"min_tdcf_2019 cannot be resampled without the error rates"):
+        Resampled(scores, is_bonafide, ["min_tdcf_2019"])

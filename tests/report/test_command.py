@@ -1,0 +1,90 @@
+"""The command reads the latest sweep, writes, shows, and keeps the report with the sweep."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow.entities import Metric, Param
+from mlflow.tracking import MlflowClient
+
+from dfx import runs
+from dfx.report import story
+from dfx.report.__main__ import quoted
+from dfx.runs import RunRecord
+
+Make = Callable[..., RunRecord]
+
+
+@pytest.fixture
+def sweep(make: Make, home: Path) -> str:
+    """A sweep of two features and two seeds in MLflow, of which one run is missing; the id of its parent."""
+    client = MlflowClient()
+    known = client.get_experiment_by_name("grid")
+    experiment = known.experiment_id if known else client.create_experiment("grid", str(home / "mlruns"))
+    axes = {"feature": ["mfcc", "lfcc"], "seed": ["0", "1"]}
+    command = "python -m dfx.train -m feature=mfcc,lfcc seed=0,1"
+    tags = {"kind": "sweep", "axes": json.dumps(axes), "command": command}
+    parent = client.create_run(experiment, run_name="sweep 2 feature × 2 seed", tags=tags).info.run_id
+    for feature, seed in (("mfcc", 0), ("mfcc", 1), ("lfcc", 0)):
+        record = make(feature, "mlp", seed)
+        tags = {**record.tags, f"sweep.{parent}": f"feature={feature} seed={seed}"}
+        run = client.create_run(experiment, run_name=record.name, tags=tags).info
+        points = [Metric(key, value, 0, 0) for key, value in record.metrics.items()]
+        client.log_batch(run.run_id, points, [Param(key, value) for key, value in record.params.items()])
+        client.log_artifacts(run.run_id, record.artifact_uri)
+        client.set_terminated(run.run_id)
+    return str(parent)
+
+
+def test_the_latest_sweep_is_told_with_what_has_to_be_beaten(sweep: str, home: Path, tmp_path: Path) -> None:
+    audit = tmp_path / "audits" / "0123456789abcdef-ff.json"
+    audit.parent.mkdir()
+    audit.write_text(json.dumps({"headline": {"auc": 0.6, "low": 0.5, "high": 0.7, "eer": 0.4, "name": "x"}}))
+    told = story.tell(None, None, None, ("feature", "model"), "eval/eer", 200, str(tmp_path))
+    assert told.parent is not None
+    assert told.parent.run_id == sweep
+    assert told.folder == Path("mlruns/reports") / f"sweep_2_feature_2_seed-{sweep[:8]}"
+    assert told.report.grid.rows == ["mfcc", "lfcc"]
+    assert told.report.beat["mlp"]["eer"] == 0.4
+    assert [gap.cell for gap in told.report.gaps] == ["feature=lfcc seed=1"]
+    assert told.report.notes[0].startswith("One seed is not a result: lfcc · mlp has one.")
+
+
+def test_an_experiment_or_a_filter_needs_no_sweep(sweep: str, home: Path) -> None:
+    told = story.tell(None, "grid", "tags.feature = 'mfcc'", ("feature", "model"), "eval/auc", 200)
+    assert told.parent is None
+    assert told.folder == Path("mlruns/reports/grid")
+    assert told.report.grid.rows == ["mfcc"]
+    with pytest.raises(ValueError, match="There is no sweep to report, got none in MLflow"):
+        story.tell("latest", "no such", None, ("feature", "model"), "eval/eer", 200)
+
+
+def test_a_filter_needs_no_quotes_of_hydra() -> None:
+    assert quoted("query=tags.model = 'lcnn'") == r"query='tags.model = \'lcnn\''"
+    for typed in ('query="a = 1"', "query=null", "rows=feature", "query='a = 1'"):
+        assert quoted(typed) == typed
+
+
+@pytest.mark.slow
+def test_the_command(sweep: str, home: Path) -> None:
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "dfx.report", "resamples=200", *arguments]
+        return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
+
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert "Dev chooses mfcc · mlp" in done.stdout
+    page = runs.artifact(sweep, "report/report.html")
+    assert page is not None
+    wrong = run("query=tags.feature = 'lfcc'", "metric=eval/xyz")
+    assert wrong.returncode == 1
+    assert "Error: Whether a higher eval/xyz is better is not known" in wrong.stderr
+    assert "Traceback" not in wrong.stderr

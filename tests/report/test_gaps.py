@@ -1,0 +1,69 @@
+"""What is missing is named, with what to type."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from dfx.report import gaps
+from dfx.runs import RunRecord
+
+Make = Callable[..., RunRecord]
+COMMAND = "python -m dfx.train -m feature=lfcc,mfcc model=mlp seed=0,1 patience=3"
+
+
+@pytest.fixture
+def parent() -> RunRecord:
+    axes = {"feature": ["lfcc", "mfcc"], "model": ["mlp"], "seed": ["0", "1"]}
+    tags = {"kind": "sweep", "axes": json.dumps(axes), "command": COMMAND}
+    return RunRecord("p", "sweep", "FINISHED", {}, {}, tags, "", 0, 1)
+
+
+def place(feature: str, seed: int, **more: str) -> dict[str, str]:
+    return {"sweep.p": f"feature={feature} model=mlp seed={seed}", **more}
+
+
+def test_the_gaps_of_a_sweep(make: Make, parent: RunRecord) -> None:
+    runs = [
+        make("lfcc", "mlp", 0, tags=place("lfcc", 0)),
+        make("lfcc", "mlp", 0, tags=place("lfcc", 0), status="FAILED"),  # a later success replaced it
+        make("lfcc", "mlp", 1, tags=place("lfcc", 1, error="No memory.", command="typed"), status="FAILED"),
+        make("mfcc", "mlp", 0, tags=place("mfcc", 0, skipped="Does not fit."), status="KILLED"),
+    ]
+    found = gaps.find(runs, parent)
+    assert [(gap.cell, gap.kind, gap.sentence, gap.command) for gap in found] == [
+        ("feature=lfcc model=mlp seed=1", "failed", "No memory.", "typed"),
+        (
+            "feature=mfcc model=mlp seed=1",
+            "missing",
+            "",
+            "python -m dfx.train patience=3 feature=mfcc model=mlp seed=1",
+        ),
+        ("feature=mfcc model=mlp seed=0", "skipped", "Does not fit.", ""),
+    ]
+
+
+def test_what_runs_or_was_interrupted_is_not_missing(make: Make, parent: RunRecord) -> None:
+    runs = [
+        make("lfcc", "mlp", s, tags=place("lfcc", s), status=w) for s, w in ((0, "RUNNING"), (1, "KILLED"))
+    ]
+    assert [gap.kind for gap in gaps.find(runs, parent)] == ["missing", "missing", "interrupted", "running"]
+
+
+def test_without_a_sweep_the_gaps_are_runs_that_did_not_finish(make: Make) -> None:
+    runs = [
+        make("lfcc", "mlp", 0, tags={"config_hash": "a"}),
+        make("lfcc", "mlp", 0, tags={"config_hash": "a"}, status="FAILED"),
+        make("lfcc", "mlp", 1, tags={"config_hash": "b", "error": "No memory."}, status="FAILED"),
+    ]
+    (gap,) = gaps.find(runs, None)
+    assert (gap.cell, gap.kind, gap.sentence) == ("lfcc-mlp-s1", "failed", "No memory.")
+
+
+def test_the_command_of_one_cell() -> None:
+    cell = "feature=mfcc model=mlp seed=1"
+    assert gaps.single(COMMAND, cell) == "python -m dfx.train patience=3 feature=mfcc model=mlp seed=1"
+    assert gaps.single("dfx train --multirun seed=0,1 '+a=x y'", "seed=1") == "dfx train '+a=x y' seed=1"
+    assert gaps.single("", cell) == ""

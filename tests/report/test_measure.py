@@ -1,0 +1,121 @@
+"""What is concluded is what the scores allow."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dfx.metrics import eer_difference, mean_eer_interval
+from dfx.report import collect, score_files
+from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, UNTESTED, WORSE, Measures, holm, measure
+from dfx.runs import RunRecord
+from dfx.scores import ScoreTable
+
+Make = Callable[..., RunRecord]
+
+
+def measured(runs: list[RunRecord], metric: str = "eval/eer", resamples: int | None = 400) -> Measures:
+    return measure(collect.grid(runs, "feature", "model"), metric, resamples)
+
+
+def marks(measures: Measures) -> dict[str, str]:
+    return {model: one.mark for (_, model), one in measures.cells.items()}
+
+
+def test_dev_chooses_and_eval_only_measures(make: Make) -> None:
+    far = {"a": (3.0, 2.0), "b": (2.0, 2.02), "c": (2.0, 0.5), "d": (1.0, 5.0)}
+    runs = [make("lfcc", model, seed, *of) for model, of in far.items() for seed in (0, 1)]
+    measures = measured(runs)
+    assert marks(measures) == {"a": CHOSEN, "b": AS_GOOD, "c": WORSE, "d": BETTER}
+    assert all(
+        one.interval.low <= one.mean <= one.interval.high for one in measures.cells.values() if one.interval
+    )
+
+
+def test_interval_and_test_are_those_of_the_metrics(make: Make) -> None:
+    runs = [make("lfcc", model, seed, far, far) for model, far in (("a", 2.5), ("b", 2.0)) for seed in (0, 1)]
+    measures = measured(runs)
+    tables = {
+        model: [measures.tables[run.run_id] for run in one.cell.runs]
+        for (_, model), one in measures.cells.items()
+    }
+    one = measures.cells["lfcc", "b"]
+    assert one.interval == mean_eer_interval(tables["b"], None, 400)
+    assert one.difference == pytest.approx(eer_difference(tables["b"], tables["a"], None, 400))
+
+
+def test_holm() -> None:
+    assert holm([0.01, 0.04, 0.03]) == [0.03, 0.06, 0.06]
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_cells_of_different_trials_are_not_compared(make: Make) -> None:
+    runs = [make("lfcc", model, s, far, far) for model, far in (("a", 3.0), ("b", 1.0)) for s in (0, 1)]
+    runs += [make("lfcc", model, s, far, far, "x") for model, far in (("c", 2.0), ("d", 2.0)) for s in (0, 1)]
+    measures = measured(runs)
+    assert marks(measures) == {"a": CHOSEN, "b": WORSE, "c": CHOSEN, "d": AS_GOOD}
+    assert "2 different lists of trials" in measures.notes[0]
+
+
+def test_seeds_on_different_trials_have_no_interval(make: Make) -> None:
+    runs = [make("lfcc", "a", 0), make("lfcc", "a", 1, name="x"), make("lfcc", "b", 0)]
+    measures = measured(runs)
+    assert measures.cells["lfcc", "a"].interval is None
+    assert marks(measures) == {"a": UNTESTED, "b": UNTESTED}
+    assert measures.notes[0].startswith("No interval and no test for lfcc · a: ")
+
+
+def test_one_seed_is_not_chosen_where_another_cell_has_several(make: Make) -> None:
+    runs = [make("lfcc", "lucky", 0, 5.0, 1.0), *(make("lfcc", "steady", seed) for seed in (0, 1))]
+    assert marks(measured(runs))["steady"] == CHOSEN
+    assert marks(measured([runs[0], runs[1]]))["lucky"] == CHOSEN
+
+
+def test_other_metrics_have_mean_and_deviation_only(make: Make) -> None:
+    runs = [make("lfcc", model, seed) for model in "ab" for seed in (0, 1)]
+    measures = measured(runs, "eval/auc")
+    assert {one.interval for one in measures.cells.values()} == {None}
+    assert marks(measures) == {"a": UNTESTED, "b": UNTESTED}
+    of_attack = measured(runs, "eval/eer/A07").cells["lfcc", "a"]
+    assert of_attack.interval is not None
+    assert of_attack.interval.low <= of_attack.mean <= of_attack.interval.high
+
+
+def test_a_metric_that_nobody_has_or_that_has_no_direction_is_refused(make: Make) -> None:
+    runs = [make("lfcc", "a", 0)]
+    with pytest.raises(ValueError, match="Whether a higher eval/cllr_x is better is not known"):
+        measured(runs, "eval/cllr_x")
+    with pytest.raises(ValueError, match=r"No run has the metric 'eval/min_tdcf': they have .*eval/auc"):
+        measured(runs, "eval/min_tdcf")
+
+
+def test_resamples_follow_the_number_of_cells(make: Make) -> None:
+    runs = [make("lfcc", f"m{number}", 0) for number in range(8)]
+    assert measured(runs, resamples=None).resamples == 8 * 400
+
+
+def test_score_files_of_the_same_trials_are_read_alike(make: Make) -> None:
+    runs = [make("lfcc", "a", seed) for seed in range(3)]
+    tables, problems = score_files.read(runs, "eval")
+    assert problems == []
+    for run in runs:
+        alone = ScoreTable.read(Path(run.artifact_uri) / "scores" / "eval.csv")
+        assert tables[run.run_id].table.equals(alone.table)
+
+
+def test_a_broken_score_file_is_told_and_a_missing_one_left_out(make: Make) -> None:
+    runs = [make("lfcc", "a", seed) for seed in range(3)]
+    broken = Path(runs[1].artifact_uri) / "scores" / "eval.csv"
+    lines = broken.read_text(encoding="utf-8").splitlines()
+    broken.write_text("\n".join([*lines[:-1], lines[-1].rpartition(",")[0] + ",nan"]), encoding="utf-8")
+    gone = dataclasses.replace(runs[2], artifact_uri="nowhere")
+    tables, problems = score_files.read([*runs[:2], gone], "eval")
+    assert list(tables) == ["run1"]
+    assert (
+        "lfcc-a-s1: eval.csv cannot be used: 1 of 240 utterances have a score that is not a finite"
+        in problems[0]
+    )
