@@ -69,7 +69,7 @@ def test_a_sweep_of_cells_on_two_processes_scores_as_one_process_does(
         env={**environment, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr

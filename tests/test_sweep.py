@@ -171,21 +171,21 @@ def test_what_fails_or_does_not_fit_stops_no_other_cell(
     assert type_in(*typed, experiment="failing") == 1
     (parent,) = runs.sweeps("failing")
     assert parent.status == "FAILED"
-    cells = {(run.tags["feature"], place[-4:]): run for place, run in places(parent).items()}
+    cells = {(run.tags["feature"], place.rpartition("=")[2]): run for place, run in places(parent).items()}
     assert {key: run.status for key, run in cells.items()} == {
-        ("logmel", "1e38"): "KILLED",
-        ("logmel", "1e-3"): "KILLED",
-        ("lfcc", "1e38"): "FAILED",
-        ("lfcc", "1e-3"): "FINISHED",
+        ("logmel", "1e+38"): "KILLED",
+        ("logmel", "0.001"): "KILLED",
+        ("lfcc", "1e+38"): "FAILED",
+        ("lfcc", "0.001"): "FINISHED",
     }
-    for learning_rate in ("1e38", "1e-3"):
+    for learning_rate in ("1e+38", "0.001"):
         assert cells["logmel", learning_rate].tags["skipped"] == SENTENCE
         assert "error" not in cells["logmel", learning_rate].tags
-    failed = cells["lfcc", "1e38"]
+    failed = cells["lfcc", "1e+38"]
     assert failed.tags["error"].startswith("RuntimeError: value cannot be converted")
     told = capsys.readouterr()
     assert "0 finished before, 1 finished now, 1 failed, 2 skipped" in told.out
-    assert f"skipped  feature=logmel optimizer.optimizer.lr=1e-3: {SENTENCE}" in told.out
+    assert f"skipped  feature=logmel optimizer.optimizer.lr=0.001: {SENTENCE}" in told.out
     assert f"python -m dfx.train --config-dir {tmp_path} feature=lfcc model=picky " in told.out
     assert told.err.count("Traceback") == 1  # of what is no error of the user's
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import psutil
 from hydra.core.config_store import ConfigStore
@@ -27,6 +28,7 @@ from dfx.config import CONF_DIR
 EXTRAS = {"hydra_ray_launcher": "ray", "hydra_submitit_launcher": "slurm"}  # plugin -> extra of dfx
 CELL_BYTES = 2 * 2**30  # a process with torch, Lightning, MLflow and a batch
 PASSED_ON = ("DFX_", "MLFLOW_", "OMP_WAIT_POLICY")  # of the environment, to processes on other machines
+FOLDER = "DFX_FOLDER"  # environment variable: where the command of the sweep was typed
 RAY_OBJECT_STORE_BYTES = 80 * 2**20  # Ray's least; cells hand nothing to each other
 RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it reports to its makers otherwise
@@ -98,7 +100,16 @@ def _prepare_ray(init: DictConfig) -> None:
     init.object_store_memory = None  # the cluster's own; Hydra's plugin would set it, which Ray refuses
     passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
     given = init.get("runtime_env") or {}
-    init.runtime_env = {**given, "env_vars": {**passed, **(given.get("env_vars") or {})}}
+    init.runtime_env = {
+        "worker_process_setup_hook": f"{__name__}.enter_folder",
+        **given,
+        "env_vars": {**passed, FOLDER: str(Path.cwd()), **(given.get("env_vars") or {})},
+    }
+
+
+def enter_folder() -> None:
+    """Go where the command was typed, since paths are relative to it; each process of a cluster begins with this."""
+    os.chdir(os.environ[FOLDER])
 
 
 def side_by_side() -> bool:

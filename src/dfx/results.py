@@ -60,7 +60,7 @@ def write(
         scores: tables of the dev split (of the chosen epoch) and the eval split.
         data: the corpus.
         keeper: holds the history and the chosen weights.
-        detector: with these weights; where its scores are no log-likelihood ratios, the metrics of `NEED_LLR` are left out.
+        detector: with these weights; metrics of `NEED_LLR` are left out where its scores are no log-likelihood ratios.
         note: stands on every figure.
     """
     dev, evaluation = scores["dev"], scores["eval"]

@@ -244,7 +244,8 @@ def log_report(
         status = "FAILED"
         try:
             points = [Metric(key, value, now_ms(), 0) for key, value in metrics.items()]
-            client.log_batch(run.info.run_id, metrics=points)
+            for first in range(0, len(points), 1000):  # MLflow's limit for a batch
+                client.log_batch(run.info.run_id, metrics=points[first : first + 1000])
             for file in files:
                 client.log_artifact(run.info.run_id, str(file))
             status = "FINISHED"

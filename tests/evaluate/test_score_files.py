@@ -225,3 +225,28 @@ def test_guards_speak(evaluate: Evaluate, write_scores: WriteScores) -> None:
     table.assign(score=np.nan).to_csv(file, index=False)
     with pytest.raises(ValueError, match="300 of 300"):
         evaluate(f"scores={file}")
+
+
+def test_speaker_verification_adds_tandem_costs(evaluate: Evaluate, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    kinds = np.array(["target", "nontarget", "spoof"])[np.arange(300) % 3]
+    shift = {"target": 3.0, "nontarget": 0.0, "spoof": 1.0}
+    table = pd.DataFrame({"spk": "s1", "filename": [f"t{number}" for number in range(300)]})
+    made = np.array([shift[kind] for kind in kinds]) + generator.standard_normal(300)
+    cm = np.where(kinds == "spoof", 0.0, 2.0) + generator.standard_normal(300)
+    scores = table.assign(**{"cm-score": cm, "asv-score": made, "sasv-score": made + cm})
+    scores.to_csv(tmp_path / "sasv.tsv", sep="\t", index=False)
+    labels = np.where(kinds == "spoof", "spoof", "bonafide")
+    key = table.assign(**{"cm-label": labels, "asv-label": kinds})
+    key.to_csv(tmp_path / "key.tsv", sep="\t", index=False)
+    files = [f"scores={tmp_path / 'sasv.tsv'}", f"key={tmp_path / 'key.tsv'}"]
+    found = evaluate(*files, f"asv={tmp_path / 'sasv.tsv'}", f"asv_key={tmp_path / 'key.tsv'}", "by=[]")
+    groups = [(made + cm)[kinds == kind] for kind in ("target", "nontarget", "spoof")]
+    assert number(found, "sasv", "min_adcf").value == metrics.min_adcf(*groups)
+    rates = metrics.asv_rates(*(made[kinds == kind] for kind in ("target", "nontarget", "spoof")))
+    bonafide, spoof = cm[kinds != "spoof"], cm[kinds == "spoof"]
+    assert number(found, "sasv", "min_tdcf_2019").value == metrics.min_tdcf(bonafide, spoof, rates)
+    fixed = evaluate(*files, "asv=asvspoof5", "by=[]")
+    assert number(fixed, "sasv", "min_tdcf_revised").value == metrics.min_tdcf(
+        bonafide, spoof, metrics.ASVSPOOF5_RATES, "revised"
+    )

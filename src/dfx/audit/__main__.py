@@ -35,6 +35,10 @@ def audit(cfg: DictConfig) -> str:
     from dfx.store import fingerprint
 
     checks.check(cfg)
+    if parts := [name for name in cfg.others if ":" in name]:
+        raise ValueError(
+            f"others: {parts[0]} names a split, but an audit looks at whole corpora: leave the split out."
+        )
     dataset = build.dataset(cfg)
     found = inspect.inspect(dataset, build.others(cfg), cfg.sample_rate, cfg.seed, cfg.cache, cfg.num_workers)
     found.report["time"]["seconds"] = time.perf_counter() - began

@@ -67,7 +67,8 @@ def matrix(results: Sequence[Result], rows: Sequence[Row]) -> Table | None:
         [name, *(_with_interval(rates.get((system, corpus))) for corpus in corpora)]
         for system, name in labels(results).items()
     ]
-    note = "EER. In brackets behind a system: the corpus that it was trained on."
+    known = any(result.trained_on for result in results)
+    note = "EER." + (" In brackets behind a system: the corpus that it was trained on." if known else "")
     return Table("Corpus by corpus", ["system", *corpora], lines, note)
 
 
