@@ -76,7 +76,7 @@ def test_a_cluster_is_told_where_things_are(monkeypatch: pytest.MonkeyPatch) -> 
     told = cfg.hydra.launcher.ray.init.runtime_env.env_vars
     assert told.MLFLOW_TRACKING_URI == "http://server:5000"
     assert told.DFX_CACHE == "/shared/cache"
-    assert told.DFX_FOLDER == str(Path.cwd())
+    assert str(Path.cwd()) == told.DFX_FOLDER
     assert cfg.hydra.launcher.ray.init.object_store_memory is None
 
 
