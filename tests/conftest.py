@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,11 +46,20 @@ def corpus_file(corpus: Manifest, tmp_path_factory: pytest.TempPathFactory) -> P
     return path
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database without a run: seconds to make, and nothing to copy."""
+    file = tmp_path_factory.mktemp("database") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments(max_results=1)
+    return file
+
+
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Path]:
     """A working directory of its own, with its own MLflow database and cache."""
     before = Path.cwd(), os.environ.get("DFX_CACHE"), mlflow.get_tracking_uri()
     folder = tmp_path_factory.mktemp("home")
+    shutil.copy(empty_database, folder)
     os.chdir(folder)
     os.environ["DFX_CACHE"] = str(folder / "cache")
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")

@@ -44,11 +44,12 @@ FLOORS = [
         "scorefiles",
         "fusion",
         "protocol",
+        "pages",
     },
     {"datasets", "features", "models", "losses", "augment"},
     {"detector", "datamodule", "sampling", "checkpoint", "costs", "feature_store", "feature_build"},
     {"config", "checks", "naming", "build", "provenance", "tracking", "results", "cli", "audits"}
-    | {"runs", "database", "sweep", "sweep_table", "cells", "launchers", "pages"},
+    | {"runs", "database", "sweep", "sweep_table", "cells", "launchers"},
     {"train", "audit", "download", "prepare", "evaluate", "report", "__main__"},
 ]
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import multiprocessing
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,13 @@ from dfx import audio, build, feature_build, features
 from dfx.conditioning import Conditions, conditioned
 from dfx.config import CONF_DIR, register_schema
 from dfx.datamodule import Batch
+from dfx.datasets import ManifestFile
+from dfx.evaluate import scoring, systems
+from dfx.evaluate.trials import Corpus
 from dfx.feature_store import FeatureStore, open_features
 from dfx.features import LFCC, Feature, Wav2Vec2
 from dfx.manifest import Manifest
+from dfx.sampling import PADDING
 from dfx.scores import ScoreTable
 from dfx.store import WaveformStore, open_store
 from dfx.train import train
@@ -59,7 +66,6 @@ class Cepstra(LFCC):
 
     def __init__(self, sample_rate: int, cache: bool = True, mask: nn.Module | None = None) -> None:
         super().__init__(sample_rate, mask=mask)
-        self.cache = cache
 
     @property
     def hop_samples(self) -> int:
@@ -83,6 +89,15 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def clips(corpus: Manifest, tmp_path_factory: pytest.TempPathFactory) -> WaveformStore:
     return open_store(corpus, RATE, cache=tmp_path_factory.mktemp("cache"), progress=False)
+
+
+@pytest.fixture(scope="module")
+def cache(clips: WaveformStore, corpus: Manifest, weights: Path) -> Path:
+    """A cache that holds waveforms and maps already."""
+    folder = clips.path.parents[1]
+    feature = Wav2Vec2(RATE, checkpoint=weights, cache=True)
+    opened(feature, clips, corpus, folder)
+    return folder
 
 
 def opened(
@@ -198,7 +213,10 @@ def test_a_changed_file_gives_a_new_map_and_a_damaged_map_is_computed_again(
     damaged = feature_build.map_path(after.path, after._names[3])
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:1001])
-    with pytest.raises(ValueError, match="ends early: it was changed while in use"):
+    with pytest.raises(ValueError, match="ends early, or is gone: it was changed while in use"):
+        after.read(3)
+    damaged.unlink()
+    with pytest.raises(ValueError, match="ends early, or is gone"):
         after.read(3)
     opened(feature, clips, manifest, tmp_path)
     assert damaged.read_bytes() == whole
@@ -207,14 +225,15 @@ def test_a_changed_file_gives_a_new_map_and_a_damaged_map_is_computed_again(
 def test_a_long_utterance_is_computed_in_windows(
     weights: Path, corpus: Manifest, clips: WaveformStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exact = {row: direct(Cepstra(RATE), clips, row) for row in range(len(corpus))}
+    rows = np.arange(16)
+    exact = {row: direct(Cepstra(RATE), clips, row) for row in rows.tolist()}
     monkeypatch.setattr(feature_build, "WINDOW_SECONDS", 0.3)
     monkeypatch.setattr(feature_build, "MARGIN_SECONDS", 0.1)
-    store = opened(Cepstra(RATE), clips, corpus, tmp_path)
+    store = opened(Cepstra(RATE), clips, corpus, tmp_path, rows)
     for row, whole in exact.items():
         np.testing.assert_allclose(store.read(row).astype(np.float32), whole, rtol=2 * HALF, atol=1e-3)
     feature = Wav2Vec2(RATE, checkpoint=weights, cache=True).eval()
-    store = opened(feature, clips, corpus, tmp_path)
+    store = opened(feature, clips, corpus, tmp_path, rows)
     # Attention sees windows, not the whole, so values differ; the number of frames must not.
     assert all(store.length(row) == len(direct(feature, clips, row)) for row in exact)
 
@@ -251,7 +270,11 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         ("factor", "said"),
-        [(1e5, r"values up to .*65504.*feature\.cache=false"), (np.nan, r"no numbers: look at the file")],
+        [
+            (1e5, r"values up to .*65504.*feature\.cache=false"),
+            (np.nan, r"no finite numbers: look at the file"),
+            (np.inf, "no finite numbers"),
+        ],
     )
     def test_values_beyond_half_precision(
         self, factor: float, said: str, corpus: Manifest, clips: WaveformStore, tmp_path: Path
@@ -274,62 +297,75 @@ class TestRefusals:
         with pytest.raises(ValueError, match=sentence):
             opened(Cepstra(RATE), clips, corpus, tmp_path)
 
+    def test_a_disk_that_fills_up(
+        self, corpus: Manifest, clips: WaveformStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is finished stays, what is not leaves nothing behind, and the next process goes on from there."""
+        synced = os.fsync
+        done: list[int] = []
 
-FILLER = """
-import sys, time
-from pathlib import Path
-import numpy as np
-from dfx import feature_build
-from dfx.feature_store import open_features
-from dfx.features import Wav2Vec2
-from dfx.manifest import read
-from dfx.store import open_store
+        def full(file: int) -> None:
+            done.append(file)
+            if len(done) > 5:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            synced(file)
 
-cache, manifest, weights, log, seconds = sys.argv[1:]
-compute = feature_build.pieces
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", full)
+            with pytest.raises(
+                ValueError, match=r"disk filled up while maps were written to .* Free some room"
+            ):
+                opened(Cepstra(RATE), clips, corpus, tmp_path)
+        finished = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.f16")}
+        assert len(finished) == 5
+        assert not list(tmp_path.rglob("*.tmp"))
+        opened(Cepstra(RATE), clips, corpus, tmp_path)
+        assert finished.items() <= {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.f16")}.items()
 
-def slowly(site, row):
-    yield from compute(site, row)
-    time.sleep(float(seconds))
-    with open(log, "a") as file:
-        file.write(f"{row}\\n")
 
-feature_build.pieces = slowly
-manifest = read(Path(manifest))
-clips = open_store(manifest, 16000, cache=cache, progress=False)
-feature = Wav2Vec2(16000, checkpoint=weights, cache=True)
-open_features(feature, clips, manifest, np.arange(len(manifest)), {"_target_": "x"}, cache=cache, progress=False)
-"""
+def fill_slowly(cache: Path, corpus: Manifest, clips: WaveformStore, weights: Path, seconds: float) -> None:
+    """What a process of its own does: each map takes a while, and leaves a line when it is computed."""
+    compute = feature_build.pieces
+
+    def slowly(site: feature_build.Site, row: int) -> Iterator[Tensor]:
+        yield from compute(site, row)
+        time.sleep(seconds)
+        with (cache / "log").open("a") as file:
+            file.write(f"{row}\n")
+
+    feature_build.pieces = slowly  # in this process alone
+    opened(Wav2Vec2(RATE, checkpoint=weights, cache=True), clips, corpus, cache)
 
 
 class TestSeveralProcesses:
-    def start(self, cache: Path, corpus_file: Path, weights: Path, seconds: float) -> subprocess.Popen[bytes]:
-        log = cache / "log"
-        return subprocess.Popen(
-            [sys.executable, "-c", FILLER, str(cache), str(corpus_file), str(weights), str(log), str(seconds)]
-        )
+    def start(self, *arguments: Any) -> BaseProcess:
+        # A fork has loaded torch already, which would take most of the time.
+        process = multiprocessing.get_context("fork").Process(target=fill_slowly, args=arguments, daemon=True)
+        process.start()
+        return process
 
     def content(self, cache: Path) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in cache.glob("features/*/*/*.f16")}
 
-    @pytest.mark.slow
     def test_share_the_work_and_survive_a_kill(
-        self, corpus: Manifest, clips: WaveformStore, corpus_file: Path, weights: Path, tmp_path: Path
+        self, corpus: Manifest, clips: WaveformStore, weights: Path, tmp_path: Path
     ) -> None:
-        """Two at once, one of which is killed; then two more: each map is computed once, and all are right."""
-        both = [self.start(tmp_path, corpus_file, weights, 0.05) for _ in range(2)]
+        """Two at once that are killed, then two more: each map is computed once, and all are right."""
+        both = [self.start(tmp_path, corpus, clips, weights, 0.05) for _ in range(2)]
         while not (tmp_path / "log").exists() or (tmp_path / "log").read_text().count("\n") < 12:
-            assert all(process.poll() is None for process in both)
+            assert all(process.is_alive() for process in both)
             time.sleep(0.01)
         for process in both:
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
+            process.kill()
+            process.join()
         made = (tmp_path / "log").read_text().split()
         assert len(set(made)) == len(made) < len(corpus)
         kept = self.content(tmp_path)
         assert len(made) - 2 <= len(kept) <= len(made)  # each lost at most the one that it was at
-        both = [self.start(tmp_path, corpus_file, weights, 0.01) for _ in range(2)]
-        assert [process.wait(timeout=60) for process in both] == [0, 0]
+        both = [self.start(tmp_path, corpus, clips, weights, 0.01) for _ in range(2)]
+        for process in both:
+            process.join(timeout=60)
+        assert [process.exitcode for process in both] == [0, 0]
         rows = (tmp_path / "log").read_text().split()
         assert len(rows) == len(corpus) + len(made) - len(kept)
         after = self.content(tmp_path)
@@ -373,25 +409,43 @@ def batches(cfg: DictConfig, corpus: Manifest, cache: Path, epoch: int = 0) -> l
 
 @pytest.mark.parametrize("eval_crop", ["first", "sliding"])
 def test_batches_hold_crops_in_frames_the_same_for_any_number_of_workers(
-    eval_crop: str, corpus: Manifest, corpus_file: Path, weights: Path, tmp_path: Path
+    eval_crop: str, corpus: Manifest, corpus_file: Path, weights: Path, cache: Path
 ) -> None:
     cfg = config(corpus_file, weights, f"data.eval_crop={eval_crop}")
-    alone = batches(cfg, corpus, tmp_path)
-    shared = batches(OmegaConf.merge(cfg, {"data": {"num_workers": 2}}), corpus, tmp_path)
+    alone = batches(cfg, corpus, cache)
+    shared = batches(OmegaConf.merge(cfg, {"data": {"num_workers": 2}}), corpus, cache)
     frames = Wav2Vec2(RATE, checkpoint=weights).output_shape(8000).frames
     for one, other in zip(alone, shared, strict=True):
         assert one.keys() == {"feature", "label", "index"}
         assert one["feature"].shape == (len(one["index"]), 3, 16, frames)
         assert one["feature"].dtype == torch.float16
         assert all(torch.equal(one[key], other[key]) for key in one)
-    assert not torch.equal(alone[0]["feature"], batches(cfg, corpus, tmp_path, epoch=1)[0]["feature"])
+    assert not torch.equal(alone[0]["feature"], batches(cfg, corpus, cache, epoch=1)[0]["feature"])
+
+
+def test_a_crop_is_a_piece_of_the_map(
+    corpus: Manifest, corpus_file: Path, weights: Path, cache: Path
+) -> None:
+    data = build.datamodule(config(corpus_file, weights, f"cache={cache}"), corpus)
+    assert data.maps is not None
+    starts = set()
+    for batch in data.train_dataloader():
+        for example, index in zip(batch["feature"].permute(0, 3, 1, 2).numpy(), batch["index"], strict=True):
+            whole = data.maps.read(int(data.tables["train"]["row"].iloc[int(index)]))
+            pieces = np.lib.stride_tricks.sliding_window_view(whole, len(example), axis=0)
+            same = (np.moveaxis(pieces, -1, 1) == example).all(axis=(1, 2, 3))
+            assert same.sum() == 1
+            starts.add(int(same.argmax()))
+    assert len(starts) > 5
+    # What stands in where the batches of several processes do not divide.
+    assert data.dataset("eval")[[PADDING]]["feature"].shape[1:] == batch["feature"].shape[1:]
 
 
 def test_short_utterances_are_filled_by_frames(
-    corpus: Manifest, corpus_file: Path, weights: Path, tmp_path: Path
+    corpus: Manifest, corpus_file: Path, weights: Path, cache: Path
 ) -> None:
     for pad in ("repeat", "zero"):
-        cfg = config(corpus_file, weights, "segment_seconds=3", f"data.pad={pad}", f"cache={tmp_path}")
+        cfg = config(corpus_file, weights, "segment_seconds=3", f"data.pad={pad}", f"cache={cache}")
         data = build.datamodule(cfg, corpus)
         assert data.maps is not None
         batch = next(iter(data.val_dataloader()))
@@ -405,33 +459,34 @@ def test_short_utterances_are_filled_by_frames(
 
 
 def test_any_feature_that_takes_cache_is_kept(
-    corpus: Manifest, corpus_file: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    corpus: Manifest, corpus_file: Path, weights: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features, "Cepstra", Cepstra, raising=False)
     node = {"_target_": "dfx.features.Cepstra", "sample_rate": RATE, "cache": True}
     cfg = config(corpus_file, weights)
     cfg.feature = node
-    batch = batches(cfg, corpus, tmp_path)[0]
+    batch = batches(cfg, corpus, cache)[0]
     assert batch["feature"].shape[1:] == Cepstra(RATE).output_shape(8000)
     cfg.feature = node | {"cache": False}
-    assert batches(cfg, corpus, tmp_path)[0]["waveform"].shape[1:] == (8000,)
+    assert batches(cfg, corpus, cache)[0]["waveform"].shape[1:] == (8000,)
 
 
 def test_what_would_make_the_maps_wrong_is_refused(
-    corpus: Manifest, corpus_file: Path, weights: Path
+    corpus: Manifest, corpus_file: Path, weights: Path, cache: Path
 ) -> None:
+    def make(*overrides: str) -> None:
+        build.datamodule(config(corpus_file, weights, f"cache={cache}", *overrides), corpus)
+
     with pytest.raises(ValueError, match="augment changes waveforms at each draw: use augment=none"):
-        build.datamodule(config(corpus_file, weights, "augment=rawboost"), corpus)
+        make("augment=rawboost")
     with pytest.raises(InstantiationException, match="got cache=true and finetune_from_epoch=2"):
-        build.datamodule(config(corpus_file, weights, "feature.finetune_from_epoch=2"), corpus)
+        make("feature.finetune_from_epoch=2")
 
 
 def test_other_features_know_nothing_of_it() -> None:
     """What is not in a configuration does not change the identity of its runs."""
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        for path in (CONF_DIR / "feature").glob("*.yaml"):
-            cfg = compose("train", overrides=[f"feature={path.stem}"])
-            assert ("cache" in cfg.feature) == path.stem.endswith("_cached")
+    for path in (CONF_DIR / "feature").glob("*.yaml"):
+        assert ("\ncache:" in path.read_text()) == path.stem.endswith("_cached")
 
 
 @pytest.fixture(scope="module")
@@ -443,16 +498,17 @@ def finished(home: Path, corpus_file: Path, weights: Path) -> Path:
     return checkpoint.parents[1]
 
 
+@pytest.mark.slow
 def test_a_detector_scores_waveforms_and_through_the_store_as_its_run_did(
     finished: Path, corpus: Manifest, corpus_file: Path, weights: Path, home: Path
 ) -> None:
     detector = build.load_detector(finished / "checkpoint" / "best.ckpt")
     expected = ScoreTable.read(finished / "scores" / "eval.csv").table["score"].to_numpy()
-    cfg = OmegaConf.merge(config(corpus_file, weights, *SHORT_RUN), detector.checkpoint_config)
+    cfg = config(corpus_file, weights, *SHORT_RUN)
     with pytest.raises(ValueError, match="as those in checkpoints of dfx, gives it random ones"):
-        build.datamodule(cfg, corpus)
+        build.datamodule(OmegaConf.merge(cfg, detector.checkpoint_config), corpus)
     before = {path: path.stat().st_mtime_ns for path in home.rglob("*.f16")}
-    data = build.datamodule(cfg, corpus, feature=detector.feature)
+    data = build.datamodule(cfg, corpus)
     assert {path: path.stat().st_mtime_ns for path in home.rglob("*.f16")} == before
     with torch.no_grad():
         kept = torch.cat([detector.loss.score(detector.embed(b)) for b in data.test_dataloader()]).numpy()
@@ -464,6 +520,19 @@ def test_a_detector_scores_waveforms_and_through_the_store_as_its_run_did(
         half = torch.from_numpy(data.maps.read(0)).permute(1, 2, 0)[None].float()
         score = detector.loss.score(detector.model(half))
         assert float(detector(waveform)) == pytest.approx(float(score), abs=0.02 * float(feature.std()))
+
+
+def test_evaluation_scores_through_the_store_as_the_run_did(
+    finished: Path, corpus_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (system,) = systems.find(str(finished / "checkpoint" / "best.ckpt"))
+    trials = Corpus(ManifestFile(str(corpus_file))).trials()
+    monkeypatch.setattr(feature_build, "fill", None)  # the maps are there
+    table, _ = scoring.score(system, trials, scoring.Options(batch_size=8))
+    expected = ScoreTable.read(finished / "scores" / "eval.csv").table
+    assert table.table["id"].tolist() == expected["id"].tolist()
+    assert table.table["score"].tolist() == expected["score"].tolist()
+    assert str(scoring.policy(system)).startswith("first 0.5 s of the map of the whole clip, ")
 
 
 @pytest.mark.slow

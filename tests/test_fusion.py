@@ -54,6 +54,12 @@ def test_the_proportion_of_the_classes_does_not_move_a_ratio() -> None:
     assert many.slope * zero + many.intercept == pytest.approx(0, abs=0.1)
 
 
+def test_classes_weigh_the_same_however_few_trials_one_has() -> None:
+    dev = simulated(0, distance=1.0, num=(12, 1000))
+    probability = 1 / (1 + np.exp(-fusion.calibrate(dev).apply(dev).table["score"]))
+    assert probability.groupby(dev.table["label"]).mean().sum() == pytest.approx(1, abs=1e-6)
+
+
 def test_the_scale_and_the_order_of_the_trials_do_not_matter() -> None:
     dev = simulated(0)
     order = np.random.default_rng(5).permutation(len(dev))
@@ -72,7 +78,7 @@ def test_a_dev_set_without_errors_is_bounded_and_told() -> None:
     assert calibration.slope > 0
     assert np.abs(scores).max() < 1.5 * np.log(51)
     assert [finding.kind for finding in calibration.findings] == ["separated"]
-    assert "The 70 dev trials are separated without an error by calibration" in calibration.findings[0].text
+    assert "The 70 dev trials are separated without an error by the system" in calibration.findings[0].text
 
 
 @pytest.mark.parametrize(
@@ -80,9 +86,9 @@ def test_a_dev_set_without_errors_is_bounded_and_told() -> None:
     [
         (
             -np.repeat([1.0, 0.0], 50) + np.linspace(0, 1, 100),
-            "AUC of calibration on dev .* the wrong way round",
+            "AUC of the system on dev .* the wrong way round",
         ),
-        (np.ones(100), "All 100 dev scores of calibration are alike"),
+        (np.ones(100), "All 100 dev scores of the system are alike"),
         (
             np.r_[np.linspace(0, 1, 50) - 0.02, np.linspace(0, 1, 50)],
             "found a slope of -.*, where the AUC is 0.490 .* dfx does not turn",
@@ -176,6 +182,11 @@ def test_a_negative_weight_is_told() -> None:
             lambda a, b: ([a, b], [a, ScoreTable(b.table.assign(score=-b.table["score"]))]),
             "logistic",
             "AUC of system 2 on dev .* the wrong way round",
+        ),
+        (
+            lambda a, b: ([a, b], [a, ScoreTable(b.table.assign(score=1.0))]),
+            "mean",
+            "All 1800 dev scores of system 2 are alike",
         ),
     ],
 )

@@ -93,7 +93,7 @@ def test_six_cells_at_once_on_a_fresh_folder_lose_nothing(
 ) -> None:
     done = sweep(tmp_path, corpus_file, launcher)
     assert done.returncode == 0, done.stderr
-    assert "Warning" not in done.stderr
+    assert "UserWarning" not in done.stderr
     assert done.stdout.count("dev EER") == 6
     with sqlite3.connect(tmp_path / "mlflow.db") as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)

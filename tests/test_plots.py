@@ -6,7 +6,7 @@ import pytest
 from matplotlib._pylab_helpers import Gcf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from dfx import plots
 from dfx.metrics import auc, det_curve, eer
@@ -98,6 +98,18 @@ def test_det_marks_each_equal_error_rate_on_probit_axes():
     assert [dot.get_ydata()[0] for dot in dots] == pytest.approx(ndtri(expected))
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == [f"{name}: EER {100 * r:.2f} %" for name, r in zip(tables, expected, strict=True)]
+
+
+@pytest.mark.parametrize("distance", [0.2, 0.5, 1.0, 4.0])
+def test_det_frame_is_filled_by_good_and_by_bad_curves(distance: float):
+    table = normal(distance)
+    axes = plots.det({"one": table}).axes[0]
+    low, high = ndtr(axes.get_xlim())
+    far, frr, _ = det_curve(table.bonafide, table.spoof)
+    assert high >= eer(table.bonafide, table.spoof)[0]
+    reached = min(far[frr <= high].min(), frr[far <= high].min())
+    half_an_error = 0.5 / len(table.spoof)
+    assert max(0.7 * reached, 0.9 * half_an_error) <= low <= max(reached, 1.1 * half_an_error)
 
 
 def test_det_ticks_are_percent_at_their_deviates():

@@ -51,6 +51,13 @@ def test_runs_are_found_by_experiment_and_filter_over_all_pages(
     assert runs.find("no such experiment") == []
 
 
+def test_an_id_or_a_filter_that_mlflow_refuses_is_a_sentence(kept: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"There is no run 'nope' in sqlite:.*MLFLOW_TRACKING_URI"):
+        runs.get("nope")
+    with pytest.raises(ValueError, match=r"cannot search with the filter 'tags.x =' .*: write it as in"):
+        runs.find("grid", query="tags.x =")
+
+
 def test_no_database_is_made_by_looking(tmp_path: Path, home: Path) -> None:
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/none.db")

@@ -122,6 +122,10 @@ def test_what_dfx_writes_is_read(tmp_path: Path) -> None:
             "u1 0.5\nu2 high\nu3 0,7\nu4 1\n",
             r"2 of 4 trials have a score that is no number \('u2: high', 'u3: 0,7'\)",
         ),
+        (
+            "".join(f"u{n} high\n" for n in range(7)) + "u7 1\n" * 9,
+            r"7 of 16 .*, 'u4: high', \.\.\. \(7 in all\)\)",
+        ),
         ("id,probability\nu1,0.5\n", "has no column of scores: it has id, probability. Call it score"),
         (
             "utterance,fake_probability,label\nu1,0.5,spoof\n",
@@ -346,7 +350,7 @@ def test_in_track_2_a_trial_is_a_speaker_and_an_utterance(tmp_path: Path) -> Non
     assert table.table["id"].tolist() == ["s2 u2", "s1 u2", "s2 u1", "s1 u1"]
     assert table.bonafide.tolist() == [1, 1]
     asv = scorefiles.read_asv(score_file, key_file)
-    assert [group.tolist() for group in asv] == [[0], [1], [2, 3]]
+    assert [group.tolist() for group in asv] == [[0], [1], [3, 2]]
     assert scorefiles.read_asv(score_file, key_file, "sasv-score").nontarget.tolist() == [-1]
     with pytest.raises(ValueError, match="does not say which trials are target"):
         scorefiles.read_asv(score_file)
@@ -365,6 +369,30 @@ def test_scores_of_speaker_verification(tmp_path: Path) -> None:
     )
     asv = scorefiles.read_asv(write(tmp_path, scores), write(tmp_path, key, "key.txt"))
     assert [group.tolist() for group in asv] == [[1.5], [-1], [0.25]]
+
+
+def test_of_a_key_with_subsets_speaker_verification_is_judged_on_eval_too(tmp_path: Path) -> None:
+    trials = [(kind, part) for part in ("eval", "hidden_track") for kind in ("target", "nontarget", "spoof")]
+    rows = [f"s LA_E_{n} none - {kind} {kind} notrim {part}\n" for n, (kind, part) in enumerate(trials)]
+    scores = [f"s LA_E_{n} {n}\n" for n in range(6)]
+    key = write(tmp_path, "".join(rows), "key.txt")
+    for given in (scores, scores[::-1], scores[:3]):  # in the order of the key, in another one, of eval only
+        path = write(tmp_path, "".join(given))
+        assert [group.tolist() for group in scorefiles.read_asv(path, key)] == [[0], [1], [2]]
+    path = write(tmp_path, "".join(scores))
+    assert [group.tolist() for group in scorefiles.read_asv(path, key, part="hidden")] == [[3], [4], [5]]
+    assert [len(group) for group in scorefiles.read_asv(path, key, part="all")] == [2, 2, 2]
+    with pytest.raises(ValueError, match="has the parts eval, hidden, got part=dev"):
+        scorefiles.read_asv(path, key, part="dev")
+    with pytest.raises(ValueError, match=r"1 of 3 trials of the key have no score \('s LA_E_2'\)"):
+        scorefiles.read_asv(write(tmp_path, "".join(scores[:2])), key)
+    with pytest.raises(ValueError, match=r"2 of 3 trials repeat an id .* Keep one score"):
+        scorefiles.read_asv(write(tmp_path, scores[0] * 3), key)
+    twice = write(tmp_path, "".join([*rows, rows[0].replace("target", "nontarget")]), "twice.txt")
+    with pytest.raises(
+        ValueError, match=r"1 of 7 trials repeat an id .* the scores must have the order of the key"
+    ):
+        scorefiles.read_asv(write(tmp_path, "".join(scores)), twice)
 
 
 @pytest.mark.parametrize(
@@ -431,7 +459,7 @@ def test_odd_scores_are_doubted(bonafide: np.ndarray, spoof: np.ndarray, kind: s
 def test_honest_scores_are_not_doubted() -> None:
     assert scorefiles.doubts(table_of(NORMAL[0] + 1, NORMAL[1] - 1)) == []
     assert scorefiles.doubts(table_of(NORMAL[0], NORMAL[1])) == []  # chance is no wrong way
-    assert not scorefiles.backwards([0.0, 1.0], [0.5, 2.0])  # too few trials to say
+    assert not scorefiles.backwards([0.0, 0.1], [0.5, 2.0])  # one order in six: too few trials to say
 
 
 @needs_scores

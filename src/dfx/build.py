@@ -51,10 +51,7 @@ def others(cfg: DictConfig) -> dict[str, Dataset]:
 
 
 def datamodule(
-    cfg: DictConfig,
-    manifest: Manifest,
-    vectors: NDArray[np.float32] | None = None,
-    feature: Feature | None = None,
+    cfg: DictConfig, manifest: Manifest, vectors: NDArray[np.float32] | None = None
 ) -> AudioDataModule:
     """The corpus as batches; decodes what the waveform store does not hold yet, and computes maps that are kept.
 
@@ -62,8 +59,6 @@ def datamodule(
         cfg: the configuration.
         manifest: the corpus.
         vectors: ready features of its rows, where it has these instead of audio.
-        feature: that of a loaded detector, whose weights the configuration does not give; needed where its maps are
-            kept (`feature.cache=true`).
 
     Raises:
         ValueError: if a split lacks a class, too many files are bad, vectors do not fit the segments or the feature, or
@@ -108,31 +103,25 @@ def datamodule(
     clips = conditioned(store, manifest, conditions)
     data = AudioDataModule(manifest, clips, num_samples(cfg), seed=cfg.seed, augment=augment, **options)
     if keeps_maps:
-        _keep_maps(cfg, data, clips, manifest, conditions, feature)
+        _keep_maps(cfg, data, clips, manifest, conditions)
     return data
 
 
 def _keep_maps(
-    cfg: DictConfig,
-    data: AudioDataModule,
-    clips: Waveforms,
-    manifest: Manifest,
-    conditions: Conditions,
-    feature: Feature | None,
+    cfg: DictConfig, data: AudioDataModule, clips: Waveforms, manifest: Manifest, conditions: Conditions
 ) -> None:
     """Let the batches hold maps of a frozen feature that are computed once."""
     config: Any = OmegaConf.to_container(cfg.feature, resolve=True)
-    if feature is None:
-        # A feature of its own, that is gone when the maps are there: the detector's must be drawn as it always is.
-        torch.manual_seed(cfg.seed)
-        feature = instantiate(cfg.feature, _convert_="all")
-        rebuilt = feature.rebuild()
-        if rebuilt and config | rebuilt == config:
-            raise ValueError(
-                "Maps are kept of a feature whose weights are known, but this configuration, as those in checkpoints "
-                "of dfx, gives it random ones: name a file (feature.checkpoint=FILE feature.architecture=null), use "
-                "feature.cache=false, or pass build.datamodule the feature=detector.feature of the loaded detector."
-            )
+    # A feature of its own, that is gone when the maps are there: the detector's must be drawn as it always is.
+    torch.manual_seed(cfg.seed)
+    feature: Feature = instantiate(cfg.feature, _convert_="all")
+    rebuilt = feature.rebuild()
+    if rebuilt and config | rebuilt == config:
+        raise ValueError(
+            "Maps are kept of a feature whose weights are known, but this configuration, as those in checkpoints of "
+            "dfx, gives it random ones: name a file (feature.checkpoint=FILE feature.architecture=null), or use "
+            "feature.cache=false."
+        )
     device = "cpu"
     if torch.cuda.is_available() and cfg.trainer.get("accelerator", "auto") in ("auto", "gpu", "cuda"):
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"

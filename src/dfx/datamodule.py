@@ -107,11 +107,8 @@ class AudioDataModule(LightningDataModule):
         self._map_frames = 0
         self.seed, self.augment = seed, augment
         self.batch_size, self.num_workers, self.balance = batch_size, num_workers, balance
-        self.crops = {
-            "train": Crop(num_samples, train_crop, pad),
-            "dev": Crop(num_samples, eval_crop, pad),
-            "eval": Crop(num_samples, eval_crop, pad),
-        }
+        policies = {"train": train_crop, "dev": eval_crop, "eval": eval_crop}
+        self.crops = {split: Crop(num_samples, policy, pad) for split, policy in policies.items()}
         usable = manifest.table.assign(row=np.arange(len(manifest)))[np.asarray(store.lengths) > 0]
         self.tables = {
             split: _limited(usable[usable["split"] == split], limit_utterances) for split in self.crops

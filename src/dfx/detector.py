@@ -100,7 +100,12 @@ class Detector(LightningModule):
         return self._optimizer(list(self.parameters()), total_steps, steps_per_epoch)
 
     def on_fit_start(self) -> None:
-        """Refuse what several processes would get wrong."""
+        """Refuse what weights in another precision and several processes would get wrong."""
+        if self.trainer.precision not in ("32-true", "16-mixed", "bf16-mixed"):
+            raise ValueError(
+                "Features and scores are computed in float32, and weights are kept in it, got trainer.precision="
+                f"{self.trainer.precision}: use 32-true, or bf16-mixed, which saves the time on a GPU."
+            )
         if self.feature.unfreezes_later and self.trainer.world_size > 1:
             raise ValueError(
                 "feature.finetune_from_epoch is later than the first epoch, and several processes would not share the "

@@ -73,7 +73,7 @@ def fill(site: Site, jobs: Sequence[Job], progress: bool) -> None:
     home = next((tensor.device for tensor in feature.state_dict().values()), torch.device("cpu"))
     feature.eval().to(site.device)
     try:
-        with _room(folder), torch.no_grad():
+        with room(folder), torch.no_grad():
             parallel.advancing(_compute(site, jobs), "computing features", len(jobs), progress)
     finally:
         feature.train(was_training).to(home)
@@ -157,14 +157,14 @@ def _half(piece: Tensor, path: str) -> Tensor:
     """A piece in half precision.
 
     Raises:
-        ValueError: if it has values that are too large for it, or that are no numbers.
+        ValueError: if it has values that are too large for it, or not finite.
     """
-    half = piece.half()
-    if half.isnan().any():
+    if not piece.isfinite().all():
         raise ValueError(
-            f"The map of {path} has values that are no numbers: look at the file (dfx.audit) and at the feature's "
-            "weights."
+            f"The map of {path} has values that are no finite numbers: look at the file (dfx.audit) and at the "
+            "feature's weights."
         )
+    half = piece.half()
     if not half.isfinite().all():
         raise ValueError(
             f"The map of {path} has values up to {float(piece.abs().max()):g}, and half precision, in which maps are "
@@ -191,8 +191,8 @@ def _announce(site: Site, jobs: Sequence[Job]) -> None:
 
 
 @contextlib.contextmanager
-def _room(folder: Path) -> Iterator[None]:
-    """A full disk becomes a sentence."""
+def room(folder: Path) -> Iterator[None]:
+    """A full disk becomes a sentence, a ValueError."""
     try:
         yield
     except OSError as error:

@@ -9,7 +9,10 @@ appears by renaming, when it is whole, so there is no index to lose.
 What is kept is the map of the whole utterance, and a crop of that is not what the same crop of the waveform would give:
 attention and norms over time see all of the utterance here (up to 30 s), there only the segment; and a short utterance
 is filled by repeating its frames, not its samples. For an utterance of the length of a segment the maps are equal but
-for the rounding to half precision, at most 2^-11 of each value.
+for the rounding to half precision: by at most 2^-11 of each value, or 2^-25 where that is more.
+
+Files are opened for each crop, not mapped: a corpus has more of them than a process may map or hold open at once, and
+the page cache of the operating system serves them as well.
 """
 
 from __future__ import annotations
@@ -74,10 +77,13 @@ class FeatureStore:
         count = length - start if num_samples is None else min(length - start, num_samples)
         values = self._shape[0] * self._shape[1]
         path = feature_build.map_path(self.path, self._names[row])
-        found = np.fromfile(path, "<f2", count * values, offset=start * values * VALUE_BYTES)
+        try:
+            found = np.fromfile(path, "<f2", count * values, offset=start * values * VALUE_BYTES)
+        except FileNotFoundError:
+            found = np.empty(0, np.float16)
         if len(found) != count * values:
             raise ValueError(
-                f"{path} ends early: it was changed while in use. Start again: opening a store repairs it."
+                f"{path} ends early, or is gone: it was changed while in use. Start again: opening a store repairs it."
             )
         return found.reshape(count, *self._shape)
 
@@ -125,7 +131,8 @@ def open_features(
     missing = {names[row]: int(row) for row in rows if lengths[row] <= 0}
     if missing:
         facts = {"feature": config, "sample_rate": clips.sample_rate, "conditions": conditions}
-        _describe(folder, facts)
+        with feature_build.room(folder):
+            _describe(folder, facts)
         jobs = [Job(name, row, str(manifest.table["path"].iloc[row])) for name, row in missing.items()]
         feature_build.fill(Site(folder, feature, clips, device, channels * bins), jobs, progress)
         lengths[rows] = _lengths(folder, [names[row] for row in rows], channels * bins)

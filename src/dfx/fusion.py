@@ -1,8 +1,9 @@
 """Calibration of scores to log-likelihood ratios, and fusion of several systems; both are learnt on dev only.
 
 Both are logistic regression with the classes weighted equally, so that the log odds it gives are a log-likelihood
-ratio. The targets are Platt's, (n + 1) / (n + 2) in place of 1 and 1 / (n + 2) in place of 0 for n trials of a class:
-a dev set without any error then gives a finite slope, and ratios that n trials can support.
+ratio. The targets are Platt's, (n + 1) / (n + 2) in place of 1 and 1 / (n + 2) in place of 0, with n trials in the
+smaller class: a dev set without any error then gives a finite slope, and ratios that n trials can support. Platt's n
+differs by class, which would favour the larger one: of scores that say nothing the ratio is 0 here.
 
 Source: Brümmer et al., "Fusion of heterogeneous speaker recognition systems", IEEE TASLP 2007; Platt, "Probabilistic
 outputs for support vector machines", 1999, section 2.2.
@@ -49,19 +50,19 @@ class Calibration:
         return _scored(table, self.slope * table.table["score"].to_numpy() + self.intercept)
 
 
-def calibrate(dev: ScoreTable) -> Calibration:
-    """Calibration learnt on dev.
+def calibrate(dev: ScoreTable, name: str = "the system") -> Calibration:
+    """Calibration learnt on dev; the name is what sentences call the system.
 
     Raises:
         ValueError: if a class is missing in dev, its scores are constant, or they rank it the wrong way round.
     """
-    (slope,), intercept, findings = _learn([dev], ["calibration"])
+    (slope,), intercept, findings = _learn([dev], [name])
     if slope <= 0:
         scores = dev.table["score"]
         raise ValueError(
-            f"Calibration found a slope of {slope:.3g} on dev, where the AUC is {auc(dev.bonafide, dev.spoof):.3f} and "
-            f"scores go from {scores.min():.4g} to {scores.max():.4g}: they tell nothing, or a few that lie far from "
-            "all others decide. Look at these; dfx does not turn scores round."
+            f"Calibration of {name} found a slope of {slope:.3g} on dev, where the AUC is "
+            f"{auc(dev.bonafide, dev.spoof):.3f} and scores go from {scores.min():.4g} to {scores.max():.4g}: they "
+            "tell nothing, or a few that lie far from all others decide. Look at these; dfx does not turn scores round."
         )
     return Calibration(slope, intercept, findings)
 
@@ -103,14 +104,14 @@ def fuse(
             f"There are {len(tables)} systems and {len(dev)} tables of dev: give one for each system."
         )
     if method == "mean":
-        calibrations = [calibrate(table) for table in dev]
+        calibrations = [calibrate(table, f"system {number}") for number, table in enumerate(dev, start=1)]
         parts = [
             part.slope * column + part.intercept for part, column in zip(calibrations, scores.T, strict=True)
         ]
         return _scored(tables[0], np.mean(parts, axis=0)), [
             note for part in calibrations for note in part.findings
         ]
-    weights, intercept, findings = _learn(dev, [f"system {number + 1}" for number in range(len(dev))])
+    weights, intercept, findings = _learn(dev, [f"system {number}" for number in range(1, len(dev) + 1)])
     negative = [number + 1 for number, weight in enumerate(weights) if weight < 0]
     if negative:
         text = (
@@ -137,7 +138,8 @@ def _learn(
             )
         if np.ptp(table.table["score"]) == 0:
             raise ValueError(
-                f"All {len(table)} dev scores of {name} are alike, and nothing can be learnt from them."
+                f"All {len(table)} dev scores of {name} are alike, and nothing can be learnt from them: look at its "
+                "training, or leave it out."
             )
     scores, label = _side_by_side(dev), dev[0].table["label"].to_numpy()
     order = np.lexsort((*scores.T, label))  # sums depend on the order in their last digits
@@ -145,7 +147,7 @@ def _learn(
     center, scale = scores.mean(axis=0), scores.std(axis=0)
     num = np.where(bonafide, bonafide.sum(), (~bonafide).sum())
     # Platt's target: each trial stands twice, with this share in its own class and the rest in the other.
-    right = (num + 1) / (num + 2)
+    right = (num.min() + 1) / (num.min() + 2)
     model: Any = LogisticRegression(C=C, solver="newton-cholesky", tol=1e-10, max_iter=1000)
     model.fit(
         np.concatenate([(scores - center) / scale] * 2),

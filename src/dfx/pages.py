@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -110,6 +111,11 @@ def page(title: str, parts: Iterable[str]) -> str:
         + "\n".join(parts)
         + "\n</main></body></html>\n"
     )
+
+
+def file_name(name: str) -> str:
+    """A name as part of a file name: letters, digits and `_.-+`; nothing else, and no hidden file."""
+    return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "_"
 
 
 def escaped(text: object) -> str:

@@ -23,7 +23,7 @@ from dfx.labels import SPOOF
 from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, eer, summary
 from dfx.parallel import say
 from dfx.scorefiles import backwards
-from dfx.scores import ScoreTable
+from dfx.scores import UNKNOWN_ATTACK, ScoreTable
 from dfx.tracking import TrackedRun
 
 SHOWN = {  # metric -> (name, whether it is a rate that reads as a percentage, meaning)
@@ -152,10 +152,11 @@ def show(run: TrackedRun, note: str, to_beat: dict[str, Any] | None = None) -> f
 
 
 def _seen_unseen(table: ScoreTable, seen: set[str]) -> dict[str, float]:
-    """EER over the attacks that training had, and over the others, where there are any."""
+    """EER over the attacks that training had, and over the others, where there are any; unknown ones are neither."""
     values = {}
-    known = table.table["attack"].isin(seen).to_numpy()
-    spoof = (table.table["label"] == SPOOF).to_numpy()
+    attack = table.table["attack"]
+    known = attack.isin(seen).to_numpy()
+    spoof = ((table.table["label"] == SPOOF) & (attack != UNKNOWN_ATTACK)).to_numpy()
     for name, chosen in (("eer_seen", known & spoof), ("eer_unseen", ~known & spoof)):
         if chosen.any():
             values[name] = eer(table.bonafide, table.table["score"].to_numpy()[chosen])[0]

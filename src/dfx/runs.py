@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlparse
 
 import mlflow
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from dfx.store import cache_dir
@@ -55,7 +56,7 @@ def find(experiment: str | None = None, sweep: str | None = None, query: str = "
         query: MLflow's filter, `tags.model = 'lcnn' and metrics."eval/eer" < 0.1`.
 
     Raises:
-        ValueError: for "latest", if there is no sweep.
+        ValueError: for "latest", if there is no sweep; if the filter cannot be read.
     """
     if sweep == "latest":
         known = sweeps(experiment)
@@ -76,9 +77,15 @@ def get(run_id: str) -> RunRecord:
     """One run by its id.
 
     Raises:
-        MlflowException: if there is none.
+        ValueError: if there is none.
     """
-    return _record(MlflowClient().get_run(run_id))
+    try:
+        return _record(MlflowClient().get_run(run_id))
+    except MlflowException as error:
+        raise ValueError(
+            f"There is no run {run_id!r} in {mlflow.get_tracking_uri()} ({error.message}): copy the id from MLflow's "
+            "page of the run, or set MLFLOW_TRACKING_URI to the place that has it."
+        ) from error
 
 
 def artifact(run: RunRecord | str, path: str) -> Path | None:
@@ -127,7 +134,13 @@ def _search(experiment: str | None, query: str) -> list[RunRecord]:
     found: list[Run] = []
     token = None
     while ids:
-        page = client.search_runs(ids, query, max_results=PAGE, page_token=token)
+        try:
+            page = client.search_runs(ids, query, max_results=PAGE, page_token=token)
+        except MlflowException as error:
+            raise ValueError(
+                f"MLflow cannot search with the filter {query!r} ({error.message}): write it as in "
+                "tags.model = 'lcnn' and metrics.\"eval/eer\" < 0.1."
+            ) from error
         found += page
         token = page.token
         if not token:

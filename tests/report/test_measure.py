@@ -119,3 +119,25 @@ def test_a_broken_score_file_is_told_and_a_missing_one_left_out(make: Make) -> N
         "lfcc-a-s1: eval.csv cannot be used: 1 of 240 utterances have a score that is not a finite"
         in problems[0]
     )
+
+
+def test_too_few_resamples_for_any_difference_are_told(make: Make) -> None:
+    runs = [make("lfcc", f"m{number}", 0, 2.0, 5.0 * (number == 0)) for number in range(4)]
+    few, enough = measured(runs, resamples=20), measured(runs, resamples=400)
+    assert "20 resamples are too few for any of 3 differences" in few.notes[0]
+    assert WORSE not in marks(few).values()
+    assert enough.notes == []
+    assert WORSE in marks(enough).values()
+
+
+def test_an_attack_of_a_single_trial_has_no_interval(make: Make) -> None:
+    runs = [make("lfcc", model, 0) for model in "ab"]
+    for run in runs:
+        file = Path(run.artifact_uri) / "scores" / "eval.csv"
+        table = ScoreTable.read(file).table
+        table.loc[table["label"].eq(0).idxmax(), "attack"] = "rare"
+        ScoreTable(table).write(file)
+        run.metrics["eval/eer/rare"] = 0.5
+    measures = measured(runs, "eval/eer/rare")
+    assert set(marks(measures).values()) == {UNTESTED}
+    assert measures.cells["lfcc", "a"].mean == 0.5

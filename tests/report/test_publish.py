@@ -135,6 +135,12 @@ def test_other_metrics_read_as_what_they_are(make: Make, tmp_path: Path) -> None
     publish.write(made, tmp_path)
 
 
+def test_the_lead_says_no_more_than_was_tested(make: Make) -> None:
+    assert "significantly" not in report([make("lfcc", "lcnn", 0)]).lead
+    runs = [make("lfcc", model, 0, far, far) for model, far in (("a", 5.0), ("b", 0.5))]
+    assert report(runs).lead.endswith("All others that were tested are significantly worse.")
+
+
 def test_the_middle_seed_is_drawn(make: Make) -> None:
     runs = [make("lfcc", "lcnn", seed, dev=far) for seed, far in enumerate((1.0, 3.0, 2.0, 2.5))]
     cell = collect.grid(runs, "feature", "model").cells["lfcc", "lcnn"]

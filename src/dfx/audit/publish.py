@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from dfx import pages
 from dfx.audit import figures, page, report, tables
 from dfx.audit.inspect import Found
 
@@ -70,7 +70,7 @@ def show(made: tables.Report, file: Path) -> None:
     scalars = scalars._replace(head=scalars.head[:4], rows=[row[:4] for row in scalars.rows[:MOST_SCALARS]])
     for table in (tables.counts(made), models, scalars):
         if table.rows:
-            console.print(_rich(table))
+            console.print(pages.rich_table(table))
     notes = []
     for found in tables.findings(made):
         if found["severity"] == "note":
@@ -95,13 +95,3 @@ def show(made: tables.Report, file: Path) -> None:
     times = made["time"]
     console.print(f"This audit took {times['seconds']:.0f} s. {times['estimate']['text']}", soft_wrap=True)
     console.print(f"report     {file}", soft_wrap=True)
-
-
-def _rich(table: tables.Table) -> Table:
-    drawn = Table(title=table.title, title_justify="left")
-    for number, name in enumerate(table.head):
-        left = number == 0 or name in page.TEXT_COLUMNS
-        drawn.add_column(name, justify="left" if left else "right", no_wrap=number > 0)
-    for row in table.rows:
-        drawn.add_row(*row)
-    return drawn

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from dfx.audit.models import CEPSTRA
 from dfx.findings import MAX_EXAMPLES
+from dfx.pages import Table
 
 Report = dict[str, Any]
 
 SHARES = ("zeros", "clipped", "dc", "relative_bandwidth")  # shown in percent
-
-
-class Table(NamedTuple):
-    """A table for people; `note` says how to read it."""
-
-    title: str
-    head: list[str]
-    rows: list[list[str]]
-    note: str = ""
 
 
 def all_of(report: Report) -> list[Table]:
@@ -42,7 +34,7 @@ def counts(report: Report) -> Table:
         ]
         for row in report["counts"]
     ]
-    return Table("What is in it", head, rows)
+    return Table("What is in it", head, rows, words=("class",))
 
 
 def models(report: Report) -> Table:
@@ -86,7 +78,7 @@ def scalars(report: Report) -> Table:
         f"{', '.join(places) or 'eval'}: AUC in the direction that train has; below .5 it misleads there. Silence is "
         "what is 40 dB under the loudest 10 ms, the noise floor the 5th percentile of 10 ms frames."
     ) + (f" The same in all clips: {', '.join(same)}." if same else "")
-    return Table("Without listening: one number alone", head, rows, note)
+    return Table("Without listening: one number alone", head, rows, note, ("higher in",))
 
 
 def leaks(report: Report) -> Table:
@@ -102,7 +94,8 @@ def leaks(report: Report) -> Table:
         for row in report["leaks"]
     ]
     note = "Clips of the second split whose speaker, utterance, … the first has too; attacks: of its spoof clips."
-    return Table("On both sides of a split", ["", "splits", "in both", "clips", "share"], rows, note)
+    head = ["", "splits", "in both", "clips", "share"]
+    return Table("On both sides of a split", head, rows, note, ("splits",))
 
 
 def files(report: Report) -> Table:
@@ -114,7 +107,7 @@ def files(report: Report) -> Table:
             value = "lossy" if name == "bits" and row["value"] == "0" else row["value"]
             rows.append([word, value, f"{row['bonafide']:,}", f"{row['spoof']:,}"])
             word = ""
-    return Table("The files", ["", "value", "bona fide", "spoof"], rows)
+    return Table("The files", ["", "value", "bona fide", "spoof"], rows, words=("value",))
 
 
 def is_constant(row: dict[str, Any]) -> bool:

@@ -51,7 +51,7 @@ def gather(cfg: DictConfig) -> list[Result]:
     """Everything that a configuration names, judged by nobody yet.
 
     Raises:
-        ValueError: if files and corpora do not fit each other, or two results have one name.
+        ValueError: if files and corpora do not fit each other.
     """
     home = trials = None
     scored: list[Result] = []
@@ -69,19 +69,13 @@ def gather(cfg: DictConfig) -> list[Result]:
         cfg.split,
         cfg.llr,
     )
-    results = [*scored, *score_files.read(files, trials)]
-    names = [result.name for result in results]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(
-                f"There are two of {name}: give each a name of its own, systems={{NAME: FILE, …}}."
-            )
-    return results
+    return [*scored, *score_files.read(files, trials)]
 
 
 def settings(cfg: DictConfig) -> Settings:
     """How to measure."""
-    return Settings(tuple(cfg.by), cfg.bootstrap, score_files.rates(cfg.asv, cfg.asv_key), cfg.seed)
+    rates = score_files.rates(cfg.asv, cfg.asv_key, cfg.split)
+    return Settings(tuple(cfg.by), cfg.bootstrap, rates, cfg.seed)
 
 
 def _plain(value: Any) -> Any:

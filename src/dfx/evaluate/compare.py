@@ -10,6 +10,7 @@ from dfx import metrics
 from dfx.evaluate.measure import RESAMPLES, Settings
 from dfx.evaluate.result import Result
 
+MIN_TRIALS = 2  # of each class: a single one says nothing of how others would have done
 MANY = 5  # systems; more of them are each compared with the best only
 
 
@@ -58,7 +59,11 @@ def pairs(results: Sequence[Result], settings: Settings, wanted: bool | None) ->
                 f"On {corpus} systems were scored on different trials and are not compared ({sizes})."
             )
         for group in groups.values():
-            found += [_pair(*two, settings, wanted) for two in _chosen(group)]
+            chosen, table = _chosen(group), group[0].table
+            if chosen and not wanted and min(table.bonafide.size, table.spoof.size) < MIN_TRIALS:
+                notes.append(f"On {corpus} a class has a single trial, so no systems are compared.")
+                continue
+            found += [_pair(*two, settings, wanted) for two in chosen]
     if wanted and not found:
         raise ValueError(
             f"compare=true needs two systems on the same trials, got {', '.join(r.name for r in results)}: name "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -13,6 +12,7 @@ from dfx.evaluate import tables
 from dfx.evaluate.measure import Row
 from dfx.evaluate.report import Report
 from dfx.evaluate.result import Result
+from dfx.pages import file_name
 
 MOST_CURVES = 12  # more cannot be told apart
 
@@ -26,21 +26,16 @@ def draw(report: Report) -> dict[str, Figure]:
         mine = [result for result in report.results if result.corpus == corpus]
         note = " ".join(dict.fromkeys(result.note for result in mine if result.note))
         curves = {result.system: result.table for result in _best(mine, report) if not result.calibrated}
-        drawn[f"det {slug(corpus)}"] = plots.det(curves, f"Detection error trade-off on {corpus}", note)
+        drawn[f"det {file_name(corpus)}"] = plots.det(curves, f"Detection error trade-off on {corpus}", note)
         if ratios := {result.system: result.table for result in _best(mine, report) if result.llr}:
-            drawn[f"reliability {slug(corpus)}"] = plots.reliability(
+            drawn[f"reliability {file_name(corpus)}"] = plots.reliability(
                 ratios, title=f"Reliability on {corpus}", note=note
             )
         if len(mine) == 1:
-            drawn[f"scores {slug(corpus)}"] = plots.histogram(
+            drawn[f"scores {file_name(corpus)}"] = plots.histogram(
                 mine[0].table, _dev_threshold(report, mine[0]), f"Scores of {mine[0].name}", note
             )
     return drawn
-
-
-def slug(name: str) -> str:
-    """A name as part of a file name: letters, digits and `_.-+`; nothing else, and no hidden file."""
-    return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "_"
 
 
 def _best(results: list[Result], report: Report) -> list[Result]:

@@ -152,14 +152,15 @@ def _rows(
         )
         values = dict(zip(OF_PARTS, measures, strict=True))
     found: dict[str, metrics.Interval] = {}
-    if resamples := settings.resamples(result):
+    counts = len(table.bonafide), len(table.spoof)
+    resamples = settings.resamples(result)
+    if resamples and min(counts) > 1:  # nothing says how others than a single trial would have done
         names = [name for name in values if name not in NOT_RESAMPLED]
         cluster = metrics.cluster_column(table)
         found = metrics.intervals(
             table, names, threshold, cluster, resamples, settings.seed, rates=settings.rates
         )
     nothing = metrics.Interval(np.nan, np.nan)
-    counts = len(table.bonafide), len(table.spoof)
     trials_hash = table.trials_hash
     return [
         Row(

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from dfx import pages
 from dfx.evaluate import figures
-from dfx.evaluate.figures import slug
 from dfx.evaluate.measure import Row
 from dfx.evaluate.report import Report
 
@@ -28,7 +27,7 @@ def write(report: Report, out: str | None) -> list[Path]:
         report: the evaluation.
         out: folder; `mlruns/evaluate/NAME` if None. What an earlier evaluation wrote there is replaced.
     """
-    folder = Path(out).expanduser() if out else ROOT / slug(report.title)
+    folder = Path(out).expanduser() if out else ROOT / pages.file_name(report.title)
     folder.mkdir(parents=True, exist_ok=True)
     _clear(folder)
     drawn = figures.draw(report)
@@ -42,7 +41,7 @@ def write(report: Report, out: str | None) -> list[Path]:
     files += images.values()
     for result in report.results:
         for suffix in ("csv", "txt"):
-            files.append(folder / f"{slug(result.system)}--{slug(result.corpus)}.{suffix}")
+            files.append(folder / f"{result.file_name}.{suffix}")
         result.table.write(files[-2])
         result.table.write_plain(files[-1])
     bad = [result.bad.assign(system=result.system, corpus=result.corpus) for result in report.results]

@@ -118,8 +118,16 @@ def make(results: Sequence[Result], settings: Settings, compare: bool | None) ->
         compare: whether the user wants comparisons; None: where they are possible.
 
     Raises:
-        ValueError: if no corpus has a column that is asked for, or a comparison is asked for and not possible.
+        ValueError: if two results have one name, no corpus has a column that is asked for, or a comparison is asked for
+            and not possible.
     """
+    files = [result.file_name for result in results]
+    twice = [result.name for result, name in zip(results, files, strict=True) if files.count(name) > 1]
+    if twice:
+        raise ValueError(
+            f"Results need names of their own, also as names of files, got {', '.join(twice)}: name the systems, "
+            "systems={NAME: FILE, …} or scores={NAME: FILE, …}, and corpora so that letters and digits differ."
+        )
     rows, notes = [], []
     ranked = [result for result in results if not result.calibrated]
     for result in results:

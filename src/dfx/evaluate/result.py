@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from dfx.findings import Finding
+from dfx.pages import file_name
 from dfx.scorefiles import AsvScores
 from dfx.scores import ScoreTable
 
@@ -53,3 +54,8 @@ class Result:
     def name(self) -> str:
         """System and corpus."""
         return f"{self.system} on {self.corpus}"
+
+    @property
+    def file_name(self) -> str:
+        """The same as the name of a file, without its suffix."""
+        return f"{file_name(self.system)}--{file_name(self.corpus)}"

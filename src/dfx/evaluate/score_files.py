@@ -68,7 +68,7 @@ def read(files: Files, trials: Trials | None) -> list[Result]:
         joined, findings = scorefiles.join(found, key, file.name, files.part)
         sasv = None
         if files.asv_key and SASV in found:
-            sasv = scorefiles.read_asv(file, _existing(files.asv_key), SASV)
+            sasv = scorefiles.read_asv(file, _existing(files.asv_key), SASV, files.part)
         dev = None
         if dev_file:
             dev, more = scorefiles.join(scorefiles.read_scores(dev_file), dev_key, dev_file.name)
@@ -90,11 +90,12 @@ def read(files: Files, trials: Trials | None) -> list[Result]:
     return results
 
 
-def rates(asv: str | None, asv_key: str | None = None) -> AsvRates | None:
-    """Error rates of the speaker verification system that t-DCF needs, from its scores; None without."""
+def rates(asv: str | None, asv_key: str | None = None, part: str | None = None) -> AsvRates | None:
+    """Error rates of the speaker verification system that t-DCF needs, from its scores of a part; None without."""
     if asv is None or asv == FIXED:
         return ASVSPOOF5_RATES if asv else None
-    return asv_rates(*scorefiles.read_asv(_existing(asv), _existing(asv_key) if asv_key else None))
+    key = _existing(asv_key) if asv_key else None
+    return asv_rates(*scorefiles.read_asv(_existing(asv), key, part=part))
 
 
 def named(given: Given) -> dict[str, Path]:

@@ -9,27 +9,29 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
-from dfx import parallel
-from dfx.conditioning import Conditions, conditioned
-from dfx.datamodule import AudioDataset
-from dfx.evaluate.systems import Scorer, System
+from dfx import build, parallel
+from dfx.conditioning import Conditions, Waveforms, conditioned
+from dfx.datamodule import AudioDataset, Batch
+from dfx.evaluate.systems import System
 from dfx.evaluate.trials import Trials
+from dfx.feature_store import FeatureStore, open_features
 from dfx.manifest import Manifest
 from dfx.sampling import SequentialBatches
 from dfx.scores import ScoreTable
 from dfx.segments import Crop
 from dfx.store import cache_dir, fingerprint, open_store
 
-VERSION = 1  # of the way scores are made: a new number makes them all anew
+VERSION = 2  # of the way scores are made: a new number makes them all anew
 
 
 class Options(NamedTuple):
@@ -57,18 +59,21 @@ class Policy(NamedTuple):
         sample_rate: in Hz.
         crop: the stretch.
         conditions: what is done to a clip before.
+        maps: whether the stretch is cut from the map of the whole clip, as where `feature.cache=true` keeps maps.
     """
 
     sample_rate: int
     crop: Crop
     conditions: Conditions
+    maps: bool
 
     def __str__(self) -> str:
         seconds = self.crop.num_samples / self.sample_rate
         steps = [
             f"{name} {value:g}" for name, value in self.conditions._asdict().items() if value is not None
         ]
-        return ", ".join([f"{self.crop.policy} {seconds:g} s", f"{self.crop.pad} where shorter", *steps])
+        stretch = f"{self.crop.policy} {seconds:g} s" + (" of the map of the whole clip" if self.maps else "")
+        return ", ".join([stretch, f"{self.crop.pad} where shorter", *steps])
 
 
 def policy(system: System, eval_crop: str | None = None) -> Policy:
@@ -76,9 +81,8 @@ def policy(system: System, eval_crop: str | None = None) -> Policy:
     data = system.config["data"]
     sample_rate = int(system.config["sample_rate"])
     samples = round(system.config["segment_seconds"] * sample_rate)
-    return Policy(
-        sample_rate, Crop(samples, eval_crop or data["eval_crop"], data["pad"]), Conditions.of(data)
-    )
+    crop = Crop(samples, eval_crop or data["eval_crop"], data["pad"])
+    return Policy(sample_rate, crop, Conditions.of(data), system.keeps_maps)
 
 
 def score(system: System, trials: Trials, options: Options) -> tuple[ScoreTable, pd.DataFrame]:
@@ -115,8 +119,10 @@ def _score(system: System, trials: Trials, heard: Policy, options: Options) -> p
     usable = np.flatnonzero(clips.lengths[trials.rows] > 0)
     rows = trials.rows[usable]
     labels = manifest.table["label"].to_numpy(np.int64)[rows]
-    dataset = AudioDataset(clips, rows, labels, heard.crop)
-    windows = heard.crop.num_windows(clips.lengths[rows])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    source, crop, scorer = _prepared(system, clips, manifest, rows, heard, options, device)
+    dataset = AudioDataset(source, rows, labels, crop)
+    windows = crop.num_windows(source.lengths[rows])
     sampler = SequentialBatches(len(rows), options.batch_size, windows=windows)
     loader = DataLoader(
         dataset,
@@ -126,9 +132,8 @@ def _score(system: System, trials: Trials, heard: Policy, options: Options) -> p
         generator=torch.Generator(),
     )
     sums = np.zeros(len(rows))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     label = f"{system.name} on {trials.name}"
-    parallel.advancing(_run(system.load(device), loader, device, sums), label, int(windows.sum()), show=True)
+    parallel.advancing(_run(scorer, loader, device, sums), label, int(windows.sum()), show=True)
     scores = np.full(len(ids), np.nan)
     scores[usable] = sums / windows
     made = pd.DataFrame({"id": ids, "score": scores, "reason": ""})
@@ -138,11 +143,34 @@ def _score(system: System, trials: Trials, heard: Policy, options: Options) -> p
     return made
 
 
-def _run(scorer: Scorer, loader: Any, device: torch.device, sums: np.ndarray) -> Generator[int]:
+def _prepared(
+    system: System,
+    clips: Waveforms,
+    manifest: Manifest,
+    rows: np.ndarray,
+    heard: Policy,
+    options: Options,
+    device: torch.device,
+) -> tuple[Waveforms | FeatureStore, Crop, Callable[[Batch], Tensor]]:
+    """What is cut, how, and the function from a batch of cuts to scores (batch,): as in the run of the system."""
+    if not heard.maps:
+        scorer = system.load(device)
+        return clips, heard.crop, lambda batch: scorer(batch["waveform"])
+    detector = build.load_detector(system.file).to(device)
+    feature = detector.feature
+    config = system.config["feature"]
+    maps = open_features(feature, clips, manifest, rows, config, heard.conditions, options.cache, device)
+    crop = heard.crop._replace(num_samples=feature.output_shape(heard.crop.num_samples).frames)
+    return maps, crop, lambda batch: detector.loss.score(detector.embed(batch)).float()
+
+
+def _run(
+    scorer: Callable[[Batch], Tensor], loader: Any, device: torch.device, sums: np.ndarray
+) -> Generator[int]:
     """Add the scores of all segments to `sums`, and count them."""
     with torch.inference_mode():
         for batch in loader:
-            scores = scorer(batch["waveform"].to(device)).double().cpu().numpy()
+            scores = scorer({name: part.to(device) for name, part in batch.items()}).double().cpu().numpy()
             np.add.at(sums, batch["index"].numpy(), scores)
             yield len(scores)
 

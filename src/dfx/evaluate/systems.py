@@ -53,6 +53,11 @@ class System:
         """Whether its scores are log-likelihood ratios."""
         return bool(get_object(self.config["loss"]["_target_"]).llr)
 
+    @property
+    def keeps_maps(self) -> bool:
+        """Whether its run cut maps of whole clips, which it kept, instead of waveforms; an ONNX file takes no maps."""
+        return bool(self.config["feature"].get("cache")) and self.file.suffix != onnx_file.SUFFIX
+
     def load(self, device: torch.device) -> Scorer:
         """The function from waveforms (batch, samples) to scores (batch,), both float32 on the device."""
         if self.file.suffix == onnx_file.SUFFIX:

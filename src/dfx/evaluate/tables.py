@@ -21,7 +21,7 @@ SHOWN = {  # metric -> (name, whether it is a rate that reads as a percentage, m
     "min_dcf": ("minDCF", False, "P_spoof .05, C_miss 1, C_fa 10"),
     "act_dcf": ("actDCF", False, "the same, at Bayes' threshold"),
     "cllr": ("Cllr", False, "bits; under 1 is informative"),
-    "min_cllr": ("min Cllr", False, "the same after the best calibration"),
+    "min_cllr": ("min Cllr", False, "Cllr after the best calibration"),
     "ece": ("ECE", False, "gap between probability and frequency"),
     "brier": ("Brier score", False, "mean squared error of the probability"),
     "accuracy": ("accuracy", True, "at dev's EER threshold"),

@@ -23,12 +23,11 @@ class Feature(nn.Module):
     Args:
         mask: module that hides parts of the map, such as `dfx.augment.SpecAverage`; used in train mode only.
 
-    Attributes:
-        cache: whether maps are computed once for each utterance and kept (`dfx.feature_store`). For a feature that is
-            expensive and never trained: it takes `cache` as an argument, and says its `hop_samples`.
+    Maps of a feature that is expensive and never trained can be computed once for each utterance and kept
+    (`dfx.feature_store`): it takes `cache` as an argument, of which its YAML says `cache: true`, and says its
+    `hop_samples`. Maps are found by configuration and weights, so whoever changes its code gives a new folder of maps
+    (`$DFX_CACHE`) or deletes the old.
     """
-
-    cache = False
 
     def __init__(self, mask: nn.Module | None = None) -> None:
         super().__init__()

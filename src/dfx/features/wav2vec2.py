@@ -62,7 +62,6 @@ class Wav2Vec2(Feature):
                 f"Hidden states cannot be kept while their encoder is trained, got cache=true and finetune_from_epoch="
                 f"{finetune_from_epoch}: use cache=false, or finetune_from_epoch=null."
             )
-        self.cache = cache
         encoder: Any
         if architecture is not None:
             self.architecture = _plain(architecture)

@@ -23,10 +23,7 @@ def det(tables: Mapping[str, ScoreTable], title: str = "Detection error trade-of
     """DET curves of one or more systems on normal-deviate axes, each with its equal error rate marked."""
     figure, axes = _square(title, tables)
     rates = {name: eer(table.bonafide, table.spoof)[0] for name, table in tables.items()}
-    # From half an error of the largest class to beyond the worst equal error rate.
-    most = max(max(table.bonafide.size, table.spoof.size) for table in tables.values())
-    low = float(np.clip(0.5 / most, 1e-4, 1e-2))
-    high = float(np.clip(2 * max(rates.values()), 0.5, 0.99))
+    low, high = _limits(tables, max(rates.values()))
     ends = ndtri([low, high])
     axes.plot(ends, ends, ":", color=style.GREY, linewidth=0.8)
     for name, table, line in _systems(tables):
@@ -62,6 +59,18 @@ def roc(tables: Mapping[str, ScoreTable], title: str = "ROC", note: str = "") ->
     axes.set_ylabel("true acceptance rate: bona fide taken for bona fide (%)")
     style.legend_below(axes)
     return style.finish(figure, "Closer to the upper left is better. Dotted: chance.", note)
+
+
+def _limits(tables: Mapping[str, ScoreTable], worst: float) -> tuple[float, float]:
+    """Least and greatest rate of the frame: beyond the worst equal error rate, and what curves reach within that."""
+    high = float(np.clip(2 * worst, 0.5, 0.99))
+    most = max(max(table.bonafide.size, table.spoof.size) for table in tables.values())
+    reached = []
+    for table in tables.values():
+        far, frr, _ = det_curve(table.bonafide, table.spoof)
+        reached += [far[frr <= high].min(), frr[far <= high].min()]
+    # Not below half an error of the largest class, where every curve ends.
+    return float(np.clip(0.8 * min(reached), np.clip(0.5 / most, 1e-4, 1e-2), 0.1)), high
 
 
 def _square(title: str, tables: Mapping[str, ScoreTable]) -> tuple[Figure, Any]:

@@ -22,7 +22,7 @@ class Gap:
         cell: its overrides, `feature=lfcc model=lcnn seed=0`, or the name of its run.
         kind: failed, missing, interrupted, running, or skipped because the pair cannot work.
         sentence: why, where it is known.
-        command: what to type; empty where nobody can say, and for cells that are skipped or still run.
+        command: what to type; empty where nobody can say, and for cells that are skipped.
     """
 
     cell: str
@@ -94,6 +94,7 @@ def _gap(run: RunRecord, cell: str, command: str) -> Gap:
     if "skipped" in run.tags:
         return Gap(cell, "skipped", run.tags["skipped"], "")
     kind = {"RUNNING": "running", "SCHEDULED": "running", "KILLED": "interrupted"}.get(run.status, "failed")
+    why = run.tags.get("error", "")
     if kind == "running":
-        return Gap(cell, kind, "", "")
-    return Gap(cell, kind, run.tags.get("error", ""), run.tags.get("command") or command)
+        why = "It runs, or was killed before it could say so: its command goes on with it, or waits."
+    return Gap(cell, kind, why, run.tags.get("command") or command)

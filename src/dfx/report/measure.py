@@ -124,7 +124,8 @@ def measure(grid: Grid, metric: str, resamples: int | None = None) -> Measures:
         known |= _compared(
             {k: one for k, one in known.items() if one.trials == trials}, judged, cluster, resamples
         )
-    return Measures(metric, _corrected(known), tables, cluster, resamples, notes + _about(known.values()))
+    notes += _about(known.values(), resamples)
+    return Measures(metric, _corrected(known), tables, cluster, resamples, notes)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -143,15 +144,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _part(table: ScoreTable, metric: str) -> ScoreTable | None:
-    """The trials whose EER a metric is; None for one that is no EER, or whose trials the file does not tell."""
+    """The trials whose EER a metric is; None for one that is no EER, or whose trials the file does not tell.
+
+    None also for a class of a single trial, which cannot be resampled.
+    """
     name = metric.partition("/")[2]
-    if name == "eer":
-        return table
-    if not name.startswith("eer/"):
+    if name != "eer" and not name.startswith("eer/"):
         return None
     rows = table.table
-    part = ScoreTable(rows[(rows["label"] == BONAFIDE) | (rows["attack"] == attack_name(name))])
-    return part if part.spoof.size else None
+    if name != "eer":
+        rows = rows[(rows["label"] == BONAFIDE) | (rows["attack"] == attack_name(name))]
+    part = table if name == "eer" else ScoreTable(rows)
+    return part if min(part.bonafide.size, part.spoof.size) > 1 else None
 
 
 def _with_trials(one: Measured, judged: Mapping[str, ScoreTable]) -> Measured:
@@ -215,15 +219,21 @@ def _corrected(measured: Mapping[tuple[str, str], Measured]) -> dict[tuple[str, 
     return result
 
 
-def _about(measured: Iterable[Measured]) -> list[str]:
+def _about(measured: Iterable[Measured], resamples: int) -> list[str]:
     """Sentences on cells that could not be compared."""
     measured = list(measured)
     notes = []
+    tests = sum(one.difference is not None for one in measured)
+    if 2 * tests >= LEVEL * (resamples + 1):  # of the least p-value, after Holm's correction
+        notes.append(
+            f"{resamples:,} resamples are too few for any of {tests} differences to be significant, so everything is "
+            f"bold: use resamples={LEAST * (tests + 1)} at least, or leave it out."
+        )
     without = [one.cell.name for one in measured if one.trials is None]
     if without:
         notes.append(
-            f"No interval and no test for {wording.some(without)}: a score file is missing, or the seeds judged "
-            "different trials."
+            f"No interval and no test for {wording.some(without)}: a score file is missing, the seeds judged different "
+            "trials, or a class has a single trial."
         )
     groups = Counter(one.trials for one in measured if one.trials)
     if len(groups) > 1:

@@ -17,9 +17,9 @@ from dfx.report.measure import CHOSEN, Measured, Measures
 STYLE = """
 <style>
 main { max-width: 1180px }
-.grid td { padding: 8px 10px; text-align: center } .grid th { text-align: center; vertical-align: bottom }
+.grid td { padding: 8px 6px; text-align: center } .grid th { text-align: center; vertical-align: bottom }
 .grid td:first-child, .grid th:first-child { text-align: left; font-weight: 600 }
-.grid .value { font-size: 16px; white-space: nowrap } .grid .small { font-size: 12px; color: var(--dim) }
+.grid .value { font-size: 15px; white-space: nowrap } .grid .small { font-size: 12px; color: var(--dim) }
 .grid .good .value { font-weight: 700 } .grid .chosen { background: #e3effa; box-shadow: inset 0 0 0 2px #2b74b8 }
 .grid .empty { color: var(--dim); background: #f7f7f7; font-size: 13px }
 .grid .beat td { background: #14324f; color: #fff } .grid tr.beat:hover td { background: #14324f }
@@ -72,7 +72,8 @@ def lead(grid: Grid, measures: Measures) -> str:
     bounds = f" {wording.interval(best.interval, metric)}" if best.interval else ""
     equals = sum(tables.bold(one) for one in measures.cells.values()) - len(chosen)
     others = f"{tables.count(equals, 'other cell')} {'is' if equals == 1 else 'are'} not significantly worse"
-    rest = f" {others if equals else 'All others are significantly worse'}." if chosen else ""
+    none = "All others that were tested are significantly worse"
+    rest = f" {others if equals else none}." if len(measures.cells) > len(chosen) > 0 else ""
     name = wording.title(metric).replace(" (%)", "")
     return (
         f"Dev chooses {best.cell.name}: {name} {value}{bounds} over {tables.count(best.seeds, 'seed')}, "
@@ -177,8 +178,9 @@ def _seen_unseen(table: Table) -> str:
         cells = f"<td>{escaped(line[0])}</td>"
         for text in line[1:]:
             seen, _, unseen = text.partition(" / ")
-            both = f'<div class="small">seen {escaped(seen)}</div><div class="value">unseen {escaped(unseen)}</div>'
-            cells += f"<td>{both}</td>" if unseen else f'<td class="empty">{escaped(text)}</td>'
+            small = f'<div class="small">seen {escaped(seen)}</div><span class="small">unseen</span>'
+            value = f'<span class="value">{escaped(unseen)}</span>'
+            cells += f"<td>{small} {value}</td>" if unseen else f'<td class="empty">{escaped(text)}</td>'
         body.append(f"<tr>{cells}</tr>")
     return _framed(table, body)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dfx import audits, runs
+from dfx.pages import file_name
 from dfx.report import collect, gaps, measure, tables, wording
 from dfx.report.collect import Grid
 from dfx.report.measure import Measures
@@ -61,9 +61,8 @@ def tell(
     notes = [*_seeds(measures), *grid.notes, *measures.notes]
     again = parent.tags.get("command", "") if parent else ""
     title = f"{_titled(axes)} · {place}"
-    folder = f"{place}-{parent.run_id[:8]}" if parent else place
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", folder).strip("_")
-    return Told(Report(title, about, grid, measures, missing, beat, again, notes), ROOT / name, parent)
+    folder = ROOT / file_name(f"{place}-{parent.run_id[:8]}" if parent else place)
+    return Told(Report(title, about, grid, measures, missing, beat, again, notes), folder, parent)
 
 
 def _parent(sweep: str | None, experiment: str | None, query: str | None) -> RunRecord | None:

@@ -11,6 +11,7 @@ NAMES = {
     "eer_interpolated": "EER (interpolated)",
     "eer_seen": "EER, seen attacks",
     "eer_unseen": "EER, unseen attacks",
+    "eer_on": "EER",
     "auc": "AUC",
     "accuracy": "accuracy",
     "balanced_accuracy": "balanced accuracy",

@@ -8,6 +8,7 @@ scores that are valid. Polarity is never guessed: a higher score means more bona
 from dfx.scorefiles.doubts import backwards, doubts
 from dfx.scorefiles.joining import join
 from dfx.scorefiles.keys import read_key
-from dfx.scorefiles.scores import AsvScores, read_asv, read_scores
+from dfx.scorefiles.scores import read_scores
+from dfx.scorefiles.verification import AsvScores, read_asv
 
 __all__ = ["AsvScores", "backwards", "doubts", "join", "read_asv", "read_key", "read_scores"]

@@ -139,7 +139,7 @@ def numbers(table: pd.DataFrame, name: str, path: Path) -> pd.Series:
         return pd.Series(np.array(table[name].tolist(), dtype=np.float64), index=table.index)
     except ValueError:
         bad = table[[not is_number(str(word)) for word in table[name]]]
-        shown = some(f"{row['id']}: {row[name]}" for _, row in bad.head(6).iterrows())
+        shown = some(f"{trial}: {value}" for trial, value in zip(bad["id"], bad[name], strict=True))
         raise ValueError(
             f"{path}: {len(bad)} of {len(table)} trials have a {name} that is no number ({shown}). "
             "Write numbers with a decimal point, and score the trials that have none."

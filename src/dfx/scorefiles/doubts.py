@@ -40,8 +40,8 @@ def doubts(table: ScoreTable) -> list[Finding]:
     found = [*_ties(values, counts), *_direction(bonafide, spoof)]
     if not any(doubt.kind == "fake-probabilities" for doubt in found) and _in_unit_interval(scores):
         text = (
-            f"All scores lie between 0 and 1 ({values[0]:g} to {values[-1]:g}) and look like probabilities. Cllr and "
-            "actDCF need log-likelihood ratios and mean nothing here: calibrate the scores on dev first."
+            f"All scores lie between 0 and 1 ({values[0]:g} to {values[-1]:g}) and look like probabilities. Cllr, "
+            "actDCF, ECE and Brier score need log-likelihood ratios and mean nothing here: calibrate on dev first."
         )
         found.append(finding("probabilities", "note", text, count=len(scores)))
     return found
@@ -50,16 +50,17 @@ def doubts(table: ScoreTable) -> list[Finding]:
 def backwards(bonafide: ArrayLike, spoof: ArrayLike) -> bool:
     """Whether bona fide scores rank below spoof scores beyond chance: AUC + 3 standard deviations below one half.
 
-    Source: the deviation of an AUC is that of Hanley and McNeil, Radiology 1982.
+    The deviation is the one that an AUC has where scores do not tell the classes apart; below seven trials of each
+    class nothing is beyond chance.
 
-    >>> backwards([0.1, 0.2, 0.3, 0.4], [0.6, 0.7, 0.8, 0.9])
-    True
+    Source: Mann and Whitney, Annals of Mathematical Statistics 1947.
+
+    >>> backwards([0.1, 0.2, 0.3], [0.6, 0.7, 0.8]), backwards(np.arange(9), np.arange(9) + 9)
+    (False, True)
     """
     area = auc(bonafide, spoof)
     first, second = np.size(bonafide), np.size(spoof)
-    q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
-    variance = area * (1 - area) + (first - 1) * (q1 - area**2) + (second - 1) * (q2 - area**2)
-    return area + DEVIATIONS * math.sqrt(max(variance, 0.0) / (first * second)) < 0.5
+    return area + DEVIATIONS * math.sqrt((first + second + 1) / (12 * first * second)) < 0.5
 
 
 def _ties(values: np.ndarray, counts: np.ndarray) -> list[Finding]:

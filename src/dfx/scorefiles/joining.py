@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 
 from dfx.findings import Finding, finding, some
 from dfx.labels import NAMES
+from dfx.scorefiles.keys import PARTS, part_of
 from dfx.scores import UNKNOWN_ATTACK, ScoreTable
 
-PARTS = ("subset", "split")  # columns that divide a key
-ALL = "all"
-REPORTED = "eval"
 _EXTENSION = r"(?i)\.(?:flac|wav|mp3|ogg|opus|m4a|aac|mp4|wma|aiff?|au|sph)$"
 _FOLDER = r"^.*[/\\]"
 
@@ -42,11 +40,11 @@ def join(
             raise ValueError(f"{name} says nothing of which trials are bona fide: give a key too, key=FILE.")
         key, scores = scores.drop(columns="score"), scores.drop(columns=["label", "attack"], errors="ignore")
     scores, key = _pairs(scores, key)
-    _refuse_repeats(scores["id"], name, "Keep one score for each trial")
-    _refuse_repeats(key["id"], f"The key of {name}", "Keep one row for each trial")
+    refuse_repeats(scores["id"], name, "Keep one score for each trial")
+    refuse_repeats(key["id"], f"The key of {name}", "Keep one row for each trial")
     rows, findings = _matched(scores["id"], key["id"])
-    chosen, left_out = _part(key, part, name)
-    _refuse_missing(scores, key, rows, chosen, name)
+    chosen, left_out = part_of(key, part, name)
+    refuse_missing(scores, key, rows, chosen, name)
     used = np.zeros(len(scores), dtype=bool)
     used[rows[rows >= 0]] = True
     if not used.all():
@@ -70,7 +68,8 @@ def _pairs(scores: pd.DataFrame, key: pd.DataFrame) -> tuple[pd.DataFrame, pd.Da
     )
 
 
-def _refuse_repeats(ids: pd.Series, name: str, cure: str) -> None:
+def refuse_repeats(ids: pd.Series, name: str, cure: str) -> None:
+    """Raise ValueError if trials have the same id."""
     repeated = ids[ids.duplicated()]
     if len(repeated):
         raise ValueError(
@@ -106,37 +105,10 @@ def _without(ids: pd.Series, patterns: list[str]) -> pd.Series:
     return ids
 
 
-def _part(key: pd.DataFrame, part: str | None, name: str) -> tuple[NDArray[np.bool_], list[Finding]]:
-    """Which trials of the key are to be judged, and a note on the others."""
-    column = next((column for column in PARTS if column in key), None)
-    everything = np.ones(len(key), dtype=bool)
-    if column is None or part == ALL:
-        if part not in (None, ALL):
-            raise ValueError(
-                f"The key of {name} has no subset and no split, got part={part}: leave part out."
-            )
-        return everything, []
-    words = key[column].astype("str").str.partition("_")[0]  # early keys say hidden_track, hidden_track_1
-    present = sorted(words.unique())
-    wanted = part or (REPORTED if REPORTED in present else present[0] if len(present) == 1 else "")
-    if wanted not in present:
-        raise ValueError(
-            f"The key of {name} has the parts {', '.join(present)}, got part={part}: choose one of these, or {ALL}."
-        )
-    chosen = (words == wanted).to_numpy()
-    if chosen.all():
-        return everything, []
-    left = int((~chosen).sum())
-    text = (
-        f"{left} of {len(key)} trials of the key are not in its {column} {wanted} and left out; published results are "
-        f"those of {REPORTED}, part={ALL} takes every trial."
-    )
-    return chosen, [finding(column, "note", text, key["id"][~chosen].head(), left)]
-
-
-def _refuse_missing(
+def refuse_missing(
     scores: pd.DataFrame, key: pd.DataFrame, rows: NDArray[np.intp], chosen: NDArray[np.bool_], name: str
 ) -> None:
+    """Raise ValueError if chosen trials of the key have no score; `rows` are those of their scores, -1 for none."""
     missing = key["id"][chosen & (rows < 0)]
     if missing.empty:
         return

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from dfx import protocol
+from dfx.findings import Finding, finding
 from dfx.labels import BONAFIDE, is_label
 from dfx.scorefiles import columns
 from dfx.scores import UNKNOWN_ATTACK
@@ -31,6 +34,9 @@ NO_METADATA = ("path", "score", "asv-score", "sasv-score", "asv-label")  # they 
 SPLIT_OF_ID = r"^(?:(?:LA|PA)_)?([TDE])_\d+$"  # ASVspoof 2019 and 5 name it there, and no column does
 SPLITS = {"T": "train", "D": "dev", "E": "eval"}
 PARQUET = b"PAR1"
+PARTS = ("subset", "split")  # columns that divide a key
+ALL = "all"
+REPORTED = "eval"
 
 
 def read_key(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -68,6 +74,38 @@ def read_key(path: str | os.PathLike[str]) -> pd.DataFrame:
             table["split"] = split
     order = ["id", "label", "attack"]
     return table[order + [name for name in table if name not in order and not (table[name] == "-").all()]]
+
+
+def part_of(key: pd.DataFrame, part: str | None, name: str) -> tuple[NDArray[np.bool_], list[Finding]]:
+    """Which trials of a key are to be judged `(trials,)`, and a note on the others; `join` tells how a part is chosen.
+
+    Raises:
+        ValueError: if the key has no such part.
+    """
+    column = next((column for column in PARTS if column in key), None)
+    everything = np.ones(len(key), dtype=bool)
+    if column is None or part == ALL:
+        if part not in (None, ALL):
+            raise ValueError(
+                f"The key of {name} has no subset and no split, got part={part}: leave part out."
+            )
+        return everything, []
+    words = key[column].astype("str").str.partition("_")[0]  # early keys say hidden_track, hidden_track_1
+    present = sorted(words.unique())
+    wanted = part or (REPORTED if REPORTED in present else present[0] if len(present) == 1 else "")
+    if wanted not in present:
+        raise ValueError(
+            f"The key of {name} has the parts {', '.join(present)}, got part={part}: choose one of these, or {ALL}."
+        )
+    chosen = (words == wanted).to_numpy()
+    if chosen.all():
+        return everything, []
+    left = int((~chosen).sum())
+    text = (
+        f"{left} of {len(key)} trials of the key are not in its {column} {wanted} and left out; published results are "
+        f"those of {REPORTED}, part={ALL} takes every trial."
+    )
+    return chosen, [finding(column, "note", text, key["id"][~chosen].head(), left)]
 
 
 def _parquet(path: Path) -> pd.DataFrame:
