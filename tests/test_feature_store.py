@@ -220,6 +220,11 @@ def test_a_changed_file_gives_a_new_map_and_a_damaged_map_is_computed_again(
         after.read(3)
     opened(feature, clips, manifest, tmp_path)
     assert damaged.read_bytes() == whole
+    frame = (len(whole) - 1) // after.length(3)
+    for size in (0, 1, frame, 3 * frame, len(whole) - 1):  # also where a power cut took whole frames away
+        damaged.write_bytes(whole[:size])
+        opened(feature, clips, manifest, tmp_path)
+        assert damaged.read_bytes() == whole
 
 
 def test_a_long_utterance_is_computed_in_windows(
@@ -301,17 +306,17 @@ class TestRefusals:
         self, corpus: Manifest, clips: WaveformStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What is finished stays, what is not leaves nothing behind, and the next process goes on from there."""
-        synced = os.fsync
-        done: list[int] = []
+        round_off = feature_build._half
+        done: list[str] = []
 
-        def full(file: int) -> None:
-            done.append(file)
+        def full(piece: Tensor, path: str) -> Tensor:
+            done.append(path)
             if len(done) > 5:
                 raise OSError(errno.ENOSPC, "No space left on device")
-            synced(file)
+            return round_off(piece, path)
 
         with monkeypatch.context() as patched:
-            patched.setattr(os, "fsync", full)
+            patched.setattr(feature_build, "_half", full)
             with pytest.raises(
                 ValueError, match=r"disk filled up while maps were written to .* Free some room"
             ):

@@ -3,8 +3,8 @@
 A store is a folder `<cache>/features/<key>`; the key is a hash of the feature's configuration and weights, of the
 sample rate and of the conditioning. Each utterance has a file there, named by a hash of path, size and modification
 time of its audio, so a changed file gives a new map, and corpora that share files share maps. The file holds frame
-after frame, each (channels, bins) in little-endian float16: a crop is one piece of it, and nothing else is read. It
-appears by renaming, when it is whole, so there is no index to lose.
+after frame, each (channels, bins) in little-endian float16, and a byte that ends it: a crop is one piece of it, and
+nothing else is read. It appears by renaming, when it is whole, so there is no index to lose.
 
 What is kept is the map of the whole utterance, and a crop of that is not what the same crop of the waveform would give:
 attention and norms over time see all of the utterance here (up to 30 s), there only the segment; and a short utterance
