@@ -527,6 +527,7 @@ def test_a_detector_scores_waveforms_and_through_the_store_as_its_run_did(
         assert float(detector(waveform)) == pytest.approx(float(score), abs=0.02 * float(feature.std()))
 
 
+@pytest.mark.slow
 def test_evaluation_scores_through_the_store_as_the_run_did(
     finished: Path, corpus_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
