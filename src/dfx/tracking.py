@@ -202,7 +202,9 @@ def _opened(
 def _tell_other_code(run: Run, say: Callable[[str], None]) -> None:
     then, now = run.data.tags.get("git_commit", ""), provenance.code()["git_commit"]
     if then != now:
-        say(f"Note: {run.info.run_name} was run by other code, commit {then[:9]}, and this is {now[:9]}.")
+        # A hash is cut to what people compare; "none (installed package)" is not.
+        first, second = (commit if " " in commit else commit[:9] for commit in (then, now))
+        say(f"Note: {run.info.run_name} was run by other code, commit {first}, and this is {second}.")
 
 
 def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest: Manifest) -> None:
