@@ -31,7 +31,15 @@ from dfx.naming import expand
 
 USER_ERRORS = (HydraException, OmegaConfBaseException, ValueError, OSError)
 # The same of libraries that --help must not import, by name.
-LATE_USER_ERRORS = ("MisconfigurationException", "MlflowException")
+LATE_USER_ERRORS = (
+    "MisconfigurationException",
+    "MlflowException",
+    # A launcher's worker that died, as of too little memory.
+    "TerminatedWorkerError",
+    "WorkerCrashedError",
+    "UncompletedJobError",
+    "FailedJobError",
+)
 
 USAGE = """dfx.{command}: {purpose}
 
