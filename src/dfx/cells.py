@@ -91,9 +91,10 @@ def record(cfg: DictConfig, sentence: str, skipped: bool) -> None:
     parent, labels = os.environ[PARENT], tags()
     experiment_id = database.experiment(cfg.experiment_name)
     place = labels[place_tag(parent)]
-    unfinished = [run for run in _at(parent, place) if run.status != "FINISHED"]
     client = MlflowClient()
-    with database.undisturbed():
+    # Alone, since every process of a cell on several nodes comes here, and together they have one run.
+    with database.alone(), database.undisturbed():
+        unfinished = [run for run in _at(parent, place) if run.status != "FINISHED"]
         if unfinished:
             run_id, held = unfinished[0].run_id, unfinished[0].tags
         else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import itertools
 import shutil
 from collections.abc import Generator, Iterator, Sequence
@@ -19,6 +17,7 @@ from torch import Tensor
 from dfx import parallel, segments, store_index, store_parts
 from dfx.conditioning import Waveforms
 from dfx.features.base import Feature
+from dfx.store_build import room
 
 VALUE_BYTES = 2
 # The last byte of a whole map. A file that a power cut cut off ends at a block or at a value, so its size is even. To
@@ -75,7 +74,7 @@ def fill(site: Site, jobs: Sequence[Job], progress: bool) -> None:
     home = next((tensor.device for tensor in feature.state_dict().values()), torch.device("cpu"))
     feature.eval().to(site.device)
     try:
-        with room(folder), torch.no_grad():
+        with room(folder, "maps"), torch.no_grad():
             parallel.advancing(_compute(site, jobs), "computing features", len(jobs), progress)
     finally:
         feature.train(was_training).to(home)
@@ -189,20 +188,6 @@ def _announce(site: Site, jobs: Sequence[Job]) -> None:
     parallel.say(
         f"Computing {type(feature).__name__} of {what} on {site.device}, once, to about {_size(estimate)} in {folder}"
     )
-
-
-@contextlib.contextmanager
-def room(folder: Path) -> Iterator[None]:
-    """A full disk becomes a sentence, a ValueError."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise ValueError(
-            f"The disk filled up while maps were written to {folder}. Free some room, or give another folder by "
-            "$DFX_CACHE or cache=; what is finished there is kept and will not be computed again."
-        ) from error
 
 
 def _size(size: int) -> str:

@@ -33,6 +33,7 @@ from dfx.feature_build import ABSENT, VALUE_BYTES, Job, Site
 from dfx.features.base import Feature
 from dfx.manifest import Manifest
 from dfx.store import cache_dir
+from dfx.store_build import room
 
 VERSION = 1  # of what is kept and how: a new number computes every map anew
 NOT_THE_MAP = ("cache", "mask")  # options of a feature that leave its map as it is
@@ -131,7 +132,7 @@ def open_features(
     missing = {names[row]: int(row) for row in rows if lengths[row] <= 0}
     if missing:
         facts = {"feature": config, "sample_rate": clips.sample_rate, "conditions": conditions}
-        with feature_build.room(folder):
+        with room(folder, "maps"):
             _describe(folder, facts)
         jobs = [Job(name, row, str(manifest.table["path"].iloc[row])) for name, row in missing.items()]
         feature_build.fill(Site(folder, feature, clips, device, channels * bins), jobs, progress)

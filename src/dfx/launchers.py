@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import shlex
 import subprocess
 import sys
 import warnings
@@ -146,7 +147,7 @@ def run_alone(command: Sequence[str]) -> None:
     if status:
         raise ValueError(
             f"The processes of this cell ended with {parallel.ending(status)}; what is wrong stands above. Alone it is "
-            f"run by: python {' '.join(command)}"
+            f"run by: python {shlex.join(command)}"
         )
 
 

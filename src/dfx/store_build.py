@@ -10,6 +10,7 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def complete(plan: Plan, num_workers: int | None, progress: bool, suspects: list
     Raises:
         ValueError: if the disk has too little room or fills up, or worker processes are killed.
     """
-    with _room(plan), parallel.locked(plan.folder, BUILDING):
+    with room(plan.folder, "waveforms"), parallel.locked(plan.folder, BUILDING):
         index = load_index(plan)  # another process may have finished it while this one waited
         if index is not None:
             again = damaged(plan.folder, index, suspects)  # repaired meanwhile by another process, or not
@@ -67,7 +68,7 @@ def complete_shard(
     doing, lock = f"building shard {shard} of {num_shards} of", f"shard-{shard}-of-{num_shards}.lock"
     if num_shards == 1:
         doing, lock = BUILDING, "build.lock"
-    with _room(plan), parallel.locked(plan.folder, doing, lock):
+    with room(plan.folder, "waveforms"), parallel.locked(plan.folder, doing, lock):
         index, decoded = load_index(plan), 0
         if index is None:
             decoded = _decode(plan, range(shard, len(plan.first) - 1, num_shards), num_workers, progress)
@@ -76,16 +77,16 @@ def complete_shard(
 
 
 @contextlib.contextmanager
-def _room(plan: Plan) -> Iterator[None]:
-    """A full disk becomes a sentence."""
+def room(folder: Path, what: str) -> Iterator[None]:
+    """A full disk becomes a sentence, a ValueError; `what` is written: "waveforms"."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise ValueError(
-            f"The disk filled up while waveforms were written to {plan.folder}. Free some room, or give another folder "
-            f"by $DFX_CACHE or cache=; what is finished there is kept and will not be decoded again."
+            f"The disk filled up while {what} were written to {folder}. Free some room, or give another folder by "
+            "$DFX_CACHE or cache=; what is finished there is kept and will not be made again."
         ) from error
 
 

@@ -149,7 +149,7 @@ def axes_of(config: DictConfig) -> Axes:
 
 def _values(override: Override) -> list[str]:
     if override.is_discrete_sweep():
-        return list(override.sweep_string_iterator())
+        return list(dict.fromkeys(override.sweep_string_iterator()))  # seed=0,0 is one cell, made once
     if override.is_sweep_override():
         return [str(override.input_line).partition("=")[2]]  # interval(0,1): the sweeper draws from it
     return [override.get_value_element_as_str()]

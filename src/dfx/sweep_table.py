@@ -81,8 +81,9 @@ def table(parent: str, axes: dict[str, list[str]], found: Sequence[RunRecord]) -
     averaged. A mean over fewer seeds than the sweep has says how many; a cell without a result says why.
     """
     places = [(_place(run, parent), run) for run in found]
-    shown = [key for key, values in axes.items() if key != SEED and len(values) > 1]
-    across = shown[1] if len(shown) > 1 else None
+    drawn = _drawn(axes)
+    shown = [key for key, values in axes.items() if key != SEED and (len(values) > 1 or key in drawn)]
+    across = next((key for key in shown[1:] if key not in drawn), None)
     rows = [key for key in shown if key != across]
     seeds = len(axes.get(SEED, [""]))
     made = Table()
@@ -110,9 +111,14 @@ def _rows(
     keys: list[str], axes: dict[str, list[str]], places: list[tuple[Place, RunRecord]]
 ) -> list[tuple[str, ...]]:
     """Values of the rows: of a grid in its order, of drawn values as they were drawn."""
-    drawn = {tuple(place.get(key, "") for key in keys): None for place, _ in places}
-    grid = list(product(*(axes[key] for key in keys)))
-    return grid + [row for row in reversed(drawn) if row not in grid]
+    found = {tuple(place.get(key, "") for key in keys): None for place, _ in places}
+    grid = [] if _drawn(axes) & set(keys) else list(product(*(axes[key] for key in keys)))
+    return grid + [row for row in reversed(found) if row not in grid]
+
+
+def _drawn(axes: dict[str, list[str]]) -> set[str]:
+    """Keys whose values a sweeper draws, so that the axis names no value."""
+    return {key for key, values in axes.items() if values[0].startswith("interval(")}
 
 
 def _cell(runs: list[RunRecord], key: str, seeds: int) -> str:
