@@ -190,6 +190,24 @@ def test_what_fails_or_does_not_fit_stops_no_other_cell(
     assert told.err.count("Traceback") == 1  # of what is no error of the user's
 
 
+@pytest.mark.slow
+def test_a_cell_in_a_process_of_its_own_says_why_it_has_no_result(
+    type_in: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "picky_lab.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "picky.yaml").write_text("# picky\n_target_: picky_lab.Picky\n_partial_: true\n")
+    typed = ["--config-dir", str(tmp_path), "-m", "feature=logmel", "model=picky", "seed=0"]
+    assert type_in(*typed, "+trainer.strategy=ddp", "trainer.accelerator=cpu", experiment="apart") == 0
+    (parent,) = runs.sweeps("apart")
+    (skipped,) = places(parent).values()
+    assert (parent.status, skipped.status) == ("FINISHED", "KILLED")
+    assert "error" not in skipped.tags
+    assert skipped.tags["skipped"] == SENTENCE
+
+
 def test_a_cell_that_fails_before_it_has_a_run_is_kept_until_it_succeeds(
     type_in: Typed, corpus_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,6 +83,12 @@ def run(command: str, purpose: str, examples: str, job: Callable[[DictConfig], A
                 if wanted:
                     traceback.print_exc()
                 return _no_result(cfg, error, text)  # a sweep goes on with the next cell
+            if sweep.PARENT in os.environ and os.environ.get("LOCAL_RANK", "0") == "0":
+                if wanted:
+                    traceback.print_exc()
+                # The first process of a cell that has its own: only here it is known what went wrong.
+                _no_result(cfg, error, text)
+                raise SystemExit(launchers.RECORDED) from None
             if wanted:
                 raise
             if HydraConfig.get().mode == RunMode.RUN:

@@ -30,6 +30,7 @@ EXTRAS = {"hydra_ray_launcher": "ray", "hydra_submitit_launcher": "slurm"}  # pl
 CELL_BYTES = 2 * 2**30  # a process with torch, Lightning, MLflow and a batch
 PASSED_ON = ("DFX_", "MLFLOW_", "OMP_WAIT_POLICY")  # of the environment, to processes on other machines
 FOLDER = "DFX_FOLDER"  # environment variable: where the command of the sweep was typed
+RECORDED = 3  # exit status of a cell's own process that has kept with the sweep why it has no result
 RAY_OBJECT_STORE_BYTES = 80 * 2**20  # Ray's least; cells hand nothing to each other
 RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it reports to its makers otherwise
@@ -135,16 +136,16 @@ def needs_own_process(trainer: DictConfig) -> bool:
 
 
 def run_alone(command: Sequence[str]) -> None:
-    """Run a cell by its own command and wait for it.
+    """Run a cell by its own command and wait for it; why it has no result it keeps itself, where it can.
 
     Args:
         command: arguments of Python, `["-m", "dfx.train", "model=lcnn", …]`.
 
     Raises:
-        ValueError: if it fails; its own error stands above then.
+        ValueError: if it dies without keeping why; its own error stands above then.
     """
     status = subprocess.run([sys.executable, *command], check=False).returncode
-    if status:
+    if status not in (0, RECORDED):
         raise ValueError(
             f"The processes of this cell ended with {parallel.ending(status)}; what is wrong stands above. Alone it is "
             f"run by: python {shlex.join(command)}"
