@@ -17,6 +17,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from dfx.features.base import Feature
+from dfx.findings import some
 from dfx.losses.base import Loss
 from dfx.metrics import accuracy, auc, eer
 from dfx.scores import ScoreTable
@@ -127,7 +128,7 @@ class Detector(LightningModule):
             raise ValueError(
                 f"The training loss is {loss.item()} at epoch {self.current_epoch}, step {self.global_step}: lower the "
                 "learning rate (optimizer.optimizer.lr) or the clipping (trainer.gradient_clip_val), or look at the "
-                f"batch: {', '.join(ids)}."
+                f"batch: {some(ids)}."
             )
         self._train_losses.append(loss.detach())
         return loss

@@ -12,7 +12,7 @@ from dfx.pages import Table, escaped
 from dfx.report import figures, tables, wording
 from dfx.report.collect import Grid
 from dfx.report.gaps import Gap
-from dfx.report.measure import CHOSEN, Measured, Measures
+from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, Measured, Measures
 
 STYLE = """
 <style>
@@ -70,10 +70,14 @@ def lead(grid: Grid, measures: Measures) -> str:
     unit = " %" if wording.is_percent(metric) else ""
     value = wording.spread(best.mean, best.deviation, metric) + unit
     bounds = f" {wording.interval(best.interval, metric)}" if best.interval else ""
-    equals = sum(tables.bold(one) for one in measures.cells.values()) - len(chosen)
+    marks = [one.mark for one in measures.cells.values()]
+    equals, better = marks.count(AS_GOOD), marks.count(BETTER)
     others = f"{tables.count(equals, 'other cell')} {'is' if equals == 1 else 'are'} not significantly worse"
     none = "All others that were tested are significantly worse"
-    rest = f" {others if equals else none}." if len(measures.cells) > len(chosen) > 0 else ""
+    rest = (
+        f" Significantly better on eval, but not the choice of dev: {better} ({tables.UP})." if better else ""
+    )
+    rest += f" {others if equals else none}." if len(measures.cells) > len(chosen) + better and chosen else ""
     name = wording.title(metric).replace(" (%)", "")
     return (
         f"Dev chooses {best.cell.name}: {name} {value}{bounds} over {tables.count(best.seeds, 'seed')}, "
