@@ -158,7 +158,7 @@ def test_a_finished_run_is_shown_and_not_repeated(
 
 
 def test_a_loss_that_is_not_finite_names_the_utterances(home: Path, corpus_file: Path) -> None:
-    with pytest.raises(ValueError, match=r"The training loss is (nan|inf) at epoch 0.*batch: u\d+"):
+    with pytest.raises(ValueError, match=r"The training loss is (nan|inf) at epoch 0.*batch: 'u\d+"):
         run(
             "dataset=manifest",
             f"dataset.path={corpus_file}",
