@@ -158,6 +158,14 @@ def test_two_systems_are_compared_on_the_same_trials_only(
         evaluate(f"scores=[{good},{fewer}]", "compare=true")
 
 
+def test_a_threshold_of_the_very_trials_is_warned_of(evaluate: Evaluate, write_scores: WriteScores) -> None:
+    file, dev = write_scores("system", 0), write_scores("dev", 1, part="d")
+    same = evaluate(f"scores={file}", f"dev_scores={file}")
+    assert any("also gave the threshold" in found["text"] for found in same["findings"])
+    apart = evaluate(f"scores={file}", f"dev_scores={dev}")
+    assert not any("also gave the threshold" in found["text"] for found in apart["findings"])
+
+
 def test_calibration_and_fusion_give_systems_like_any_other(
     evaluate: Evaluate, write_scores: WriteScores
 ) -> None:

@@ -13,6 +13,7 @@ from dfx.evaluate import score_files
 from dfx.evaluate.measure import Settings
 from dfx.evaluate.result import Result
 from dfx.evaluate.score_files import Files
+from dfx.findings import Finding, finding
 
 WORDS = {"eval_crop": (*segments.POLICIES[1:], segments.SLIDING), "fuse": fusion.METHODS}
 NEEDS = {  # key -> the key without which it would change nothing
@@ -84,7 +85,26 @@ def _plain(value: Any) -> Any:
 
 
 def doubted(results: Sequence[Result]) -> list[Result]:
-    """Each result with what looks odd in its scores."""
+    """Each result with what looks odd in its scores, and a warning where dev is among what it judges."""
     return [
-        replace(result, findings=(*result.findings, *scorefiles.doubts(result.table))) for result in results
+        replace(
+            result, findings=(*result.findings, *scorefiles.doubts(result.table), *_judged_on_dev(result))
+        )
+        for result in results
     ]
+
+
+def _judged_on_dev(result: Result) -> list[Finding]:
+    """A threshold, calibration or fusion flatters on the trials that it was chosen on."""
+    if result.dev is None:
+        return []
+    judged = set(zip(result.table.table["id"], result.table.table["label"], strict=True))
+    chosen = list(zip(result.dev.table["id"], result.dev.table["label"], strict=True))
+    shared = [name for name, label in chosen if (name, label) in judged]
+    if 2 * len(shared) < len(chosen):  # corpora that number their trials share a few ids by chance
+        return []
+    text = (
+        f"{len(shared)} of its trials also gave the threshold: accuracy, balanced accuracy and F1, and what is "
+        "calibrated or fused, flatter here. Judge another split or corpus."
+    )
+    return [finding("judged-on-dev", "warning", text, shared)]
