@@ -24,7 +24,7 @@ from scipy.stats import norm
 
 from dfx.metrics import AsvRates, intervals, min_tdcf, summary
 from dfx.metrics.resampled import NAMES
-from dfx.scores import ScoreTable
+from dfx.tables.score_table import ScoreTable
 
 SIZES = {"ASVspoof 2019 LA": (7_355, 63_882), "ASVspoof 5": (138_688, 542_086)}
 RATES = AsvRates(p_miss=0.0246, p_fa=0.0246, p_fa_spoof=0.76)

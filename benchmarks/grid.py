@@ -58,8 +58,8 @@ def cell(model: str, epochs: int, precision: str, once: bool) -> None:
     import torch
     from hydra import compose, initialize_config_dir
 
-    from dfx import build
-    from dfx.config import CONF_DIR, register_schema
+    from dfx.config.schema import CONF_DIR, register_schema
+    from dfx.detector import build
     from dfx.metrics import eer
 
     register_schema()

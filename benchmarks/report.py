@@ -24,7 +24,7 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.tracking import MlflowClient
 
 from dfx.metrics import eer, summary
-from dfx.scores import ScoreTable
+from dfx.tables.score_table import ScoreTable
 
 AXES = {
     "feature": ["mfcc", "logmel", "lfcc", "logmel_specavg"],

@@ -28,7 +28,9 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from dfx import audio, manifest, parallel, store, store_index, store_parts
+from dfx import audio
+from dfx.audio import store, store_index, store_parts, workers
+from dfx.tables import manifest
 
 NUM_UTTERANCES = 600_000
 NUM_CLIPS = 400
@@ -113,7 +115,7 @@ def open_simulated(folder: Path) -> None:
 def sample_and_batch(corpus: manifest.Manifest, opened: store.WaveformStore) -> None:
     """Draw an epoch and make batches, as training does."""
     before = peak_mib()
-    from dfx.datamodule import AudioDataModule  # torch and Lightning
+    from dfx.detector.datamodule import AudioDataModule
 
     print(f"  import of torch                     peak {peak_mib():5.0f} MiB (before: {before:.0f})")
     began = time.perf_counter()
@@ -126,15 +128,15 @@ def sample_and_batch(corpus: manifest.Manifest, opened: store.WaveformStore) -> 
         f"  an epoch's {drawn:,} draws  {time.perf_counter() - began:6.2f} s   peak {peak_mib():5.0f} MiB   "
         f"{len(sampler):,} batches"
     )
-    for workers in (0, 2):
-        data.num_workers = workers
+    for num_workers in (0, 2):
+        data.num_workers = num_workers
         began = time.perf_counter()
         batches = iter(data.train_dataloader())
         next(batches)
         first = time.perf_counter() - began
         taken = seconds(lambda made=batches: [next(made)["waveform"].shape for _ in range(100)])
         print(
-            f"  first batch, {workers} workers   {first:6.2f} s\n"
+            f"  first batch, {num_workers} workers   {first:6.2f} s\n"
             f"  100 batches of 32 x 4 s  {taken:6.2f} s   peak {peak_mib():5.0f} MiB   {3200 / taken:,.0f} crops/s"
         )
 
@@ -186,7 +188,7 @@ def five_seconds(_: int) -> np.ndarray:
 
 
 def compare(folder: Path) -> None:
-    cores = parallel.num_cores()
+    cores = workers.num_cores()
     print(f"\nbuilding, clips/s (clips of 2-8 s, best of {ROUNDS})      dfx   librosa.load   ratio    load")
     # The processes of the pool are there and warm; those of dfx start within the time that is measured.
     with ProcessPoolExecutor(cores, get_context("spawn")) as pool:

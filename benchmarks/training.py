@@ -24,11 +24,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from dfx import audio, build
-from dfx.config import CONF_DIR, register_schema
-from dfx.datamodule import AudioDataModule
-from dfx.detector import Detector
-from dfx.manifest import Manifest
+from dfx import audio
+from dfx.config.schema import CONF_DIR, register_schema
+from dfx.detector import build
+from dfx.detector.datamodule import AudioDataModule
+from dfx.detector.detector import Detector
+from dfx.tables.manifest import Manifest
 
 ROUNDS = 3
 RATE = 22_050  # LJSpeech's, so that the S1 way resamples as it did

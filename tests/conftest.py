@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from dfx import audio
-from dfx.manifest import Manifest
+from dfx.tables.manifest import Manifest
 
 # Two test processes on two cores: one thread each, or they wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

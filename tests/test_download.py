@@ -290,7 +290,7 @@ def published_facts() -> list[Any]:
 
 @pytest.mark.parametrize("facts", published_facts())
 def test_the_facts_of_every_corpus_can_be_used(facts: dict[str, Any]) -> None:
-    from dfx.fetch import sources
+    from dfx.datasets.download.fetch import sources
 
     assert facts["page"].startswith("https://")
     assert len(facts["licence"]) > 2

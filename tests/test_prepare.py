@@ -10,12 +10,13 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from dfx import build, store, store_parts
-from dfx.config import CONF_DIR, register_schema
+from dfx.audio import store, store_parts
+from dfx.config.corpora import expand
+from dfx.config.schema import CONF_DIR, register_schema
 from dfx.datasets.base import Dataset
-from dfx.manifest import Manifest
-from dfx.naming import expand
+from dfx.detector import build
 from dfx.prepare import prepare
+from dfx.tables.manifest import Manifest
 
 SIZES = "train 8 bona fide + 8 spoof, dev 8 bona fide + 8 spoof, eval 8 bona fide + 8 spoof"
 

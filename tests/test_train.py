@@ -18,12 +18,14 @@ from hydra import compose, initialize_config_dir
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from dfx import audio, build, segments
-from dfx.config import CONF_DIR, register_schema
-from dfx.manifest import Manifest
+from dfx import audio
+from dfx.audio import segments
+from dfx.config.schema import CONF_DIR, register_schema
+from dfx.detector import build
 from dfx.metrics import eer
-from dfx.results import wrong_way
-from dfx.scores import ScoreTable
+from dfx.reporting.run_results import wrong_way
+from dfx.tables.manifest import Manifest
+from dfx.tables.score_table import ScoreTable
 from dfx.train import train
 
 register_schema()

@@ -8,9 +8,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfx import checks, cli, parallel
-from dfx.fetch import Source, fetch, sources
-from dfx.unpack import unpack
+from dfx import console, files
+from dfx.cli import prompt
+from dfx.datasets.download.fetch import Source, fetch, sources
+from dfx.datasets.download.unpack import unpack
+from dfx.detector import checks
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,7 +35,7 @@ UNPACKED = 1.5  # what the contents of an archive take of its size: FLAC 1, WAV 
 
 def main() -> None:
     """The command."""
-    cli.run("download", PURPOSE, EXAMPLES, download)
+    prompt.run("download", PURPOSE, EXAMPLES, download)
 
 
 def download(cfg: DictConfig) -> None:
@@ -66,7 +68,7 @@ def download(cfg: DictConfig) -> None:
     if folder is None:
         raise ValueError(f"There is no folder to put {name} into: give one, data=DIR, or set ${DATA}.")
     archives = folder / ARCHIVES
-    with parallel.locked(archives, "downloading into"):
+    with files.locked(archives, "downloading into", console.say):
         missing = [source for source in wanted if not _is_unpacked(source, archives, folder)]
         _check_room(missing, archives, cfg.keep_archives)
         for source in missing:
@@ -115,7 +117,7 @@ def _read(cfg: DictConfig, name: str, facts: dict[str, Any], folder: Path) -> No
     """Read the corpus as every command will, and say what it holds or what is still to be done."""
     from omegaconf import OmegaConf
 
-    from dfx import build, results
+    from dfx.detector import build
 
     if facts.get("by_hand"):
         _say(f"Not part of the download: {facts['by_hand']}")
@@ -127,7 +129,7 @@ def _read(cfg: DictConfig, name: str, facts: dict[str, Any], folder: Path) -> No
         raise ValueError(
             f"What is published of {name} lies in {folder}, but it cannot be read yet: {error}"
         ) from error
-    results.tell(dataset.findings)
+    console.say_findings(dataset.findings)
     _say(f"{name} is in {folder}:")
     _say(manifest.counts().to_string())
     where = (

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from dfx import cli, parallel
+from dfx import console
+from dfx.cli import prompt
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from dfx.manifest import Manifest
+    from dfx.tables.manifest import Manifest
 
 PURPOSE = (
     "make once what runs of a corpus need: the audio of the demo or of the twins, and the waveform store"
@@ -28,7 +29,7 @@ finishes the store. An interrupted one continues where it stopped.
 
 def main() -> None:
     """The command."""
-    cli.run("prepare", PURPOSE, EXAMPLES, prepare)
+    prompt.run("prepare", PURPOSE, EXAMPLES, prepare)
 
 
 def prepare(cfg: DictConfig) -> None:
@@ -37,18 +38,19 @@ def prepare(cfg: DictConfig) -> None:
     Raises:
         ValueError: if there is no such shard, the corpus is not laid out as expected, or too many of its files are bad.
     """
-    from dfx import checks, store
+    from dfx.audio import store
+    from dfx.detector import checks
 
     checks.check(cfg)
     store.check_shard(cfg.shard, cfg.num_shards)
-    from dfx import build, results  # torch and Lightning come with these: seconds
+    from dfx.detector import build
 
     dataset = build.dataset(cfg)
     corpus = dataset.manifest()
-    results.tell(dataset.findings)
-    parallel.say(_counts(corpus))
+    console.say_findings(dataset.findings)
+    console.say(_counts(corpus))
     if dataset.vectors() is not None:
-        parallel.say("It holds ready features and no audio: there is nothing to decode.")
+        console.say("It holds ready features and no audio: there is nothing to decode.")
         return
     began = time.perf_counter()
     shard = store.build_shard(
@@ -56,21 +58,21 @@ def prepare(cfg: DictConfig) -> None:
     )
     seconds = time.perf_counter() - began
     if cfg.num_shards > 1:
-        parallel.say(
+        console.say(
             f"Shard {cfg.shard} of {cfg.num_shards}: {shard.num_files:,} files, {shard.num_bad:,} of them bad"
         )
     if shard.num_decoded:
-        parallel.say(
+        console.say(
             f"Decoded {shard.num_decoded:,} files in {seconds:,.1f} s, {shard.num_decoded / seconds:,.0f} a second"
         )
     if not shard.whole:
-        parallel.say(f"Other shards of {shard.path} are not done yet; the last one finishes the store.")
+        console.say(f"Other shards of {shard.path} are not done yet; the last one finishes the store.")
         return
     made = store.open_store(
         corpus, cfg.sample_rate, cfg.cache, cfg.max_bad_fraction, num_workers=cfg.num_workers
     )
     samples = int(made.lengths[made.lengths > 0].sum())
-    parallel.say(
+    console.say(
         f"The waveform store {made.path} is whole: {samples / cfg.sample_rate / 3600:,.2f} hours, "
         f"{2 * samples / 2**20:,.1f} MiB, {len(made.bad):,} bad files"
         + (f", {made.path / 'bad_files.csv'} says why" if len(made.bad) else "")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dfx import cli
+from dfx import console
+from dfx.cli import prompt
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from dfx.datasets.base import Dataset
-    from dfx.manifest import Manifest
+    from dfx.tables.manifest import Manifest
 
 _looked_at: dict[str, tuple[Dataset, Manifest, str]] = {}  # corpora by their configuration
 
@@ -29,7 +30,7 @@ EXAMPLES = """
 
 def main() -> None:
     """The command."""
-    cli.run("train", PURPOSE, EXAMPLES, train)
+    prompt.run("train", PURPOSE, EXAMPLES, train)
 
 
 def train(cfg: DictConfig) -> float:
@@ -41,22 +42,26 @@ def train(cfg: DictConfig) -> float:
         EER on dev, in [0, 1]; what a sweep may minimise. Eval decides nothing.
     """
     # Here, because torch, Lightning and MLflow come with these: seconds.
-    from dfx import audits, build, cells, checks, config, launchers, results, sweep_table, tracking
-    from dfx.checkpoint import RunCheckpoint
-    from dfx.parallel import say
+    from dfx.config.identity import choices, config_hash
+    from dfx.console import say
+    from dfx.detector import build, checks
+    from dfx.detector.checkpoint import RunCheckpoint
+    from dfx.reporting import grid, run_results
+    from dfx.tracking import audits, cells, launchers
+    from dfx.tracking.run import track
 
     checks.check(cfg)
     dataset, manifest, files = corpus(cfg)
-    identity = config.config_hash(cfg, manifest.hash, files)
+    identity = config_hash(cfg, manifest.hash, files)
     whole = cfg.data.limit_utterances is None  # an audit looks at all trials
     to_beat = audits.to_beat(manifest, files, cfg.cache) if whole else None
     if launchers.needs_own_process(cfg.trainer) and (cfg.rerun or cells.dev_eer(cfg, identity) is None):
         launchers.run_alone(cells.own_command())
         error_rate = cells.dev_eer(cfg, identity)
         return float("nan") if error_rate is None else error_rate
-    with tracking.track(cfg, identity, manifest, config.choices(cfg) | cells.tags(), say) as run:
+    with track(cfg, identity, manifest, choices(cfg) | cells.tags(), say) as run:
         if run.finished:
-            return sweep_table.line(run) if cells.inside() else results.show(run, dataset.note, to_beat)
+            return grid.line(run) if cells.inside() else run_results.show(run, dataset.note, to_beat)
         data = build.datamodule(cfg, manifest, dataset.vectors())
         detector = build.detector(cfg, data)
         keeper = RunCheckpoint(run.folder, cfg.patience, run.log_history)
@@ -66,23 +71,24 @@ def train(cfg: DictConfig) -> float:
         if not trainer.is_global_zero:
             return float("nan")  # a helper process of a multi-device run; the first one reports
         scores = {"dev": keeper.dev_scores(), "eval": detector.scores["eval"]}
-        results.write(run, scores, data, keeper, detector, dataset.note)
+        run_results.write(run, scores, data, keeper, detector, dataset.note)
         run.log_artifacts()
-    return sweep_table.line(run) if cells.inside() else results.show(run, dataset.note, to_beat)
+    return grid.line(run) if cells.inside() else run_results.show(run, dataset.note, to_beat)
 
 
 def corpus(cfg: DictConfig) -> tuple[Dataset, Manifest, str]:
     """The corpus, its utterances, and the fingerprint of its files; the cells of a sweep that share it look once."""
     from omegaconf import OmegaConf
 
-    from dfx import build, cells, results
-    from dfx.store import fingerprint
+    from dfx.audio.store import fingerprint
+    from dfx.detector import build
+    from dfx.tracking import cells
 
     key = OmegaConf.to_yaml(cfg.dataset, resolve=True)
     if not cells.inside() or key not in _looked_at:
         dataset = build.dataset(cfg)
         manifest = dataset.manifest()
-        results.tell(dataset.findings)
+        console.say_findings(dataset.findings)
         _looked_at[key] = dataset, manifest, fingerprint(manifest)
     return _looked_at[key]
 

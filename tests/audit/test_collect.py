@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from dfx import audio
+from dfx.audio.store import open_store
 from dfx.audit import collect, measure
-from dfx.manifest import Manifest
-from dfx.store import open_store
+from dfx.tables.manifest import Manifest
 
 
 def gather(table: pd.DataFrame, cache: Path, num_workers: int = 0) -> collect.Measures:
@@ -37,7 +37,7 @@ def test_what_was_measured_takes_the_place_of_metadata_of_the_same_name(
 def test_a_killed_audit_goes_on_where_it_was(
     fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dfx.store_parts.MIN_PART_BYTES", 1 << 18)  # several parts
+    monkeypatch.setattr("dfx.audio.store_parts.MIN_PART_BYTES", 1 << 18)  # several parts
     first = gather(fair, tmp_path)
     folder = first.store.path / f"audit-{collect.VERSION}"
     parts = sorted(folder.glob("*.npz"))
@@ -58,7 +58,7 @@ def test_a_killed_audit_goes_on_where_it_was(
 def test_processes_measure_the_same(
     fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dfx.store_parts.MIN_PART_BYTES", 1 << 18)
+    monkeypatch.setattr("dfx.audio.store_parts.MIN_PART_BYTES", 1 << 18)
     monkeypatch.setattr(collect, "FEW_CLIPS", 1)
     one, two = gather(fair, tmp_path / "a"), gather(fair, tmp_path / "b", num_workers=2)
     pd.testing.assert_frame_equal(one.table, two.table)

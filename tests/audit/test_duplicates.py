@@ -12,7 +12,7 @@ import soxr
 from dfx import audio
 from dfx.audit import duplicates
 from dfx.audit.collect import collect
-from dfx.manifest import Manifest
+from dfx.tables.manifest import Manifest
 
 RATE = 16000
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from dfx.audit import leaks
 from dfx.audit.duplicates import Matches
-from dfx.findings import Finding
+from dfx.tables.findings import Finding
 
 
 def table(**columns: list) -> pd.DataFrame:

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfx import audits
 from dfx.audit import page, publish, report, tables
 from dfx.audit.inspect import Found, inspect
 from dfx.audit.ranking import Area
 from dfx.datasets.base import Dataset
-from dfx.findings import finding
-from dfx.manifest import Manifest
+from dfx.tables.findings import finding
+from dfx.tables.manifest import Manifest
+from dfx.tracking import audits
 
 
 class Given(Dataset):

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dfx.audio.measures import SCALARS
 from dfx.audit import models, shortcuts
-from dfx.audit.clip import SCALARS
 
 
 def table(clips: int = 400, **columns: np.ndarray) -> pd.DataFrame:

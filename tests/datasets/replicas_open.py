@@ -18,7 +18,7 @@ import soundfile
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from dfx.config import CONF_DIR
+from dfx.config.schema import CONF_DIR
 
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 VOICES = ("biden", "linus", "margot", "musk", "obama", "ryan", "taylor", "trump")

@@ -8,9 +8,9 @@ import replicas
 import soundfile
 import yaml
 
-from dfx.config import CONF_DIR
+from dfx.config.schema import CONF_DIR
 from dfx.datasets import ASVspoof2021
-from dfx.findings import Finding
+from dfx.tables.findings import Finding
 
 NUM = 4 * replicas.NUM_SPEAKERS  # trials of the subset eval
 

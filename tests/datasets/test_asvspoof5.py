@@ -7,7 +7,7 @@ import replicas
 import soundfile
 import yaml
 
-from dfx.config import CONF_DIR
+from dfx.config.schema import CONF_DIR
 from dfx.datasets import ASVspoof5
 
 

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from dfx.datasets import Combined, Dataset
-from dfx.findings import finding
-from dfx.manifest import Manifest
+from dfx.tables.findings import finding
+from dfx.tables.manifest import Manifest
 
 
 class Given(Dataset):
@@ -76,9 +76,10 @@ def test_notes_of_the_parts_stay() -> None:
 def test_names_become_what_the_options_hold(tmp_path: Path) -> None:
     from hydra import compose, initialize_config_dir
 
-    from dfx.checks import check
-    from dfx.config import CONF_DIR, config_hash, register_schema
-    from dfx.naming import expand
+    from dfx.config.corpora import expand
+    from dfx.config.identity import config_hash
+    from dfx.config.schema import CONF_DIR, register_schema
+    from dfx.detector.checks import check
 
     register_schema()
     options = [

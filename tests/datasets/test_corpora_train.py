@@ -13,8 +13,8 @@ from hydra import compose, initialize_config_dir
 from mlflow.tracking import MlflowClient
 
 from dfx import audio
-from dfx.config import CONF_DIR, register_schema
-from dfx.naming import expand
+from dfx.config.corpora import expand
+from dfx.config.schema import CONF_DIR, register_schema
 from dfx.train import train
 
 pytestmark = pytest.mark.slow

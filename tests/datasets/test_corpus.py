@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dfx.datasets.corpus import Corpus, audio_files
-from dfx.findings import Finding
+from dfx.tables.findings import Finding
 
 FACTS = {
     "page": "https://example.org/tones",

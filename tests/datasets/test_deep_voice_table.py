@@ -11,10 +11,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from replicas_open import corpus, deep_voice_table, in_the_wild
 
-from dfx import build
-from dfx.checks import check
-from dfx.config import CONF_DIR, register_schema
-from dfx.naming import expand
+from dfx.config.corpora import expand
+from dfx.config.schema import CONF_DIR, register_schema
+from dfx.detector import build
+from dfx.detector.checks import check
 
 register_schema()
 

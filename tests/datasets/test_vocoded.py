@@ -11,9 +11,9 @@ import soundfile
 from dfx import audio
 from dfx.datasets import Vocoded, vocoded_files
 from dfx.datasets.base import Dataset
-from dfx.findings import finding
-from dfx.manifest import Manifest
-from dfx.synthesis.twins import Job
+from dfx.datasets.synthesis.twins import Job
+from dfx.tables.findings import finding
+from dfx.tables.manifest import Manifest
 
 FAST = ["lpc", "mu_law_8bit", "griffin_lim_40"]
 

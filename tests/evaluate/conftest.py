@@ -12,10 +12,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from dfx import build
-from dfx.config import CONF_DIR, register_schema
-from dfx.detector import CONFIG_KEY, Detector
-from dfx.naming import expand
+from dfx.config.corpora import expand
+from dfx.config.schema import CONF_DIR, register_schema
+from dfx.detector import build
+from dfx.detector.detector import CONFIG_KEY, Detector
 
 register_schema()
 
@@ -29,9 +29,9 @@ def evaluate(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eva
 
     Figures and the run in MLflow take most of its time, and are made where `whole` asks for them.
     """
-    from dfx import tracking
     from dfx.evaluate import figures
     from dfx.evaluate.__main__ import evaluate as command
+    from dfx.tracking import run as tracking
 
     def run(*overrides: str, bootstrap: int = 0, whole: bool = False) -> dict[str, Any]:
         out = tmp_path / "report"

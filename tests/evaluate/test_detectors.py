@@ -14,9 +14,12 @@ import pytest
 import torch
 from mlflow.tracking import MlflowClient
 
-from dfx import audio, build, manifest, segments
+from dfx import audio
+from dfx.audio import segments
+from dfx.detector import build
 from dfx.evaluate import scoring
-from dfx.scores import ScoreTable
+from dfx.tables import manifest
+from dfx.tables.score_table import ScoreTable
 
 Evaluate = Callable[..., dict[str, Any]]
 

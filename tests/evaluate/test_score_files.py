@@ -12,7 +12,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from dfx import metrics
-from dfx.scores import ScoreTable
+from dfx.tables.score_table import ScoreTable
 
 Evaluate = Callable[..., dict[str, Any]]
 WriteScores = Callable[..., Path]

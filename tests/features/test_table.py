@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from dfx.audio.vectors import VectorStore
 from dfx.features import FeatureShape, Table
 from dfx.models import MLP
-from dfx.vectors import VectorStore
 
 
 def test_columns_become_bins_of_one_frame() -> None:

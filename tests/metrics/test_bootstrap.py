@@ -7,7 +7,7 @@ from dfx.metrics import AsvRates, Interval, cluster_column, eer, intervals, mean
 from dfx.metrics.bounds import interval
 from dfx.metrics.draws import draws
 from dfx.metrics.resampled import NAMES
-from dfx.scores import ScoreTable
+from dfx.tables.score_table import ScoreTable
 
 RATES = AsvRates(p_miss=0.02, p_fa=0.03, p_fa_spoof=0.5)
 

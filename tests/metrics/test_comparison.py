@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import norm
 
 from dfx.metrics import auc, delong, eer, eer_difference
-from dfx.scores import ScoreTable
+from dfx.tables.score_table import ScoreTable
 
 
 def system(noise: np.ndarray, true_eer: float, num_bonafide: int, **columns: object) -> ScoreTable:

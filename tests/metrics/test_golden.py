@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dfx.metrics import asv_rates, eer, intervals, min_tdcf, summary
-from dfx.scores import ScoreTable
+from dfx.tables.score_table import ScoreTable
 
 SCORES = Path(__file__).parents[3] / "shared" / "data" / "scores"
 needs_scores = pytest.mark.skipif(

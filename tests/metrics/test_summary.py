@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from dfx.metrics import NEED_LLR, accuracy, attack_key, eer, summary
-from dfx.scores import ScoreTable
+from dfx.tables.score_table import ScoreTable
 
 
 @pytest.fixture

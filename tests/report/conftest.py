@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from dfx.metrics import summary
-from dfx.runs import RunRecord
-from dfx.scores import ScoreTable
+from dfx.tables.score_table import ScoreTable
+from dfx.tracking.runs import RunRecord
 
 Make = Callable[..., RunRecord]
 

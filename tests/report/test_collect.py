@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dfx.report import collect
-from dfx.runs import RunRecord
+from dfx.tracking.runs import RunRecord
 
 Make = Callable[..., RunRecord]
 

@@ -13,10 +13,10 @@ import pytest
 from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
-from dfx import runs
 from dfx.report import story
 from dfx.report.__main__ import quoted
-from dfx.runs import RunRecord
+from dfx.tracking import runs
+from dfx.tracking.runs import RunRecord
 
 Make = Callable[..., RunRecord]
 

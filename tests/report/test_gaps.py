@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from dfx.report import gaps
-from dfx.runs import RunRecord
+from dfx.tracking.runs import RunRecord
 
 Make = Callable[..., RunRecord]
 COMMAND = "python -m dfx.train -m feature=lfcc,mfcc model=mlp seed=0,1 patience=3"

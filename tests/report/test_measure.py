@@ -11,8 +11,8 @@ import pytest
 from dfx.metrics import eer_difference, mean_eer_interval
 from dfx.report import collect, score_files
 from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, UNTESTED, WORSE, Measures, holm, measure
-from dfx.runs import RunRecord
-from dfx.scores import ScoreTable
+from dfx.tables.score_table import ScoreTable
+from dfx.tracking.runs import RunRecord
 
 Make = Callable[..., RunRecord]
 

@@ -13,7 +13,7 @@ from dfx.report import collect, figures, formats, page, publish, tables
 from dfx.report.gaps import Gap
 from dfx.report.measure import measure
 from dfx.report.page import Report
-from dfx.runs import RunRecord
+from dfx.tracking.runs import RunRecord
 
 Make = Callable[..., RunRecord]
 BEAT = {"eer": 0.3125, "auc": 0.75, "low": 0.7, "high": 0.8, "name": "all scalars"}

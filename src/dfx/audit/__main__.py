@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dfx import cli
+from dfx.cli import prompt
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -22,7 +22,7 @@ EXAMPLES = """
 
 def main() -> None:
     """The command."""
-    cli.run("audit", PURPOSE, EXAMPLES, audit)
+    prompt.run("audit", PURPOSE, EXAMPLES, audit)
 
 
 def audit(cfg: DictConfig) -> str:
@@ -30,9 +30,11 @@ def audit(cfg: DictConfig) -> str:
     import time
 
     began = time.perf_counter()
-    from dfx import audits, build, checks, tracking  # torch and MLflow come with these: seconds
+    from dfx.audio.store import fingerprint
     from dfx.audit import inspect, publish
-    from dfx.store import fingerprint
+    from dfx.detector import build, checks
+    from dfx.tracking import audits
+    from dfx.tracking.run import log_report
 
     checks.check(cfg)
     if parts := [name for name in cfg.others if ":" in name]:
@@ -46,7 +48,7 @@ def audit(cfg: DictConfig) -> str:
     files = publish.write(found, cfg.out, kept)
     publish.show(found.report, files[0])  # first: whoever keeps the runs may be out of reach
     name = found.manifest.name or "corpus"
-    tracking.log_report(
+    log_report(
         cfg.experiment_name,
         name,
         files,

@@ -14,11 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import union_categoricals
 
-from dfx import parallel, store_parts
+from dfx import console, files
+from dfx.audio import store_parts
+from dfx.audio.measures import SCALARS
+from dfx.audio.store import WaveformStore, open_store
+from dfx.audio.workers import each, num_cores
 from dfx.audit import measure
-from dfx.audit.clip import SCALARS
-from dfx.manifest import Manifest
-from dfx.store import WaveformStore, open_store
+from dfx.tables.manifest import Manifest
 
 VERSION = 1  # of the measures: a new number measures everything anew
 FEW_CLIPS = 200  # fewer are measured faster than worker processes start
@@ -82,17 +84,17 @@ def collect(
         manifest, sample_rate, cache, max_bad_fraction=1.0, num_workers=num_workers, progress=progress
     )
     folder = store.path / f"audit-{VERSION}"
-    with parallel.locked(folder, "measuring the corpus"):
+    with files.locked(folder, "measuring the corpus", console.say):
         for left_over in folder.glob("*.tmp"):
             left_over.unlink()
         jobs = _jobs(store, manifest, folder)
         missing = [job for job in jobs if not _whole(job)]
         count = sum(len(job.paths) for job in missing)
         if missing:
-            workers = parallel.num_cores() if num_workers is None else num_workers
+            workers = num_cores() if num_workers is None else num_workers
             workers = workers if count >= FEW_CLIPS else 0
-            done = parallel.each(measure.measure, missing, workers, "measuring the corpus")
-            parallel.advancing(done, "measuring", count, progress)
+            done = each(measure.measure, missing, workers, "measuring the corpus")
+            console.advancing(done, "measuring", count, progress)
     return Measures(manifest, store, [job.notes for job in jobs])
 
 

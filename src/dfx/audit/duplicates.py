@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from dfx.audio.spectrum import FINGERPRINT_HZ
+from dfx.audio.store import WaveformStore
 from dfx.audit.collect import Measures
-from dfx.spectrum import FINGERPRINT_HZ
-from dfx.store import WaveformStore
 
 ALIKE = (
     0.95  # cosine of two fingerprints: copies have .98 and more, different recordings of speech .9 at most

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from dfx import audio, parallel
+from dfx import audio
+from dfx.audio.spectrum import FINGERPRINT_SIZE
+from dfx.audio.workers import num_cores
 from dfx.audit.collect import Measures
-from dfx.spectrum import FINGERPRINT_SIZE
 
 MANY = 600_000  # utterances; the evaluation set of ASVspoof 2021 DF
 TIMED_FILES = 50
@@ -24,7 +25,7 @@ def estimate(measures: Measures, compared: int, num_workers: int | None) -> dict
         compared: pairs of fingerprints that were compared.
         num_workers: processes; as many as there are cores if None.
     """
-    workers = max(1, parallel.num_cores() if num_workers is None else num_workers)
+    workers = max(1, num_cores() if num_workers is None else num_workers)
     count = len(measures.table)
     decoding = _decoding_s(measures) * MANY / workers
     measuring = measures.seconds / count * MANY / workers

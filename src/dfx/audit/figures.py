@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from dfx.audit.models import CEPSTRA
 from dfx.audit.shortcuts import values
 from dfx.audit.tables import is_constant
-from dfx.labels import SPOOF
-from dfx.plots import style
+from dfx.reporting.figures import style
+from dfx.tables.labels import SPOOF
 
 MARKS = "os^Dv"
 MOST_SHOWN = 6  # histograms

@@ -11,13 +11,13 @@ from typing import Any
 import pandas as pd
 
 import dfx
+from dfx.audio.store import fingerprint
 from dfx.audit import duplicates, integrity, leaks, models, report, shortcuts
 from dfx.audit.collect import Measures, collect
 from dfx.audit.estimate import estimate
 from dfx.datasets.base import Dataset
-from dfx.findings import Finding, finding
-from dfx.manifest import Manifest
-from dfx.store import fingerprint
+from dfx.tables.findings import Finding, finding
+from dfx.tables.manifest import Manifest
 
 
 @dataclass

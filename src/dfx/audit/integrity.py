@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from dfx.findings import Finding, finding
-from dfx.labels import BONAFIDE, NAMES, SPOOF
-from dfx.manifest import SPLITS
+from dfx.tables.findings import Finding, finding
+from dfx.tables.labels import BONAFIDE, NAMES, SPOOF
+from dfx.tables.manifest import SPLITS
 
 WORDS = {BONAFIDE: "bona fide", SPOOF: "spoof"}
 SHORTEST_S = 0.3  # less than a syllable or two

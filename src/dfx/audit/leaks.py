@@ -10,9 +10,9 @@ import pandas as pd
 
 from dfx.audit.duplicates import Matches
 from dfx.audit.integrity import where
-from dfx.findings import MAX_EXAMPLES, Finding, finding
-from dfx.labels import SPOOF
-from dfx.manifest import UNNAMED_ATTACK
+from dfx.tables.findings import MAX_EXAMPLES, Finding, finding
+from dfx.tables.labels import SPOOF
+from dfx.tables.manifest import UNNAMED_ATTACK
 
 PAIRS = (("train", "eval"), ("train", "dev"), ("dev", "eval"))
 UNKNOWN = ("-", "", "unknown", "none", "nan")

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfx import audio
-from dfx.audit.clip import SCALARS, Clip
-from dfx.spectrum import FINGERPRINT_SIZE, NUM_LFCC, Describer, Description
-from dfx.store_parts import SAMPLE_BYTES
+from dfx.audio.measures import SCALARS, Clip
+from dfx.audio.spectrum import FINGERPRINT_SIZE, NUM_LFCC, Describer, Description
+from dfx.audio.store_parts import SAMPLE_BYTES
 
 BLOCK_SECONDS = 10.0
 UNKNOWN_BITS = 0  # bit depth of a lossy format

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from dfx.audit.ranking import Area
 from dfx.audit.shortcuts import SCALARS, format_codes, measured, values
-from dfx.labels import BONAFIDE, SPOOF
-from dfx.manifest import SPLITS
 from dfx.metrics import interpolated_eer
+from dfx.tables.labels import BONAFIDE, SPOOF
+from dfx.tables.manifest import SPLITS
 
 MAX_TRAIN = (
     20_000  # clips that are learned from, drawn at random in each class: a few dozen numbers need no more

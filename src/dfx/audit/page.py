@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from dfx import pages
 from dfx.audit import tables
-from dfx.pages import escaped
+from dfx.reporting import document
+from dfx.reporting.document import escaped
 
 STYLE = """
 <style>
@@ -47,7 +47,7 @@ def markdown(report: tables.Report) -> str:
     if not report["findings"]:
         lines.append("None.")
     for table in tables.all_of(report):
-        lines += ["", pages.markdown(table)]
+        lines += ["", document.markdown(table)]
         lines += [
             line
             for name in report["figures"]
@@ -81,12 +81,12 @@ def page(report: tables.Report, figures: Mapping[str, Path]) -> str:
         *map(_finding, tables.findings(report)),
     ]
     for table in tables.all_of(report):
-        parts.append(pages.html_table(table))
+        parts.append(document.html_table(table))
         for name, path in figures.items():
             if FIGURES.get(name, FIGURES["scalars"]) == table.title:
-                parts.append(pages.image(path, name))
+                parts.append(document.image(path, name))
     parts += ["<h2>How long</h2>", *(f'<p class="how">{escaped(line)}</p>' for line in _times(report))]
-    return pages.page(f"Audit of {corpus['name']}", parts)
+    return document.page(f"Audit of {corpus['name']}", parts)
 
 
 def _about(report: tables.Report) -> list[str]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from dfx import pages
 from dfx.audit import figures, page, report, tables
 from dfx.audit.inspect import Found
+from dfx.reporting import document
 
 ROOT = Path("mlruns") / "audit"
 MOST_SCALARS = 8  # on the terminal
@@ -70,7 +70,7 @@ def show(made: tables.Report, file: Path) -> None:
     scalars = scalars._replace(head=scalars.head[:4], rows=[row[:4] for row in scalars.rows[:MOST_SCALARS]])
     for table in (tables.counts(made), models, scalars):
         if table.rows:
-            console.print(pages.rich_table(table))
+            console.print(document.rich_table(table))
     notes = []
     for found in tables.findings(made):
         if found["severity"] == "note":

@@ -9,7 +9,7 @@ from typing import Any
 
 from dfx.audit.models import CEPSTRA, Tested
 from dfx.audit.ranking import Area
-from dfx.findings import SEVERITIES, Finding
+from dfx.tables.findings import SEVERITIES, Finding
 
 DIGITS = 4
 

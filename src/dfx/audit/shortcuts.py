@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dfx.audit.ranking import Area, area
-from dfx.findings import Finding, finding
-from dfx.labels import BONAFIDE, SPOOF
-from dfx.manifest import SPLITS
+from dfx.tables.findings import Finding, finding
+from dfx.tables.labels import BONAFIDE, SPOOF
+from dfx.tables.manifest import SPLITS
 
 MULTIPLES = (128, 160, 200, 256, 300, 512)  # hops of vocoders and frame shifts, in samples
 NOTABLE, STRONG, DECISIVE = 0.55, 0.6, 0.75  # AUC that makes a note, a warning and an error

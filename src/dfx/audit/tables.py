@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from dfx.audit.models import CEPSTRA
-from dfx.findings import MAX_EXAMPLES
-from dfx.pages import Table
+from dfx.reporting.document import Table
+from dfx.tables.findings import MAX_EXAMPLES
 
 Report = dict[str, Any]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from dfx import protocol
 from dfx.datasets.corpus import Corpus
 from dfx.datasets.recordings import SUFFIXES
+from dfx.tables import protocols
 
 SPLITS = {"T": "train", "D": "dev", "E1": "eval"}  # what stands in a name between ADD_ and the number
 LAYOUTS = {2: ("id", "label"), 3: ("id", "label", "")}  # label files of track 3 have a third column
@@ -40,7 +40,7 @@ class ADD2022(Corpus):
         root = self.folder()
         self.need(*LABEL_FILES)
         files = sorted({file for pattern in LABEL_FILES for file in root.glob(pattern)})
-        rows = [protocol.read(file, LAYOUTS) for file in files if not file.name.startswith(".")]
+        rows = [protocols.read(file, LAYOUTS) for file in files if not file.name.startswith(".")]
         table = pd.concat(rows, ignore_index=True)
         suffix = table["id"].str.extract(r"(\.\w+)$")[0].str.lower()
         table["id"] = table["id"].where(~suffix.isin(SUFFIXES), table["id"].str.rpartition(".")[0])

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from dfx import protocol
 from dfx.datasets.corpus import Corpus
-from dfx.manifest import SPLITS
-from dfx.protocol import ASVSPOOF2019
+from dfx.tables import protocols
+from dfx.tables.manifest import SPLITS
+from dfx.tables.protocols import ASVSPOOF2019
 
 TREE = """
   DIR/ASVspoof2019_{access}_cm_protocols/ASVspoof2019.{access}.cm.train.trn.txt   (dev.trl.txt, eval.trl.txt)
@@ -50,7 +50,7 @@ class ASVspoof2019(Corpus):
             path = self.first(*self._protocols(split))
             if path is None:  # then the counts say so
                 continue
-            part = protocol.read(path, ASVSPOOF2019[self.access]).assign(split=split)
+            part = protocols.read(path, ASVSPOOF2019[self.access]).assign(split=split)
             name = f"ASVspoof2019_{self.access}_{split}"
             folders = [folder for folder in sorted(root.glob(f"{name}*")) if folder.is_dir()]
             parts.append(self.locate(part, folders or [root / name / "flac"], split))

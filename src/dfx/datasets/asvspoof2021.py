@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from dfx import protocol
 from dfx.datasets.corpus import Corpus
-from dfx.findings import some
-from dfx.protocol import ASVSPOOF2021
+from dfx.tables import protocols
+from dfx.tables.findings import some
+from dfx.tables.protocols import ASVSPOOF2021
 
 TREE = """
   DIR/ASVspoof2021_{track}_eval/flac/*.flac        (parts of it as unpacked: ASVspoof2021_{track}_eval_part00/ ...)
@@ -65,7 +65,7 @@ class ASVspoof2021(Corpus):
         """Rows of the key that are in the subset."""
         advice = f"The audio comes without labels: unpack the keys beside it, {KEYS.format(track=self.track)}"
         path = self.need(*_key_places(self.track), advice=advice)
-        trials = protocol.read(path, ASVSPOOF2021[self.track])
+        trials = protocols.read(path, ASVSPOOF2021[self.track])
         self._check_track(trials, path)
         # early keys say hidden_track, and of PA hidden_track_1 and hidden_track_2
         subset = trials["subset"].str.partition("_")[0]

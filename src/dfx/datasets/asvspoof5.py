@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from dfx import protocol
 from dfx.datasets.corpus import Corpus
-from dfx.protocol import ASVSPOOF5
+from dfx.tables import protocols
+from dfx.tables.protocols import ASVSPOOF5
 
 # split -> protocols, the release first, and folders of audio
 PROTOCOLS = {
@@ -57,7 +57,7 @@ class ASVspoof5(Corpus):
         for split, path in found.items():
             if path is None:  # then the counts say so
                 continue
-            part = protocol.read(path, ASVSPOOF5).assign(split=split)
+            part = protocols.read(path, ASVSPOOF5).assign(split=split)
             name = FOLDERS[split]
             places = [
                 place for place in sorted(root.glob(f"{name}*")) if place.is_dir()

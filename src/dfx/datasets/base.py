@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from dfx.findings import Finding
-from dfx.manifest import Manifest
+from dfx.tables.findings import Finding
+from dfx.tables.manifest import Manifest
 
 
 class Dataset(ABC):

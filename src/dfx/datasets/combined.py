@@ -8,8 +8,8 @@ from itertools import combinations
 import pandas as pd
 
 from dfx.datasets.base import Dataset
-from dfx.findings import some
-from dfx.manifest import NO_ATTACK, NO_SPEAKER, SPLITS, Manifest
+from dfx.tables.findings import some
+from dfx.tables.manifest import NO_ATTACK, NO_SPEAKER, SPLITS, Manifest
 
 ALL = "all"
 

@@ -13,9 +13,9 @@ import pandas as pd
 from dfx.datasets import recordings
 from dfx.datasets.base import Dataset
 from dfx.datasets.splits import divide, shortfall
-from dfx.findings import Finding, finding, some
-from dfx.labels import BONAFIDE, NAMES, parse_label
-from dfx.manifest import NO_ATTACK, UNNAMED_ATTACK, Manifest
+from dfx.tables.findings import Finding, finding, some
+from dfx.tables.labels import BONAFIDE, NAMES, parse_label
+from dfx.tables.manifest import NO_ATTACK, UNNAMED_ATTACK, Manifest
 
 DATA = "DFX_DATA"  # environment variable: the folder below which corpora lie
 ALL, TOTAL = "all", "total"  # keys of `rows` for every split and for both classes together

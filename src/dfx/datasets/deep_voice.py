@@ -8,8 +8,8 @@ from typing import ClassVar
 import pandas as pd
 
 from dfx.datasets.corpus import DividedCorpus, audio_files
-from dfx.findings import finding
-from dfx.manifest import Manifest
+from dfx.tables.findings import finding
+from dfx.tables.manifest import Manifest
 
 # Fragments, which some copies of the corpus are cut into, keep the name: Obama-to-Biden_frag12.wav.
 NAME = r"^(?P<source>.+?)-(?:to-(?P<target>.+?)|original)(?:_(?:frag|seg_?)\d+)?$"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx.findings import some
+from dfx.tables.findings import some
 
 
 def read(

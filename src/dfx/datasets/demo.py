@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx import manifest, parallel, synthesis
+from dfx import console, files
+from dfx.audio.workers import each, num_cores
+from dfx.datasets import synthesis
 from dfx.datasets.base import Dataset
-from dfx.labels import BONAFIDE, SPOOF
-from dfx.manifest import NO_ATTACK, Manifest
-from dfx.store import cache_dir
-from dfx.synthesis.corpus import NUM_SPEAKERS, plan, write
+from dfx.datasets.synthesis.corpus import NUM_SPEAKERS, plan, write
+from dfx.files import cache_dir
+from dfx.tables import manifest
+from dfx.tables.labels import BONAFIDE, SPOOF
+from dfx.tables.manifest import NO_ATTACK, Manifest
 
 CHUNK = 8  # clips a process makes at a time: 0.3 s, so the bar moves and no process is left alone at the end
 FEW_CLIPS = 100  # fewer are made faster than worker processes start
@@ -27,10 +30,10 @@ class Demo(Dataset):
     length and recording conditions that says something else.
 
     The clips are 16-bit WAV files under `<cache>/demo/<version>`, the same bits however many processes made them.
-    The version follows from the options and the source of `dfx.synthesis`. An interrupted build goes on where it was.
+    The version follows from the options and the source of `synthesis`. An interrupted build goes on where it was.
 
     Args:
-        cache: folder to keep the corpus in; `dfx.store.cache_dir()` if None.
+        cache: folder to keep the corpus in; `dfx.files.cache_dir()` if None.
         num_clips: utterances in all, an even number.
         max_seconds: longest utterance.
         num_workers: processes that make it; as many as there are cores if None.
@@ -63,7 +66,7 @@ class Demo(Dataset):
         root = Path(cache).expanduser() if cache else cache_dir()
         self.clips = plan(num_clips, max_seconds)
         self.folder = root.absolute() / "demo" / _version(num_clips, max_seconds)
-        self.num_workers = parallel.num_cores() if num_workers is None else num_workers
+        self.num_workers = num_cores() if num_workers is None else num_workers
         self.progress = progress
 
     def manifest(self) -> Manifest:
@@ -74,7 +77,7 @@ class Demo(Dataset):
         """
         path = self.folder / "manifest.csv"
         if not self._whole(path):
-            with parallel.locked(self.folder, "making the demo corpus"):
+            with files.locked(self.folder, "making the demo corpus", console.say):
                 if not self._whole(path):  # another process may have made it while this one waited
                     self._build()
                     Manifest(self._table(), name="demo").write(path)
@@ -107,8 +110,8 @@ class Demo(Dataset):
         missing = [clip for clip in self.clips if not (self.folder / f"{clip.id}.wav").exists()]
         chunks = [missing[first : first + CHUNK] for first in range(0, len(missing), CHUNK)]
         workers = self.num_workers if len(missing) >= FEW_CLIPS else 0
-        counts = parallel.each(partial(write, folder=self.folder), chunks, workers, "making the demo corpus")
-        parallel.advancing(counts, "making the demo corpus", len(missing), self.progress)
+        counts = each(partial(write, folder=self.folder), chunks, workers, "making the demo corpus")
+        console.advancing(counts, "making the demo corpus", len(missing), self.progress)
 
 
 def _version(num_clips: int, max_seconds: float) -> str:

@@ -9,8 +9,8 @@ import pandas as pd
 from dfx.datasets import recordings
 from dfx.datasets.base import Dataset
 from dfx.datasets.splits import assign
-from dfx.labels import BONAFIDE, is_label, parse_label
-from dfx.manifest import SPLIT_WORDS, Manifest
+from dfx.tables.labels import BONAFIDE, is_label, parse_label
+from dfx.tables.manifest import SPLIT_WORDS, Manifest
 
 EXPECTED = """expected sub-folders named after the classes, for example
   DIR/real/*.wav                   (also bonafide, genuine, human, original)

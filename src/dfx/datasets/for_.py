@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dfx.datasets.corpus import Corpus, audio_files
-from dfx.manifest import SPLIT_WORDS
+from dfx.tables.manifest import SPLIT_WORDS
 
 # Version -> names of its folder: the inner one of two of them is named otherwise than the outer one.
 VERSIONS = {

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from dfx.datasets.base import Dataset
 from dfx.datasets.splits import assign
-from dfx.manifest import Manifest, read
+from dfx.tables.manifest import Manifest, read
 
 
 class ManifestFile(Dataset):

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from dfx.findings import some
+from dfx.tables.findings import some
 
 FRACTIONS = {"train": 0.6, "dev": 0.2, "eval": 0.2}
 MIN_GROUPS = 5  # of an attack, so that each split gets its share of one

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx import parallel
+from dfx.audio import workers
 from dfx.datasets import vocoded_files
 from dfx.datasets.base import Dataset
 from dfx.datasets.corpus import audio_files
 from dfx.datasets.folder import Folder
 from dfx.datasets.splits import divide
-from dfx.findings import Finding, finding, some
-from dfx.labels import BONAFIDE, SPOOF, is_label
-from dfx.manifest import NO_ATTACK, NO_SPEAKER, SPLIT_WORDS, Manifest
-from dfx.store import cache_dir
-from dfx.synthesis import twins
-from dfx.synthesis.twins import CODECS, COPY, VOCODERS
+from dfx.datasets.synthesis import twins
+from dfx.datasets.synthesis.twins import CODECS, COPY, VOCODERS
+from dfx.files import cache_dir
+from dfx.tables.findings import Finding, finding, some
+from dfx.tables.labels import BONAFIDE, SPOOF, is_label
+from dfx.tables.manifest import NO_ATTACK, NO_SPEAKER, SPLIT_WORDS, Manifest
 
 
 class Vocoded(Dataset):
@@ -29,25 +29,25 @@ class Vocoded(Dataset):
     column is that of its original.
 
     Files are made once, as 16-bit FLAC at 16 kHz under `<cache>/vocoded/<version>`, and shared by all corpora of twins:
-    a further vocoder or recording makes only what is new. The version follows from the source of `dfx.synthesis`; the
+    a further vocoder or recording makes only what is new. The version follows from the source of `synthesis`; the
     same recordings give the same twins on every machine, but for rounding. A table of each corpus lies beside them.
 
     Args:
         bonafide: a folder of recordings, all genuine unless it has sub-folders named after the classes (then those of
             the genuine class), or the name of one of `corpora`, whose bona fide rows are taken.
         corpora: corpora by name.
-        vocoders: names from `dfx.synthesis.twins.VOCODERS`; all of them if None.
+        vocoders: names from `dfx.datasets.synthesis.twins.VOCODERS`; all of them if None.
         eval_only: those of them that only twins in eval pass through.
         twins_per_clip: vocoders that each recording passes through, dealt out evenly within split and speaker; all of
             them if None.
         genuine: also give the genuine recordings; False: twins alone, to be added to a corpus that has them.
         match_genuine: give copies of them that took the way of a twin but for the vocoder (rate, band of the vocoder,
             codec, level, format) in place of the recordings themselves.
-        codec: one of `dfx.synthesis.twins.CODECS`, applied last to twins and copies alike; None: none.
+        codec: one of `dfx.datasets.synthesis.twins.CODECS`, applied last to twins and copies alike; None: none.
         split_file: CSV (id, split) that fixes the splits of a folder that has neither splits nor classes; written where
             it is not there yet.
         max_bad_fraction: of recordings that cannot be used; more are an error.
-        cache: folder to keep the files in; `dfx.store.cache_dir()` if None.
+        cache: folder to keep the files in; `dfx.files.cache_dir()` if None.
         num_workers: processes that make them; as many as there are cores if None.
         progress: show a bar on stderr.
 
@@ -84,7 +84,7 @@ class Vocoded(Dataset):
         self.max_bad_fraction = max_bad_fraction
         root = Path(cache).expanduser() if cache else cache_dir()
         self.folder = root.absolute() / "vocoded" / vocoded_files.version()
-        self.num_workers = parallel.num_cores() if num_workers is None else num_workers
+        self.num_workers = workers.num_cores() if num_workers is None else num_workers
         self.progress = progress
 
     def manifest(self) -> Manifest:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx import parallel, synthesis
-from dfx.synthesis import twins
-from dfx.synthesis.twins import COPY, VOCODERS, Job, reason_path
+from dfx import console, files
+from dfx.audio import workers
+from dfx.datasets import synthesis
+from dfx.datasets.synthesis import twins
+from dfx.datasets.synthesis.twins import COPY, VOCODERS, Job, reason_path
 
 CHUNK = 8  # files a process makes at a time: about a second, so the bar moves and no process is left alone at the end
 FEW_FILES = 50  # fewer are made faster than worker processes start
@@ -76,7 +78,7 @@ def make(folder: Path, jobs: Sequence[Job], num_workers: int, progress: bool) ->
         ValueError: if a file cannot be written, or a process dies.
     """
     if _missing(jobs):
-        with parallel.locked(folder, "making vocoded twins in"):
+        with files.locked(folder, "making vocoded twins in", console.say):
             for left_over in folder.glob("*/*/*.tmp"):
                 left_over.unlink()
             missing = _missing(jobs)
@@ -88,17 +90,17 @@ def make(folder: Path, jobs: Sequence[Job], num_workers: int, progress: bool) ->
 
 
 def _make(jobs: Sequence[Job], folder: Path, num_workers: int, progress: bool) -> None:
-    parallel.say(f"Making {len(jobs)} files of vocoded twins, once, in {folder}")
+    console.say(f"Making {len(jobs)} files of vocoded twins, once, in {folder}")
     chunks = [jobs[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
-    counts = parallel.each(twins.write, chunks, num_workers, "making vocoded twins", _died)
-    parallel.advancing(counts, "making vocoded twins", len(jobs), progress)
+    counts = workers.each(twins.write, chunks, num_workers, "making vocoded twins", _died)
+    console.advancing(counts, "making vocoded twins", len(jobs), progress)
 
 
 def _died(jobs: Sequence[Job], status: int) -> Sequence[Job]:
     """Name the recording at which a process died: the first of its files that is not there."""
     at = next(iter(_missing(jobs)), jobs[-1])
     raise ValueError(
-        f"A process died ({parallel.ending(status)}) while it made a twin of {at.source} by {at.vocoder}: a library "
+        f"A process died ({workers.ending(status)}) while it made a twin of {at.source} by {at.vocoder}: a library "
         "crashed at it, or the memory ran out. Start again, what is finished is kept; if it dies there once more, take "
         "that recording out."
     )

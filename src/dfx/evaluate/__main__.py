@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dfx import cli
+from dfx.cli import prompt
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -26,7 +26,7 @@ EXAMPLES = """
 
 def main() -> None:
     """The command."""
-    cli.run("evaluate", PURPOSE, EXAMPLES, evaluate)
+    prompt.run("evaluate", PURPOSE, EXAMPLES, evaluate)
 
 
 def evaluate(cfg: DictConfig) -> None:
@@ -35,8 +35,8 @@ def evaluate(cfg: DictConfig) -> None:
     Raises:
         ValueError: if there is nothing to measure, or files and corpora do not fit each other.
     """
-    from dfx import checks
-    from dfx.evaluate import collect, derive, publish, report  # pandas and matplotlib come with these
+    from dfx.detector import checks
+    from dfx.evaluate import collect, derive, publish, report
 
     collect.check(cfg)
     checks.check(cfg)
@@ -46,11 +46,11 @@ def evaluate(cfg: DictConfig) -> None:
     made = report.make([*results, *fused, *calibrated], collect.settings(cfg), cfg.compare)
     files = publish.write(made, cfg.out)
     publish.show(made, files[0])  # first: whoever keeps the runs may be out of reach
-    from dfx import tracking  # MLflow: seconds, in which the result can be read already
+    from dfx.tracking.run import log_report
 
     hashes = sorted({result.table.trials_hash for result in results})
     tags = {"kind": "evaluation", "trials_hash": ", ".join(hashes)}
-    tracking.log_report(cfg.experiment_name, made.title, files, publish.metrics(made), tags)
+    log_report(cfg.experiment_name, made.title, files, publish.metrics(made), tags)
 
 
 if __name__ == "__main__":

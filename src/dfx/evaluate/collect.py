@@ -8,12 +8,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from dfx import fusion, scorefiles, segments
+from dfx import scorefiles
+from dfx.audio import segments
 from dfx.evaluate import score_files
 from dfx.evaluate.measure import Settings
 from dfx.evaluate.result import Result
 from dfx.evaluate.score_files import Files
-from dfx.findings import Finding, finding
+from dfx.metrics import fusion
+from dfx.tables.findings import Finding, finding
 
 WORDS = {"eval_crop": (*segments.POLICIES[1:], segments.SLIDING), "fuse": fusion.METHODS}
 NEEDS = {  # key -> the key without which it would change nothing
@@ -57,7 +59,7 @@ def gather(cfg: DictConfig) -> list[Result]:
     home = trials = None
     scored: list[Result] = []
     if cfg.systems or cfg.dataset:
-        from dfx.evaluate import detectors  # torch and Lightning: seconds that score files can do without
+        from dfx.evaluate import detectors
 
         home, trials = detectors.corpus(cfg)
         scored = detectors.scored(cfg, _plain(cfg.systems), home, trials) if cfg.systems else []

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 from omegaconf import DictConfig
 
-from dfx import build
+from dfx.console import say
+from dfx.detector import build
 from dfx.evaluate import scoring
 from dfx.evaluate.result import Result
 from dfx.evaluate.scoring import Options
 from dfx.evaluate.systems import Given, System, find
 from dfx.evaluate.trials import Corpus, Trials, checked_split, further
-from dfx.parallel import say
-from dfx.scores import ScoreTable
+from dfx.tables.score_table import ScoreTable
 
 
 def corpus(cfg: DictConfig) -> tuple[Corpus | None, Trials | None]:

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 from matplotlib.figure import Figure
 
-from dfx import plots
 from dfx.evaluate import tables
 from dfx.evaluate.measure import Row
 from dfx.evaluate.report import Report
 from dfx.evaluate.result import Result
-from dfx.pages import file_name
+from dfx.reporting import figures as plots
+from dfx.reporting.document import file_name
 
 MOST_CURVES = 12  # more cannot be told apart
 

@@ -10,8 +10,8 @@ import pandas as pd
 
 from dfx import metrics
 from dfx.evaluate.result import Result
-from dfx.labels import BONAFIDE, SPOOF
-from dfx.scores import UNKNOWN_ATTACK, ScoreTable
+from dfx.tables.labels import BONAFIDE, SPOOF
+from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 
 ATTACK = "attack"
 RESAMPLES = 1000

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dfx.detector import CONFIG_KEY
+from dfx.detector.detector import CONFIG_KEY
 
 SUFFIX = ".onnx"
 

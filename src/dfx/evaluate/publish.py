@@ -10,10 +10,10 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
-from dfx import pages
 from dfx.evaluate import figures
 from dfx.evaluate.measure import Row
 from dfx.evaluate.report import Report
+from dfx.reporting import document
 
 ROOT = Path("mlruns") / "evaluate"
 RECORD = "metrics.json"
@@ -27,7 +27,7 @@ def write(report: Report, out: str | None) -> list[Path]:
         report: the evaluation.
         out: folder; `mlruns/evaluate/NAME` if None. What an earlier evaluation wrote there is replaced.
     """
-    folder = Path(out).expanduser() if out else ROOT / pages.file_name(report.title)
+    folder = Path(out).expanduser() if out else ROOT / document.file_name(report.title)
     folder.mkdir(parents=True, exist_ok=True)
     _clear(folder)
     drawn = figures.draw(report)
@@ -56,18 +56,18 @@ def write(report: Report, out: str | None) -> list[Path]:
 def page(report: Report, images: dict[str, Path]) -> str:
     """The evaluation as HTML with its figures inside."""
     findings = [
-        f'<div class="finding {found.severity}"><b>{pages.escaped(name)}.</b> {pages.escaped(found.text)}</div>'
+        f'<div class="finding {found.severity}"><b>{document.escaped(name)}.</b> {document.escaped(found.text)}</div>'
         for name, found in report.findings
     ]
     parts = [
-        f"<h1>{pages.escaped(report.title)}</h1>",
-        *(f'<div class="sub">{pages.escaped(note)}</div>' for note in _notes_on_corpora(report)),
+        f"<h1>{document.escaped(report.title)}</h1>",
+        *(f'<div class="sub">{document.escaped(note)}</div>' for note in _notes_on_corpora(report)),
         *findings,
-        *map(pages.html_table, report.tables()),
-        *(pages.image(path, name) for name, path in images.items()),
-        *(f'<p class="how">{pages.escaped(note)}</p>' for note in report.notes),
+        *map(document.html_table, report.tables()),
+        *(document.image(path, name) for name, path in images.items()),
+        *(f'<p class="how">{document.escaped(note)}</p>' for note in report.notes),
     ]
-    return pages.page(report.title, parts)
+    return document.page(report.title, parts)
 
 
 def markdown(report: Report, images: dict[str, Path]) -> str:
@@ -76,7 +76,7 @@ def markdown(report: Report, images: dict[str, Path]) -> str:
         f"# {report.title}",
         *_notes_on_corpora(report),
         *(f"- **{name}.** {found.text}" for name, found in report.findings),
-        *map(pages.markdown, report.tables()),
+        *map(document.markdown, report.tables()),
         *(f"![{name}]({path.name})" for name, path in images.items()),
         *report.notes,
     ]
@@ -99,7 +99,7 @@ def show(report: Report, file: Path) -> None:
     console = Console(highlight=False, markup=False)
     console.print()
     for table in report.tables(short=True):
-        console.print(pages.rich_table(table))
+        console.print(document.rich_table(table))
         if table.note:
             console.print(table.note, style="dim", soft_wrap=True)
     for name, found in report.findings:

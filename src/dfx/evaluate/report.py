@@ -10,8 +10,8 @@ from dfx.evaluate import measure, tables
 from dfx.evaluate.compare import Pair, pairs
 from dfx.evaluate.measure import Row, Settings
 from dfx.evaluate.result import Result
-from dfx.findings import Finding
-from dfx.pages import Table
+from dfx.reporting.document import Table
+from dfx.tables.findings import Finding
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from dfx.findings import Finding
-from dfx.pages import file_name
+from dfx.reporting.document import file_name
 from dfx.scorefiles import AsvScores
-from dfx.scores import ScoreTable
+from dfx.tables.findings import Finding
+from dfx.tables.score_table import ScoreTable
 
 
 def _none() -> pd.DataFrame:

@@ -19,17 +19,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from dfx import build, parallel
-from dfx.conditioning import Conditions, Waveforms, conditioned
-from dfx.datamodule import AudioDataset, Batch
+from dfx import console
+from dfx.audio.conditioned_store import Waveforms, conditioned
+from dfx.audio.conditioning import Conditions
+from dfx.audio.segments import Crop
+from dfx.audio.store import fingerprint, open_store
+from dfx.detector import build
+from dfx.detector.datamodule import AudioDataset, Batch
+from dfx.detector.feature_store import FeatureStore, open_features
+from dfx.detector.sampling import SequentialBatches
 from dfx.evaluate.systems import System
 from dfx.evaluate.trials import Trials
-from dfx.feature_store import FeatureStore, open_features
-from dfx.manifest import Manifest
-from dfx.sampling import SequentialBatches
-from dfx.scores import ScoreTable
-from dfx.segments import Crop
-from dfx.store import cache_dir, fingerprint, open_store
+from dfx.files import cache_dir
+from dfx.tables.manifest import Manifest
+from dfx.tables.score_table import ScoreTable
 
 VERSION = 2  # of the way scores are made: a new number makes them all anew
 
@@ -133,7 +136,7 @@ def _score(system: System, trials: Trials, heard: Policy, options: Options) -> p
     )
     sums = np.zeros(len(rows))
     label = f"{system.name} on {trials.name}"
-    parallel.advancing(_run(scorer, loader, device, sums), label, int(windows.sum()), show=True)
+    console.advancing(_run(scorer, loader, device, sums), label, int(windows.sum()), show=True)
     scores = np.full(len(ids), np.nan)
     scores[usable] = sums / windows
     made = pd.DataFrame({"id": ids, "score": scores, "reason": ""})

@@ -12,9 +12,10 @@ import torch
 from hydra.utils import get_object
 from torch import Tensor
 
-from dfx import build, runs
-from dfx.detector import CONFIG_KEY
+from dfx.detector import build
+from dfx.detector.detector import CONFIG_KEY
 from dfx.evaluate import onnx_file
+from dfx.tracking import runs
 
 RUN = "runs:/"
 CHECKPOINT = "checkpoint/best.ckpt"  # in the artifacts of a run

@@ -9,7 +9,7 @@ from dfx import metrics
 from dfx.evaluate.compare import Pair
 from dfx.evaluate.measure import ATTACK, OF_PARTS, Row
 from dfx.evaluate.result import Result
-from dfx.pages import Table
+from dfx.reporting.document import Table
 
 SHOWN = {  # metric -> (name, whether it is a rate that reads as a percentage, meaning)
     "eer": ("EER", True, "organisers'; lower is better"),

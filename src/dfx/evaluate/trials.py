@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dfx import results
+from dfx import console
 from dfx.datasets.base import Dataset
-from dfx.labels import NAMES
-from dfx.manifest import SPLITS, Manifest
+from dfx.tables.labels import NAMES
+from dfx.tables.manifest import SPLITS, Manifest
 
 ALL = "all"
 
@@ -47,7 +47,7 @@ class Corpus:
         self.manifest = dataset.manifest()
         self.name = name or self.manifest.name or "corpus"
         self.note = dataset.note
-        results.tell(dataset.findings)
+        console.say_findings(dataset.findings)
         if dataset.vectors() is not None:
             raise ValueError(
                 f"{self.name} holds ready features, no audio to score: name the runs on it without a corpus, "

@@ -24,7 +24,7 @@ class Feature(nn.Module):
         mask: module that hides parts of the map, such as `dfx.augment.SpecAverage`; used in train mode only.
 
     Maps of a feature that is expensive and never trained can be computed once for each utterance and kept
-    (`dfx.feature_store`): it takes `cache` as an argument, of which its YAML says `cache: true`, and says its
+    (`dfx.detector.feature_store`): it takes `cache` as an argument, of which its YAML says `cache: true`, and says its
     `hop_samples`. Maps are found by configuration and weights, so whoever changes its code gives a new folder of maps
     (`$DFX_CACHE`) or deletes the old.
     """

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfx import dsp
+from dfx.features import dsp
 from dfx.features.base import Feature
 
 PRE_EMPHASIS = 0.97

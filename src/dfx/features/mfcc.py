@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from dfx import dsp
+from dfx.features import dsp
 from dfx.features.logmel import LogMel
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from dfx.labels import BONAFIDE, SPOOF
 from dfx.losses.base import CosineLoss
+from dfx.tables.labels import BONAFIDE, SPOOF
 
 
 class AMSoftmax(CosineLoss):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dfx.labels import BONAFIDE
+from dfx.tables.labels import BONAFIDE
 
 
 def in_float32(tensor: Tensor) -> torch.autocast:

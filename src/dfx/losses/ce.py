@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dfx.labels import BONAFIDE, SPOOF
 from dfx.losses.base import PosteriorLoss, in_float32
+from dfx.tables.labels import BONAFIDE, SPOOF
 
 
 class CE(PosteriorLoss):

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dfx.labels import BONAFIDE
 from dfx.losses.base import CosineLoss
+from dfx.tables.labels import BONAFIDE
 
 
 class OCSoftmax(CosineLoss):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from dfx.labels import BONAFIDE
 from dfx.losses.base import CosineLoss
+from dfx.tables.labels import BONAFIDE
 
 
 class P2SGrad(CosineLoss):

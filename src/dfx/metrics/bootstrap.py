@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.labels import BONAFIDE
 from dfx.metrics.bounds import Interval, interval
 from dfx.metrics.counts import IntArray
 from dfx.metrics.det import FloatArray, eer
 from dfx.metrics.draws import draws
 from dfx.metrics.resampled import Resampled
 from dfx.metrics.tandem import AsvRates
-from dfx.scores import ScoreTable
+from dfx.tables.labels import BONAFIDE
+from dfx.tables.score_table import ScoreTable
 
 MIN_CLUSTERS = 10  # of each class; a bootstrap of fewer says little
 UNKNOWN = ("-", "")  # speakers that are not known

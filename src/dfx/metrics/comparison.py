@@ -11,7 +11,7 @@ import numpy as np
 from dfx.metrics.bootstrap import clusters_of, mean_eers, same_trials
 from dfx.metrics.bounds import percentiles
 from dfx.metrics.det import FloatArray, eer
-from dfx.scores import ScoreTable
+from dfx.tables.score_table import ScoreTable
 
 
 class Difference(NamedTuple):

@@ -12,7 +12,7 @@ from dfx.metrics.cllr import cllr, min_cllr
 from dfx.metrics.dcf import act_dcf, min_dcf
 from dfx.metrics.decisions import accuracy, balanced_accuracy, f1
 from dfx.metrics.det import auc, eer, interpolated_eer
-from dfx.scores import ScoreTable
+from dfx.tables.score_table import ScoreTable
 
 # MLflow allows letters, digits and "_-. :/" in a metric name and takes it for a path. The colon is the escape
 # sign here, the slash would make a folder, and a name of dots alone would be a step up.

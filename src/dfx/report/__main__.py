@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from dfx import cli
+from dfx.cli import prompt
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -22,7 +22,7 @@ EXAMPLES = """
 def main() -> None:
     """The command; a filter is full of signs that mean something to Hydra, so it is quoted here."""
     sys.argv[1:] = map(quoted, sys.argv[1:])
-    cli.run("report", PURPOSE, EXAMPLES, report)
+    prompt.run("report", PURPOSE, EXAMPLES, report)
 
 
 def quoted(argument: str) -> str:
@@ -37,7 +37,7 @@ def report(cfg: DictConfig) -> str:
     """Read runs, and write, show and keep the report; returns the sentence that says what dev chose."""
     from pathlib import Path
 
-    from dfx.report import publish, story  # pandas, matplotlib and MLflow come with these: seconds
+    from dfx.report import publish, story
 
     told = story.tell(
         cfg.sweep,
@@ -52,9 +52,9 @@ def report(cfg: DictConfig) -> str:
     files = publish.write(told.report, folder)
     publish.show(told.report, files[0])
     if told.parent is not None:
-        from dfx import tracking
+        from dfx.tracking.run import log_files
 
-        tracking.log_files(told.parent.run_id, files, "report")
+        log_files(told.parent.run_id, files, "report")
     return told.report.lead
 
 

@@ -12,8 +12,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dfx.config import BOOKKEEPING, closest
-from dfx.runs import RunRecord
+from dfx.config.identity import BOOKKEEPING
+from dfx.config.schema import closest
+from dfx.tracking.runs import RunRecord
 
 OPTIONS = ("dataset", "feature", "model", "loss", "augment", "optimizer", "trainer", "manifest_hash")
 NOT_SET = "(not set)"

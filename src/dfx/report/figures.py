@@ -9,13 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from dfx import plots, runs
 from dfx.metrics import attack_name
 from dfx.report import tables, wording
 from dfx.report.collect import Cell, Grid
 from dfx.report.gaps import Gap
 from dfx.report.measure import Measures, higher_is_better
-from dfx.runs import RunRecord
+from dfx.reporting import figures as plots
+from dfx.tracking import runs
+from dfx.tracking.runs import RunRecord
 
 MOST_DET = 6
 MOST_CURVES = 6

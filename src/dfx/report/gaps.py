@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dfx.report.collect import is_cell
-from dfx.runs import RunRecord
+from dfx.tracking.runs import RunRecord
 
 ORDER = ("failed", "missing", "interrupted", "running", "skipped")
 

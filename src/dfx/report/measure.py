@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dfx.labels import BONAFIDE
 from dfx.metrics import Difference, Interval, attack_name, cluster_column
 from dfx.metrics.bootstrap import clusters_of, eer_interval, mean_eers, same_trials
 from dfx.metrics.comparison import of_resampled
 from dfx.report import score_files, wording
 from dfx.report.collect import Cell, Grid
-from dfx.scores import ScoreTable
+from dfx.tables.labels import BONAFIDE
+from dfx.tables.score_table import ScoreTable
 
 LEVEL = 0.05  # of the tests, over all cells together
 # Resamples for each comparison: the smallest p-value is 2 / resamples, and Holm multiplies it by the comparisons.

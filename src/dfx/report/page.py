@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dfx import pages
-from dfx.pages import Table, escaped
 from dfx.report import figures, tables, wording
 from dfx.report.collect import Grid
 from dfx.report.gaps import Gap
 from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, Measured, Measures
+from dfx.reporting import document
+from dfx.reporting.document import Table, escaped
 
 STYLE = """
 <style>
@@ -96,13 +96,13 @@ def markdown(report: Report, drawn: Sequence[str]) -> str:
     ]
     parts.append(_marked(report))
     seen = tables.seen_unseen(report.grid, split)
-    parts += [pages.markdown(seen)] if seen else []
+    parts += [document.markdown(seen)] if seen else []
     parts += [f"## {figures.TITLES[name]}\n\n![{figures.TITLES[name]}]({name}.png)" for name in drawn]
-    parts.append(pages.markdown(tables.listed(report.grid, report.measures)))
+    parts.append(document.markdown(tables.listed(report.grid, report.measures)))
     missing = tables.missing(report.gaps)
     if missing:
         commands = _commands(report)
-        parts += [pages.markdown(missing), f"```\n{commands}\n```" if commands else ""]
+        parts += [document.markdown(missing), f"```\n{commands}\n```" if commands else ""]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -117,13 +117,13 @@ def page(report: Report, drawn: Mapping[str, Path]) -> str:
     seen = tables.seen_unseen(report.grid, split)
     parts += [_seen_unseen(seen)] if seen else []
     for name, path in drawn.items():
-        parts += [f"<h2>{figures.TITLES[name]}</h2>", pages.image(path, figures.TITLES[name])]
-    parts.append(pages.html_table(tables.listed(report.grid, report.measures)))
+        parts += [f"<h2>{figures.TITLES[name]}</h2>", document.image(path, figures.TITLES[name])]
+    parts.append(document.html_table(tables.listed(report.grid, report.measures)))
     missing = tables.missing(report.gaps)
     if missing:
         commands = _commands(report)
-        parts += [pages.html_table(missing), f"<pre>{escaped(commands)}</pre>" if commands else ""]
-    return pages.page(report.title, parts)
+        parts += [document.html_table(missing), f"<pre>{escaped(commands)}</pre>" if commands else ""]
+    return document.page(report.title, parts)
 
 
 def commands(report: Report) -> list[str]:
@@ -155,7 +155,7 @@ def _marked(report: Report) -> str:
             good = tables.bold(report.measures.cells.get((line[0], column)))
             row.append(f"**{value}**{bracket}{rest}" if good else text)
         rows.append(row)
-    return pages.markdown(table._replace(rows=rows))
+    return document.markdown(table._replace(rows=rows))
 
 
 def _grid(report: Report) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from dfx import pages
 from dfx.report import figures, formats, page, tables
 from dfx.report.page import Report
+from dfx.reporting import document
 
 
 def write(report: Report, folder: Path) -> list[Path]:
@@ -38,7 +38,7 @@ def show(report: Report, file: Path) -> None:
     console = Console(highlight=False, markup=False)
     console.print()
     table = tables.main(report.grid, report.measures, report.gaps, report.beat, brief=True)
-    console.print(pages.rich_table(table))
+    console.print(document.rich_table(table))
     console.print(table.note, style="dim", soft_wrap=True)
     for note in report.notes:
         console.print(note, style="yellow", soft_wrap=True)

@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from dfx import runs
-from dfx.runs import RunRecord
-from dfx.scores import ScoreTable
+from dfx.tables.score_table import ScoreTable
+from dfx.tracking import runs
+from dfx.tracking.runs import RunRecord
 
 Rows = list[list[str]]
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dfx import audits, runs
-from dfx.pages import file_name
 from dfx.report import collect, gaps, measure, tables, wording
 from dfx.report.collect import Grid
 from dfx.report.measure import Measures
 from dfx.report.page import Report
-from dfx.runs import RunRecord
+from dfx.reporting.document import file_name
+from dfx.tracking import audits, runs
+from dfx.tracking.runs import RunRecord
 
 ROOT = Path("mlruns") / "reports"
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from dfx.pages import Table
 from dfx.report import wording
 from dfx.report.collect import Grid
 from dfx.report.gaps import Gap
 from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, LEVEL, Measured, Measures, higher_is_better
+from dfx.reporting.document import Table
 
 STAR, UP = "★", "▲"
 SIGNS = {CHOSEN: f" {STAR}", BETTER: f" {UP}"}

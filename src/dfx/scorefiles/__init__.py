@@ -5,7 +5,7 @@ the file. `join` brings both together and refuses what would give a wrong number
 scores that are valid. Polarity is never guessed: a higher score means more bona fide, or the user turns it round.
 """
 
-from dfx.scorefiles.doubts import backwards, doubts
+from dfx.metrics.doubts import backwards, doubts
 from dfx.scorefiles.joining import join
 from dfx.scorefiles.keys import read_key
 from dfx.scorefiles.scores import read_scores

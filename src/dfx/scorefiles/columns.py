@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dfx import protocol
-from dfx.findings import some
-from dfx.labels import is_label, parse_label
+from dfx.tables import protocols
+from dfx.tables.findings import some
+from dfx.tables.labels import is_label, parse_label
 
 # Column of dfx -> words that stand for it, in this order, whatever their case and with `-`, `_` or a blank inside.
 # The `anon` ones are those of the full keys of ASVspoof 5. Words such as "fake probability" are left out: there a
@@ -54,7 +54,7 @@ def with_header(text: str, path: Path) -> pd.DataFrame | None:
     Raises:
         ValueError: if a line has more fields than the header.
     """
-    first = protocol.first_line(text, path)
+    first = protocols.first_line(text, path)
     separator = next(mark for mark in SEPARATORS if mark in first or mark == r"\s+")
     header = [word.strip(' "') for word in first.split(None if separator == r"\s+" else separator)]
     known = {name for name, words in WORDS.items() if any(_plain(word) in words for word in header)}

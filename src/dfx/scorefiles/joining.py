@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.findings import Finding, finding, some
-from dfx.labels import NAMES
 from dfx.scorefiles.keys import PARTS, part_of
-from dfx.scores import UNKNOWN_ATTACK, ScoreTable
+from dfx.tables.findings import Finding, finding, some
+from dfx.tables.labels import NAMES
+from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 
 _EXTENSION = r"(?i)\.(?:flac|wav|mp3|ogg|opus|m4a|aac|mp4|wma|aiff?|au|sph)$"
 _FOLDER = r"^.*[/\\]"

@@ -9,26 +9,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx import protocol
-from dfx.findings import Finding, finding
-from dfx.labels import BONAFIDE, is_label
 from dfx.scorefiles import columns
-from dfx.scores import UNKNOWN_ATTACK
+from dfx.tables import protocols
+from dfx.tables.findings import Finding, finding
+from dfx.tables.labels import BONAFIDE, is_label
+from dfx.tables.score_table import UNKNOWN_ATTACK
 
 # Layouts by number of columns. Where several have the same number, the one with label words in its label column.
 LAYOUTS: tuple[tuple[str, ...], ...] = (
     ("id", "label"),  # ADD 2022
     ("id", "label", ""),  # a score file that carries its key
     ("id", "attack", "label", ""),  # the same, of ASVspoof 2019
-    protocol.ASVSPOOF2019["LA"][4],
-    protocol.ASVSPOOF2019["PA"][5],  # LA too, with "-" for the environment
-    protocol.ASVSPOOF5[6],
-    protocol.ASVSPOOF2021["PA"][7],
-    protocol.ASVSPOOF2021["LA"][8],
-    protocol.ASVSPOOF2021["DF"][8],
-    protocol.ASVSPOOF5[10],
-    protocol.ASVSPOOF2021["PA"][12],
-    protocol.ASVSPOOF2021["DF"][13],
+    protocols.ASVSPOOF2019["LA"][4],
+    protocols.ASVSPOOF2019["PA"][5],  # LA too, with "-" for the environment
+    protocols.ASVSPOOF5[6],
+    protocols.ASVSPOOF2021["PA"][7],
+    protocols.ASVSPOOF2021["LA"][8],
+    protocols.ASVSPOOF2021["DF"][8],
+    protocols.ASVSPOOF5[10],
+    protocols.ASVSPOOF2021["PA"][12],
+    protocols.ASVSPOOF2021["DF"][13],
 )
 NO_METADATA = ("path", "score", "asv-score", "sasv-score", "asv-label")  # they say nothing of what a trial is
 SPLIT_OF_ID = r"^(?:(?:LA|PA)_)?([TDE])_\d+$"  # ASVspoof 2019 and 5 name it there, and no column does
@@ -55,7 +55,7 @@ def read_key(path: str | os.PathLike[str]) -> pd.DataFrame:
     if is_parquet:
         table = _parquet(file)
     else:
-        text = protocol.load(file)
+        text = protocols.load(file)
         named = columns.with_header(text, file)
         table = _without_header(text, file) if named is None else named
     if "id" not in table or "label" not in table:
@@ -117,19 +117,19 @@ def _parquet(path: Path) -> pd.DataFrame:
 
 
 def _without_header(text: str, path: Path) -> pd.DataFrame:
-    first = protocol.first_line(text, path)
-    widest = max(*map(len, LAYOUTS), len(first.split())) + protocol.MAX_SPACES
+    first = protocols.first_line(text, path)
+    widest = max(*map(len, LAYOUTS), len(first.split())) + protocols.MAX_SPACES
     try:
-        frame = protocol.fields(text, widest)
+        frame = protocols.fields(text, widest)
     except pd.errors.ParserError as error:
         raise _unknown(path, first) from error
-    width = int(protocol.widths(frame.head(1000)).median())
+    width = int(protocols.widths(frame.head(1000)).median())
     found = [names for names in LAYOUTS if len(names) == width and _has_labels(frame, names)]
     if not found:
         raise _unknown(path, first)
     is_df = columns.share(frame[1], lambda word: word.startswith("DF_")) > 0.5
     names = found[-1 if is_df else 0]  # LA and early DF have eight columns
-    table = protocol.named(frame, names, path)
+    table = protocols.named(frame, names, path)
     if width == 4 and columns.share(table["attack"], columns.is_number) > 0.5:
         del table["attack"]  # a score file of the baselines of ASVspoof 5: speaker, id, score, label
     return table

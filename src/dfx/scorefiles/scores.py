@@ -9,9 +9,9 @@ from urllib.parse import unquote
 import numpy as np
 import pandas as pd
 
-from dfx import protocol
-from dfx.labels import is_label
 from dfx.scorefiles import columns
+from dfx.tables import protocols
+from dfx.tables.labels import is_label
 
 # The four columns are those of ASVspoof 2019 and of the baselines of ASVspoof 5, the two those of ASVspoof 2021.
 LABELLED = {4: ("id", "attack", "label", "score"), 3: ("id", "label", "score")}
@@ -31,7 +31,7 @@ def read_scores(path: str | os.PathLike[str]) -> pd.DataFrame:
         ValueError: if the file is in no such format, or has labels that are not known or scores that are no numbers.
     """
     file = columns.existing(path)
-    text = protocol.load(file)
+    text = protocols.load(file)
     table = columns.with_header(text, file)
     if table is None:
         table = _without_header(text, file)
@@ -48,16 +48,16 @@ def read_scores(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def _without_header(text: str, path: Path) -> pd.DataFrame:
-    first = protocol.first_line(text, path)
+    first = protocols.first_line(text, path)
     marks = [mark for mark in ",;" if mark in first and columns.is_number(first.rpartition(mark)[2])]
     separator = marks[0] if marks else r"\s+"
     width = len(first.split(separator if separator in ",;" else None))
     try:
-        frame = protocol.fields(text, width + protocol.MAX_SPACES, separator)
+        frame = protocols.fields(text, width + protocols.MAX_SPACES, separator)
     except pd.errors.ParserError as error:
         raise ValueError(f"{path} is no score file ({error}): dfx reads {columns.FORMATS}.") from error
     names = _names(frame, path, first)
-    table = protocol.named(frame, names, path)
+    table = protocols.named(frame, names, path)
     if "%" in text and separator == r"\s+":  # how `ScoreTable.write_plain` keeps blanks out of ids
         for name in ("id", "attack"):
             if name in table:

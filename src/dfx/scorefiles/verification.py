@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx import protocol
-from dfx.findings import some
 from dfx.scorefiles import columns
 from dfx.scorefiles.joining import refuse_missing, refuse_repeats
 from dfx.scorefiles.keys import PARTS, part_of
+from dfx.tables import protocols
+from dfx.tables.findings import some
 
 KINDS = ("target", "nontarget", "spoof")
 
@@ -49,7 +49,7 @@ def read_asv(
             or a score is no finite number.
     """
     file = columns.existing(path)
-    text = protocol.load(file)
+    text = protocols.load(file)
     table = columns.with_header(text, file)
     if table is None:
         table = _three_columns(
@@ -84,12 +84,12 @@ def read_asv(
 
 
 def _three_columns(text: str, path: Path, names: tuple[str, ...]) -> pd.DataFrame:
-    first = protocol.first_line(text, path)
+    first = protocols.first_line(text, path)
     try:
-        frame = protocol.fields(text, len(first.split()) + protocol.MAX_SPACES)
+        frame = protocols.fields(text, len(first.split()) + protocols.MAX_SPACES)
     except pd.errors.ParserError as error:
         raise ValueError(f"{path} is no score file ({error}): dfx reads `{' '.join(names)}` here.") from error
-    wrong = frame[protocol.widths(frame) != len(names)]
+    wrong = frame[protocols.widths(frame) != len(names)]
     if len(wrong):
         lines = some(" ".join(row).strip() for row in wrong.to_numpy())
         raise ValueError(
@@ -105,11 +105,11 @@ def _of_key(scores: pd.DataFrame, path_of_key: Path, path: Path, part: str | Non
     Its score is the one at the same place where both files have the same order, as those of 2021, in which a speaker
     and an utterance may be several trials; else the one of its speaker and utterance.
     """
-    text = protocol.load(path_of_key)
+    text = protocols.load(path_of_key)
     key = columns.with_header(text, path_of_key)
     if key is None:
-        layouts = {8: protocol.ASVSPOOF2021["LA"][8], 12: protocol.ASVSPOOF2021["PA"][12]}
-        key = protocol.read(path_of_key, layouts).rename(columns={"label": "asv-label"})
+        layouts = {8: protocols.ASVSPOOF2021["LA"][8], 12: protocols.ASVSPOOF2021["PA"][12]}
+        key = protocols.read(path_of_key, layouts).rename(columns={"label": "asv-label"})
     missing = [name for name in ("speaker", "id") if name not in scores or name not in key]
     column = next((name for name in key if str(name).replace("_", "-") == "asv-label"), None)
     if missing or column is None:

@@ -1,0 +1,141 @@
+"""Decoding through PyAV (FFmpeg): the formats libsndfile does not know, and what it could not finish.
+
+Imported where it is needed only: PyAV takes a tenth of a second to load, and most corpora never need it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from dfx.audio.samples import AudioError, AudioInfo, Waveform, mono, plausible, require_finite
+
+# A playlist names other files, or hosts, and FFmpeg waits for a live one for ever; only the file itself is read.
+PLAYLISTS = {"concat", "dash", "hls", "rtp", "rtsp", "sdp", "webm_dash_manifest"}
+OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS)),
+}
+# PyAV 18 counts the planes of a frame until it meets a null pointer: behind the eighth it reads foreign memory.
+MAX_PLANES = 7
+
+
+def decode(
+    path: Path, block_seconds: float, skip: int, promised: int, failure: str
+) -> Generator[tuple[Waveform, int], None, tuple[int, int]]:
+    """Mono blocks and their rate after the first `skip` samples; returns the samples decoded and promised in all.
+
+    Args:
+        path: the file.
+        block_seconds: about so long is a block.
+        skip: samples that another decoder gave already.
+        promised: samples in the header, or 0.
+        failure: what the other decoder said.
+
+    Raises:
+        AudioError: if nothing can be decoded.
+    """
+    done, rate, held = 0, 0, 0
+    pieces: list[Waveform] = []
+    try:
+        container = _open(path, failure)
+    except AudioError:
+        if skip:
+            return skip, promised
+        raise
+    with container:
+        stream = container.streams.audio[0]
+        # Only the index of an mp4 counts samples; elsewhere FFmpeg estimates from the bit rate.
+        if "mp4" in container.format.name:
+            promised = promised or round(_seconds(stream) * stream.codec_context.sample_rate)
+        for frame in _frames(container, stream):
+            if pieces and frame.sample_rate != rate:  # audio.read_blocks refuses the change
+                yield np.concatenate(pieces), rate
+                pieces, held = [], 0
+            piece, rate = require_finite(path, _mono(path, frame)), plausible(path, frame.sample_rate)
+            done += len(piece)
+            if done <= skip:
+                continue  # not even an empty slice, which would keep the whole piece in memory
+            pieces.append(piece[max(0, len(piece) - (done - skip)) :])
+            held += len(pieces[-1])
+            if held >= block_seconds * rate:
+                yield np.concatenate(pieces), rate
+                pieces, held = [], 0
+    if done == 0:
+        raise AudioError(path, f"nothing in it can be decoded ({failure or 'no samples'})")
+    if pieces:
+        yield np.concatenate(pieces), rate
+    return max(done, skip), promised
+
+
+def probe(path: Path, failure: str) -> AudioInfo:
+    """What a header says.
+
+    Raises:
+        AudioError: if FFmpeg recognises no sound in it.
+    """
+    with _open(path, failure) as container:
+        stream = container.streams.audio[0]
+        codec = stream.codec_context
+        rate = plausible(path, codec.sample_rate)
+        name = f"{container.format.name.split(',')[0]}/{codec.name}"
+        if codec.channels < 1:
+            raise AudioError(path, "it claims to have no channels")
+        seconds = _seconds(stream) or (container.duration or 0) / 1e6
+        return AudioInfo(max(0, round(seconds * rate)), rate, codec.channels, name)
+
+
+def _open(path: Path, failure: str) -> Any:
+    """Container with an audio stream, or an AudioError that says what is wrong with the file."""
+    try:
+        # Tags may hold bytes of any encoding.
+        container = av.open(str(path), metadata_errors="replace", options=OPTIONS)
+    except PermissionError as error:
+        raise AudioError(path, "reading it is not permitted") from error
+    except (av.error.FFmpegError, OSError) as error:
+        detail = failure or getattr(error, "strerror", "") or str(error)
+        raise AudioError(path, f"no decoder recognises it ({detail})") from error
+    name = container.format.name
+    if not container.streams.audio:
+        container.close()
+        raise AudioError(path, f"it has no audio stream (container {name})")
+    if container.streams.audio[0].codec_context is None:
+        container.close()
+        raise AudioError(path, f"the encoding of its sound is unknown (container {name})")
+    return container
+
+
+def _frames(container: Any, stream: Any) -> Iterable[Any]:
+    """Frames of a stream; a damaged packet costs its own samples, a damaged container what follows."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError:
+            return
+        if packet is None:
+            return
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError:
+            continue
+        yield from frames
+
+
+def _mono(path: Path, frame: Any) -> Waveform:
+    """(samples,) float32 of a PyAV frame of any sample format and layout."""
+    channels = frame.layout.nb_channels
+    if frame.format.is_planar and channels > MAX_PLANES:
+        raise AudioError(
+            path, f"it claims {channels} channels, and up to {MAX_PLANES} can be read of this format"
+        )
+    data = frame.to_ndarray()
+    return mono(data if frame.format.is_planar else data.reshape(-1, channels).T)
+
+
+def _seconds(stream: Any) -> float:
+    return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0

@@ -1,0 +1,212 @@
+"""Audio files of any format as mono float32 at the wanted rate, block by block.
+
+soundfile reads what libsndfile knows (wav, flac, ogg, mp3, ...). PyAV reads the rest (m4a, the sound of mp4 video, amr,
+...; see `ffmpeg`) and takes over where libsndfile fails: it stops at many FLAC files of ASVspoof 2021 that FFmpeg
+decodes. Channels are averaged and soxr (HQ) resamples. A 16-bit mono file at the wanted rate comes through exact:
+sample / 32768.
+
+A damaged file counts as long as something in it decodes. A FLAC, WAV or MP4 file that ends more than a tenth before the
+length its header promises is an error, so that half-copied corpora are noticed; the other formats promise nothing (the
+length libsndfile gives for an mp3 may be an estimate, off by a factor of two). What a damaged header claims is not
+believed beyond reason: it must not decide how much memory or time a file takes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from dfx.audio.riff import promised_frames
+from dfx.audio.samples import (
+    AudioError,
+    AudioInfo,
+    Pcm,
+    Waveform,
+    mono,
+    plausible,
+    require_finite,
+    to_int16,
+)
+
+MAX_MISSING = 0.1  # fraction of the promised samples; encoders' delays and rounded durations stay far below
+BLOCK_VALUES = 1 << 22  # samples of all channels together in a block: 16 MiB, however many channels there are
+RESAMPLED_AT_ONCE = 1 << 15  # samples; soxr takes a sixth longer for ten times as many, which leave the cache
+WRITABLE = {".wav": "WAV", ".flac": "FLAC"}
+
+# RuntimeError: every LibsndfileError; TypeError: suffix .raw, which soundfile wants described; OSError: no permission.
+_SOUNDFILE_ERRORS = (RuntimeError, TypeError, OSError)
+_UNKNOWN_LENGTH = 1 << 62  # libsndfile says 2**63 - 1 where a header gives no length
+
+
+def read(path: str | Path, sample_rate: int) -> Waveform:
+    """Whole clip as (samples,) float32 mono at `sample_rate`, full scale 1.
+
+    Raises:
+        AudioError: if the file is missing, cannot be decoded, is cut short, or holds no samples, NaN or infinity.
+    """
+    return np.concatenate(list(read_blocks(path, sample_rate)))
+
+
+def read_blocks(path: str | Path, sample_rate: int, block_seconds: float = 30.0) -> Iterator[Waveform]:
+    """Clip in consecutive blocks (samples,) float32 mono at `sample_rate`; memory does not grow with its length.
+
+    The blocks are at most `block_seconds` long; their concatenation is what `read` returns, for any block length.
+
+    Raises:
+        AudioError: as `read`, possibly after some blocks were yielded.
+    """
+    for block in _blocks(Path(path), sample_rate, block_seconds):
+        yield mono(block[None])
+
+
+def read_pcm(path: str | Path, sample_rate: int) -> Iterator[Pcm]:
+    """The blocks of `read_blocks` as 16-bit integers, `to_int16` of them.
+
+    Raises:
+        AudioError: as `read_blocks`.
+    """
+    for block in _blocks(Path(path), sample_rate, 30.0):
+        yield block if block.dtype == np.int16 else to_int16(block)
+
+
+def probe(path: str | Path) -> AudioInfo:
+    """What the header of a file says, without decoding it.
+
+    Raises:
+        AudioError: if no decoder recognises the file.
+    """
+    path = Path(path)
+    _require_file(path)
+    try:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
+            name = f"{file.format}/{file.subtype}".lower()
+            return AudioInfo(_num_frames(file), plausible(path, file.samplerate), file.channels, name)
+    except _SOUNDFILE_ERRORS as error:
+        from dfx.audio import ffmpeg
+
+        return ffmpeg.probe(path, _why(error))
+
+
+def write(path: str | Path, waveform: NDArray[np.floating], sample_rate: int) -> None:
+    """Write (samples,) or (samples, channels) as 16-bit WAV or FLAC, chosen by the suffix; clips at full scale.
+
+    Raises:
+        ValueError: if the suffix is neither .wav nor .flac.
+    """
+    path = Path(path)
+    form = WRITABLE.get(path.suffix.lower())
+    if form is None:
+        raise ValueError(f"Cannot write {path.name}: the suffix is {path.suffix!r}; use .wav or .flac.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, to_int16(waveform), sample_rate, format=form, subtype="PCM_16")
+
+
+def _require_file(path: Path) -> None:
+    """Say what is wrong before a decoder says it less well, or waits for a pipe for ever."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = "the file does not exist" if isinstance(error, FileNotFoundError) else f"{error}"
+        raise AudioError(path, reason) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise AudioError(path, "it is not a file, but a folder, a pipe or a device")
+    if status.st_size == 0:
+        raise AudioError(path, "the file is empty (0 bytes)")
+
+
+def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDArray]:
+    """Mono blocks at the wanted rate; 16-bit integers where the file holds these and nothing has to be done to them."""
+    total = 0
+    for block in _at_rate(path, sample_rate, block_seconds):
+        total += len(block)
+        if len(block):
+            yield block
+    if total == 0:
+        raise AudioError(path, "it holds no samples")
+
+
+def _at_rate(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDArray]:
+    resampler, source_rate = None, 0
+    for block, rate in _decode(path, block_seconds):
+        if rate != (source_rate or rate):
+            raise AudioError(path, f"its sample rate changes from {source_rate} to {rate} Hz")
+        source_rate = rate
+        if rate == sample_rate:
+            yield block
+            continue
+        resampler = resampler or soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
+        for first in range(0, len(block), RESAMPLED_AT_ONCE):
+            yield resampler.resample_chunk(mono(block[None, first : first + RESAMPLED_AT_ONCE]))
+    if resampler is not None:
+        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+
+
+def _decode(path: Path, block_seconds: float) -> Iterator[tuple[NDArray, int]]:
+    """Mono blocks at the file's own rate, from soundfile and, from the sample where it gives up, from PyAV."""
+    _require_file(path)
+    done, promised, failure = yield from _decode_soundfile(path, block_seconds)
+    if failure or done == 0 or _cut_short(done, promised):
+        from dfx.audio import ffmpeg
+
+        done, promised = yield from ffmpeg.decode(path, block_seconds, done, promised, failure)
+    if _cut_short(done, promised):
+        raise AudioError(path, f"it is cut short: {done} of {promised} samples could be decoded")
+
+
+def _cut_short(done: int, promised: int) -> bool:
+    return done < (1 - MAX_MISSING) * promised
+
+
+class _FrontToBack(soundfile.SoundFile):
+    """A file that is read from its beginning to its end.
+
+    After each block soundfile seeks to the place where it already is; in an mp3, whose frames use room that earlier
+    ones left, that spoils the beginning of the next block.
+    """
+
+    def seekable(self) -> bool:
+        return self.format != "MP3" and bool(super().seekable())
+
+
+def _decode_soundfile(
+    path: Path, block_seconds: float
+) -> Generator[tuple[NDArray, int], None, tuple[int, int, str]]:
+    done, promised = 0, 0
+    try:
+        with _FrontToBack(os.fsencode(path)) as file:
+            rate = plausible(path, file.samplerate)
+            promised = _promised(path, file)
+            size = max(1, min(round(block_seconds * rate), BLOCK_VALUES // file.channels))
+            exact = (
+                file.subtype == "PCM_16"
+            )  # a third of the time of a WAV file goes into libsndfile's floats
+            while len(block := file.read(size, dtype="int16" if exact else "float32", always_2d=True)):
+                done += len(block)
+                if exact:
+                    yield block[:, 0] if file.channels == 1 else mono(block.T), rate
+                else:
+                    yield require_finite(path, mono(block.T)), rate
+    except _SOUNDFILE_ERRORS as error:
+        return done, promised, _why(error)
+    return done, promised, ""
+
+
+def _why(error: Exception) -> str:
+    return str(getattr(error, "error_string", error))  # libsndfile's own words, without the path
+
+
+def _promised(path: Path, file: soundfile.SoundFile) -> int:
+    if file.format == "FLAC":
+        return _num_frames(file)
+    return promised_frames(path) if file.format in ("WAV", "WAVEX") else 0
+
+
+def _num_frames(file: soundfile.SoundFile) -> int:
+    return file.frames if 0 < file.frames < _UNKNOWN_LENGTH else 0

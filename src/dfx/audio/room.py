@@ -1,0 +1,114 @@
+"""From a speaker's lips to a file: room, microphone, limiter, noise, sampling. The same for both classes.
+
+A vocoder works on clean speech and its output is then recorded like everything else, so no property of the recording
+can tell the classes apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft, signal
+
+Real = npt.NDArray[np.floating]
+
+SAMPLE_RATE = 16_000
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Conditions of one recording."""
+
+    seed: int
+    """Shape of the room's reflections and of the microphone's response."""
+    reverb_seconds: float
+    direct_db: float
+    """Direct sound over reverberation."""
+    colour_db: float
+    """Standard deviation of the microphone's response."""
+    highpass_hz: float
+    cutoff_hz: float
+    """Upper edge of the anti-alias filter."""
+    level_db: float
+    """Root mean square of the speech, re full scale."""
+    crest_db: float
+    """Where the recorder's limiter holds the peaks, re the level."""
+    polarity: int
+    """1 or -1: pulses point up or down, as microphones are wired."""
+    snr_db: float
+    noise_slope: float
+    """Exponent of the noise's fall with frequency: 0 is white, 1 is pink."""
+    hum_db: float
+    """Level of 50 Hz hum, re the noise."""
+    offset: float
+
+
+def draw_recording(rng: np.random.Generator) -> Recording:
+    """Random conditions, from a dry booth to a live room."""
+    return Recording(
+        seed=int(rng.integers(2**31)),
+        reverb_seconds=rng.uniform(0.12, 0.5),
+        direct_db=rng.uniform(2, 16),
+        colour_db=rng.uniform(0.5, 3.0),
+        highpass_hz=rng.uniform(40, 110),
+        cutoff_hz=rng.uniform(6800, 7900),
+        level_db=rng.uniform(-36, -22),
+        crest_db=rng.uniform(10, 14),
+        polarity=int(rng.choice([-1, 1])),
+        snr_db=rng.uniform(30, 52),
+        noise_slope=rng.uniform(0.0, 1.0),
+        hum_db=rng.uniform(-20, 3),
+        offset=rng.normal(0.0, 3e-4),
+    )
+
+
+def record(waveform: Real, recording: Recording, rng: np.random.Generator) -> npt.NDArray[np.int16]:
+    """16-bit samples (samples,) of speech recorded under given conditions; the generator draws noise and dither."""
+    num_samples = len(waveform)
+    shape = np.random.default_rng(recording.seed)
+    speech = signal.fftconvolve(waveform, _room(recording, shape))[:num_samples]
+    # Longer than the clip, so that the ringing of the filters does not wrap into the start.
+    size = fft.next_fast_len(num_samples + 2048, real=True)
+    hz = fft.rfftfreq(size, 1 / SAMPLE_RATE)
+    knots = np.log(np.geomspace(50, 8050, 10))
+    colour = np.interp(np.log(hz + 50), knots, shape.normal(0, recording.colour_db, 10))
+    highpass = 1 / np.sqrt(1 + (recording.highpass_hz / np.maximum(hz, 1e-3)) ** 4)
+    speech = fft.irfft(fft.rfft(speech, size) * 10 ** (colour / 20) * highpass, size)[:num_samples]
+    level = 10 ** (recording.level_db / 20)
+    speech *= recording.polarity
+    # The limiter lowers the level and the level moves the peaks: three rounds bring both home.
+    for _ in range(3):
+        speech *= level / np.sqrt(np.mean(speech**2) + 1e-12)
+        speech = _limit(speech, level * 10 ** (recording.crest_db / 20))
+    noise_level = level * 10 ** (-recording.snr_db / 20)
+    spectrum = fft.rfft(rng.standard_normal(size)) / np.maximum(hz, 30.0) ** (0.5 * recording.noise_slope)
+    noise = fft.irfft(spectrum, size)[:num_samples]
+    noise *= noise_level / np.sqrt(np.mean(noise**2))
+    hum_angle = 2 * np.pi * 50 * np.arange(num_samples) / SAMPLE_RATE + rng.uniform(0, 2 * np.pi)
+    noise += noise_level * 10 ** (recording.hum_db / 20) * (np.sin(hum_angle) + 0.4 * np.sin(3 * hum_angle))
+    edge = 1 / (1 + np.exp(np.clip((hz - recording.cutoff_hz) / 25.0, -50, 50)))
+    mixed = fft.irfft(fft.rfft(speech + noise, size) * edge, size)[:num_samples] + recording.offset
+    dither = rng.random(num_samples) - rng.random(num_samples)
+    samples: npt.NDArray[np.int16] = np.clip(np.round(mixed * 32767 + dither), -32768, 32767).astype(np.int16)
+    return samples
+
+
+def _room(recording: Recording, rng: np.random.Generator) -> Real:
+    """Impulse response: the direct sound and noise that decays by 60 dB in the reverberation time."""
+    length = int(recording.reverb_seconds * SAMPLE_RATE)
+    time = np.arange(length) / SAMPLE_RATE
+    tail = rng.standard_normal(length) * 10 ** (-3 * time / recording.reverb_seconds)
+    tail[: int(rng.uniform(0.002, 0.008) * SAMPLE_RATE)] = 0.0
+    tail *= 10 ** (-recording.direct_db / 20) / np.sqrt(np.sum(tail**2))
+    tail[0] = 1.0
+    response: Real = tail.astype(np.float32)
+    return response
+
+
+def _limit(waveform: Real, ceiling: float) -> Real:
+    """Waveform whose peaks bend towards a ceiling, from half of it upwards."""
+    knee = 0.5 * ceiling
+    over = np.maximum(np.abs(waveform) - knee, 0.0)
+    return np.sign(waveform) * (np.minimum(np.abs(waveform), knee) + knee * np.tanh(over / knee))

@@ -1,0 +1,123 @@
+"""Corpora by name inside a configuration: `dataset.train=[asvspoof2019_la,mine]` becomes what those options hold.
+
+A dataset with a key `corpora` is made of others. Where a key such as `train` names an option of the group `dataset`,
+the YAML of that option is put under `corpora.NAME`, with what the user wrote there on top; what nothing names goes, so
+that one command can hold the options of every corpus that a sweep will name. The configuration then holds everything
+that the run depends on, and nothing else: it is checked, hashed and kept like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+
+from dfx.config.schema import CONF_DIR, closest
+
+SPLITS = ("train", "dev", "eval")  # keys that list corpora, "NAME" or "NAME:SPLIT"; one need not be a list
+ONE = "bonafide"  # key that names a corpus, or a folder
+OPTION = "dataset"  # key of `corpora.NAME` that says which option it is, where the name is the user's own
+
+
+def expand(cfg: DictConfig) -> DictConfig:
+    """The configuration with every corpus that is named filled in; changed in place.
+
+    Raises:
+        ValueError: if a name is neither an option nor, where one may stand, a folder.
+    """
+    node = cfg.get("dataset")
+    if isinstance(node, DictConfig):
+        _fill(node, "dataset", ())
+    if "others" in cfg:  # corpora that a command looks at besides
+        named = [("others", str(name).partition(":")[0]) for name in cfg.others]
+        with open_dict(cfg):
+            cfg.corpora = _corpora(cfg.corpora, named, "", ())
+    return cfg
+
+
+def options() -> dict[str, Path]:
+    """YAML of each option of the group `dataset`, as Hydra finds it: dfx's own win over those of --config-dir."""
+    folders = [CONF_DIR]
+    if HydraConfig.initialized():
+        sources = HydraConfig.get().runtime.config_sources
+        folders += [Path(source.path) for source in sources if source.schema == "file"]
+    return {
+        path.stem: path
+        for folder in reversed(folders)
+        for path in sorted((folder / "dataset").glob("*.yaml"))
+    }
+
+
+def _fill(node: DictConfig, path: str, inside: tuple[str, ...]) -> None:
+    if "corpora" not in node:
+        return
+    with open_dict(node):
+        for key in SPLITS:
+            value = None if OmegaConf.is_missing(node, key) else node.get(key)
+            if isinstance(value, str):
+                node[key] = [value]
+        node.corpora = _corpora(node.corpora, list(_named(node)), path, inside)
+
+
+def _named(node: DictConfig) -> Iterator[tuple[str, str]]:
+    """The names of other corpora in a dataset, each with its key."""
+    for key in (*SPLITS, ONE):
+        value = None if OmegaConf.is_missing(node, key) else node.get(key)
+        if isinstance(value, ListConfig):
+            yield from ((key, str(entry).partition(":")[0]) for entry in value)
+        elif value:
+            yield key, str(value)
+
+
+def _corpora(
+    written: DictConfig | None, named: list[tuple[str, str]], path: str, inside: tuple[str, ...]
+) -> dict[str, Any]:
+    """What stands under `corpora`: a node for each name, from its option and what the user wrote."""
+    own: Any = written or {}
+    known = options()
+    prefix = f"{path}." if path else ""
+    nodes: dict[str, Any] = {}
+    for key, name in named:
+        if name in own or name in known:
+            nodes[name] = _node(name, own.get(name), f"{prefix}corpora.{name}", (*inside, name), known)
+        elif key != ONE:  # a folder may stand there
+            hint = closest(name, known) or f"options: {', '.join(known)}."
+            raise ValueError(f"{prefix}{key}: there is no dataset {name!r}; {hint}")
+    for name, keys in own.items():
+        whole = isinstance(keys, DictConfig) and (OPTION in keys or "_target_" in keys)
+        if name not in nodes and name not in known and not whole:
+            hint = closest(str(name), [*nodes, *known]) or f"named are {', '.join(nodes) or 'none'}."
+            raise ValueError(f"{prefix}corpora.{name}: nothing is called {name!r}; {hint}")
+    return nodes
+
+
+def _node(
+    name: str, written: DictConfig | None, path: str, inside: tuple[str, ...], known: dict[str, Path]
+) -> DictConfig:
+    """The option that a name stands for, with the user's keys on top, and what it names in turn."""
+    if not isinstance(written, DictConfig | None):
+        raise ValueError(f"{path}={written}: give its options, {path}={{root: DIR}} or {path}.root=DIR.")
+    own = OmegaConf.create({} if written is None else OmegaConf.to_container(written))
+    assert isinstance(own, DictConfig)
+    if "_target_" in own:
+        return own  # a class of the user's, or expanded before
+    option = str(own.pop(OPTION, name))
+    if option not in known:
+        hint = closest(option, known) or f"options: {', '.join(known)}."
+        which = f"say which one stands behind that name, {path}.{OPTION}=folder; " if option == name else ""
+        raise ValueError(f"{path}: there is no dataset {option!r}; {which}{hint}")
+    if inside.count(name) > 1:
+        raise ValueError(f"{path}: {name} is made of itself; name another corpus.")
+    loaded = OmegaConf.load(known[option])
+    if "_target_" not in loaded:
+        raise ValueError(
+            f"{path}: dataset={option} sets keys of the whole run, or takes its own from another option, and cannot be "
+            "one of several; use it by itself."
+        )
+    merged = OmegaConf.merge(loaded, own)
+    assert isinstance(merged, DictConfig)
+    _fill(merged, path, inside)
+    return merged

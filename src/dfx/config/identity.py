@@ -1,0 +1,69 @@
+"""Identity of a run: a hash of the whole resolved configuration, and the options that were chosen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import typing
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from dfx.config.schema import Node
+
+# Keys that say how a run is kept or shown, not what it computes: they do not change its identity.
+BOOKKEEPING = (
+    "rerun",
+    "cache",
+    "dataset.cache",
+    "dataset.num_workers",
+    "dataset.facts",
+    "dataset.root",  # what lies there is: the manifest, and the files' sizes and times, are hashed with it
+    "dataset.ljspeech_root",
+    "dataset.jsut_root",
+    "dataset.mailabs_root",
+    "dataset.path",
+    "dataset.split_file",  # the splits that it fixes are in the manifest
+    "dataset.progress",
+    "experiment_name",
+    "num_threads",
+    "data.num_workers",
+    "trainer.enable_progress_bar",
+)
+
+
+def config_hash(cfg: DictConfig, *data: str) -> str:
+    """Identity of a run: a hash of the whole resolved configuration, bookkeeping left out, and of its data.
+
+    The whole configuration and not the overrides, so that a changed default gives a new identity.
+    """
+    resolved = typing.cast(Node, OmegaConf.to_container(cfg, resolve=True))
+    for key in BOOKKEEPING:
+        *parents, leaf = key.split(".")
+        node = resolved
+        for parent in parents:
+            node = node.get(parent) or {}
+        node.pop(leaf, None)
+    _strip(resolved.get("dataset") or {})
+    text = json.dumps([resolved, data], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _strip(dataset: Node) -> None:
+    """Take the bookkeeping keys out of a dataset and of the corpora that it is made of."""
+    for key in BOOKKEEPING:
+        group, _, leaf = key.partition(".")
+        if group == "dataset":
+            dataset.pop(leaf, None)
+    for corpus in (dataset.get("corpora") or {}).values():
+        _strip(corpus)
+
+
+def choices(cfg: DictConfig) -> dict[str, str]:
+    """The options that were chosen, as tags of the run: `{"feature": "lfcc", "model": "lcnn", …, "seed": "0"}`."""
+    chosen = {}
+    if HydraConfig.initialized():
+        chosen = {k: str(v) for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
+    groups = [key for key, value in cfg.items() if isinstance(value, DictConfig) and key != "data"]
+    named = {str(key): str(cfg[key].get("_target_", "?")).rpartition(".")[2].lower() for key in groups}
+    return {**named, **chosen, "seed": str(cfg.seed)}

@@ -1,0 +1,199 @@
+"""One file over as many connections as it takes: each continues where the one before broke off."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import re
+import shutil
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from dfx import console
+
+CHUNK = 1 << 20
+TIMEOUT = 60.0  # seconds without a byte: the connection is dead
+MAX_FAILURES = 8  # attempts in a row that bring nothing new
+LONGEST_PAUSE = 60.0  # seconds between two of them
+PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that say "later"; any other error is final
+
+Report = Callable[[int, int], object]  # (bytes so far, bytes in all or 0)
+
+
+class DroppedError(Exception):
+    """The connection ended before the file did; `wait` in seconds if the server named a time."""
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class Part:
+    """What has arrived of a file, and its checksum so far; begins with what the path holds.
+
+    Args:
+        path: of the file in the making.
+        url: where it comes from.
+        algorithm: of the checksum, a name that `hashlib` knows.
+        total: expected bytes, 0 if unknown; only the bar needs it.
+        report: called as bytes are counted.
+    """
+
+    def __init__(self, path: Path, url: str, algorithm: str, total: int, report: Report) -> None:
+        self.path = path
+        self.url = url
+        self.algorithm = algorithm
+        self.size = 0
+        self.total = total
+        self.etag = ""  # names the edition that the bytes are of, as far as this process knows
+        self.mixed = False  # whether bytes were added to bytes that may be of another edition
+        self.kind = "unknown type"
+        self._report = report
+        self._hash = hashlib.new(algorithm)
+        self._file: IO[bytes] = path.open("a+b")
+        self._file.seek(0)
+        while chunk := self._file.read(CHUNK):
+            self._count(chunk)
+
+    def __enter__(self) -> Part:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def digest(self) -> str:
+        """Checksum of what is here, in hexadecimal digits."""
+        return self._hash.hexdigest()
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes."""
+        self._file.write(chunk)
+        self._count(chunk)
+
+    def restart(self) -> None:
+        """Forget all bytes."""
+        self._file.truncate(0)
+        self.size, self.etag, self.mixed = 0, "", False
+        self._hash = hashlib.new(self.algorithm)
+
+    def expect(self, total: int) -> None:
+        """Take note of the size that the server names.
+
+        Raises:
+            ValueError: if the disk cannot hold it.
+        """
+        self.total = total
+        free = shutil.disk_usage(self.path.parent).free
+        if total - self.size > free:
+            raise ValueError(
+                f"{self.url} has {total - self.size:,} bytes more to send, but {self.path.parent} has {free:,} free: "
+                "make room; the same command continues."
+            )
+
+    def _count(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
+        self.size += len(chunk)
+        self._report(self.size, self.total)
+
+
+def receive(part: Part, pause: float = 1.0) -> None:
+    """Bring a part to its end.
+
+    Args:
+        part: what is there of it; a server that cannot resume makes it begin anew.
+        pause: seconds after the first connection that brought nothing new; doubled for each further one.
+
+    Raises:
+        ValueError: if the server refuses or stays silent, or the disk is too small.
+    """
+    furthest, failures = part.size, 0
+    while True:
+        try:
+            _continue(part)
+            return
+        except DroppedError as drop:
+            # Only what is new counts as progress: a server that cannot resume begins anew each time.
+            failures = 1 if part.size > furthest else failures + 1
+            furthest = max(furthest, part.size)
+            if failures >= MAX_FAILURES:
+                raise ValueError(
+                    f"{part.url} could not be fetched: {drop}, {failures} times in a row. What has arrived, "
+                    f"{part.size:,} bytes, is kept: the same command continues."
+                ) from drop
+            wait = min(max(pause * 2 ** (failures - 1), drop.wait), LONGEST_PAUSE)
+            if wait >= 1:
+                console.say(f"{part.url}: {drop}; again in {wait:.0f} s")
+            time.sleep(wait)
+
+
+def _continue(part: Part) -> None:
+    """One request, for the whole file or for what is missing of it."""
+    headers = {"User-Agent": "dfx", "Accept-Encoding": "identity"}  # the checksum is of the file as it is
+    if part.size:
+        headers["Range"] = f"bytes={part.size}-"
+        if part.etag:
+            headers["If-Range"] = part.etag  # another edition comes whole
+    with _open(urllib.request.Request(part.url, headers=headers), part) as response:
+        begins = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+        if response.status != http.client.PARTIAL_CONTENT or not begins:
+            part.restart()  # the server cannot resume, or has another edition now
+        elif int(begins.group(1)) != part.size:
+            part.restart()
+            raise DroppedError("the server sent another part of the file")
+        elif not part.etag:
+            part.mixed = True
+        etag = response.headers.get("ETag", "")
+        part.etag = "" if etag.startswith("W/") else etag
+        part.kind = response.headers.get_content_type()
+        length = response.headers.get("Content-Length", "")
+        total = part.size + int(length) if length.isdigit() else 0
+        if total:
+            part.expect(total)
+        while chunk := _read(response):
+            part.write(chunk)
+    if part.size < total:
+        raise DroppedError(f"the connection closed after {part.size:,} of {total:,} bytes")
+
+
+def _open(request: urllib.request.Request, part: Part) -> Any:
+    try:
+        return urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and part.size:
+            part.restart()
+            raise DroppedError("the file on the server is shorter than what is here of it") from error
+        if error.code in PASSING:
+            after = error.headers.get("Retry-After", "")
+            wait = float(after) if after.isdigit() else 0.0
+            raise DroppedError(f"the server answered {error.code} {error.reason}", wait) from error
+        raise ValueError(
+            f"{part.url} answered {error.code} {error.reason}: the file has moved or is not public any more; "
+            "look on the page of the corpus."
+        ) from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            raise ValueError(
+                f"The certificate of {part.url} is not trusted ({reason.verify_message}): correct the clock or "
+                "the certificates of this machine."
+            ) from error
+        raise DroppedError(_words(reason)) from error
+
+
+def _read(response: Any) -> bytes:
+    try:
+        chunk: bytes = response.read1(CHUNK)  # what has come is kept, also of a chunk that breaks off
+        return chunk
+    except (OSError, http.client.HTTPException) as error:
+        raise DroppedError(_words(error)) from error
+
+
+def _words(reason: object) -> str:
+    return str(reason) or type(reason).__name__

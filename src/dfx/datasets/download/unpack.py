@@ -1,0 +1,183 @@
+"""Archives, unpacked so that no member can write outside the folder, fill the disk, or be left there half.
+
+Members are written to a new folder beside the archive, in which no link is ever made, and moved from there at the end.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO, NamedTuple
+
+from dfx.datasets.download.fetch import bar
+
+MAX_RATIO = 100  # unpacked to packed; speech is below 3, tables below 30, and a bomb at 1,000
+SMALL = 256 << 20  # bytes: an archive of nothing but zeros may become this large
+CHUNK = 1 << 20
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how a zip begins; the second is an empty one
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
+
+
+class _Member(NamedTuple):
+    """One entry of an archive: what is written, `data()`, or for a second name of a file the first one."""
+
+    name: str
+    kind: str
+    size: int = 0
+    data: Callable[[], IO[bytes] | None] = lambda: None
+    first: str = ""
+
+
+def unpack(archive: Path, folder: Path, strip: int = 0, show: bool = True) -> list[str]:
+    """Bring the contents of an archive (zip, tar, tar.gz, tar.bz2, tar.xz) into a folder, over what is there.
+
+    Regular files and folders only. A call that was interrupted can be repeated.
+
+    Args:
+        archive: its folder is worked in, so it should be on the same disk as `folder`.
+        folder: made if it is not there.
+        strip: leading folders that the names of the members lose.
+        show: draw a bar on stderr.
+
+    Returns:
+        Names of what the archive has put directly into the folder, sorted.
+
+    Raises:
+        ValueError: if a member lies outside, is a symbolic link or a device, or the archive is damaged, encrypted, no
+            archive, or larger inside than is believable; nothing has reached the folder then.
+    """
+    work = archive.with_name(f"{archive.name}.unpacking")
+    shutil.rmtree(work, ignore_errors=True)  # of a call that was interrupted
+    work.mkdir(parents=True)
+    size = archive.stat().st_size
+    room = _Room(archive, size)
+    try:
+        with bar(f"unpacking {archive.name}", size, show) as report, archive.open("rb") as file:
+            for member in _zip_members(file) if file.read(4) in ZIP else _tar_members(file):
+                _write(member, work, strip, room)
+                report(file.tell(), size)
+        names = sorted(path.name for path in work.iterdir())
+        _merge(work, folder)
+    except DAMAGE as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(":")
+        raise ValueError(
+            f"{archive} cannot be unpacked ({reason}): it is damaged, encrypted or no archive; delete it and start "
+            "again, or unpack it by hand."
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return names
+
+
+class _Room:
+    """How much may still come out of an archive: what the disk has, and what its size makes believable."""
+
+    def __init__(self, archive: Path, size: int) -> None:
+        self.archive = archive
+        self.free = shutil.disk_usage(archive.parent).free
+        self.believable = max(SMALL, MAX_RATIO * size)
+        self.taken = 0
+
+    def take(self, size: int) -> None:
+        self.taken += size
+        if self.taken > self.believable:
+            raise ValueError(
+                f"{self.archive} is not unpacked: it would become {self.taken:,} bytes or more, {MAX_RATIO} times its "
+                "size, as archives do that are made to fill disks; get it from the page of the corpus."
+            )
+        if self.taken > self.free:
+            raise ValueError(
+                f"{self.archive} unpacks to {self.taken:,} bytes or more, but {self.archive.parent} has {self.free:,} "
+                "free: make room and start again."
+            )
+
+
+def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
+    with zipfile.ZipFile(file) as archive:
+        for info in archive.infolist():
+            mode = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was not made on Unix
+            kind = "folder" if info.is_dir() else "file" if mode in (0, stat.S_IFREG) else "link or device"
+            # A member that is open gives no more than the size it declares, and then compares its checksum.
+            yield _Member(info.filename, kind, info.file_size, partial(archive.open, info))
+
+
+def _tar_members(file: IO[bytes]) -> Iterator[_Member]:
+    file.seek(0)
+    with tarfile.open(fileobj=file, mode="r:*") as archive:
+        while (info := archive.next()) is not None:
+            kind = "folder" if info.isdir() else "file" if info.isreg() or info.islnk() else "link or device"
+            yield _Member(
+                info.name,
+                kind,
+                info.size,
+                partial(archive.extractfile, info),
+                info.linkname if info.islnk() else "",
+            )
+            # tarfile keeps each one, which would take a gigabyte for the 600,000 files of a corpus.
+            archive.members.clear()  # type: ignore[attr-defined]
+
+
+def _write(member: _Member, work: Path, strip: int, room: _Room) -> None:
+    path = _place(member.name, work, strip, room)
+    if member.kind not in ("file", "folder"):
+        raise _unsafe(room, member.name, "is a symbolic link or a device")
+    if path is None:
+        return
+    try:
+        if member.kind == "folder":
+            path.mkdir(parents=True, exist_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        first = _place(member.first, work, strip, room) if member.first else None
+        if member.first and (first is None or not first.is_file()):
+            raise _unsafe(
+                room, member.name, f"is a second name of {member.first!r}, which did not come before"
+            )
+        room.take(first.stat().st_size if first is not None else member.size)
+        data = first.open("rb") if first is not None else member.data()
+        with data or io.BytesIO() as source, path.open("wb") as target:
+            shutil.copyfileobj(source, target, CHUNK)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise _unsafe(room, member.name, "is a file and a folder at once") from error
+
+
+def _place(name: str, work: Path, strip: int, room: _Room) -> Path | None:
+    """Where a member goes; None for one that `strip` leaves no name."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    if path.is_absolute() or PureWindowsPath(name).is_absolute() or ".." in path.parts or "\0" in name:
+        raise _unsafe(room, name, "lies outside its folder")
+    parts = path.parts[strip:]
+    return work.joinpath(*parts) if parts else None
+
+
+def _unsafe(room: _Room, name: str, why: str) -> ValueError:
+    return ValueError(
+        f"{room.archive} is not unpacked: its member {name!r} {why}, which no archive of recordings needs; get it from "
+        "the page of the corpus."
+    )
+
+
+def _merge(source: Path, target: Path) -> None:
+    """Move what is in one folder into another; a folder that is in both is entered."""
+    target.mkdir(parents=True, exist_ok=True)
+    with os.scandir(source) as found:
+        entries = list(found)
+    for entry in entries:
+        place = target / entry.name
+        if place.exists() and place.is_dir() != entry.is_dir():
+            raise ValueError(
+                f"{place} is in the way of a file or folder of the same name: move it away and start again."
+            )
+        if place.is_dir():
+            _merge(Path(entry.path), place)
+        else:
+            Path(entry.path).replace(place)

@@ -1,0 +1,118 @@
+"""The plan of the demo corpus and its clips: who says what, which vocoder it passes, how it is recorded.
+
+Clips come in pairs, one bona fide and one spoof, that share the speaker, the duration and the recording conditions
+and nothing else: other words, other noise. What a scalar could measure is thus balanced by construction.
+"""
+
+from __future__ import annotations
+
+import os
+import wave
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from dfx.audio.room import draw_recording, record
+from dfx.datasets.synthesis import vocoders
+from dfx.datasets.synthesis.frames import Real
+from dfx.datasets.synthesis.phonemes import sentence
+from dfx.datasets.synthesis.speaker import SAMPLE_RATE, draw_voice, perform, render
+
+Vocoder = Callable[[Real, np.random.Generator], Real]
+
+
+def _coded_units(waveform: Real, rng: np.random.Generator) -> Real:
+    """Units joined as a concatenative synthesiser does, from recordings that were stored by a codec."""
+    return vocoders.splice(vocoders.transform_codec(waveform, rng, step=1.0), rng)
+
+
+SPEAKERS = {"train": range(12), "dev": range(12, 17), "eval": range(17, 24)}
+NUM_SPEAKERS = sum(map(len, SPEAKERS.values()))
+SEEN: dict[str, Vocoder] = {
+    "D01": vocoders.griffin_lim,
+    "D02": vocoders.lpc,
+    "D03": vocoders.world,
+    "D04": vocoders.transform_codec,
+    "D05": vocoders.mu_law,
+}
+UNSEEN: dict[str, Vocoder] = {
+    "D06": partial(vocoders.griffin_lim, bands=128, hop=160, iterations=24),
+    "D07": vocoders.sinusoidal,
+    "D08": _coded_units,
+    "D09": partial(vocoders.world, voiced_hz=4000),
+}
+ATTACKS = {**SEEN, **UNSEEN}
+_MARGIN = 1024  # rendered beyond both ends and cut away after the vocoder, so that its frames fall anywhere
+_SEED = 20190  # of the corpus, not of a run: every run trains on the same clips
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One row of the plan."""
+
+    id: str
+    utterance: int
+    pair: int
+    speaker: int
+    split: str
+    attack: str
+    num_samples: int
+
+
+def plan(num_clips: int, max_seconds: float) -> list[Clip]:
+    """Clips of a corpus, half of them spoof, in an order that says nothing of the class."""
+    rng = np.random.default_rng([_SEED, 0])
+    count = dict.fromkeys(SPEAKERS, 0)
+    order = rng.permutation(num_clips)
+    clips = []
+    splits = {speaker: split for split, speakers in SPEAKERS.items() for speaker in speakers}
+    for pair in range(num_clips // 2):
+        speaker = pair % len(splits)
+        split = splits[speaker]
+        attacks = list(ATTACKS if split == "eval" else SEEN)
+        attack = attacks[count[split] % len(attacks)]
+        count[split] += 1
+        seconds = float(np.clip(rng.lognormal(np.log(2.9), 0.45), 1.0, 8.0))
+        num_samples = int(min(seconds, max_seconds) * SAMPLE_RATE) - int(rng.integers(160))
+        for utterance, name in ((2 * pair, "-"), (2 * pair + 1, attack)):
+            clip_id = f"demo_{split}_{order[utterance]:04d}"
+            clips.append(Clip(clip_id, utterance, pair, speaker, split, name, num_samples))
+    return sorted(clips, key=lambda clip: clip.id[-4:])
+
+
+def make(clip: Clip) -> npt.NDArray[np.int16]:
+    """16-bit samples (num_samples,) of a clip: a function of the plan alone, whichever process runs it."""
+    voice = draw_voice(_generator(1, clip.speaker), female=clip.speaker % 2 == 1)
+    shared = _generator(2, clip.pair)
+    recording = draw_recording(shared)
+    lead, tail = shared.uniform(0.05, 0.3, 2)
+    own = _generator(3, clip.utterance)
+    total = clip.num_samples + 2 * _MARGIN
+    margin = _MARGIN / SAMPLE_RATE
+    sounds = sentence(total / SAMPLE_RATE, lead + margin, tail + margin, voice.rate, own)
+    speech = render(voice, perform(voice, sounds, own), total, own)
+    speech = speech / np.sqrt(np.mean(speech**2) + 1e-12)
+    speech += 1e-4 * own.standard_normal(total, dtype=np.float32)
+    if clip.attack != "-":
+        speech = ATTACKS[clip.attack](speech.astype(np.float32), own)
+    start = _MARGIN + int(own.integers(-_MARGIN // 2, _MARGIN // 2))
+    return record(speech[start : start + clip.num_samples], recording, own)
+
+
+def write(clips: Sequence[Clip], folder: Path) -> int:
+    """Make clips as 16-bit WAV files in a folder; each appears whole or not at all. Returns how many."""
+    for clip in clips:
+        temporary = folder / f"{clip.id}.{os.getpid()}.tmp"
+        with temporary.open("wb") as raw, wave.open(raw, "wb") as file:
+            file.setparams((1, 2, SAMPLE_RATE, clip.num_samples, "NONE", ""))
+            file.writeframes(make(clip).astype("<i2").tobytes())
+        temporary.replace(folder / f"{clip.id}.wav")
+    return len(clips)
+
+
+def _generator(*key: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence([_SEED, *key]))

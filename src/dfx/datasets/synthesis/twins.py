@@ -1,0 +1,222 @@
+"""Spoofed twins of genuine recordings: the same speech through a vocoder or a codec, and nothing else changed.
+
+A twin has the length of its original to the sample, its level (RMS), its offset and its stretches of digital silence,
+and no higher peak, so that scalars say little. A copy of the original goes through the same steps but for the vocoder.
+Worker processes import this module: it must stay free of torch and pandas.
+
+Source:
+    Vocoded speech as training data: Wang and Yamagishi 2023, "Spoofed training data for speech spoofing countermeasure
+    can be efficiently created using neural vocoders".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+from scipy import ndimage
+
+from dfx import audio
+from dfx.datasets.synthesis.frames import Real
+from dfx.datasets.synthesis.speaker import SAMPLE_RATE
+from dfx.datasets.synthesis.vocoders import griffin_lim, lpc, mu_law
+from dfx.datasets.synthesis.vocoders.external import Coder, check_world, resampled, world
+
+PIECE = 20 * SAMPLE_RATE  # a longer recording is rebuilt piece by piece, so memory does not grow with it
+FADE = SAMPLE_RATE // 10  # pieces overlap and are cross-faded: the first frames of a vocoder see no past
+SHORTEST = SAMPLE_RATE // 4  # shorter ones are filled up for the vocoder, and cut again
+LIMITER = 40  # samples to either side of a peak over which it is turned down: 2.5 ms
+DIGITAL_SILENCE = 80  # zeros in a row, 5 ms, that no microphone gives: they stay zeros
+ZERO = 0.5 / audio.FULL_SCALE  # what is below is a zero in the file
+COPY = "bonafide"  # in place of a vocoder: none
+
+
+@dataclass(frozen=True)
+class Vocoder:
+    """A way to rebuild speech.
+
+    Attributes:
+        rebuild: what does it: (waveform (samples,) at 16 kHz, generator) -> (samples,).
+        band_hz: twice the highest frequency that it can keep; original and twin are brought down to it alike.
+    """
+
+    rebuild: Callable[[Real, np.random.Generator], Real]
+    band_hz: int = SAMPLE_RATE
+
+
+VOCODERS = {
+    "griffin_lim_40": Vocoder(partial(griffin_lim, bands=40, iterations=32)),
+    "griffin_lim_80": Vocoder(partial(griffin_lim, bands=80, iterations=32)),
+    "griffin_lim_128": Vocoder(partial(griffin_lim, bands=128, iterations=32)),
+    "world": Vocoder(world),
+    "lpc": Vocoder(partial(lpc, order=18)),  # two for each kHz of band and two for the rest
+    "mu_law_8bit": Vocoder(partial(mu_law, bits=8)),
+    "opus_12kbps": Vocoder(Coder("libopus", 12_000, options={"application": "voip"})),
+    # FFmpeg's cutoff keeps LAME from its own, lower one; above 7.4 kHz it has nothing at 16 kHz.
+    "mp3_16kbps": Vocoder(
+        Coder("libmp3lame", 16_000, sample_format="s16p", options={"cutoff": "7900"}), band_hz=14_800
+    ),
+    "amr_5kbps": Vocoder(Coder("libopencore_amrnb", 4_750, sample_rate=8_000, delay=40), band_hz=8_000),
+}
+CODECS = [name for name, vocoder in VOCODERS.items() if isinstance(vocoder.rebuild, Coder)]
+
+
+class Job(NamedTuple):
+    """One file to make.
+
+    Attributes:
+        source: the recording.
+        target: the FLAC file.
+        id: of the utterance; what a vocoder draws follows from it.
+        vocoder: one of `VOCODERS`, or `COPY`.
+        band_hz: see `Vocoder`.
+        codec: one of `CODECS` that is applied last, or "".
+    """
+
+    source: str
+    target: str
+    id: str
+    vocoder: str
+    band_hz: int
+    codec: str
+
+
+def check(name: str) -> None:
+    """Refuse a vocoder whose library is missing.
+
+    Raises:
+        ValueError: with the command that installs it.
+    """
+    rebuild = VOCODERS[name].rebuild
+    if isinstance(rebuild, Coder):
+        rebuild.check()
+    elif rebuild is world:
+        check_world()
+
+
+def write(jobs: Sequence[Job]) -> int:
+    """Make the files of some jobs, 16-bit FLAC at 16 kHz; each appears whole or not at all. Returns how many.
+
+    Where a recording cannot be used, a text file (`reason_path`) appears in place of the FLAC file, and says why.
+
+    Raises:
+        ValueError: if a file cannot be written.
+    """
+    for job in jobs:
+        temporary = Path(f"{job.target}.{os.getpid()}.tmp")
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with soundfile.SoundFile(temporary, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC") as file:
+                for piece in rebuilt(job):
+                    file.write(audio.to_int16(piece))
+            temporary.replace(job.target)
+        except audio.AudioError as error:
+            temporary.write_text(error.reason, encoding="utf-8")
+            temporary.replace(reason_path(job.target))
+        except (OSError, soundfile.LibsndfileError) as error:
+            raise ValueError(
+                f"{job.target} cannot be written ({error}): free some room, or give another folder by $DFX_CACHE or "
+                "dataset.cache; what is finished is kept."
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+    return len(jobs)
+
+
+def reason_path(target: str) -> str:
+    """File that says why a target could not be made."""
+    return f"{target.removesuffix('.flac')}.txt"
+
+
+def rebuilt(job: Job) -> Iterator[Real]:
+    """The samples of a job's file, in consecutive pieces.
+
+    Raises:
+        audio.AudioError: if the recording cannot be read or is silent.
+    """
+    name = f"{job.id}\0{job.vocoder}".encode(errors="surrogateescape")
+    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(name).digest()[:8], "little"))
+    rise = (np.arange(FADE, dtype=np.float32) + 0.5) / FADE
+    tail, silent = np.zeros(0, np.float32), True
+    for piece, is_last in _pieces(audio.read_blocks(job.source, SAMPLE_RATE)):
+        silent = silent and _is_silent(piece)
+        made = _through(piece, job, rng)
+        if len(tail):
+            made[:FADE] = made[:FADE] * rise + tail * rise[::-1]
+        keep = len(piece) if is_last else PIECE
+        tail = made[keep:]
+        yield made[:keep]
+    if silent:
+        raise audio.AudioError(job.source, "it is silent: a twin would be the same")
+
+
+def as_loud(waveform: Real, original: Real) -> Real:
+    """Waveform (samples,) with the mean and RMS of an original (samples,) and a peak that is not higher.
+
+    Peaks are turned down smoothly; a waveform that is much more peaked than its original ends a little softer.
+    """
+    centre = float(np.mean(original, dtype=np.float64))
+    wanted, ceiling = _rms(original - centre), float(np.abs(original - centre).max())
+    result = waveform - np.mean(waveform, dtype=np.float64).astype(np.float32)
+    for _ in range(4):
+        result = result * np.float32(wanted / max(_rms(result), 1e-12))
+        level = np.abs(result)
+        if level.max() <= ceiling:
+            break
+        gain = np.minimum(1.0, ceiling / np.maximum(level, ceiling))
+        size = 2 * LIMITER + 1
+        result = result * ndimage.uniform_filter1d(ndimage.minimum_filter1d(gain, size), size)
+    return (result + np.float32(centre)).astype(np.float32)
+
+
+def _through(waveform: Real, job: Job, rng: np.random.Generator) -> Real:
+    """One piece of a recording (samples,) as the job wants it."""
+    if _is_silent(waveform):
+        return waveform
+    filled = np.pad(waveform, (0, max(0, SHORTEST - len(waveform))), mode="wrap")
+    result = _narrowed(filled, job.band_hz)
+    for name in (job.vocoder, job.codec):
+        if name not in ("", COPY):
+            result = as_loud(VOCODERS[name].rebuild(result, rng), result)
+    result = result[: len(waveform)]
+    if not np.isfinite(result).all() or _is_silent(result):
+        raise audio.AudioError(job.source, f"{job.vocoder} makes nothing of it")
+    result = as_loud(result, waveform)
+    zeros = np.abs(waveform) < ZERO
+    result[ndimage.binary_opening(zeros, np.ones(DIGITAL_SILENCE, dtype=bool))] = 0
+    return result
+
+
+def _narrowed(waveform: Real, band_hz: int) -> Real:
+    """Waveform (samples,) without what a rate of `band_hz` cannot hold."""
+    narrow = resampled(resampled(waveform, SAMPLE_RATE, band_hz), band_hz, SAMPLE_RATE)[: len(waveform)]
+    return np.pad(narrow, (0, len(waveform) - len(narrow)))
+
+
+def _pieces(blocks: Iterable[Real]) -> Iterator[tuple[Real, bool]]:
+    """Blocks as pieces of PIECE + FADE samples, one every PIECE samples; the last one is longer, or the only one."""
+    held: list[Real] = []
+    for block in blocks:
+        held.append(block)
+        if sum(map(len, held)) >= 2 * PIECE + FADE:
+            joined = np.concatenate(held)
+            while len(joined) >= 2 * PIECE + FADE:
+                yield joined[: PIECE + FADE], False
+                joined = joined[PIECE:]
+            held = [joined]
+    yield np.concatenate(held), True
+
+
+def _is_silent(waveform: Real) -> bool:
+    return bool(np.ptp(waveform) < 2 * ZERO)
+
+
+def _rms(waveform: Real) -> float:
+    return float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))

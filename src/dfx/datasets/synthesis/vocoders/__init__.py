@@ -1,0 +1,12 @@
+"""Copy-synthesis: vocoders that analyse a waveform and rebuild it, as the last stage of speech synthesis does.
+
+Each is a function (waveform (samples,), generator) -> (samples,) at 16 kHz that keeps the length and the words and
+leaves the traces of its kind: phases found anew, a smoothed envelope, a buzz, quantised bands, joins.
+"""
+
+from dfx.datasets.synthesis.vocoders.codecs import mu_law, transform_codec
+from dfx.datasets.synthesis.vocoders.parametric import lpc, world
+from dfx.datasets.synthesis.vocoders.spectral import griffin_lim, sinusoidal
+from dfx.datasets.synthesis.vocoders.splice import splice
+
+__all__ = ["griffin_lim", "lpc", "mu_law", "sinusoidal", "splice", "transform_codec", "world"]

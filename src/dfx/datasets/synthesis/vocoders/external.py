@@ -1,0 +1,129 @@
+"""Vocoders and codecs of other libraries: WORLD by pyworld, the coders of FFmpeg by PyAV.
+
+Both are imported where they are used. `vocoders` does not export these: the demo does without them.
+
+Source:
+    WORLD: Morise, Yokomori and Ozawa 2016. Opus: RFC 6716. AMR: 3GPP TS 26.071. MP3 at 16 kHz: ISO/IEC 13818-3.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import soxr
+
+from dfx import audio
+from dfx.datasets.synthesis.frames import Real
+from dfx.datasets.synthesis.speaker import SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class Coder:
+    """A codec of FFmpeg at one setting: a vocoder (waveform (samples,), generator) -> (samples,) at 16 kHz.
+
+    Attributes:
+        encoder: its name in FFmpeg.
+        bit_rate: bits a second.
+        sample_rate: at which it works, in Hz.
+        sample_format: of its input, 16-bit integers in FFmpeg's words.
+        options: of the encoder.
+        delay: samples, at its own rate, by which its output comes late; FFmpeg takes away what most codecs need.
+    """
+
+    encoder: str
+    bit_rate: int
+    sample_rate: int = SAMPLE_RATE
+    sample_format: str = "s16"
+    options: dict[str, str] = field(default_factory=dict)
+    delay: int = 0
+
+    def check(self) -> None:
+        """Refuse an FFmpeg without the encoder.
+
+        Raises:
+            ValueError: with what to do.
+        """
+        import av
+
+        if self.encoder not in av.codecs_available:
+            raise ValueError(
+                f"The FFmpeg of PyAV {av.__version__} has no encoder {self.encoder}: install PyAV's own wheel, "
+                "`pip install --force-reinstall --only-binary av av`, or take another codec."
+            )
+
+    def __call__(self, waveform: Real, rng: np.random.Generator) -> Real:
+        """The waveform as the codec leaves it, in time with the original; nothing is drawn."""
+        import av
+
+        encoder = av.CodecContext.create(self.encoder, "w")
+        encoder.sample_rate, encoder.layout = self.sample_rate, "mono"
+        encoder.format, encoder.bit_rate, encoder.options = self.sample_format, self.bit_rate, self.options
+        encoder.open()
+        decoder = av.CodecContext.create(encoder.codec.canonical_name, "r")
+        decoder.sample_rate, decoder.layout, decoder.extradata = self.sample_rate, "mono", encoder.extradata
+        size = encoder.frame_size
+        samples = audio.to_int16(resampled(waveform, SAMPLE_RATE, self.sample_rate))
+        # The last frame is filled, and one more brings out what the codec holds back.
+        samples = np.pad(samples, (0, 2 * size - len(samples) % size))
+        frames: list[Any] = []
+        for start in range(0, len(samples), size):
+            piece = samples[None, start : start + size]
+            frame = av.AudioFrame.from_ndarray(piece, format=self.sample_format, layout="mono")
+            frame.sample_rate, frame.pts = self.sample_rate, start
+            frames += [part for packet in encoder.encode(frame) for part in decoder.decode(packet)]
+        frames += [part for packet in encoder.encode(None) for part in decoder.decode(packet)]
+        frames += decoder.decode(None)
+        rate = frames[0].sample_rate  # of the decoder: Opus always comes at 48 kHz
+        decoded = np.concatenate([audio.mono(frame.to_ndarray()) for frame in frames])
+        late = self.delay * rate // self.sample_rate
+        rebuilt = resampled(decoded[late:], rate, SAMPLE_RATE)[: len(waveform)]
+        return np.pad(rebuilt, (0, len(waveform) - len(rebuilt)))
+
+
+def world(waveform: Real, rng: np.random.Generator) -> Real:
+    """Pitch, envelope (CheapTrick) and aperiodicity (D4C) every 5 ms, put together by WORLD; nothing is drawn.
+
+    The pitch is that of DIO, refined by StoneMask: Harvest would take ten times as long as all the rest.
+    """
+    pyworld = _pyworld()
+    original = waveform.astype(np.float64)
+    rough, times = pyworld.dio(original, SAMPLE_RATE)
+    pitch = pyworld.stonemask(original, rough, times, SAMPLE_RATE)
+    envelope = pyworld.cheaptrick(original, pitch, times, SAMPLE_RATE)
+    aperiodicity = pyworld.d4c(original, pitch, times, SAMPLE_RATE)
+    rebuilt: Real = pyworld.synthesize(pitch, envelope, aperiodicity, SAMPLE_RATE)[: len(waveform)]
+    return np.pad(rebuilt, (0, len(waveform) - len(rebuilt))).astype(np.float32)
+
+
+def check_world() -> None:
+    """Refuse a Python without pyworld.
+
+    Raises:
+        ValueError: with the command that installs it.
+    """
+    try:
+        _pyworld()
+    except ImportError as error:
+        raise ValueError(
+            f"The vocoder world needs pyworld, which is not installed or does not start ({error}): "
+            "`pip install 'dfx[vocoders]'` (it needs a C++ compiler), or leave it out: "
+            "'dataset.vocoders=[griffin_lim_40,griffin_lim_80,griffin_lim_128,lpc,mu_law_8bit]'."
+        ) from error
+
+
+def resampled(waveform: Real, from_hz: int, to_hz: int) -> Real:
+    """Waveform (samples,) at another rate, by soxr (HQ); itself where the rates are the same."""
+    if from_hz == to_hz:
+        return waveform
+    changed: Real = soxr.resample(waveform.astype(np.float32, copy=False), from_hz, to_hz)
+    return changed
+
+
+def _pyworld() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it imports pkg_resources, which says at length that it will go
+        import pyworld
+    return pyworld

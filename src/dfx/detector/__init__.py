@@ -1,0 +1,1 @@
+"""The detector: Lightning module, data, checkpoints, and building all from a configuration."""

@@ -1,0 +1,246 @@
+"""From the configuration to objects; the only caller of Hydra's `instantiate`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from numpy.typing import NDArray
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import RichProgressBar
+
+from dfx import console
+from dfx.audio.conditioned_store import Waveforms, conditioned
+from dfx.audio.conditioning import Conditions
+from dfx.audio.store import open_store
+from dfx.audio.vectors import VectorStore
+from dfx.datasets.base import Dataset
+from dfx.detector.datamodule import AudioDataModule, require_both_classes
+from dfx.detector.detector import CONFIG_KEY, Detector, OptimizerFactory
+from dfx.detector.feature_store import open_features
+from dfx.features.base import Feature
+from dfx.losses.base import Loss
+from dfx.models.blocks import IncompatiblePairError
+from dfx.tables.manifest import Manifest
+from dfx.tracking import launchers
+
+QUIET = (
+    ".*GPU available but not used.*",  # a choice of the configuration, not an oversight
+    ".*does not have many workers.*",  # the store needs none; `data.num_workers`
+    ".*sync_dist=True.*",  # every process computes the metrics from all scores, so there is nothing to average
+    ".*isinstance.treespec, LeafSpec.*",  # between Lightning and torch
+    r".*module\(s\) in eval mode at the start of training.*",  # a frozen encoder, which stays in it
+)
+
+
+def dataset(cfg: DictConfig) -> Dataset:
+    """The corpus of a configuration, from its node `dataset`."""
+    made: Dataset = instantiate(cfg.dataset, _convert_="all")
+    return made
+
+
+def others(cfg: DictConfig) -> dict[str, Dataset]:
+    """Further corpora that a command looks at, by name, from the node `corpora`."""
+    made: dict[str, Dataset] = instantiate(cfg.get("corpora") or {}, _convert_="all")
+    return made
+
+
+def datamodule(
+    cfg: DictConfig, manifest: Manifest, vectors: NDArray[np.float32] | None = None
+) -> AudioDataModule:
+    """The corpus as batches; decodes what the waveform store does not hold yet, and computes maps that are kept.
+
+    Args:
+        cfg: the configuration.
+        manifest: the corpus.
+        vectors: ready features of its rows, where it has these instead of audio.
+
+    Raises:
+        ValueError: if a split lacks a class, too many files are bad, vectors do not fit the segments or the feature, or
+            maps are to be kept that change.
+    """
+    require_both_classes(manifest)
+    if cfg.data.balance == "corpus" and "corpus" not in manifest.table:
+        raise ValueError(
+            "data.balance=corpus is for dataset=combined; this corpus is one: use class or attack."
+        )
+    keeps_maps = cfg.feature.get("cache", False)
+    if keeps_maps and cfg.augment:
+        raise IncompatiblePairError(
+            "The maps that feature.cache=true keeps are those of the waveforms as they are, but augment changes "
+            "waveforms at each draw: use augment=none (feature.mask, which hides parts of the map, is no obstacle), or "
+            "feature.cache=false."
+        )
+    options = dict(cfg.data)
+    conditions = Conditions.of({name: options.pop(name, None) for name in Conditions._fields})
+    max_bad_fraction = options.pop("max_bad_fraction")
+    if vectors is not None:
+        _check_vectors(cfg, vectors, manifest.name, conditions)
+        table = VectorStore(vectors, Path(manifest.table["path"].iloc[0]))
+        return AudioDataModule(manifest, table, num_samples(cfg), cfg.seed, **options)
+    if cfg.feature.get("_target_") == "dfx.features.Table":
+        raise IncompatiblePairError(
+            f"feature=table takes ready features, and {manifest.name} holds audio: use another feature, or "
+            "dataset=deep_voice_table."
+        )
+    store = open_store(
+        manifest,
+        cfg.sample_rate,
+        cache=Path(cfg.cache) if cfg.cache else None,
+        max_bad_fraction=max_bad_fraction,
+    )
+    if len(store.bad):
+        console.say(
+            f"{len(store.bad)} of {len(store)} files cannot be read and are left out; "
+            f"{store.path / 'bad_files.csv'} says why."
+        )
+    augment = instantiate(cfg.augment, _convert_="all") if cfg.augment else None
+    clips = conditioned(store, manifest, conditions)
+    data = AudioDataModule(manifest, clips, num_samples(cfg), seed=cfg.seed, augment=augment, **options)
+    if keeps_maps:
+        _keep_maps(cfg, data, clips, manifest, conditions)
+    return data
+
+
+def _keep_maps(
+    cfg: DictConfig, data: AudioDataModule, clips: Waveforms, manifest: Manifest, conditions: Conditions
+) -> None:
+    """Let the batches hold maps of a frozen feature that are computed once."""
+    config: Any = OmegaConf.to_container(cfg.feature, resolve=True)
+    # A feature of its own, that is gone when the maps are there: the detector's must be drawn as it always is.
+    torch.manual_seed(cfg.seed)
+    feature: Feature = instantiate(cfg.feature, _convert_="all")
+    rebuilt = feature.rebuild()
+    if rebuilt and config | rebuilt == config:
+        raise ValueError(
+            "Maps are kept of a feature whose weights are known, but this configuration, as those in checkpoints of "
+            "dfx, gives it random ones: name a file (feature.checkpoint=FILE feature.architecture=null), or use "
+            "feature.cache=false."
+        )
+    device = "cpu"
+    if torch.cuda.is_available() and cfg.trainer.get("accelerator", "auto") in ("auto", "gpu", "cuda"):
+        device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+    if cfg.num_threads:
+        torch.set_num_threads(cfg.num_threads)
+    cache = Path(cfg.cache) if cfg.cache else None
+    maps = open_features(feature, clips, manifest, data.rows, config, conditions, cache, device)
+    data.keep_to(maps, feature.output_shape(num_samples(cfg)).frames)
+
+
+def _check_vectors(cfg: DictConfig, vectors: NDArray[np.float32], name: str, conditions: Conditions) -> None:
+    columns = vectors.shape[1]
+    if num_samples(cfg) != columns:
+        raise ValueError(
+            f"{name} is a table of {columns} features, but a segment has {num_samples(cfg)}: use sample_rate=1 "
+            f"segment_seconds={columns}."
+        )
+    if "sample_rate" in cfg.feature or cfg.augment or conditions != Conditions():
+        raise IncompatiblePairError(
+            f"{name} is a table of ready features; the chosen feature, augmentation or conditioning takes audio. Use "
+            "feature=table augment=none, and leave out data.bandwidth_hz, trim_db and loudness_db."
+        )
+
+
+def num_samples(cfg: DictConfig) -> int:
+    """Samples of a segment."""
+    samples: int = round(cfg.segment_seconds * cfg.sample_rate)
+    return samples
+
+
+def detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
+    """Feature, model and loss, each told the shape that the one before gives.
+
+    Args:
+        cfg: the configuration.
+        data: the corpus to train on; None for a detector that only scores.
+
+    Raises:
+        ValueError: if the model cannot take the feature's map.
+    """
+    # Weights are drawn here: from the run's seed, whatever was drawn before.
+    torch.manual_seed(cfg.seed)
+    feature: Feature = instantiate(cfg.feature, _convert_="all")
+    shape = feature.output_shape(num_samples(cfg))
+    model = instantiate(cfg.model, _convert_="all")(input_shape=shape)
+    loss: Loss = instantiate(cfg.loss, _convert_="all")(embedding_dim=model.embedding_dim)
+    if data is None:
+        return Detector(feature, model, loss)
+    loss.set_prior(*data.train_counts)
+    made = Detector(feature, model, loss, _optimizer_factory(cfg), data.tables, cfg.seed)
+    made.checkpoint_config = checkpoint_config(cfg, feature)
+    return made
+
+
+def trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
+    """The Lightning trainer: no logger and no checkpointing of its own, `tracking` and `checkpoint` do these."""
+    if cfg.num_threads:
+        torch.set_num_threads(cfg.num_threads)
+        os.environ["OMP_NUM_THREADS"] = str(
+            cfg.num_threads
+        )  # or Lightning divides the cores among its processes
+    # Lightning's advice on accelerators, loggers and its own services is not for the users of dfx.
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    make = instantiate(cfg.trainer, _convert_="all")
+    # Bars of several processes on one terminal draw over each other; such cells tell when they are done.
+    shows_bar = cfg.trainer.get("enable_progress_bar", True) and not launchers.side_by_side()
+    bar = [RichProgressBar(leave=False)] if shows_bar else []
+    for message in QUIET:
+        warnings.filterwarnings("ignore", message=message)
+    made: Trainer = make(
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_progress_bar=shows_bar,
+        callbacks=[*callbacks, *bar],
+    )
+    return made
+
+
+def checkpoint_config(cfg: DictConfig, feature: Feature) -> dict[str, Any]:
+    """The part of the resolved configuration that rebuilds the detector, free of files outside the checkpoint."""
+    resolved: Any = OmegaConf.to_container(cfg, resolve=True)
+    kept = {
+        key: resolved[key]
+        for key in ("feature", "model", "loss", "data", "seed", "sample_rate", "segment_seconds")
+    }
+    kept["feature"].update(feature.rebuild())
+    return kept
+
+
+def load_detector(path: str | Path) -> Detector:
+    """A trained detector from its checkpoint, ready to score: in eval mode, on the CPU.
+
+    Raises:
+        ValueError: if the file is not a checkpoint of dfx.
+    """
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if CONFIG_KEY not in state:
+        raise ValueError(
+            f"{path} holds no dfx configuration: give a checkpoint that dfx.train wrote (best.ckpt)."
+        )
+    made = detector(OmegaConf.create(state[CONFIG_KEY]))
+    made.load_state_dict(state["state_dict"])
+    made.checkpoint_config = state[CONFIG_KEY]
+    return made.eval()
+
+
+def _optimizer_factory(cfg: DictConfig) -> OptimizerFactory:
+    make_optimizer = instantiate(cfg.optimizer.optimizer, _convert_="all")
+    make_schedule = instantiate(cfg.optimizer.schedule, _convert_="all")
+
+    def factory(parameters: list[torch.nn.Parameter], total_steps: int, steps_per_epoch: int) -> Any:
+        optimizer = make_optimizer(parameters)
+        schedule = make_schedule(optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    return factory

@@ -1,0 +1,110 @@
+"""What makes a run resumable: last state, best weights and the history of its epochs, each written atomically."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from dfx.detector.detector import Detector
+from dfx.tables.score_table import ScoreTable
+
+LAST = "last.ckpt"
+EpochRecord = dict[str, float]
+
+
+class RunCheckpoint(Callback):
+    """Writes `best-<epoch>.ckpt` and its dev scores when dev improves, `last.ckpt` after every epoch; stops early.
+
+    Dev improves when its EER falls, or stays and its AUC rises: on a small dev set the EER moves in steps. The order
+    of writing matters: `last.ckpt` carries the decision and comes last, so a run that is killed in between repeats
+    the epoch and comes to the same state.
+
+    Args:
+        folder: where the files go.
+        patience: epochs without a better dev EER before the run stops.
+        on_epoch: called with the history after each epoch and after a resume, in the first process only.
+    """
+
+    def __init__(self, folder: Path, patience: int, on_epoch: Callable[[list[EpochRecord]], None]) -> None:
+        self.folder = folder
+        self.patience = patience
+        self.on_epoch = on_epoch
+        self.history: list[EpochRecord] = []
+        self.complete = False
+        self._started = time.monotonic()
+
+    @property
+    def last(self) -> Path | None:
+        """State to continue from; None before the end of the first epoch."""
+        path = self.folder / LAST
+        return path if path.exists() else None
+
+    @property
+    def best(self) -> Path:
+        """Weights that dev chose."""
+        return self.folder / f"best-{self.best_epoch}.ckpt"
+
+    def dev_scores(self) -> ScoreTable:
+        """Dev scores of the weights that dev chose."""
+        return ScoreTable.read(self.best.with_suffix(".csv"))
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch (from 0) that dev chose."""
+        return min(range(len(self.history)), key=lambda epoch: self._rank(self.history[epoch]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """History and whether the fit is over; Lightning stores it in the checkpoint."""
+        return {"history": self.history, "complete": self.complete}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue from a stored state."""
+        self.history = list(state_dict["history"])
+        self.complete = bool(state_dict["complete"])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """After a resume: tell what the interrupted run had reached, and train no further if it had reached the end."""
+        if self.history and trainer.is_global_zero:
+            self.on_epoch(self.history)
+        trainer.should_stop = self.complete
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the time."""
+        self._started = time.monotonic()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Record the epoch, keep what is needed to continue, and stop when dev has not improved for long."""
+        if not isinstance(pl_module, Detector) or trainer.sanity_checking:
+            return
+        self.history.append({**pl_module.epoch_metrics, "train/seconds": time.monotonic() - self._started})
+        best = self.best_epoch
+        stale = len(self.history) - 1 - best
+        self.complete = stale >= self.patience or len(self.history) >= (trainer.max_epochs or 0)
+        trainer.should_stop = trainer.should_stop or stale >= self.patience
+        if best == len(self.history) - 1:
+            self._save(trainer, self.best.name, weights_only=True)
+            if trainer.is_global_zero:
+                pl_module.scores["dev"].write(self.best.with_suffix(".csv"))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the state from which a run continues; by now Lightning counts the epoch as done."""
+        self._save(trainer, LAST, weights_only=False)
+        if trainer.is_global_zero:
+            for old in self.folder.glob("best-*"):
+                if old.stem != self.best.stem:
+                    old.unlink()
+            self.on_epoch(self.history)
+
+    def _save(self, trainer: Trainer, name: str, weights_only: bool) -> None:
+        partial = self.folder / f"{name}.partial"
+        trainer.save_checkpoint(partial, weights_only=weights_only)  # every process takes part, one writes
+        if trainer.is_global_zero:
+            partial.replace(self.folder / name)
+
+    @staticmethod
+    def _rank(record: EpochRecord) -> tuple[float, float]:
+        return record["dev/eer"], -record["dev/auc"]

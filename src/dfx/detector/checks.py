@@ -1,0 +1,181 @@
+"""The checks of a configuration, made before anything is built.
+
+Hydra lets a misspelt key or a wrong type inside an experiment file through until the constructor fails, minutes later.
+Nothing here imports torch, but for the classes that the configuration names.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+
+from dfx.config.schema import Node, closest, flatten, join
+
+# What the root's words may be; the classes check their own arguments.
+WORDS = {
+    "data.train_crop": ("random", "first", "centre"),
+    "data.eval_crop": ("first", "centre", "sliding"),
+    "data.pad": ("repeat", "zero"),
+    "data.balance": ("none", "class", "attack", "corpus"),
+}
+POSITIVE = (
+    "data.batch_size",
+    "data.limit_utterances",
+    "sample_rate",
+    "segment_seconds",
+    "patience",
+    "num_threads",
+    "trainer.max_epochs",
+    "num_shards",
+)
+# Arguments of Lightning's Trainer that would change what a run means behind its back.
+_WHOLE = "an epoch is one pass with one look at the whole of dev; use data.limit_utterances for less data."
+_OWN = "dfx sets this itself (see dfx.detector.build.trainer); leave it out."
+NOT_FOR_THE_TRAINER = {
+    **dict.fromkeys(
+        ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches"), _WHOLE
+    ),
+    **dict.fromkeys(
+        ("check_val_every_n_epoch", "val_check_interval", "fast_dev_run", "max_steps", "max_time"), _WHOLE
+    ),
+    **dict.fromkeys(("logger", "callbacks", "enable_checkpointing", "enable_model_summary"), _OWN),
+    **dict.fromkeys(
+        ("num_sanity_val_steps", "use_distributed_sampler", "reload_dataloaders_every_n_epochs"), _OWN
+    ),
+}
+
+LISTS = (list, tuple, Sequence)  # types of arguments that are given as a list
+
+
+def check(cfg: DictConfig) -> None:
+    """Check the values of the root, and compare every node that names a class with the signature of that class.
+
+    All problems are found at once, before any data is touched.
+
+    Raises:
+        ValueError: one error that lists every problem, each with a suggestion.
+    """
+    resolved = typing.cast(Node, OmegaConf.to_container(cfg, resolve=True))
+    problems = list(_root_problems(resolved))
+    problems += [problem for path, node in _nodes(resolved, "") for problem in _problems(path, node)]
+    if problems:
+        separator = "\n  " if len(problems) > 1 else " "
+        raise ValueError(separator.join(["The configuration does not fit:", *problems]))
+
+
+def _root_problems(resolved: Node) -> Iterator[str]:
+    leaves = flatten(resolved)
+    for key, words in WORDS.items():
+        if key in leaves and leaves[key] not in words:
+            yield f"{key}={leaves[key]}: use one of {', '.join(words)}."
+    for key in POSITIVE:
+        value = leaves.get(key)
+        if isinstance(value, int | float) and value <= 0:
+            yield f"{key}={value}: it must be positive."
+    if isinstance(data := resolved.get("data"), Mapping):
+        from dfx.audio.conditioning import Conditions
+
+        yield from (f"data.{text}" for text in Conditions.of(data).problems(resolved["sample_rate"]))
+    for key, reason in NOT_FOR_THE_TRAINER.items():
+        if key in resolved.get("trainer", {}):
+            yield f"trainer.{key}: {reason}"
+
+
+def _nodes(node: Any, path: str) -> Iterator[tuple[str, Node]]:
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield path, dict(node)
+        for key, value in node.items():
+            yield from _nodes(value, join(path, key))
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from _nodes(value, f"{path}[{number}]")
+
+
+def _problems(path: str, node: Node) -> Iterator[str]:
+    target = str(node["_target_"])
+    try:
+        call = get_object(target)
+    except Exception as error:  # whatever an import raises, the user must read it
+        yield f"{path}._target_: {target!r} cannot be imported ({_first_line(error)})."
+        return
+    parameters = inspect.signature(call).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    hints = _type_hints(call)
+    keys = {key: value for key, value in node.items() if not (key.startswith("_") and key.endswith("_"))}
+    for key, value in keys.items():
+        if value == "???":
+            plus = "+" if ".corpora." in f".{path}" else ""  # no YAML has that key
+            yield f"{path}.{key} is required: give it on the command line, {plus}{path}.{key}=VALUE."
+        elif key not in parameters:
+            if not open_ended:
+                hint = closest(key, parameters) or f"It takes {', '.join(parameters) or 'nothing'}."
+                yield f"{path}.{key}: {call.__name__} has no such argument; {hint}"
+        elif key in hints and not _fits(value, hints[key]):
+            wanted = _spell(hints[key])
+            yield f"{path}.{key}: expected {wanted}, got {value!r} ({type(value).__name__})."
+    if not node.get("_partial_"):
+        for name, parameter in parameters.items():
+            required = parameter.default is parameter.empty and parameter.kind in (
+                parameter.POSITIONAL_OR_KEYWORD,
+                parameter.KEYWORD_ONLY,
+            )
+            if required and name not in keys:
+                yield (
+                    f"{path}.{name} is required by {call.__name__}: give {path}.{name}=VALUE; "
+                    "what dfx itself passes (input_shape, embedding_dim) needs `_partial_: true` in the YAML."
+                )
+
+
+def _first_line(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    return (str(cause).splitlines() or [type(cause).__name__])[0]
+
+
+def _type_hints(call: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(call.__init__ if inspect.isclass(call) else call)
+    except (NameError, TypeError, AttributeError):
+        return {}  # annotations that only a type checker can resolve are not checked
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    if origin is typing.Union or origin is types.UnionType:
+        return any(_fits(value, option) for option in typing.get_args(hint))
+    if origin is typing.Literal:
+        return value in typing.get_args(hint)
+    if hint is type(None):
+        return value is None
+    if hint is bool:
+        return isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is str:
+        return isinstance(value, str)
+    if (origin or hint) in LISTS:
+        return isinstance(value, list | tuple)  # a word is a sequence too, of letters
+    if isinstance(hint, type) and isinstance(value, str | int | float):
+        return isinstance(value, str) and issubclass(
+            hint, os.PathLike
+        )  # no other class is written as a scalar
+    return True
+
+
+def _spell(hint: Any) -> str:
+    if (typing.get_origin(hint) or hint) in LISTS:
+        return "a list, [a,b]"
+    if typing.get_origin(hint) is types.UnionType:
+        return " or ".join(
+            "null" if option is type(None) else _spell(option) for option in typing.get_args(hint)
+        )
+    return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")

@@ -1,0 +1,48 @@
+"""What a detector costs: its size, its training, and the time that it needs for one clip."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from dfx.audio.segments import SLIDING, Crop
+from dfx.detector.detector import Detector
+
+CLIP_SECONDS = 5.0  # what detectors of the field are timed on
+REPEATS = 7
+
+
+def num_parameters(detector: Detector) -> int:
+    """Weights of feature, model and loss together, trained or frozen."""
+    return sum(parameter.numel() for parameter in detector.parameters())
+
+
+def latency_ms(detector: Detector, num_samples: int, sample_rate: int) -> float:
+    """Time in ms to score one clip of 5 s on one core, from samples to score; the best of several tries.
+
+    The windows slide over the whole clip, so that detectors of different segments do the same work. The best, because
+    whatever else the machine does can only add to it.
+
+    Args:
+        detector: on the CPU; it is left in eval mode.
+        num_samples: length of its segments.
+        sample_rate: of its waveforms, in Hz.
+    """
+    length = round(CLIP_SECONDS * sample_rate)
+    windows = int(Crop(num_samples, SLIDING, "repeat").num_windows(np.array([length]))[0])
+    clip = 0.1 * torch.randn(windows, num_samples, generator=torch.Generator().manual_seed(0))
+    threads = torch.get_num_threads()
+    detector.eval()
+    times = []
+    try:
+        torch.set_num_threads(1)
+        with torch.inference_mode():
+            for _ in range(REPEATS + 1):  # the first one warms up
+                began = time.perf_counter()
+                detector(clip)
+                times.append(time.perf_counter() - began)
+    finally:
+        torch.set_num_threads(threads)
+    return 1000 * min(times[1:])

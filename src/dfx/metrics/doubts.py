@@ -1,0 +1,102 @@
+"""What looks odd in scores that are valid."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dfx.metrics import auc
+from dfx.metrics.det import check_scores
+from dfx.tables.findings import Finding, finding
+from dfx.tables.score_table import ScoreTable
+
+FEW_VALUES = (
+    3  # the organisers refuse fewer: decisions, no scores (eval_wrapper.py of the packages of 2021 and 5)
+)
+CROWDED = 0.5  # share of the trials with the same score that makes an EER a matter of the order of ties
+DEVIATIONS = 3  # of the AUC below one half that count as beyond chance
+
+
+def doubts(table: ScoreTable) -> list[Finding]:
+    """What to know before the metrics of a table are believed; the scores stay as they are.
+
+    The kinds are `constant-scores` (error), `few-values`, `crowded-scores`, `wrong-way` or
+    `fake-probabilities` (warnings), and `probabilities` (note).
+
+    Raises:
+        ValueError: if the table has no bona fide or no spoof trial.
+    """
+    bonafide, spoof = check_scores(table.bonafide, table.spoof)
+    scores = np.concatenate([bonafide, spoof])
+    values, counts = np.unique(scores, return_counts=True)
+    if len(values) == 1:
+        text = (
+            f"All {len(scores)} scores are {values[0]:g}: the detector does not look at its input, and no metric says "
+            "anything. Look at its training, or at how the scores were written."
+        )
+        return [finding("constant-scores", "error", text, count=len(scores))]
+    found = [*_ties(values, counts), *_direction(bonafide, spoof)]
+    if not any(doubt.kind == "fake-probabilities" for doubt in found) and _in_unit_interval(scores):
+        text = (
+            f"All scores lie between 0 and 1 ({values[0]:g} to {values[-1]:g}) and look like probabilities. Cllr, "
+            "actDCF, ECE and Brier score need log-likelihood ratios and mean nothing here: calibrate on dev first."
+        )
+        found.append(finding("probabilities", "note", text, count=len(scores)))
+    return found
+
+
+def backwards(bonafide: ArrayLike, spoof: ArrayLike) -> bool:
+    """Whether bona fide scores rank below spoof scores beyond chance: AUC + 3 standard deviations below one half.
+
+    The deviation is the one that an AUC has where scores do not tell the classes apart; below seven trials of each
+    class nothing is beyond chance.
+
+    Source: Mann and Whitney, Annals of Mathematical Statistics 1947.
+
+    >>> backwards([0.1, 0.2, 0.3], [0.6, 0.7, 0.8]), backwards(np.arange(9), np.arange(9) + 9)
+    (False, True)
+    """
+    area = auc(bonafide, spoof)
+    first, second = np.size(bonafide), np.size(spoof)
+    return area + DEVIATIONS * math.sqrt((first + second + 1) / (12 * first * second)) < 0.5
+
+
+def _ties(values: np.ndarray, counts: np.ndarray) -> list[Finding]:
+    total, most = int(counts.sum()), int(counts.max())
+    if len(values) < FEW_VALUES:
+        text = (
+            f"The {total} scores have {len(values)} different values ({values[0]:g}, {values[-1]:g}): these are "
+            "decisions. An EER needs scores from before the threshold."
+        )
+        return [finding("few-values", "warning", text, count=len(values))]
+    if most > CROWDED * total:
+        text = (
+            f"{most} of {total} scores are {values[counts.argmax()]:g}, and the EER depends on the order of ties. "
+            "Write the scores with more digits, or take the logits instead of saturated probabilities."
+        )
+        return [finding("crowded-scores", "warning", text, count=most)]
+    return []
+
+
+def _direction(bonafide: np.ndarray, spoof: np.ndarray) -> list[Finding]:
+    if not backwards(bonafide, spoof):
+        return []
+    area = auc(bonafide, spoof)
+    trials = bonafide.size + spoof.size
+    if _in_unit_interval(bonafide) and _in_unit_interval(spoof):
+        text = (
+            f"The AUC is {area:.3f} and all scores lie between 0 and 1: they look like probabilities of fake, while "
+            "dfx and the challenges take a higher score for more bona fide. If they are, write 1 - score; dfx does not."
+        )
+        return [finding("fake-probabilities", "warning", text, count=trials)]
+    text = (
+        f"The AUC is {area:.3f}, well below 0.5: the scores rank the trials the wrong way round. A higher score "
+        "must mean more bona fide: check what the scores and the labels mean. The scores are kept as they are."
+    )
+    return [finding("wrong-way", "warning", text, count=trials)]
+
+
+def _in_unit_interval(scores: np.ndarray) -> bool:
+    return bool(scores.min() >= 0 and scores.max() <= 1)

@@ -1,0 +1,1 @@
+"""Reports for people: documents, tables, figures, and what a run leaves."""

@@ -1,0 +1,76 @@
+"""Bar charts: the metrics of a run, and the attacks that it finds hard."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from matplotlib.figure import Figure
+
+from dfx.metrics import eer
+from dfx.reporting.figures import style
+from dfx.tables.score_table import ScoreTable
+
+SHOWN = {
+    "auc": "AUC\nhigher is better",
+    "accuracy": "accuracy\nhigher is better",
+    "eer": "EER\nlower is better",
+}
+
+
+def bars(metrics: Mapping[str, Mapping[str, float]], title: str = "Performance", note: str = "") -> Figure:
+    """AUC, accuracy and EER side by side, one bar for each split: `{"dev": summary, "eval": summary}`."""
+    names = {name: text for name, text in SHOWN.items() if any(name in values for values in metrics.values())}
+    if not names:
+        raise ValueError(
+            "There is nothing to draw, got no auc, accuracy or eer: pass {split: summary(table)}."
+        )
+    figure, axes = style.new_figure(title, size=(6.4, 4.4))
+    width = 0.8 / len(metrics)
+    for number, (split, values) in enumerate(metrics.items()):
+        shown = [name for name in names if name in values]
+        places = [list(names).index(name) + (number + 0.5) * width - 0.4 for name in shown]
+        colour = style.COLOURS[number % len(style.COLOURS)]
+        drawn = axes.bar(places, [values[name] for name in shown], 0.92 * width, color=colour, label=split)
+        axes.bar_label(drawn, fmt="%.4f", padding=2, fontsize=9)
+    axes.set_xticks(range(len(names)), list(names.values()))
+    axes.set_ylim(0, 1.08)
+    axes.set_ylabel("rate, from 0 to 1")
+    axes.grid(visible=False, axis="x")
+    style.legend_below(axes, columns=len(metrics))
+    return style.finish(figure, "", note)
+
+
+def bars_per_attack(
+    table: ScoreTable, seen: Collection[str] | None = None, title: str = "EER of each attack", note: str = ""
+) -> Figure:
+    """Equal error rate of each attack against all bona fide trials, the hardest on top, and of all of them.
+
+    Args:
+        table: the scores.
+        seen: attacks that were in training; the others are coloured as unseen. None: no such distinction.
+        title: heading.
+        note: small print at the bottom.
+    """
+    pooled = eer(table.bonafide, table.spoof)[0]
+    rates = {name: eer(table.bonafide, scores)[0] for name, scores in table.attacks().items()}
+    sizes = {name: scores.size for name, scores in table.attacks().items()}
+    hardest = sorted(rates, key=lambda name: -rates[name])
+    labels = [f"{style.shorten(name)} ({sizes[name]:,})" for name in hardest]
+    labels.append(f"all spoof ({table.spoof.size:,})")
+    values = [100 * rates[name] for name in hardest] + [100 * pooled]
+    colours = [style.BLUE if seen is None or name in seen else style.ORANGE for name in hardest]
+    figure, axes = style.new_figure(title, size=(7.2, 1.6 + 0.24 * len(values)))
+    plain = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # keeps the dashed line out of the digits
+    drawn = axes.barh(range(len(values)), values, 0.72, color=[*colours, style.GREY])
+    axes.bar_label(drawn, [f"{value:.2f}" for value in values], padding=3, fontsize=8, bbox=plain)
+    axes.axvline(100 * pooled, color=style.GREY, linestyle="--", linewidth=1)
+    axes.set_yticks(range(len(values)), labels, fontsize=8)
+    axes.set_ylim(len(values) - 0.4, -0.6)
+    axes.set_xlim(0, 1.12 * max(*values, 1.0))
+    axes.set_xlabel("EER (%)")
+    axes.grid(visible=False, axis="y")
+    if seen is not None:
+        for colour, word in ((style.BLUE, "seen in training"), (style.ORANGE, "unseen")):
+            axes.bar(0, 0, color=colour, label=word)
+        style.legend_below(axes, columns=2)
+    return style.finish(figure, "In brackets: spoof trials. Dashed: all spoof together.", note)

@@ -1,0 +1,75 @@
+"""Scores of one system and the decisions at a threshold."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dfx.metrics import accuracy
+from dfx.metrics.det import FloatArray, check_scores
+from dfx.reporting.figures import style
+from dfx.tables.score_table import ScoreTable
+
+MAX_BINS = 80
+
+
+def histogram(
+    table: ScoreTable, threshold: float | None = None, title: str = "Scores", note: str = ""
+) -> Figure:
+    """Distribution of the bona fide and of the spoof scores, with the threshold that decides between them."""
+    bonafide, spoof = check_scores(table.bonafide, table.spoof)
+    labels = [f"bona fide ({bonafide.size:,})", f"spoof ({spoof.size:,})"]
+    if threshold is not None:
+        labels[0] += f": {style.percent(float(np.mean(bonafide <= threshold)))} rejected"
+        labels[1] += f": {style.percent(float(np.mean(spoof > threshold)))} accepted"
+    figure, axes = style.new_figure(title, size=(7.2, 4.6))
+    edges = _edges(bonafide, spoof, threshold)
+    for scores, label, colour in zip((bonafide, spoof), labels, (style.BLUE, style.ORANGE), strict=True):
+        weights = np.full(scores.size, 100 / scores.size)
+        counts, _ = np.histogram(np.clip(scores, edges[0], edges[-1]), edges, weights=weights)
+        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.35)
+        axes.stairs(counts, edges, color=colour, linewidth=1.5, label=label)
+    if threshold is not None:
+        label = f"threshold {threshold:.4g}"
+        axes.axvline(threshold, color=style.BLACK, linestyle="--", linewidth=1.2, label=label)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("score (higher = more bona fide)")
+    axes.set_ylabel("trials of the class (% per bin)")
+    style.legend_below(axes, columns=3)
+    caption = "In brackets: trials. The end bins also hold the outermost 0.1 % of the scores."
+    return style.finish(figure, caption, note)
+
+
+def confusion(table: ScoreTable, threshold: float, title: str = "Decisions", note: str = "") -> Figure:
+    """Counts and shares of right and wrong decisions at a threshold; a score at the threshold is rejected."""
+    right = accuracy(table.bonafide, table.spoof, threshold)
+    accepted = [scores > threshold for scores in (table.bonafide, table.spoof)]
+    counts = np.array([[np.count_nonzero(yes), np.count_nonzero(~yes)] for yes in accepted])
+    shares = 100 * counts / counts.sum(axis=1, keepdims=True)
+    figure, axes = style.new_figure(title, size=(5.2, 4.6))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for (row, column), count in np.ndenumerate(counts):
+        text = f"{count:,}\n{shares[row, column]:.2f} %"
+        colour = "white" if shares[row, column] > 55 else style.BLACK
+        axes.text(column, row, text, ha="center", va="center", fontsize=15, color=colour, linespacing=1.5)
+    axes.set_xticks([0, 1], ["bona fide", "spoof"])
+    axes.set_yticks([0, 1], ["bona fide", "spoof"], rotation=90, va="center")
+    axes.set_xlabel(f"decision at threshold {threshold:.4g}")
+    axes.set_ylabel("truth")
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    return style.finish(figure, f"Percent of each row. Accuracy {style.percent(right)}.", note)
+
+
+def _edges(bonafide: FloatArray, spoof: FloatArray, threshold: float | None) -> FloatArray:
+    """Edges of common bins over nearly all scores; the smaller class says how fine (Rice's rule)."""
+    ends = [np.quantile(scores, [0.001, 0.999]) for scores in (bonafide, spoof)]
+    low, high = float(np.min(ends)), float(np.max(ends))
+    if threshold is not None:
+        low, high = min(low, threshold), max(high, threshold)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    bins = 2 * math.ceil(min(bonafide.size, spoof.size) ** (1 / 3)) + 8
+    return np.linspace(low, high, min(bins, MAX_BINS) + 1)

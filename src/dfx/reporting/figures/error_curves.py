@@ -1,0 +1,95 @@
+"""Error curves of one or more systems: DET and ROC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.special import ndtri
+
+from dfx.metrics import auc, det_curve, eer
+from dfx.metrics.det import FloatArray
+from dfx.reporting.figures import style
+from dfx.tables.score_table import ScoreTable
+
+# Far enough apart to be read on normal-deviate axes of any range.
+DET_TICKS = np.array([0.01, 0.05, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 95, 98, 99]) / 100
+NEVER = 1e-9  # stands for rates of 0 and 1, which lie at infinity on these axes
+
+
+def det(tables: Mapping[str, ScoreTable], title: str = "Detection error trade-off", note: str = "") -> Figure:
+    """DET curves of one or more systems on normal-deviate axes, each with its equal error rate marked."""
+    figure, axes = _square(title, tables)
+    rates = {name: eer(table.bonafide, table.spoof)[0] for name, table in tables.items()}
+    low, high = _limits(tables, max(rates.values()))
+    ends = ndtri([low, high])
+    axes.plot(ends, ends, ":", color=style.GREY, linewidth=0.8)
+    for name, table, line in _systems(tables):
+        far, frr, _ = det_curve(table.bonafide, table.spoof)
+        x, y = (ndtri(np.clip(rate, NEVER, 1 - NEVER)) for rate in (far, frr))
+        axes.plot(
+            *_thin(x, y, 1e-3), **line, label=f"{style.shorten(name)}: EER {style.percent(rates[name])}"
+        )
+        point = np.clip(ndtri(rates[name]), *ends)
+        axes.plot(point, point, "o", color=line["color"], markeredgecolor="white", clip_on=False, zorder=5)
+    ticks = DET_TICKS[(low <= DET_TICKS) & (high >= DET_TICKS)]
+    labels = [f"{100 * tick:g}" for tick in ticks]
+    axes.set_xticks(ndtri(ticks), labels)
+    axes.set_yticks(ndtri(ticks), labels)
+    axes.set(xlim=ends, ylim=ends)
+    axes.set_xlabel("false acceptance rate: spoof taken for bona fide (%)")
+    axes.set_ylabel("false rejection rate: bona fide taken for spoof (%)")
+    style.legend_below(axes)
+    return style.finish(figure, "Closer to the lower left is better. Dots: equal error rates.", note)
+
+
+def roc(tables: Mapping[str, ScoreTable], title: str = "ROC", note: str = "") -> Figure:
+    """ROC curves of one or more systems, with the area under each in the legend."""
+    figure, axes = _square(title, tables)
+    axes.plot([0, 100], [0, 100], ":", color=style.GREY, linewidth=0.8)
+    for name, table, line in _systems(tables):
+        far, frr, _ = det_curve(table.bonafide, table.spoof, merge_ties=True)
+        area = auc(table.bonafide, table.spoof)
+        x, y = _thin(100 * far, 100 - 100 * frr, 0.05)
+        axes.plot(x, y, **line, label=f"{style.shorten(name)}: AUC {area:.4f}")
+    axes.set(xlim=(-1, 101), ylim=(-1, 101))
+    axes.set_xlabel("false acceptance rate: spoof taken for bona fide (%)")
+    axes.set_ylabel("true acceptance rate: bona fide taken for bona fide (%)")
+    style.legend_below(axes)
+    return style.finish(figure, "Closer to the upper left is better. Dotted: chance.", note)
+
+
+def _limits(tables: Mapping[str, ScoreTable], worst: float) -> tuple[float, float]:
+    """Least and greatest rate of the frame: beyond the worst equal error rate, and what curves reach within that."""
+    high = float(np.clip(2 * worst, 0.5, 0.99))
+    most = max(max(table.bonafide.size, table.spoof.size) for table in tables.values())
+    reached = []
+    for table in tables.values():
+        far, frr, _ = det_curve(table.bonafide, table.spoof)
+        reached += [far[frr <= high].min(), frr[far <= high].min()]
+    # Not below half an error of the largest class, where every curve ends.
+    return float(np.clip(0.8 * min(reached), np.clip(0.5 / most, 1e-4, 1e-2), 0.1)), high
+
+
+def _square(title: str, tables: Mapping[str, ScoreTable]) -> tuple[Figure, Any]:
+    if not tables:
+        raise ValueError("There is no system to draw, got no score table: pass {name: table}.")
+    figure, axes = style.new_figure(title, size=(6.4, 6.9 + 0.2 * len(tables)))
+    return figure, axes
+
+
+def _systems(tables: Mapping[str, ScoreTable]) -> Iterator[tuple[str, ScoreTable, dict[str, Any]]]:
+    """Name, scores and line style of each; once the colours are used up, they come again with another dash."""
+    for number, (name, table) in enumerate(tables.items()):
+        turn, kind = divmod(number, len(style.COLOURS))
+        dash = style.DASHES[turn % len(style.DASHES)]
+        yield name, table, {"color": style.COLOURS[kind], "linestyle": dash, "linewidth": 1.8}
+
+
+def _thin(x: FloatArray, y: FloatArray, cell: float) -> tuple[FloatArray, FloatArray]:
+    """Keep the ends of the way through each cell of a grid too fine to be seen: a million trials draw fast."""
+    entered = np.any(np.diff(np.floor(np.stack([x, y]) / cell), prepend=np.nan, append=np.nan) != 0, axis=0)
+    keep = entered[:-1] | entered[1:]
+    return x[keep], y[keep]

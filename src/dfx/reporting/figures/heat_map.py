@@ -1,0 +1,105 @@
+"""Numbers of a table as colours, with the numbers in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike
+
+from dfx.reporting.figures import style
+
+COLOUR_MAP = "PuBu"  # one hue from light to dark: read with any colour vision, and in grey
+DARK = 0.45  # luminance under which black text is hard to read
+LONGEST = 34  # characters of a label
+
+
+def heat_map(
+    values: ArrayLike,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    texts: Sequence[Sequence[str]],
+    label: str,
+    title: str = "Results",
+    note: str = "",
+    bold: Collection[tuple[int, int]] = (),
+    framed: Collection[tuple[int, int]] = (),
+    caption: str = "",
+) -> Figure:
+    """A table in colours, darker where the number is higher.
+
+    Args:
+        values: `(rows, columns)`; NaN where there is none: such a cell is hatched.
+        rows: labels.
+        columns: labels.
+        texts: what stands in each cell; lines are separated by a newline.
+        label: what the colours mean, with the unit.
+        title: heading.
+        note: small print at the bottom.
+        bold: (row, column) of cells whose text is set bold.
+        framed: (row, column) of cells with a frame.
+        caption: what to read from it.
+
+    Raises:
+        ValueError: if there is no number at all.
+    """
+    numbers = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(numbers).any():
+        raise ValueError("There is nothing to draw, got no number: pass at least one finite value.")
+    rows, columns = ([style.shorten(name, LONGEST) for name in names] for names in (rows, columns))
+    width, height = _cell_size(texts)
+    tilted = 0.085 * max(map(len, columns)) > width
+    size = (
+        max(6.6, 1.5 + 0.075 * max(map(len, rows)) + width * len(columns)),
+        1.7 + height * len(rows) + (0.055 * max(map(len, columns)) if tilted else 0),
+    )
+    figure, axes = style.new_figure(title, size)
+    colours = matplotlib.colormaps[COLOUR_MAP]
+    image = axes.imshow(np.ma.masked_invalid(numbers), cmap=colours, aspect="auto")
+    for (row, column), number in np.ndenumerate(numbers):
+        empty = bool(np.isnan(number))
+        if empty:
+            _box(axes, row, column, 1.0, facecolor="#F4F4F4", edgecolor="#DDDDDD", hatch="///")
+        if (row, column) in framed:
+            _box(axes, row, column, 0.94, fill=False, edgecolor=style.ORANGE, linewidth=2.4)
+        axes.text(
+            column,
+            row,
+            texts[row][column],
+            ha="center",
+            va="center",
+            fontsize=8.5 if len(columns) <= 12 else 7.5,
+            linespacing=1.35,
+            color=style.BLACK if empty or _luminance(colours(image.norm(number))) > DARK else "white",
+            fontweight="bold" if (row, column) in bold else "normal",
+        )
+    turn = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if tilted else {}
+    axes.set_xticks(range(len(columns)), columns, fontsize=9, **turn)
+    axes.set_yticks(range(len(rows)), rows, fontsize=9)
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, label=label, fraction=0.04, pad=0.02, aspect=max(10, 4 * len(rows)))
+    bar.outline.set_visible(False)
+    return style.finish(figure, caption, note)
+
+
+def _cell_size(texts: Sequence[Sequence[str]]) -> tuple[float, float]:
+    """Width and height of a cell in inches, for the longest line and the most lines."""
+    parts = [text.split("\n") for line in texts for text in line]
+    longest = max(len(part) for lines in parts for part in lines)
+    return max(0.42, 0.3 + 0.085 * longest), 0.12 + 0.18 * max(map(len, parts))
+
+
+def _box(axes: Any, row: int, column: int, side: float, **look: Any) -> None:
+    corner = (column - side / 2, row - side / 2)
+    axes.add_patch(Rectangle(corner, side, side, **look))
+
+
+def _luminance(colour: Sequence[float]) -> float:
+    """Perceived brightness of a colour, from 0 to 1 (Rec. 709)."""
+    return float(np.dot(colour[:3], [0.2126, 0.7152, 0.0722]))

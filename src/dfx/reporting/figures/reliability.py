@@ -1,0 +1,65 @@
+"""Reliability diagram: do the probabilities that scores stand for come true?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dfx.metrics import ece
+from dfx.metrics.calibration import BINS, bin_of, posterior
+from dfx.metrics.det import check_scores
+from dfx.reporting.figures import style
+from dfx.tables.score_table import ScoreTable
+
+
+def reliability(
+    tables: Mapping[str, ScoreTable], bins: int = BINS, title: str = "Reliability", note: str = ""
+) -> Figure:
+    """Share of bona fide among the trials of each predicted probability, for one or more systems.
+
+    Log-likelihood ratios become probabilities at the proportion of bona fide among the trials, as in `metrics.ece`.
+    Below, how many trials each bin holds: a point of few trials says little.
+
+    Args:
+        tables: scores that are log-likelihood ratios, by name.
+        bins: of equal width in probability.
+        title: heading.
+        note: small print at the bottom.
+
+    Raises:
+        ValueError: if there is no table.
+    """
+    if not tables:
+        raise ValueError("There is no system to draw, got no score table: pass {name: table}.")
+    figure = Figure(figsize=(6.4, 7.4 + 0.2 * len(tables)), dpi=150, layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    axes.set_title(title, fontsize=12)
+    axes.plot([0, 100], [0, 100], ":", color=style.GREY, linewidth=0.8)
+    edges = np.linspace(0, 100, bins + 1)
+    for number, (name, table) in enumerate(tables.items()):
+        colour = style.COLOURS[number % len(style.COLOURS)]
+        bonafide, spoof = check_scores(table.bonafide, table.spoof)
+        probability = posterior(np.concatenate([bonafide, spoof]), bonafide.size, spoof.size)
+        label = np.repeat([1.0, 0.0], [bonafide.size, spoof.size])
+        place = bin_of(probability, bins)
+        counts, predicted, found = (
+            np.bincount(place, weights=weights, minlength=bins) for weights in (None, probability, label)
+        )
+        there = counts > 0
+        x, y = (100 * sums[there] / counts[there] for sums in (predicted, found))
+        legend = f"{style.shorten(name)}: ECE {ece(bonafide, spoof, bins):.4f}"
+        axes.plot(x, y, "o-", color=colour, linewidth=1.4, markersize=5, clip_on=False)
+        below.stairs(100 * counts / counts.sum(), edges, color=colour, linewidth=1.4, label=legend)
+    axes.set(xlim=(0, 100), ylim=(0, 100))
+    axes.set_ylabel("trials that are bona fide (%)")
+    below.set_ylabel("trials (%)")
+    below.set_xlabel("predicted probability of bona fide (%)")
+    below.set_yscale("symlog", linthresh=1)
+    below.set_ylim(0, 100)
+    below.set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
+    for part in (axes, below):
+        style.decorate(part)
+    style.legend_below(below)
+    return style.finish(figure, "On the dotted line what is predicted comes true.", note)

@@ -1,0 +1,1 @@
+"""Tables: labels, manifests, score tables, protocols, findings."""

@@ -1,0 +1,156 @@
+"""The score table: the contract between a detector and everything that judges it.
+
+One row a trial: `id`, `attack` (`-` where unknown), `label` (1 bona fide, 0 spoof) and `score` (higher = more
+bona fide), then any metadata column. As a file it is CSV, or the organisers' plain format; labels are words
+there.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dfx.tables.labels import BONAFIDE, NAMES, SPOOF, parse_label
+
+COLUMNS = ["id", "attack", "label", "score"]
+UNKNOWN_ATTACK = "-"
+_PLAIN: dict[str, Any] = {"sep": " ", "quoting": csv.QUOTE_NONE}
+
+
+class ScoreTable:
+    """Scores of a set of utterances, valid by construction.
+
+    Attributes:
+        table: columns id (str, unique), attack (str), label (int64), score (float64), then the metadata.
+
+    >>> rows = pd.DataFrame({"id": ["a", "b"], "attack": ["-", "A01"], "label": [1, 0], "score": [2.5, -1.0]})
+    >>> ScoreTable(rows).spoof.tolist()
+    [-1.0]
+    """
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        missing = [name for name in COLUMNS if name not in table]
+        if missing:
+            raise ValueError(
+                f"A score table needs the columns {', '.join(COLUMNS)}; {', '.join(missing)} missing, "
+                f"got {', '.join(map(str, table.columns))}. Rename or add them."
+            )
+        table = table[COLUMNS + [name for name in table if name not in COLUMNS]].reset_index(drop=True)
+        for name in ("id", "attack"):
+            empty = table[name].isna() | (table[name].astype(str) == "")
+            _refuse(table, empty, f"have no {name}", "Every row needs an id, and an attack or `-`")
+            table[name] = table[name].astype(str)
+        _refuse(table, table["id"].duplicated(), "repeat an id", "Score each utterance once")
+        unknown = ~table["label"].isin(list(NAMES))
+        _refuse(table, unknown, "have an unknown label", "Use 1 for bona fide and 0 for spoof", "label")
+        scores = np.array([_number(value) for value in table["score"]], dtype=np.float64)
+        cure = "Look at these recordings, and at the training of the detector that scored them"
+        _refuse(table, ~np.isfinite(scores), "have a score that is not a finite number", cure, "score")
+        self.table = table.assign(label=table["label"].astype(np.int64), score=scores)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def bonafide(self) -> NDArray[np.float64]:
+        """Scores of the bona fide trials, `(trials,)`."""
+        return self._of(BONAFIDE)["score"].to_numpy()
+
+    @property
+    def spoof(self) -> NDArray[np.float64]:
+        """Scores of the spoof trials, `(trials,)`."""
+        return self._of(SPOOF)["score"].to_numpy()
+
+    def attacks(self) -> dict[str, NDArray[np.float64]]:
+        """Scores of the spoof trials of each known attack, in the order of their names."""
+        groups = self._of(SPOOF).groupby("attack", sort=True)["score"]
+        return {str(name): scores.to_numpy() for name, scores in groups if name != UNKNOWN_ATTACK}
+
+    @property
+    def trials_hash(self) -> str:
+        """16 hex digits over the ids and labels, in whatever order: equal where two tables judge the same trials."""
+        trials = sorted(map("{!r} {}\n".format, self.table["id"].tolist(), self.table["label"].tolist()))
+        return hashlib.sha256("".join(trials).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write CSV with a header: labels as words, scores to the last bit, metadata columns at the end."""
+        table = self.table.assign(label=self.table["label"].map(NAMES))
+        _replace(Path(path), table, index=False)
+
+    def write_plain(self, path: str | os.PathLike[str]) -> None:
+        """Write the organisers' plain format: `utterance attack key score`, no header, no metadata.
+
+        Blanks separate the fields there, so a blank or a `%` inside an id or attack is written as in a URL:
+        `my file` becomes `my%20file`, and `read` turns it back.
+        """
+        table = self.table[COLUMNS].assign(label=self.table["label"].map(NAMES))
+        for name in ("id", "attack"):
+            table[name] = table[name].str.replace(r"[\s%]", lambda found: quote(found[0]), regex=True)
+        _replace(Path(path), table, **_PLAIN, header=False, index=False, quotechar=None)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> ScoreTable:
+        """Read either format, told apart by the first line. Metadata columns come back as text.
+
+        Raises:
+            ValueError: if the file is neither, or its content is not valid.
+        """
+        path = Path(path)
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = file.readline()
+        header = set(next(csv.reader([first.rstrip("\r\n")]), []))
+        is_plain = not header.issuperset(COLUMNS)
+        if is_plain and len(first.split()) != len(COLUMNS):
+            raise ValueError(
+                f"{path.name} is not a score file; its first line is {first[:80].strip()!r}. "
+                f"Use CSV with the header {','.join(COLUMNS)}, or lines of `utterance attack key score`."
+            )
+        options: dict[str, Any] = {"dtype": str, "keep_default_na": False, "encoding": "utf-8-sig"}
+        if is_plain:
+            options |= {**_PLAIN, "sep": r"\s+", "header": None, "names": COLUMNS}
+        try:
+            table = pd.read_csv(path, **options)
+            if is_plain:
+                table = table.assign(id=table["id"].map(unquote), attack=table["attack"].map(unquote))
+            table["label"] = table["label"].map({word: parse_label(word) for word in table["label"].unique()})
+            return cls(table)
+        except ValueError as error:
+            raise ValueError(f"{path.name} cannot be used: {error}") from error
+
+    def _of(self, label: int) -> pd.DataFrame:
+        return self.table[self.table["label"] == label]
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan  # refused in the same sentence as a NaN
+
+
+def _refuse(table: pd.DataFrame, bad: Any, what: str, cure: str, show: str | None = None) -> None:
+    if not bad.any():
+        return
+    rows = table[bad]
+    named = [str(row["id"]) + (f" ({row[show]})" if show else "") for _, row in rows.head(5).iterrows()]
+    more = ", …" if len(rows) > len(named) else ""
+    raise ValueError(f"{len(rows)} of {len(table)} utterances {what}: {', '.join(named)}{more}. {cure}.")
+
+
+def _replace(path: Path, table: pd.DataFrame, **options: Any) -> None:
+    """Write a table so that a reader, or a run that is killed, never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        table.to_csv(partial, encoding="utf-8", lineterminator="\n", **options)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

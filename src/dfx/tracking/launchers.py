@@ -1,0 +1,157 @@
+"""Launchers of a sweep: what they need of this machine, and a process of its own for a cell on several devices.
+
+The launchers are Hydra's plugins, `conf/hydra/launcher/` configures them. What a file cannot say (cores, memory, number
+of cells) is filled in here, before the first cell starts.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import shlex
+import subprocess
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.types import RunMode
+from omegaconf import DictConfig, open_dict, read_write
+
+from dfx.audio import workers
+from dfx.config.schema import CONF_DIR
+
+EXTRAS = {"hydra_ray_launcher": "ray", "hydra_submitit_launcher": "slurm"}  # plugin -> extra of dfx
+CELL_BYTES = 2 * 2**30  # a process with torch, Lightning, MLflow and a batch
+PASSED_ON = ("DFX_", "MLFLOW_", "OMP_WAIT_POLICY")  # of the environment, to processes on other machines
+PARENT = "DFX_SWEEP"  # environment variable of a cell: run id of the sweep's parent
+FOLDER = "DFX_FOLDER"  # environment variable: where the command of the sweep was typed
+RECORDED = 3  # exit status of a cell's own process that has kept with the sweep why it has no result
+RAY_OBJECT_STORE_BYTES = 80 * 2**20  # Ray's least; cells hand nothing to each other
+RAY_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # it reports to its makers otherwise
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # num_gpus=0 hides no GPU
+    "RAY_DEDUP_LOGS": "0",  # every line that a cell prints, not "repeated 5x across cluster"
+    "RAY_COLOR_PREFIX": "0",
+}
+
+
+def register() -> None:
+    """Let the files of `conf/hydra/launcher` count as they are; to be called before Hydra composes.
+
+    Hydra would check a file against the plugin's own option of the same name, and warn that it will not always.
+    """
+    Plugins.instance()  # finds the plugins, which store their options
+    options = ConfigStore.instance().repo["hydra"]["launcher"]
+    for path in (CONF_DIR / "hydra" / "launcher").glob("*.yaml"):
+        options.pop(path.name, None)
+
+
+def prepare(config: DictConfig, num_cells: int | None) -> None:
+    """Fill in what the launcher of a sweep needs to know of this machine; to be called before Hydra makes it.
+
+    Args:
+        config: Hydra's, of a multirun; its node `hydra.launcher` is changed.
+        num_cells: cells of the sweep; None where a sweeper decides it.
+
+    Raises:
+        ValueError: if the launcher is not installed, or cells side by side would take the same devices.
+    """
+    launcher = config.hydra.launcher
+    plugin = launcher._target_.split(".")[1]
+    if plugin in EXTRAS and importlib.util.find_spec(f"hydra_plugins.{plugin}") is None:
+        chosen = config.hydra.runtime.choices.get("hydra/launcher", plugin)
+        raise ValueError(
+            f"hydra/launcher={chosen} needs a package that is not installed here: "
+            f"pip install 'dfx[{EXTRAS[plugin]}]'."
+        )
+    with read_write(config.hydra), open_dict(launcher):
+        if plugin == "hydra_joblib_launcher":
+            _prepare_joblib(launcher, config.trainer, num_cells)
+        elif plugin == "hydra_ray_launcher":
+            _prepare_ray(launcher.ray.init)
+
+
+def _prepare_joblib(launcher: DictConfig, trainer: DictConfig, num_cells: int | None) -> None:
+    if several_devices(trainer):
+        raise ValueError(
+            "trainer.devices takes several devices of this machine for one cell, but hydra/launcher=joblib has several "
+            "cells at work at once, all on the same devices: leave the launcher out (one cell after the other), or use "
+            "trainer=default."
+        )
+    if launcher.n_jobs == -1:
+        room = psutil.virtual_memory().available // CELL_BYTES
+        launcher.n_jobs = max(1, min(workers.num_cores(), room, num_cells or room))
+    # It replaces a worker that has grown, and says so; nothing is lost.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
+
+
+def _prepare_ray(init: DictConfig) -> None:
+    for name, value in RAY_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    # Of its access token; and of `init`, with all that is passed on.
+    for name in ("ray._private.authentication", "hydra_plugins.hydra_ray_launcher._launcher_util"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if init.get("address") in (None, "local"):
+        init.object_store_memory = RAY_OBJECT_STORE_BYTES
+        return
+    init.object_store_memory = None  # the cluster's own; Hydra's plugin would set it, which Ray refuses
+    passed = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    given = init.get("runtime_env") or {}
+    init.runtime_env = {
+        "worker_process_setup_hook": f"{__name__}.enter_folder",
+        **given,
+        "env_vars": {**passed, FOLDER: str(Path.cwd()), **(given.get("env_vars") or {})},
+    }
+
+
+def enter_folder() -> None:
+    """Go where the command was typed, since paths are relative to it; each process of a cluster begins with this."""
+    os.chdir(os.environ[FOLDER])
+
+
+def side_by_side() -> bool:
+    """Whether other processes, at other cells of the same sweep, print on the same terminal as this one."""
+    return _in_sweep() and not str(HydraConfig.get().launcher._target_).endswith(".BasicLauncher")
+
+
+def several_devices(trainer: DictConfig) -> bool:
+    """Whether a trainer's configuration asks for more than one process."""
+    wanted = trainer.get("devices", "auto"), trainer.get("num_nodes", 1), trainer.get("strategy", "auto")
+    return tuple(map(str, wanted)) != ("1", "1", "auto")
+
+
+def needs_own_process(trainer: DictConfig) -> bool:
+    """Whether this process is at a cell of a sweep that has to be run by a command of its own.
+
+    Lightning starts the other processes of a run by repeating the command, which here would be all of the sweep, and
+    kills the first process when another one fails. Where SLURM or torchrun starts them, nothing is repeated.
+    """
+    started_by_others = "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", "1")) > 1
+    return _in_sweep() and several_devices(trainer) and not started_by_others
+
+
+def run_alone(command: Sequence[str]) -> None:
+    """Run a cell by its own command and wait for it; why it has no result it keeps itself, where it can.
+
+    Args:
+        command: arguments of Python, `["-m", "dfx.train", "model=lcnn", …]`.
+
+    Raises:
+        ValueError: if it dies without keeping why; its own error stands above then.
+    """
+    status = subprocess.run([sys.executable, *command], check=False).returncode
+    if status not in (0, RECORDED):
+        raise ValueError(
+            f"The processes of this cell ended with {workers.ending(status)}; what is wrong stands above. Alone it is "
+            f"run by: python {shlex.join(command)}"
+        )
+
+
+def _in_sweep() -> bool:
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN

@@ -1,0 +1,162 @@
+"""The runs that MLflow keeps, read and never written: what `report`, `evaluate` and sweeps start from."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlparse
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from dfx.files import cache_dir
+
+PAGE = 1000
+# MLflow tells of each migration of its database; users of dfx need not know.
+for _name in ("mlflow", "alembic"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run as MLflow had it when it was asked.
+
+    Attributes:
+        run_id: MLflow's.
+        name: what was run, `lfcc-lcnn-demo-s0`.
+        status: RUNNING, FINISHED, FAILED or KILLED.
+        params: the flattened configuration.
+        metrics: the last value of each.
+        tags: options, hashes, and what a sweep says of its cell.
+        artifact_uri: where the artifacts are.
+        start_ms: since the epoch.
+        end_ms: since the epoch; None while it runs.
+    """
+
+    run_id: str
+    name: str
+    status: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    artifact_uri: str
+    start_ms: int
+    end_ms: int | None
+
+
+def find(experiment: str | None = None, sweep: str | None = None, query: str = "") -> list[RunRecord]:
+    """Runs, the newest first; none where there is no such experiment, or no database yet.
+
+    Args:
+        experiment: name; all experiments if None.
+        sweep: run id of a sweep's parent, or "latest": only its cells, also those that an earlier sweep had run.
+        query: MLflow's filter, `tags.model = 'lcnn' and metrics."eval/eer" < 0.1`.
+
+    Raises:
+        ValueError: for "latest", if there is no sweep; if the filter cannot be read.
+    """
+    if sweep == "latest":
+        known = sweeps(experiment)
+        if not known:
+            where = f"the experiment {experiment!r}" if experiment else mlflow.get_tracking_uri()
+            raise ValueError(f"There is no sweep in {where}: run dfx.train -m first, or name an experiment.")
+        sweep = known[0].run_id
+    cells = f"tags.`sweep.{sweep}` LIKE '%'" if sweep else ""
+    return _search(experiment, " and ".join(part for part in (query.strip(), cells) if part))
+
+
+def sweeps(experiment: str | None = None) -> list[RunRecord]:
+    """The parent runs of sweeps, the newest first; their tags say the axes and the command."""
+    return _search(experiment, "tags.kind = 'sweep'")
+
+
+def get(run_id: str) -> RunRecord:
+    """One run by its id.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    try:
+        return _record(MlflowClient().get_run(run_id))
+    except MlflowException as error:
+        raise ValueError(
+            f"There is no run {run_id!r} in {mlflow.get_tracking_uri()} ({error.message}): copy the id from MLflow's "
+            "page of the run, or set MLFLOW_TRACKING_URI to the place that has it."
+        ) from error
+
+
+def artifact(run: RunRecord | str, path: str) -> Path | None:
+    """An artifact as a file or folder of this machine, fetched into the cache where the store is remote.
+
+    Args:
+        run: a run, or its id.
+        path: below the run's artifacts, `scores/eval.csv`.
+
+    Returns:
+        None where the run has no such artifact.
+    """
+    run = get(run) if isinstance(run, str) else run
+    place = urlparse(run.artifact_uri)
+    if place.scheme in ("", "file"):
+        local = Path(unquote(place.path) if place.scheme else run.artifact_uri) / path
+        return local if local.exists() else None
+    cached = cache_dir() / "artifacts" / run.run_id
+    if run.status == "FINISHED" and (cached / path).exists():
+        return cached / path
+    parent = PurePosixPath(path).parent
+    client = MlflowClient()
+    listed = client.list_artifacts(run.run_id, None if parent == PurePosixPath(".") else str(parent))
+    if path not in [entry.path for entry in listed]:
+        return None
+    cached.mkdir(parents=True, exist_ok=True)
+    return Path(client.download_artifacts(run.run_id, path, str(cached)))
+
+
+def history(run_id: str, key: str) -> list[tuple[int, float]]:
+    """The values of a metric by step, `epoch/dev/eer` by epoch; the last one where a step was written twice."""
+    points = sorted(MlflowClient().get_metric_history(run_id, key), key=lambda p: (p.step, p.timestamp))
+    return sorted({point.step: point.value for point in points}.items())
+
+
+def _search(experiment: str | None, query: str) -> list[RunRecord]:
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return []  # MLflow would make an empty one
+    client = MlflowClient()
+    if experiment is None:
+        ids = [known.experiment_id for known in client.search_experiments()]
+    else:
+        known = client.get_experiment_by_name(experiment)
+        ids = [known.experiment_id] if known else []
+    found: list[Run] = []
+    token = None
+    while ids:
+        try:
+            page = client.search_runs(ids, query, max_results=PAGE, page_token=token)
+        except MlflowException as error:
+            raise ValueError(
+                f"MLflow cannot search with the filter {query!r} ({error.message}): write it as in "
+                "tags.model = 'lcnn' and metrics.\"eval/eer\" < 0.1."
+            ) from error
+        found += page
+        token = page.token
+        if not token:
+            break
+    return [_record(run) for run in found]
+
+
+def _record(run: Run) -> RunRecord:
+    return RunRecord(
+        run.info.run_id,
+        run.info.run_name,
+        run.info.status,
+        dict(run.data.params),
+        dict(run.data.metrics),
+        dict(run.data.tags),
+        run.info.artifact_uri,
+        run.info.start_time,
+        run.info.end_time,
+    )

@@ -1,0 +1,388 @@
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+import tracemalloc
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from dfx import audio
+from dfx.audio import ffmpeg, reader, riff
+
+
+def tone(sample_rate: int, seconds: float, frequency: float = 440.0) -> np.ndarray:
+    return (
+        0.3 * np.sin(2 * np.pi * frequency * np.arange(round(sample_rate * seconds)) / sample_rate)
+    ).astype("f4")
+
+
+def write_with_av(path: Path, waveform: np.ndarray | None, sample_rate: int, video: bool = False) -> None:
+    """An AAC track (if there is a waveform) and a black film (if asked for)."""
+    with av.open(str(path), "w") as container:
+        if video:
+            film = container.add_stream("mpeg4", rate=5)
+            film.width = film.height = 32
+            film.pix_fmt = "yuv420p"
+        if waveform is not None:
+            track = container.add_stream("aac", rate=sample_rate)
+            track.layout = "mono"
+        if video:
+            picture = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+            for _ in range(10):
+                container.mux(film.encode(picture))
+            container.mux(film.encode(None))
+        if waveform is not None:
+            frame = av.AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")
+            frame.sample_rate = sample_rate
+            fifo = av.AudioFifo()
+            fifo.write(frame)
+            while (piece := fifo.read(1024, partial=True)) is not None:
+                container.mux(track.encode(piece))
+            container.mux(track.encode(None))
+
+
+def strongest(waveform: np.ndarray, sample_rate: int) -> float:
+    return float(
+        np.abs(np.fft.rfft(waveform[:sample_rate])).argmax() * sample_rate / min(sample_rate, len(waveform))
+    )
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_sixteen_bit_files_come_through_exact(tmp_path: Path, suffix: str) -> None:
+    samples = np.random.default_rng(0).integers(-32768, 32768, 50_001).astype(np.int16)
+    samples[:2] = [-32768, 32767]
+    soundfile.write(tmp_path / f"a{suffix}", samples, 16000)
+    waveform = audio.read(tmp_path / f"a{suffix}", 16000)
+    assert waveform.dtype == np.float32
+    np.testing.assert_array_equal(waveform, samples.astype(np.float32) / 32768)
+    np.testing.assert_array_equal(audio.to_int16(waveform), samples)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac"])
+def test_write_is_read_back_to_the_same_sixteen_bits(tmp_path: Path, suffix: str) -> None:
+    waveform = np.random.default_rng(0).uniform(-1.2, 1.2, 1000).astype(np.float32)
+    audio.write(tmp_path / "folder" / f"a{suffix}", waveform, 16000)
+    expected = np.clip(np.rint(waveform * 32768), -32768, 32767) / 32768
+    np.testing.assert_array_equal(
+        audio.read(tmp_path / "folder" / f"a{suffix}", 16000), expected.astype(np.float32)
+    )
+
+
+def test_write_refuses_other_formats(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"suffix is '.mp3'; use .wav or .flac"):
+        audio.write(tmp_path / "a.mp3", np.zeros(10), 16000)
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".WAV", ".flac", ".ogg", ".mp3", ".aiff"])
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 44100])
+def test_formats_of_soundfile(tmp_path: Path, suffix: str, sample_rate: int) -> None:
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, tone(sample_rate, 1.5), sample_rate)
+    waveform = audio.read(path, 16000)
+    assert abs(len(waveform) - 24000) <= 16000 * 0.03  # lossy codecs work in whole frames
+    assert strongest(waveform, 16000) == pytest.approx(440, abs=2)
+    info = audio.probe(path)
+    assert (info.sample_rate, info.channels) == (sample_rate, 1)
+    assert info.num_samples == pytest.approx(1.5 * sample_rate, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["a.m4a", "a.mp4", "a.mkv"])
+def test_formats_of_pyav(tmp_path: Path, name: str) -> None:
+    write_with_av(tmp_path / name, tone(44100, 1.5), 44100, video=name == "a.mp4")
+    waveform = audio.read(tmp_path / name, 16000)
+    assert len(waveform) / 16000 == pytest.approx(1.5, abs=0.05)
+    assert strongest(waveform, 16000) == pytest.approx(440, abs=2)
+    assert np.abs(waveform[4000:20000]).max() == pytest.approx(0.3, abs=0.02)
+    info = audio.probe(tmp_path / name)
+    assert (info.sample_rate, info.channels) == (44100, 1)
+    assert info.format.endswith("/aac")
+
+
+def test_pyav_decodes_flac_to_the_same_samples_as_soundfile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = np.random.default_rng(0).integers(-9000, 9000, (40_000, 2)).astype(np.int16)
+    soundfile.write(tmp_path / "a.flac", samples, 16000)
+    expected = audio.read(tmp_path / "a.flac", 16000)
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("libsndfile gave up")
+
+    monkeypatch.setattr(reader, "_FrontToBack", fails)
+    np.testing.assert_array_equal(audio.read(tmp_path / "a.flac", 16000), expected)
+
+
+def test_pyav_goes_on_at_the_sample_where_soundfile_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = np.random.default_rng(0).integers(-9000, 9000, 40_000).astype(np.int16)
+    soundfile.write(tmp_path / "a.flac", samples, 16000)
+
+    class Stops(reader._FrontToBack):
+        def read(self, *args: object, **kwargs: object) -> np.ndarray:
+            if self.tell() >= 16000:
+                raise soundfile.SoundFileRuntimeError("flac decoder lost sync")
+            return super().read(*args, **kwargs)
+
+    monkeypatch.setattr(reader, "_FrontToBack", Stops)
+    blocks = list(audio.read_blocks(tmp_path / "a.flac", 16000, block_seconds=0.5))
+    assert list(map(len, blocks))[:2] == [8000, 8000]
+    assert len(blocks[2]) != 8000  # PyAV's blocks are of whole frames
+    np.testing.assert_array_equal(np.concatenate(blocks), samples.astype(np.float32) / 32768)
+
+
+def test_flac_without_a_length_in_its_header(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", tone(16000, 2), 16000)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[21] &= 0xF0  # STREAMINFO: the low 36 bits of bytes 21-25 count the samples; 0 is "unknown"
+    content[22:26] = bytes(4)
+    (tmp_path / "a.flac").write_bytes(content)
+    assert audio.probe(tmp_path / "a.flac").num_samples == 0
+    assert len(audio.read(tmp_path / "a.flac", 16000)) == 32000
+
+
+def test_channels_are_averaged(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).integers(-9000, 9000, (1600, 2)).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", samples, 16000)
+    np.testing.assert_array_equal(
+        audio.read(tmp_path / "a.wav", 16000), samples.mean(axis=1).astype("f4") / 32768
+    )
+    assert audio.probe(tmp_path / "a.wav") == (1600, 16000, 2, "wav/pcm_16")
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 22050, 44100, 96000])
+def test_blocks_of_any_length_join_to_the_same_waveform(tmp_path: Path, sample_rate: int) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, sample_rate * 2 + 17)
+    soundfile.write(tmp_path / "a.wav", noise, sample_rate)
+    whole = audio.read(tmp_path / "a.wav", 16000)
+    blocks = list(audio.read_blocks(tmp_path / "a.wav", 16000, block_seconds=0.37))
+    assert len(blocks) > 4
+    assert max(map(len, blocks)) <= 16000
+    np.testing.assert_array_equal(np.concatenate(blocks), whole)
+    assert abs(len(whole) - len(noise) * 16000 / sample_rate) < 1
+
+
+def test_blocks_of_an_mp3_join_to_the_same_waveform(tmp_path: Path) -> None:
+    noise = 0.1 * np.random.default_rng(0).standard_normal(11025)
+    soundfile.write(tmp_path / "a.mp3", noise, 22050)
+    blocks = list(audio.read_blocks(tmp_path / "a.mp3", 22050, block_seconds=0.05))
+    np.testing.assert_array_equal(np.concatenate(blocks), audio.read(tmp_path / "a.mp3", 22050))
+
+
+def test_what_another_decoder_gave_already_is_not_kept(tmp_path: Path) -> None:
+    minutes = np.random.default_rng(0).integers(-99, 99, 16000 * 60 * 10).astype(np.int16)
+    soundfile.write(tmp_path / "a.flac", minutes, 16000)
+    rest = ffmpeg.decode(tmp_path / "a.flac", 30.0, len(minutes) - 1000, len(minutes), "lost sync")
+    tracemalloc.start()
+    try:
+        ((block, rate),) = rest
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (len(block), rate) == (1000, 16000)
+    np.testing.assert_array_equal(block, minutes[-1000:].astype(np.float32) / 32768)
+    assert peak < 8 << 20  # as float32 it is 37 MiB
+
+
+def test_resampling_keeps_what_fits_and_removes_what_does_not(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(48000, 1, 1000) + tone(48000, 1, 12000), 48000, subtype="FLOAT")
+    waveform = audio.read(tmp_path / "a.wav", 16000)[2000:-2000]
+    expected = tone(16000, 1, 1000)[2000:-2000]
+    assert np.abs(waveform - expected).max() < 1e-4
+
+
+def test_a_tenth_of_a_second(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(8000, 0.1), 8000)
+    assert len(audio.read(tmp_path / "a.wav", 16000)) == 1600
+
+
+def reason(path: Path) -> str:
+    with pytest.raises(audio.AudioError) as caught:
+        audio.read(path, 16000)
+    assert str(caught.value).startswith(f"Not usable as audio: {path}: ")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    return caught.value.reason
+
+
+def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
+    assert reason(tmp_path / "none.wav") == "the file does not exist"
+    (tmp_path / "empty.wav").touch()
+    assert reason(tmp_path / "empty.wav") == "the file is empty (0 bytes)"
+    (tmp_path / "text.flac").write_text("not audio " * 100)
+    assert reason(tmp_path / "text.flac") == "nothing in it can be decoded (Format not recognised.)"
+    (tmp_path / "headless.raw").write_bytes(bytes(1000))
+    assert reason(tmp_path / "headless.raw")
+    soundfile.write(tmp_path / "no_samples.wav", np.zeros(0), 16000)
+    assert "samples" in reason(tmp_path / "no_samples.wav")
+    write_with_av(tmp_path / "silent_film.mp4", None, 0, video=True)
+    assert "has no audio stream" in reason(tmp_path / "silent_film.mp4")
+    for value in (np.nan, np.inf):
+        waveform = tone(16000, 1)
+        waveform[777] = value
+        soundfile.write(tmp_path / "nan.wav", waveform, 16000, subtype="FLOAT")
+        assert reason(tmp_path / "nan.wav") == "it holds NaN or infinite samples"
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    for path in (tmp_path / "pipe.wav", tmp_path, Path("/dev/zero")):
+        assert reason(path) == "it is not a file, but a folder, a pipe or a device"
+        with pytest.raises(audio.AudioError, match="it is not a file"):
+            audio.probe(path)
+    assert "null" in reason(Path("a\0.wav"))
+
+
+@pytest.mark.parametrize("claimed", [0, 1, 999, 768_001, 2**31])
+@pytest.mark.parametrize("suffix", [".wav", ".au", ".caf"])
+def test_what_a_header_claims_must_be_plausible(tmp_path: Path, suffix: str, claimed: int) -> None:
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, tone(22050, 1), 22050)
+    order, form = {".wav": ("little", "I"), ".au": ("big", "I"), ".caf": ("big", "d")}[suffix]
+    sign = "<" if order == "little" else ">"
+    old, new = struct.pack(sign + form, 22050), struct.pack(sign + form, claimed)
+    path.write_bytes(path.read_bytes().replace(old, new, 1))
+    told = reason(path)
+    if claimed not in (0, 2**31):  # which libsndfile refuses itself
+        assert told == f"it claims a sample rate of {claimed} Hz, and 1,000 to 768,000 Hz are plausible"
+    with pytest.raises(audio.AudioError):
+        audio.probe(path)
+
+
+@pytest.mark.parametrize("sample_rate", [1000, 768_000])
+def test_the_lowest_and_the_highest_rate(tmp_path: Path, sample_rate: int) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(sample_rate, 1, 100), sample_rate)
+    waveform = audio.read(tmp_path / "a.wav", 16000)
+    assert len(waveform) == 16000
+    assert strongest(waveform, 16000) == 100
+
+
+def test_a_thousand_channels_in_bounded_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / "a.wav", np.full((8000, 1000), 0.25), 16000)
+    sizes, read = [], soundfile.SoundFile.read
+
+    def spied(file: soundfile.SoundFile, size: int, **options: object) -> np.ndarray:
+        sizes.append(size * file.channels)
+        return read(file, size, **options)
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", spied)
+    np.testing.assert_array_equal(audio.read(tmp_path / "a.wav", 16000), np.full(8000, 0.25))
+    assert max(sizes) <= reader.BLOCK_VALUES
+
+
+@pytest.mark.parametrize(("layout", "channels"), [("5.1", 6), ("7.1", 8)])
+def test_channels_through_pyav(tmp_path: Path, layout: str, channels: int) -> None:
+    samples = np.random.default_rng(0).integers(-9000, 9000, (4096, channels)).astype(np.int16)
+    with av.open(str(tmp_path / "a.wv"), "w") as container:
+        track = container.add_stream("wavpack", rate=16000)
+        track.codec_context.layout, track.codec_context.format = layout, "s16p"
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
+        frame.sample_rate = 16000
+        resampler = av.AudioResampler("s16p", layout, 16000)
+        for piece in [*resampler.resample(frame), None]:
+            container.mux(track.encode(piece))
+    if channels > 7:  # PyAV would read foreign memory
+        assert reason(tmp_path / "a.wv") == "it claims 8 channels, and up to 7 can be read of this format"
+        return
+    np.testing.assert_allclose(audio.read(tmp_path / "a.wv", 16000), samples.mean(axis=1) / 32768, atol=1e-7)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_integers_and_floats_are_mixed_alike(tmp_path: Path, subtype: str, channels: int) -> None:
+    samples = np.random.default_rng(0).integers(-9000, 9000, (1600, channels)).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", samples / 32768, 16000, subtype=subtype)
+    waveform = audio.read(tmp_path / "a.wav", 16000)
+    np.testing.assert_allclose(waveform, samples.mean(axis=1) / 32768, atol=1e-7)
+
+
+def test_names_and_tags_that_are_no_utf8(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"r\xe9sum\xe9.wav")
+    soundfile.write(os.fsencode(path), tone(16000, 1), 16000, format="WAV")
+    assert len(audio.read(path, 16000)) == 16000
+    assert audio.probe(path).num_samples == 16000
+    path = tmp_path / os.fsdecode(b"r\xe9sum\xe9.m4a")
+    write_with_av(tmp_path / "a.mkv", tone(16000, 1), 16000)
+    content = (
+        (tmp_path / "a.mkv").read_bytes().replace(b"Lavf", b"\xe9\xe8\xea\xeb")
+    )  # the name of the program, a tag
+    path.write_bytes(content)
+    assert len(audio.read(path, 16000)) == pytest.approx(16000, abs=1024)
+
+
+def test_a_playlist_opens_nothing_else(tmp_path: Path) -> None:
+    write_with_av(tmp_path / "a.m4a", tone(16000, 1), 16000)
+    (tmp_path / "b.m3u8").write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n"
+    )
+    (tmp_path / "c.wav").write_text(f"ffconcat version 1.0\nfile '{tmp_path / 'a.m4a'}'\n")
+    for name in ("b.m3u8", "c.wav"):
+        assert reason(tmp_path / name)
+
+
+def test_probe_refuses_what_is_not_audio(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_text("not audio " * 100)
+    with pytest.raises(audio.AudioError, match="no decoder recognises it"):
+        audio.probe(tmp_path / "a.wav")
+
+
+def test_silence_is_audio(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(800), 16000)
+    np.testing.assert_array_equal(audio.read(tmp_path / "a.wav", 16000), np.zeros(800))
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "channels"),
+    [
+        ("a.flac", "PCM_16", 1),
+        ("a.wav", "PCM_16", 1),
+        ("a.wav", "PCM_24", 2),
+        ("a.wav", "ULAW", 1),
+        ("a.wav", "FLOAT", 1),
+    ],
+)
+def test_half_a_file_is_an_error(name: str, subtype: str, channels: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (160_000, channels))
+    soundfile.write(tmp_path / name, noise, 16000, subtype=subtype)
+    assert len(audio.read(tmp_path / name, 16000)) == 160_000
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    assert "cut short" in reason(tmp_path / name)
+    (tmp_path / name).write_bytes(content[: round(0.95 * len(content))])
+    assert len(audio.read(tmp_path / name, 16000)) == pytest.approx(152_000, rel=0.02)
+
+
+@pytest.mark.parametrize("size", [0, 0x7FFFF000, 0xFFFFFFFF])
+def test_a_wav_from_a_pipe_promises_nothing(size: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)
+    soundfile.write(tmp_path / "a.wav", noise, 16000, subtype="PCM_16")
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    place = content.index(b"data")
+    content[place + 4 : place + 8] = size.to_bytes(4, "little")
+    (tmp_path / "a.wav").write_bytes(content)
+    if size:
+        assert len(audio.read(tmp_path / "a.wav", 16000)) == 16_000
+    else:
+        assert riff.promised_frames(tmp_path / "a.wav") == 0
+
+
+def test_an_adpcm_wav_is_read_whole(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)
+    soundfile.write(tmp_path / "a.wav", noise, 16000, subtype="IMA_ADPCM")
+    assert len(audio.read(tmp_path / "a.wav", 16000)) == pytest.approx(16_000, rel=0.05)
+
+
+def test_damage_in_the_middle_of_a_flac_costs_little(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 320_000)
+    soundfile.write(tmp_path / "a.flac", noise, 16000)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 100] = bytes(100)
+    (tmp_path / "a.flac").write_bytes(content)
+    waveform = audio.read(tmp_path / "a.flac", 16000)
+    assert len(waveform) >= 0.9 * len(noise)
+    np.testing.assert_allclose(waveform[:100_000], noise[:100_000], atol=1 / 32768)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dfx.datasets.synthesis.corpus import ATTACKS
+from dfx.datasets.synthesis.frames import frame, hann, overlap_add, stft
+from dfx.datasets.synthesis.phonemes import sentence
+from dfx.datasets.synthesis.speaker import SAMPLE_RATE, draw_voice, perform, render
+from dfx.datasets.synthesis.vocoders.codecs import imdct, mdct
+from dfx.datasets.synthesis.vocoders.parametric import levinson
+from dfx.datasets.synthesis.vocoders.spectral import through_mel
+
+
+@pytest.fixture(scope="module")
+def speech() -> np.ndarray:
+    rng = np.random.default_rng(5)
+    voice = draw_voice(rng, female=False)
+    num_samples = 2 * SAMPLE_RATE + 37
+    x = render(voice, perform(voice, sentence(2.01, 0.1, 0.1, voice.rate, rng), rng), num_samples, rng)
+    return (x / x.std() + 1e-4 * rng.standard_normal(num_samples)).astype(np.float32)
+
+
+def mel_level(waveform: np.ndarray) -> np.ndarray:
+    """Log-spectral envelope in dB, (frames, 24 bands), floored 50 dB below its maximum."""
+    level = 20 * np.log10(through_mel(np.abs(stft(waveform, 1024, 512, hann(1024))), 24)[:, ::21] + 1e-9)
+    return np.maximum(level, level.max() - 50)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_vocoder_keeps_the_words_and_changes_the_waveform(name: str, speech: np.ndarray) -> None:
+    rebuilt = ATTACKS[name](speech, np.random.default_rng(0))
+    assert rebuilt.shape == speech.shape
+    assert rebuilt.dtype == np.float32
+    assert np.isfinite(rebuilt).all()
+    assert np.abs(rebuilt - speech).std() > 0.05 * speech.std()
+    before, after = mel_level(speech), mel_level(rebuilt)
+    bound = 9.0 if name == "D08" else 6.0  # splices also move sounds by a frame
+    assert np.mean(np.abs(after - before)) < bound
+    assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.85
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_vocoder_survives_silence_and_short_clips(name: str) -> None:
+    for waveform in (
+        np.zeros(4000, np.float32),
+        np.random.default_rng(0).standard_normal(801).astype(np.float32),
+    ):
+        rebuilt = ATTACKS[name](waveform, np.random.default_rng(0))
+        assert rebuilt.shape == waveform.shape
+        assert np.isfinite(rebuilt).all()
+
+
+def test_mdct_inverts_itself() -> None:
+    x = np.random.default_rng(0).standard_normal(5001).astype(np.float32)
+    window = np.sin(np.pi * (np.arange(640) + 0.5) / 640)
+    y = overlap_add(imdct(mdct(frame(x, 640, 320) * window)) * window, 320, 320, len(x))
+    np.testing.assert_allclose(y, x, atol=1e-5)
+
+
+def test_levinson_solves_the_normal_equations() -> None:
+    from scipy.linalg import solve_toeplitz
+
+    x = np.random.default_rng(0).standard_normal(500)
+    r = np.correlate(x, x, "full")[499:514]
+    coefficients, error = levinson(np.stack([r, 2 * r]))
+    expected = solve_toeplitz(r[:-1], -r[1:])
+    np.testing.assert_allclose(coefficients[:, 1:], [expected, expected], atol=1e-4)
+    np.testing.assert_allclose(error[0], r[0] + expected @ r[1:], rtol=1e-3)

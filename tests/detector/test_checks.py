@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from dfx.config.identity import config_hash
+from dfx.config.schema import CONF_DIR, flatten, register_schema
+from dfx.detector.checks import check
+
+register_schema()
+GROUPS = ("dataset", "feature", "model", "loss", "augment", "optimizer", "trainer")
+OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF_DIR / group).glob("*.yaml"))]
+NEEDED = {
+    "dataset=folder": ["dataset.path=x"],
+    "dataset=manifest": ["dataset.path=x.csv"],
+    "dataset=combined": ["dataset.train=[a]", "dataset.dev=[a]", "dataset.eval=[a]"],
+    "dataset=vocoded": ["dataset.bonafide=x"],
+}
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return compose("train", overrides=list(overrides))
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes_and_fits_its_class(option: str) -> None:
+    check(composed(option, *NEEDED.get(option, [])))
+
+
+@pytest.mark.parametrize("path", sorted((CONF_DIR / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_experiment_composes(path: Path) -> None:
+    check(composed(f"experiment={path.stem}"))
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        (
+            "+model.embedding_dimm=3",
+            "model.embedding_dimm: LCNNLight has no such argument; did you mean 'embedding_dim'?",
+        ),
+        ("model.dropout=abc", "model.dropout: expected float, got 'abc' (str)."),
+        ("model.embedding_dim=1.5", "model.embedding_dim: expected int, got 1.5 (float)."),
+        (
+            "dataset=in_the_wild dataset.groups=speaker",
+            "dataset.groups: expected a list, [a,b] or null, got 'speaker' (str).",
+        ),
+        ("dataset=folder", "dataset.path is required"),
+        ("model._target_=dfx.models.LCNNN", "model._target_: 'dfx.models.LCNNN' cannot be imported"),
+        ("+trainer.max_epoch=3", "did you mean 'max_epochs'?"),
+        ("data.pad=zeros", "data.pad=zeros: use one of repeat, zero."),
+        ("data.eval_crop=random", "data.eval_crop=random: use one of first, centre, sliding."),
+        ("data.batch_size=0", "data.batch_size=0: it must be positive."),
+        ("+trainer.limit_val_batches=2", "trainer.limit_val_batches: an epoch is one pass"),
+        ("+trainer.logger=true", "trainer.logger: dfx sets this itself"),
+    ],
+)
+def test_a_node_that_does_not_fit_its_class_is_explained(override: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match="does not fit") as error:
+        check(composed(*override.split()))
+    assert sentence in str(error.value)
+
+
+def test_all_problems_are_listed_at_once() -> None:
+    with pytest.raises(ValueError, match="does not fit") as error:
+        check(composed("+model.a=1", "+loss.b=2", "optimizer.optimizer.lr=fast"))
+    assert all(word in str(error.value) for word in ("model.a", "loss.b", "optimizer.optimizer.lr"))
+
+
+def test_identity_covers_the_configuration_but_not_the_bookkeeping() -> None:
+    base = config_hash(composed(), "m")
+    assert config_hash(composed("rerun=true", "cache=x", "data.num_workers=2", "num_threads=1"), "m") == base
+    assert config_hash(composed("seed=1"), "m") != base
+    assert config_hash(composed("model.dropout=0.4"), "m") != base
+    assert config_hash(composed(), "n") != base
+    # What a split file says is in the manifest, wherever it lies.
+    plain = config_hash(composed("dataset=in_the_wild"), "m")
+    assert config_hash(composed("dataset=in_the_wild", "dataset.split_file=x.csv"), "m") == plain
+
+
+def test_flatten_keeps_empty_containers() -> None:
+    assert flatten(OmegaConf.to_container(OmegaConf.create({"a": {"b": 1, "c": {}}, "d": [1, 2]}))) == {
+        "a.b": 1,
+        "a.c": {},
+        "d": [1, 2],
+    }
+
+
+def test_smoke_is_small() -> None:
+    cfg = composed("trainer=smoke")
+    assert (cfg.data.limit_utterances, cfg.data.batch_size, cfg.trainer.max_epochs) == (16, 8, 1)
+
+
+def test_the_command_line_wins_over_an_experiment_and_an_experiment_over_the_defaults() -> None:
+    cfg = composed("experiment=s1", "trainer.max_epochs=3")
+    assert (cfg.trainer.max_epochs, cfg.segment_seconds, cfg.data.pad) == (3, 5.0, "zero")

@@ -1,0 +1,65 @@
+"""Scores are float32 whatever precision training has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from dfx.config.schema import CONF_DIR, register_schema
+from dfx.detector import build
+from dfx.tables.manifest import Manifest
+
+register_schema()
+
+
+def config(corpus_file: Path, precision: str) -> DictConfig:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return compose(
+            "train",
+            overrides=[
+                "dataset=manifest",
+                f"dataset.path={corpus_file}",
+                "feature=lfcc",
+                "model=mlp",
+                "augment=none",
+                "segment_seconds=0.5",
+                "trainer=smoke",
+                "trainer.accelerator=cpu",
+                f"trainer.precision={precision}",
+            ],
+        )
+
+
+def test_scores_of_a_run_in_mixed_precision_are_those_of_its_weights_in_full(
+    home: Path, corpus: Manifest, corpus_file: Path
+) -> None:
+    cfg = config(corpus_file, "bf16-mixed")
+    data = build.datamodule(cfg, corpus)
+    detector = build.detector(cfg, data)
+    trainer = build.trainer(cfg, [])
+    trainer.fit(detector, data)
+    trainer.test(detector, data, verbose=False)
+    trainer.save_checkpoint(home / "mixed.ckpt", weights_only=True)
+    exact = build.load_detector(home / "mixed.ckpt")
+    for split, loader in (("dev", data.val_dataloader()), ("eval", data.test_dataloader())):
+        waveforms = [batch["waveform"] for batch in loader]
+        with torch.no_grad():
+            expected = torch.cat([exact(waveform) for waveform in waveforms])
+            with torch.autocast("cpu", torch.bfloat16):
+                rounded = torch.cat([exact(waveform) for waveform in waveforms])
+        assert detector.scores[split].table["score"].tolist() == expected.double().tolist()
+        assert not torch.equal(rounded, expected)  # so that the line above says something
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "64-true"])
+def test_weights_in_another_precision_are_refused(
+    precision: str, home: Path, corpus: Manifest, corpus_file: Path
+) -> None:
+    cfg = config(corpus_file, precision)
+    data = build.datamodule(cfg, corpus)
+    with pytest.raises(ValueError, match=f"precision={precision}: use 32-true, or bf16-mixed"):
+        build.trainer(cfg, []).fit(build.detector(cfg, data), data)

@@ -1,0 +1,63 @@
+"""Figures of many systems: heat map, trade-off and learning curves."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from dfx.reporting import figures as plots
+from dfx.reporting.figures.tradeoff import front
+
+
+def test_a_heat_map_has_a_text_in_each_cell_that_can_be_read() -> None:
+    values = np.array([[5.0, 50.0], [np.nan, 20.0]])
+    texts = [["5", "50"], ["failed", "20"]]
+    figure = plots.heat_map(
+        values, ["lfcc", "mfcc"], ["lcnn", "mlp"], texts, "EER (%)", bold=[(0, 0)], framed=[(0, 0)]
+    )
+    axes = figure.axes[0]
+    drawn = {text.get_text(): text for text in axes.texts}
+    assert set(drawn) == {"5", "50", "failed", "20"}
+    assert to_rgb(drawn["50"].get_color()) == (1, 1, 1)  # white on dark
+    assert to_rgb(drawn["5"].get_color()) == (0, 0, 0)
+    assert drawn["5"].get_fontweight() == "bold"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["lfcc", "mfcc"]
+    figure.canvas.draw()
+    with pytest.raises(ValueError, match="There is nothing to draw, got no number"):
+        plots.heat_map([[np.nan]], ["a"], ["b"], [[""]], "EER")
+
+
+def test_the_front_is_what_no_other_beats() -> None:
+    assert front([1, 2, 3, 4], [0.3, 0.2, 0.4, 0.1]) == [0, 1, 3]
+    assert front([1, 1, 2], [0.3, 0.2, 0.2]) == [1]
+    assert front([1, 2], [0.7, 0.9], higher_is_better=True) == [0, 1]
+
+
+def test_quality_against_cost_has_a_panel_for_each_cost() -> None:
+    systems = [
+        plots.System("lfcc", "lcnn", 5.0, 1.0, {"parameters": 1e6, "latency": 9.0}),
+        plots.System("lfcc", "mlp", 9.0, math.nan, {"parameters": 1e3}),
+        plots.System("mfcc", "mlp", 20.0, 1.0, {}),
+    ]
+    figure = plots.tradeoff(systems, "EER (%)")
+    assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "latency"]
+    assert [axes.get_xscale() for axes in figure.axes] == ["log", "linear"]
+    figure.canvas.draw()
+    with pytest.raises(ValueError, match="There is nothing to draw, got no cost"):
+        plots.tradeoff(systems[2:], "EER")
+
+
+def test_learning_curves_are_means_over_seeds_as_far_as_all_go() -> None:
+    figure = plots.learning_curves({"a": [[40, 20, 10], [20, 10]], "b": [[30]], "none": [[]]})
+    solid, dotted = figure.axes[0].lines[:2]
+    assert np.asarray(solid.get_ydata()).tolist() == [30, 15]
+    assert np.asarray(dotted.get_ydata()).tolist() == [15, 10]
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
+    figure.canvas.draw()
+    with pytest.raises(ValueError, match="There are no learning curves to draw"):
+        plots.learning_curves({"a": []})

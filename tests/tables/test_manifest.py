@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfx.tables import manifest
+from dfx.tables.manifest import Manifest
+
+
+def table(**changes: object) -> pd.DataFrame:
+    columns = {
+        "id": ["a", "b", "c d"],
+        "path": ["/x/a.wav", "/x/b.wav", "/x/c d.wav"],
+        "label": [1, 0, 0],
+        "attack": ["-", "A07", "A08"],
+        "speaker": ["s1", "s1", "s2"],
+        "split": ["train", "dev", "eval"],
+    }
+    return pd.DataFrame(columns | changes)
+
+
+def write_csv(folder: Path, text: str) -> Path:
+    (folder / "m.csv").write_text(text)
+    return folder / "m.csv"
+
+
+def test_columns_are_typed_and_extra_ones_kept() -> None:
+    made = Manifest(table(codec=["a", "b", "c"], snr_db=[1.0, np.nan, 3.0]), "mine")
+    assert list(made.table) == [*manifest.COLUMNS, "codec", "snr_db"]
+    assert made.table["label"].dtype == np.int64
+    assert len(made) == 3
+    assert made.table["snr_db"].isna().sum() == 1
+
+
+def test_defaults_of_attack_speaker_and_split() -> None:
+    bare = table().drop(columns=["attack", "speaker", "split"])
+    made = Manifest(bare, require_split=False).table
+    assert made["attack"].tolist() == ["-", "spoof", "spoof"]
+    assert made["speaker"].tolist() == ["-", "-", "-"]
+    assert made["split"].tolist() == ["", "", ""]
+    with pytest.raises(ValueError, match="lacks split: it has id, path, label"):
+        Manifest(bare)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"id": ["a", "a", "b"]}, r"duplicate ids in 2 of 3 rows \('a', 'a'\). Give each row its own id"),
+        ({"id": ["a", None, "b"]}, "empty id in 1 of 3 rows"),
+        ({"path": ["/x/a", np.nan, ""]}, r"empty path in 2 of 3 rows \('b', 'c d'\)"),
+        ({"path": ["/x/a", "b.wav", "/x/c"]}, r"relative path in 1 of 3 rows \('b'\)"),
+        ({"label": [1, 2, 0]}, r"1 of 3 labels are not 1 or 0 \(2\)"),
+        ({"label": ["real", "fake", "fake"]}, "3 of 3 labels are not 1 or 0 .*parse_label"),
+        (
+            {"attack": ["A07", "A07", "A08"]},
+            r"bona fide with an attack in 1 of 3 rows \('a'\). Write '-' there",
+        ),
+        ({"split": ["train", "test", "eval"]}, r"unknown split in 1 of 3 rows \('b'\). Use train, dev, eval"),
+    ],
+)
+def test_one_sentence_names_what_is_wrong(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Manifest(table(**changes))
+
+
+def test_an_empty_table_is_refused() -> None:
+    with pytest.raises(ValueError, match="Manifest mine is empty"):
+        Manifest(table().iloc[:0], "mine")
+
+
+def test_split_and_counts() -> None:
+    made = Manifest(table(split=["dev", "dev", "eval"]), "mine")
+    assert made.split("dev").table["id"].tolist() == ["a", "b"]
+    assert made.split("eval").table.index.tolist() == [0]
+    with pytest.raises(ValueError, match="Manifest mine has no utterance in split 'train': it has dev, eval"):
+        made.split("train")
+    counts = made.counts()
+    assert counts.index.tolist() == ["dev", "eval"]
+    assert counts["bonafide"].tolist() == [1, 0]
+    assert counts["spoof"].tolist() == [1, 1]
+
+
+def test_hash_follows_contents_and_order() -> None:
+    first = Manifest(table())
+    assert first.hash == Manifest(table(), "other name").hash
+    assert len(first.hash) == 16
+    assert first.hash != Manifest(table(speaker=["s1", "s1", "s3"])).hash
+    assert first.hash != Manifest(table().iloc[::-1]).hash
+    assert first.hash != Manifest(table(codec="x")).hash
+    assert Manifest(table(codec="x")).hash != Manifest(table(vocoder="x")).hash
+    assert Manifest(table(codec=["x", None, 3])).hash
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_written_and_read_back(tmp_path: Path, suffix: str) -> None:
+    paths = [f"{tmp_path}/clips/a.wav", "/elsewhere/b.wav", f"{tmp_path}/c, d.wav"]
+    made = Manifest(table(path=paths, note=["x", 'quo"ted', None], seconds=[1.5, 2.0, 0.1]), "m")
+    made.write(tmp_path / "sub" / ".." / f"m{suffix}")
+    back = manifest.read(tmp_path / f"m{suffix}")
+    pd.testing.assert_frame_equal(back.table[list(manifest.COLUMNS)], made.table[list(manifest.COLUMNS)])
+    assert back.table["seconds"].tolist() == [1.5, 2.0, 0.1]
+    assert back.table["note"].isna().tolist() == [False, False, True]
+    assert [path.name for path in tmp_path.iterdir() if "tmp" in path.name] == []
+
+
+def test_a_written_manifest_moves_with_its_files(tmp_path: Path) -> None:
+    made = Manifest(table(path=[f"{tmp_path}/one/{name}.wav" for name in "abc"]))
+    made.write(tmp_path / "one" / "m.csv")
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert manifest.read(tmp_path / "two" / "m.csv").table["path"][0] == f"{tmp_path}/two/a.wav"
+
+
+def test_the_least_a_file_needs(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, "path,label\nreal/a.wav,Bona-Fide\n./fake/a b.wav,FAKE\n/abs/c.flac,spoof\n")
+    made = manifest.read(path)
+    assert made.name == "m"
+    assert made.table["id"].tolist() == ["real/a", "fake/a b", "/abs/c"]
+    assert made.table["path"].tolist() == [
+        f"{tmp_path}/real/a.wav",
+        f"{tmp_path}/fake/a b.wav",
+        "/abs/c.flac",
+    ]
+    assert made.table["label"].tolist() == [1, 0, 0]
+    assert made.table["attack"].tolist() == ["-", "spoof", "spoof"]
+    assert made.table["split"].tolist() == ["", "", ""]
+
+
+def test_columns_and_splits_are_mapped(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path,
+        "file,label,system,attack,part\na.wav,real,-,x,Training\nb.wav,fake,XTTS,y,validation\nc.wav,fake,,z,Hidden\n",
+    )
+    columns = {"path": "file", "attack": "system", "split": "part"}
+    with pytest.raises(
+        ValueError,
+        match=r"1 of 3 rows have an unknown split \('Hidden'\). Say what each is: 'dataset.splits=",
+    ):
+        manifest.read(path, columns)
+    made = manifest.read(path, columns, {"hidden": "eval"}).table
+    assert made["split"].tolist() == ["train", "dev", "eval"]
+    assert made["attack"].tolist() == ["-", "XTTS", "spoof"]
+    assert manifest.read(path, columns, {"hidden": "eval", "validation": "eval"}).table["split"][1] == "eval"
+    with pytest.raises(ValueError, match="Splits map to 'test': map each word to one of train, dev, eval"):
+        manifest.read(path, columns, {"hidden": "test"})
+
+
+def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path, "\ufeffid,path,label,speaker,attack\n0012,a.wav,real,007,-\n0013,b.wav,fake,NA,None\n"
+    )
+    made = manifest.read(path).table
+    assert made["id"].tolist() == ["0012", "0013"]
+    assert made["speaker"].tolist() == ["007", "NA"]
+    assert made["attack"].tolist() == ["-", "None"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty: give a table with a header"),
+        ("path,label\n", "is empty"),
+        ("file,kind\na,b\n", "has no column path and no column label: it has file, kind. Name the column"),
+        ("path,label\na.wav,real\n,fake\n", r"empty path in 1 of 2 rows"),
+        (
+            "path,label\na.wav,real\nb.wav,1\nc.wav,\n",
+            r"2 of 3 labels are unknown \('1', nan\). Unknown label '1'",
+        ),
+        ("id,path,label\nx,a.wav,real\nx,b.wav,fake\n", r"duplicate ids in 2 of 2 rows \('x', 'x'\)"),
+        (
+            "path,label\na.wav,real\na.flac,fake\n",
+            r"paths without suffix are not unique in 2 of 2 rows \('a.wav'",
+        ),
+        ('path,label\n"a.wav,real\n', "is not a comma-separated UTF-8 table"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_a_sentence(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        manifest.read(write_csv(tmp_path, text))
+
+
+def test_wrong_arguments_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="There is no manifest"):
+        manifest.read(tmp_path / "none.csv")
+    with pytest.raises(ValueError, match=r"its suffix is '.txt'; use .csv or .parquet"):
+        manifest.read(tmp_path / "m.txt")
+    path = write_csv(tmp_path, "path,label\na.wav,real\n")
+    with pytest.raises(ValueError, match=r"has no column 'system': it has path, label. Correct the mapping"):
+        manifest.read(path, {"attack": "system"})
+    with pytest.raises(ValueError, match="Columns 'atack' are unknown to dfx: map id, path"):
+        manifest.read(path, {"atack": "label"})
+
+
+def test_objects_and_categories_become_text() -> None:
+    made = Manifest(
+        table(
+            path=[Path("/x/a"), Path("/x/b"), Path("/x/c")],
+            attack=pd.Categorical(["-", "A07", "A08"]),
+            speaker=[1, None, 3],
+        )
+    )
+    assert made.table["path"].tolist() == ["/x/a", "/x/b", "/x/c"]
+    assert made.table["attack"].tolist() == ["-", "A07", "A08"]
+    assert made.table["speaker"][1] == "-"

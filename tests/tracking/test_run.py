@@ -1,0 +1,79 @@
+"""The books are kept whole, whatever interrupts."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from mlflow.tracking import MlflowClient
+from omegaconf import DictConfig
+
+from dfx.config.schema import CONF_DIR, register_schema
+from dfx.tables.manifest import Manifest
+from dfx.tracking.run import track
+
+register_schema()
+TAGS = {"feature": "lfcc", "model": "mlp", "dataset": "two", "seed": "0"}
+TWO = Manifest(
+    pd.DataFrame(
+        {
+            "id": ["a", "b"],
+            "path": ["/a.wav", "/b.wav"],
+            "label": [0, 1],
+            "attack": ["A1", "-"],
+            "split": ["eval"] * 2,
+        }
+    ),
+    name="two",
+)
+
+
+@pytest.fixture(autouse=True)
+def minds_ctrl_c() -> Iterator[None]:
+    """A job in the background of a shell ignores it."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+def configuration(name: str) -> DictConfig:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return compose("train", overrides=["model=mlp", "feature=lfcc", f"experiment_name={name}"])
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "epochs"),
+    [("create_run", "KILLED", 0), ("log_batch", "KILLED", 1), ("set_terminated", "FINISHED", 1)],
+)
+def test_ctrl_c_in_the_midst_of_a_write_waits_until_it_is_whole(
+    call: str, status: str, epochs: int, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Otherwise the open transaction locks the database, and the run stays RUNNING for ever; or, in the first write,
+    # MLflow closes it as FINISHED at exit.
+    write = getattr(MlflowClient, call)
+
+    def interrupted(*arguments: object, **options: object) -> object:
+        monkeypatch.setattr(MlflowClient, call, write)
+        os.kill(os.getpid(), signal.SIGINT)
+        return write(*arguments, **options)
+
+    def work() -> None:
+        if call == "create_run":
+            monkeypatch.setattr(MlflowClient, call, interrupted)
+        with track(configuration(call), "0" * 64, TWO, TAGS, print) as run:
+            monkeypatch.setattr(MlflowClient, call, interrupted)
+            run.log_history([{"dev/eer": 0.25, "dev/auc": 0.5}])
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    experiment = MlflowClient().get_experiment_by_name(call)
+    (kept,) = MlflowClient().search_runs([experiment.experiment_id])
+    assert kept.info.status == status
+    assert kept.data.params["model._target_"] == "dfx.models.MLP"
+    for name in ("epoch/dev/eer", "epoch/dev/auc"):
+        assert len(MlflowClient().get_metric_history(kept.info.run_id, name)) == epochs

@@ -1,0 +1,113 @@
+"""Runs are found as MLflow keeps them, whole, and nothing is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.entities import Metric, RunTag
+from mlflow.tracking import MlflowClient
+
+from dfx.tracking import runs
+
+
+@pytest.fixture(scope="module")
+def kept(home: Path) -> dict[str, str]:
+    """Two sweeps over three cells, of which both have the second; run ids by name."""
+    client = MlflowClient()
+    experiment = client.create_experiment("grid", str(home / "files"))
+    ids = {}
+    for start, name in enumerate(("first", "second"), 1):
+        tags = {"kind": "sweep", "axes": json.dumps({"feature": ["lfcc"]})}
+        run = client.create_run(experiment, start_time=start, tags=tags, run_name=name)
+        ids[name] = run.info.run_id
+    for number, of in enumerate((["first"], ["first", "second"], ["second"])):
+        tags = {f"sweep.{ids[name]}": f"seed={number}" for name in of} | {"seed": str(number)}
+        run = client.create_run(experiment, start_time=10 + number, tags=tags, run_name=f"cell{number}")
+        ids[f"cell{number}"] = run.info.run_id
+        client.set_terminated(run.info.run_id, "FINISHED")
+    return ids
+
+
+def names(found: list[runs.RunRecord]) -> list[str]:
+    return [run.name for run in found]
+
+
+def test_a_sweep_has_its_cells_also_those_that_an_earlier_one_ran(kept: dict[str, str]) -> None:
+    assert names(runs.sweeps("grid")) == ["second", "first"]
+    assert names(runs.find(sweep=kept["first"])) == ["cell1", "cell0"]
+    assert names(runs.find(sweep="latest")) == ["cell2", "cell1"]
+    assert names(runs.find("grid", sweep="latest", query="tags.seed = '1'")) == ["cell1"]
+
+
+def test_runs_are_found_by_experiment_and_filter_over_all_pages(
+    kept: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "PAGE", 2)
+    assert names(runs.find("grid")) == ["cell2", "cell1", "cell0", "second", "first"]
+    assert names(runs.find(query="tags.seed = '0'")) == ["cell0"]
+    assert runs.find("no such experiment") == []
+
+
+def test_an_id_or_a_filter_that_mlflow_refuses_is_a_sentence(kept: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"There is no run 'nope' in sqlite:.*MLFLOW_TRACKING_URI"):
+        runs.get("nope")
+    with pytest.raises(ValueError, match=r"cannot search with the filter 'tags.x =' .*: write it as in"):
+        runs.find("grid", query="tags.x =")
+
+
+def test_no_database_is_made_by_looking(tmp_path: Path, home: Path) -> None:
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/none.db")
+    try:
+        assert runs.find() == []
+        with pytest.raises(ValueError, match=r"There is no sweep in .*: run dfx.train -m first"):
+            runs.find(sweep="latest")
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_an_artifact_is_a_local_file_or_none(kept: dict[str, str], home: Path) -> None:
+    run = runs.get(kept["cell0"])
+    file = Path(run.artifact_uri) / "scores" / "eval.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("id\n", encoding="utf-8")
+    assert runs.artifact(run, "scores/eval.csv") == file == runs.artifact(kept["cell0"], "scores/eval.csv")
+    assert runs.artifact(run, "scores/dev.csv") is None
+
+
+def test_a_remote_artifact_is_fetched_once(
+    kept: dict[str, str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched = []
+
+    def download(self: MlflowClient, run_id: str, path: str, folder: str) -> str:
+        fetched.append(path)
+        target = Path(folder, path)
+        target.parent.mkdir(parents=True)
+        target.write_text("id\n", encoding="utf-8")
+        return str(target)
+
+    class Entry:
+        path = "scores/eval.csv"
+
+    monkeypatch.setattr(MlflowClient, "download_artifacts", download)
+    monkeypatch.setattr(MlflowClient, "list_artifacts", lambda self, run_id, folder: [Entry])
+    record = runs.get(kept["cell2"])
+    remote = runs.RunRecord(**{**vars(record), "artifact_uri": "s3://bucket/run/artifacts"})
+    for _ in range(2):
+        path = runs.artifact(remote, "scores/eval.csv")
+        assert path is not None
+        assert path.read_text(encoding="utf-8") == "id\n"
+    assert fetched == ["scores/eval.csv"]
+    assert runs.artifact(remote, "scores/dev.csv") is None
+
+
+def test_a_history_has_one_value_a_step(kept: dict[str, str]) -> None:
+    run_id = kept["cell1"]
+    points = [Metric("epoch/dev/eer", value, 5, step) for step, value in ((1, 0.2), (0, 0.4), (2, 0.1))]
+    MlflowClient().log_batch(run_id, metrics=points, tags=[RunTag("seed", "1")])
+    assert runs.history(run_id, "epoch/dev/eer") == [(0, 0.4), (1, 0.2), (2, 0.1)]
