@@ -1,25 +1,67 @@
-"""Files that several processes share: the cache folder, locks, and a full disk."""
+"""Files that several processes share: atomic writing, locks, the cache folder, a full disk."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import platformdirs
 
+TEMPORARY = ".tmp-"  # how the name of a file that is being written begins
+ABANDONED_SECONDS = 3600  # after which a temporary file that nobody wrote to belongs to no process any more
 
-def cache_dir() -> Path:
-    """Folder of everything dfx makes once and keeps: `$DFX_CACHE`, or dfx in the user's cache directory."""
-    given = os.environ.get("DFX_CACHE")
-    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("dfx", appauthor=False))
+
+def cache_dir(given: str | Path | None = None) -> Path:
+    """Folder of everything that dfx makes once and keeps.
+
+    Args:
+        given: a user's choice (`cache=DIR`); None: `$DFX_CACHE`, or dfx in the user's cache directory.
+    """
+    chosen = given or os.environ.get("DFX_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return Path(platformdirs.user_cache_dir("dfx", appauthor=False))
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Write a file atomically: whole or not at all, whatever happens to this process.
+
+    Yields a temporary path in the same folder, with the same suffix. It is renamed to `path` at the end of the block,
+    and removed if the block raises. The folder is made if it is not there.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{path.name}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8; what cannot be encoded (a file name that is no UTF-8) is escaped."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Delete temporary files that killed processes have left in a folder more than an hour ago."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()
 
 
 @contextlib.contextmanager
 def locked(folder: Path, doing: str, say: Callable[[str], None], name: str = "build.lock") -> Iterator[None]:
-    """Hold the only right to do something in a folder; the system frees it when the process dies.
+    """Hold a lock on a folder; the system frees it when the process dies.
 
     Args:
         folder: made if it is not there.
@@ -44,7 +86,15 @@ def locked(folder: Path, doing: str, say: Callable[[str], None], name: str = "bu
 
 @contextlib.contextmanager
 def full_disk_is_an_error(folder: Path, what: str) -> Iterator[None]:
-    """A full disk becomes a sentence, a ValueError; `what` is written: "waveforms"."""
+    """Turn the OSError of a full disk into a sentence for the user.
+
+    Args:
+        folder: that is written to.
+        what: that is written: "waveforms".
+
+    Raises:
+        ValueError: if the disk fills up, or a quota ends.
+    """
     try:
         yield
     except OSError as error:

@@ -1,0 +1,60 @@
+"""Files are written whole or not at all, and the cache folder has one rule."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from dfx import files
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.csv"
+    with files.replacing(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+        assert temporary.suffix == ".csv"
+    assert path.read_text() == "half"
+    assert os.listdir(path.parent) == ["a.csv"]  # noqa: PTH208
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    files.write_text(path, "old")
+    with pytest.raises(FileNotFoundError), files.replacing(path) as temporary:
+        temporary.rename(tmp_path / "gone").unlink()
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_text_of_file_names_that_are_no_utf8_is_escaped(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "a", b"caf\xe9".decode(errors="surrogateescape"))
+    assert (tmp_path / "a").read_text() == "caf\\udce9"
+
+
+def test_only_old_temporary_files_are_removed(tmp_path: Path) -> None:
+    old, new = tmp_path / f"{files.TEMPORARY}1-a", tmp_path / f"{files.TEMPORARY}2-b"
+    old.touch()
+    new.touch()
+    os.utime(old, (0, 0))
+    files.remove_abandoned(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == [new.name]
+
+
+def test_the_cache_folder_is_the_given_one_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DFX_CACHE", "~/kept")
+    assert files.cache_dir() == Path.home() / "kept"
+    assert files.cache_dir("here") == Path.cwd() / "here"
+
+
+def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match=r"filled up while maps were"),
+        files.full_disk_is_an_error(tmp_path, "maps"),
+    ):
+        raise OSError(errno.ENOSPC, "no space")
+    with pytest.raises(PermissionError), files.full_disk_is_an_error(tmp_path, "maps"):
+        raise PermissionError
