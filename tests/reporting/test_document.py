@@ -1,15 +1,60 @@
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
-from dfx.reporting import document
-from dfx.reporting.document import Table
+import pytest
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from dfx.reporting.document import (
+    Cell,
+    Code,
+    Document,
+    Findings,
+    Heading,
+    Lead,
+    Notice,
+    Picture,
+    Table,
+    Text,
+    file_name,
+)
 
 TABLE = Table("A & B", ["name", "EER", "why"], [["x|y", "5.0 [4.1, 5.9]", "<b>"]], "How to read.", ("why",))
+GRID = Table(
+    "Grid",
+    ["feature", "lcnn", "mlp"],
+    [
+        ["lfcc", Cell("12.3 ★", "[10, 14]", "good chosen"), Cell("failed", looks="empty")],
+        ["audit", Cell("5", "seen 1", plain="1 / 5"), Cell("7")],
+    ],
+    grid=True,
+)
+NOTICES = (
+    Notice("Two speakers <are> shared.", "error", "Leaked: speaker", "Split again.", "s1, s2"),
+    Notice("A note.", "note", "Small file"),
+)
+
+
+def document(kind: str = "report", pictures: tuple[str, ...] = ("det",)) -> Document:
+    parts = [
+        Text("4 runs.", "about"),
+        Lead("Beat .63.", "0.63", "AUC", ["For scale."]),
+        Findings(NOTICES, overview=True),
+        Findings([Notice("Note & note.")]),
+        TABLE,
+        GRID,
+        *(Picture(name, Figure(), "Trade-off") for name in pictures),
+        Heading("How long"),
+        Code("python -m dfx.train seed=1 > x"),
+    ]
+    return Document(kind, "T & U", parts, [GRID, *parts[:4]], {"rows": [1]})
 
 
 def test_markdown_escapes_its_own_signs() -> None:
-    assert document.markdown(TABLE).splitlines() == [
+    assert TABLE.markdown().splitlines() == [
         "## A & B",
         "",
         "| name | EER | why |",
@@ -21,22 +66,88 @@ def test_markdown_escapes_its_own_signs() -> None:
 
 
 def test_html_escapes_and_aligns() -> None:
-    made = document.html_table(TABLE)
+    made = TABLE.html()
     assert "<h2>A &amp; B</h2>" in made
-    assert "<td class=text>&lt;b&gt;</td>" in made
+    assert '<td class="text">&lt;b&gt;</td>' in made
     assert "<td>5.0 [4.1, 5.9]</td>" in made
 
 
-def test_a_page_is_one_file(tmp_path: Path) -> None:
-    (tmp_path / "x.png").write_bytes(b"picture")
-    made = document.page("T", [document.html_table(TABLE), document.image(tmp_path / "x.png", "words")])
-    assert 'alt="words" src="data:image/png;base64,cGljdHVyZQ=="' in made
-    assert "http" not in made
+def test_a_cell_has_a_small_line_and_a_look() -> None:
+    assert '<td class="good chosen">12.3 ★<div>[10, 14]</div></td>' in GRID.html()
+    assert '<td class="empty">failed</td>' in GRID.html()
+    lines = GRID.markdown().splitlines()
+    assert lines[-2] == "| lfcc | **12.3 ★** [10, 14] | failed |"
+    assert lines[-1] == "| audit | 1 / 5 | 7 |"
 
 
-def test_the_terminal_shows_brackets() -> None:
-    from rich.console import Console
+def test_a_page_is_one_file_that_says_everything() -> None:
+    made = document()
+    page, text = made.html(), made.markdown()
+    assert "http" not in page
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert 'alt="Trade-off" src="data:image/png;base64,' in page
+    assert '<span class="chip error">1 error</span><span class="chip note">1 note</span>' in page
+    assert "Two speakers &lt;are&gt; shared." in page
+    for words in ("4 runs.", "Beat .63.", "For scale.", "Note & note.", "Split again.", "s1, s2", "How long"):
+        assert words in page.replace("&amp;", "&")
+        assert words in text
+    assert text.startswith(
+        "# T & U\n\n4 runs.\n\n**Beat .63.**\n\nFor scale.\n\n## Findings\n\n- **Error: Leaked"
+    )
+    assert "![Trade-off](det.png)" in text
+    assert "```\npython -m dfx.train seed=1 > x\n```" in text
+    assert "None." in Findings([], overview=True).markdown()
 
+
+def test_the_terminal_shows_the_short_form(capsys: pytest.CaptureFixture[str]) -> None:
+    document().show(Path("out/report.html"))
+    shown = capsys.readouterr().out
+    for words in (
+        "12.3 ★ [10, 14]",
+        "1 / 5",
+        "Error: Leaked: speaker. Two speakers <are> shared. Split again.",
+    ):
+        assert words in shown
+    assert "1 note, in the report: Small file" in shown
+    assert "A note." not in shown
+    assert shown.endswith("report     out/report.html\n")
+
+
+def test_brackets_are_no_markup() -> None:
     console = Console(width=80, record=True, markup=False)
-    console.print(document.rich_table(TABLE))
+    TABLE.show(console)
     assert "5.0 [4.1, 5.9]" in console.export_text()
+
+
+def test_files_of_an_earlier_report_of_the_same_kind_are_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("stays")
+    files = document(pictures=("det", "curves")).write(tmp_path, {"a.csv": "1", "b.csv": Path.touch})
+    assert files[0] == tmp_path / "report.html"
+    assert {*files, tmp_path / "mine.txt"} == set(tmp_path.iterdir())
+    record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert record == {"rows": [1], "kind": "report", "files": [file.name for file in files]}
+    again = document().write(tmp_path)
+    assert {*again, tmp_path / "mine.txt"} == set(tmp_path.iterdir())
+    assert not {"a.csv", "b.csv", "curves.png"} & {file.name for file in again}
+    document("audit", ()).write(tmp_path)
+    assert (tmp_path / "det.png").exists()
+
+
+def test_a_record_cannot_name_files_elsewhere(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (tmp_path / "mine.txt").write_text("stays")
+    for written in (
+        '{"kind": "report", "files": ["../mine.txt"]}',
+        "[]",
+        "{",
+        '{"kind": "report", "files": 1}',
+    ):
+        (folder / "report.json").write_text(written)
+        document().write(folder)
+        assert (tmp_path / "mine.txt").exists()
+
+
+def test_a_name_becomes_the_name_of_a_file() -> None:
+    assert file_name("lcnn · demo: a/b") == "lcnn_demo_a_b"
+    assert file_name("..") == "_"

@@ -66,7 +66,7 @@ def show(made: tables.Report, file: Path) -> None:
     console = Console(highlight=False, markup=False)
     console.print()
     scalars, models = tables.scalars(made), tables.models(made)
-    models = models._replace(rows=[[cell.partition(" (")[0] for cell in row] for row in models.rows])
+    models = models._replace(rows=[[str(cell).partition(" (")[0] for cell in row] for row in models.rows])
     scalars = scalars._replace(head=scalars.head[:4], rows=[row[:4] for row in scalars.rows[:MOST_SCALARS]])
     for table in (tables.counts(made), models, scalars):
         if table.rows:

@@ -151,8 +151,8 @@ def _marked(report: Report) -> str:
     for line in table.rows:
         row = [line[0]]
         for column, text in zip(report.grid.columns, line[1:], strict=True):
-            value, bracket, rest = text.partition(" [")
-            good = tables.bold(report.measures.cells.get((line[0], column)))
+            value, bracket, rest = str(text).partition(" [")
+            good = tables.bold(report.measures.cells.get((str(line[0]), column)))
             row.append(f"**{value}**{bracket}{rest}" if good else text)
         rows.append(row)
     return document.markdown(table._replace(rows=rows))
@@ -181,7 +181,7 @@ def _seen_unseen(table: Table) -> str:
     for line in table.rows:
         cells = f"<td>{escaped(line[0])}</td>"
         for text in line[1:]:
-            seen, _, unseen = text.partition(" / ")
+            seen, _, unseen = str(text).partition(" / ")
             small = f'<div class="small">seen {escaped(seen)}</div><span class="small">unseen</span>'
             value = f'<span class="value">{escaped(unseen)}</span>'
             cells += f"<td>{small} {value}</td>" if unseen else f'<td class="empty">{escaped(text)}</td>'

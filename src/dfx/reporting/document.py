@@ -1,40 +1,271 @@
-"""Reports for people: one table of text as Markdown, as HTML and on the terminal, and the HTML page around it.
+"""Report document of every command: one page in HTML, the same in Markdown, and a short form on the terminal.
 
-A page is one file: its figures stand inside it, and it loads nothing from elsewhere.
+A command makes a list of parts and hands them to a `Document`:
+
+    document = Document(
+        "audit",
+        "Audit of demo",
+        parts=[
+            Text("1,170 clips, 2.1 h", "about"),                     # grey lines under the title
+            Lead("A detector has to beat AUC 0.63.", "0.63", "AUC to beat, on eval"),
+            Findings([Notice("Clips of train are in eval.", "error", "Leaked: speaker")], overview=True),
+            Table("Corpus by corpus", ["system", "demo"], [["lcnn", Cell("5.06 %", "[4.1, 6.0]", "chosen")]]),
+            Picture("det", figures.det(scores), "Detection error trade-off"),   # det.png beside the page
+            Heading("How long"),
+            Text("This audit took 12 s.", "small"),
+            Code("python -m dfx.train seed=1"),
+        ],
+        brief=[...],                                                 # parts for the terminal, in their order there
+        data={...},                                                  # for programs: report.json
+    )
+    files = document.write(folder, {"results.csv": frame.to_csv, "eval.csv": scores.write, "table.tex": "text"})
+    document.show(files[0])
+    log_report(cfg.experiment_name, name, files, metrics, tags)      # of tracking.run; log_files: with a run
+
+Show before logging: the tracking server may be out of reach. Table cells are text, or a `Cell` where a part of the text
+is small or the cell has a look. What one part shows is decided here, in its three methods, and nowhere else.
 """
 
 from __future__ import annotations
 
 import base64
+import functools
 import html
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from dfx import files
+from dfx.tables.findings import SEVERITIES
 
 if TYPE_CHECKING:
     import rich.table
+    from matplotlib.figure import Figure
+    from rich.console import Console
 
 STYLE = """
-:root { --ink: #1c2430; --dim: #5d6875; --line: #e2e6ea; --error: #c2321f; --warning: #d98200; --note: #2b74b8 }
+:root { --ink: #1c2430; --dim: #5d6875; --line: #e2e6ea; --deep: #14324f; --error: #c2321f; --warning: #d98200;
+  --note: #2b74b8 }
 * { box-sizing: border-box }
 body { margin: 0; background: #f4f6f8; color: var(--ink);
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, Arial, sans-serif }
-main { max-width: 1080px; margin: 0 auto; padding: 28px 20px 60px }
+main { max-width: 1180px; margin: 0 auto; padding: 28px 20px 60px }
 h1 { font-size: 28px; margin: 0 0 2px } h2 { font-size: 20px; margin: 40px 0 10px }
-.sub, .how { color: var(--dim); font-size: 14px } .how { margin: 8px 0 0 }
+.about, .small { color: var(--dim); font-size: 14px } p.about { margin: 0 } p.small { margin: 8px 0 0 }
+.lead { background: var(--deep); color: #fff; border-radius: 12px; padding: 18px 26px; margin: 18px 0; display: flex;
+  gap: 26px; align-items: center; flex-wrap: wrap; font-size: 17px }
+.lead b { font-size: 52px; line-height: 1; white-space: nowrap }
+.lead b small { display: block; font-size: 14px; font-weight: 400; margin-top: 6px; opacity: .85 }
+.lead div { flex: 1 1 380px } .lead p { margin: 0 } .lead p + p { margin-top: 6px; font-size: 16px }
+.chips { display: flex; gap: 10px; margin: 14px 0; flex-wrap: wrap }
+.chip { border-radius: 99px; padding: 3px 14px; color: #fff; background: var(--note); font-size: 14px;
+  font-weight: 600 }
+.chip.error { background: var(--error) } .chip.warning { background: var(--warning) }
 .finding { background: #fff; border: 1px solid var(--line); border-left: 6px solid var(--note); border-radius: 8px;
   padding: 10px 16px; margin: 8px 0; overflow-wrap: anywhere; font-size: 15px }
-.error { border-left-color: var(--error) } .warning { border-left-color: var(--warning) }
+.finding.error { border-left-color: var(--error) } .finding.warning { border-left-color: var(--warning) }
+.finding .advice { margin-top: 4px } .finding .advice::before { content: "→ "; font-weight: 700 }
+.finding .examples { color: var(--dim); font: 12px/1.5 ui-monospace, Consolas, monospace; margin-top: 4px }
 .scroll { overflow-x: auto; background: #fff; border: 1px solid var(--line); border-radius: 8px }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums }
 th, td { padding: 5px 12px; text-align: right; white-space: nowrap; border-top: 1px solid var(--line) }
 th { border-top: 0; color: var(--dim); font-weight: 600 }
 .text { text-align: left } tr:hover td { background: #f4f8fc }
-pre { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; overflow-x: auto }
+.grid td { padding: 8px 6px; text-align: center; font-size: 15px }
+.grid th { text-align: center; vertical-align: bottom }
+.grid td:first-child, .grid th:first-child { text-align: left; font-weight: 600; font-size: 14px }
+.grid div { font-size: 12px; font-weight: 400; color: var(--dim) }
+td.good { font-weight: 700 } td.chosen { background: #e3effa; box-shadow: inset 0 0 0 2px #2b74b8 }
+.grid td.empty { color: var(--dim); background: #f7f7f7; font-size: 13px }
+td.dark, tr:hover td.dark { background: var(--deep); color: #fff }
+pre { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; overflow-x: auto;
+  font-size: 13px; line-height: 1.6 }
 img { max-width: 100%; display: block; margin: 14px auto; background: #fff; border: 1px solid var(--line);
   border-radius: 8px }
 """
+COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}  # on the terminal
+RECORD = "report.json"
+
+
+class Part(Protocol):
+    """Something that a document shows; each kind says how it looks in HTML, in Markdown and on the terminal."""
+
+    def html(self) -> str:
+        """A piece of the page."""
+
+    def markdown(self) -> str:
+        """Paragraphs, without a blank line at the ends."""
+
+    def show(self, console: Console) -> None:
+        """Print it."""
+
+
+class Text(NamedTuple):
+    """A paragraph.
+
+    Attributes:
+        text: one or more sentences.
+        look: "about" (a grey line under the title), "small" (grey), "warning" (yellow on the terminal) or nothing.
+    """
+
+    text: str
+    look: str = ""
+
+    def html(self) -> str:
+        """A paragraph."""
+        return f'<p class="{self.look}">{escaped(self.text)}</p>'
+
+    def markdown(self) -> str:
+        """A paragraph."""
+        return self.text
+
+    def show(self, console: Console) -> None:
+        """A line in the colour of its look."""
+        styles = {"small": "dim", "warning": "yellow"}
+        console.print(self.text, style=styles.get(self.look), soft_wrap=True)
+
+
+class Lead(NamedTuple):
+    """The result in a sentence, with the number that counts beside it.
+
+    Attributes:
+        text: the sentence.
+        value: the number; empty for none.
+        unit: what the number is.
+        more: further sentences, on the page only.
+    """
+
+    text: str
+    value: str = ""
+    unit: str = ""
+    more: Sequence[str] = ()
+
+    def html(self) -> str:
+        """A dark box."""
+        value = f"<b>{escaped(self.value)}<small>{escaped(self.unit)}</small></b>" if self.value else ""
+        texts = "".join(f"<p>{escaped(text)}</p>" for text in (self.text, *self.more))
+        return f'<div class="lead">{value}<div>{texts}</div></div>'
+
+    def markdown(self) -> str:
+        """The sentence in bold."""
+        return "\n\n".join([f"**{self.text}**", *self.more])
+
+    def show(self, console: Console) -> None:
+        """The sentence in bold, after an empty line."""
+        console.print()
+        console.print(self.text, style="bold", soft_wrap=True)
+
+
+class Notice(NamedTuple):
+    """Something that a reader must know.
+
+    Attributes:
+        text: what is wrong, or worth knowing.
+        severity: error, warning or note.
+        title: a few words, or the name of what it is about; empty for none.
+        advice: what to do.
+        examples: the first files, ids … that it concerns.
+    """
+
+    text: str
+    severity: str = "warning"
+    title: str = ""
+    advice: str = ""
+    examples: str = ""
+
+    def html(self) -> str:
+        """A box with a coloured edge."""
+        title = f"<b>{escaped(self.title)}</b>" if self.title else ""
+        rest = "".join(
+            f'<div class="{name}">{escaped(text)}</div>'
+            for name, text in (("advice", self.advice), ("examples", self.examples))
+            if text
+        )
+        return f'<div class="finding {self.severity}">{title}<div>{escaped(self.text)}</div>{rest}</div>'
+
+    def markdown(self) -> str:
+        """An entry of a list."""
+        title = f"**{self.severity.capitalize()}: {self.title}.** " if self.title else ""
+        rest = [self.examples, f"**What to do:** {self.advice}" if self.advice else ""]
+        return "\n".join([f"- {title}{self.text}", *(f"  <br>{text}" for text in rest if text)])
+
+    def show(self, console: Console) -> None:
+        """Sentences behind the severity in its colour."""
+        from rich.text import Text as Words
+
+        colour = COLOURS[self.severity]
+        if self.title:
+            title = (f"{self.severity.capitalize()}: {self.title}. ", f"bold {colour}")
+            words = Words.assemble(title, self.text, (f" {self.advice}" if self.advice else "", "dim"))
+        else:
+            words = Words(self.text, style=colour)
+        console.print(words, soft_wrap=True)
+
+
+class Findings(NamedTuple):
+    """Notices, one below the other.
+
+    Attributes:
+        notices: in their order.
+        overview: whether they are a chapter: with a heading, the number of each severity, and a sentence if there are
+            none; on the terminal mere notes are then listed by their titles only.
+    """
+
+    notices: Sequence[Notice]
+    overview: bool = False
+
+    def html(self) -> str:
+        """Boxes, below the number of each severity."""
+        severities = [notice.severity for notice in self.notices]
+        chips = "".join(
+            f'<span class="chip {severity}">{counted(number, severity)}</span>'
+            for severity in SEVERITIES
+            if (number := severities.count(severity))
+        )
+        head = [f'<div class="chips">{chips or "No findings."}</div>'] if self.overview else []
+        return "\n".join([*head, *(notice.html() for notice in self.notices)])
+
+    def markdown(self) -> str:
+        """A list."""
+        items = "\n".join(notice.markdown() for notice in self.notices)
+        return f"## Findings\n\n{items or 'None.'}" if self.overview else items
+
+    def show(self, console: Console) -> None:
+        """A line or more for each."""
+        brief = [notice.title for notice in self.notices if self.overview and notice.severity == "note"]
+        for notice in self.notices:
+            if notice.severity != "note" or not self.overview:
+                notice.show(console)
+        if brief:
+            from rich.text import Text as Words
+
+            title = f"{counted(len(brief), 'note')}, in the report: "
+            console.print(
+                Words.assemble((title, f"bold {COLOURS['note']}"), "; ".join(brief)), soft_wrap=True
+            )
+
+
+class Cell(NamedTuple):
+    """A cell of a table that is more than a text.
+
+    Attributes:
+        text: the value.
+        small: what stands below it in small type on the page, and behind it elsewhere.
+        looks: any of "good" (bold), "chosen" (framed), "empty" (no value, a word why) and "dark" (a row apart).
+        plain: what stands in Markdown and on the terminal, where that is not `text` and `small`.
+    """
+
+    text: str
+    small: str = ""
+    looks: str = ""
+    plain: str = ""
+
+    def __str__(self) -> str:
+        """The cell on one line."""
+        return self.plain or " ".join(part for part in (self.text, self.small) if part)
 
 
 class Table(NamedTuple):
@@ -43,74 +274,214 @@ class Table(NamedTuple):
     Attributes:
         title: heading.
         head: names of the columns.
-        rows: cells as text, as many as there are columns.
+        rows: cells, as many as there are columns.
         note: how to read it.
         words: names of the columns that hold words, besides the first; the others are numbers, set to the right.
+        grid: whether each cell is a result of its row and its column: then all are centred.
     """
 
     title: str
     head: list[str]
-    rows: list[list[str]]
+    rows: Sequence[Sequence[str | Cell]]
     note: str = ""
     words: tuple[str, ...] = ()
+    grid: bool = False
 
     @property
     def is_text(self) -> list[bool]:
         """Whether each column holds words."""
         return [number == 0 or name in self.words for number, name in enumerate(self.head)]
 
+    def html(self) -> str:
+        """The table with its heading and its note; it scrolls where it is too wide."""
 
-def markdown(table: Table) -> str:
-    """A table with its heading and its note."""
-    rules = [":--" if text else "--:" for text in table.is_text]
-    lines = [f"## {table.title}", "", *map(_row, (table.head, rules, *table.rows))]
-    return "\n".join([*lines, "", table.note] if table.note else lines)
+        def tagged(tag: str, row: Iterable[str | Cell]) -> str:
+            return "<tr>" + "".join(map(functools.partial(_html_cell, tag), row, self.is_text)) + "</tr>"
+
+        rows = "\n".join([tagged("th", self.head), *(tagged("td", row) for row in self.rows)])
+        note = Text(self.note, "small").html() if self.note else ""
+        grid = ' class="grid"' if self.grid else ""
+        return f'{Heading(self.title).html()}<div class="scroll"><table{grid}>{rows}</table></div>{note}'
+
+    def markdown(self) -> str:
+        """The table with its heading and its note."""
+        rules = [":--" if text else "--:" for text in self.is_text]
+        lines = [f"## {self.title}", "", *map(_markdown_row, (self.head, rules, *self.rows))]
+        return "\n".join([*lines, "", self.note] if self.note else lines)
+
+    def show(self, console: Console) -> None:
+        """The table with its note."""
+        console.print(self.rich())
+        if self.note:
+            Text(self.note, "small").show(console)
+
+    def rich(self) -> rich.table.Table:
+        """The table for the terminal, without its note."""
+        import rich.table
+
+        drawn = rich.table.Table(title=self.title or None, title_justify="left")
+        for name, text in zip(self.head, self.is_text, strict=True):
+            drawn.add_column(name, justify="left" if text else "right", overflow="fold")
+        for row in self.rows:
+            drawn.add_row(*map(str, row))
+        return drawn
 
 
-def html_table(table: Table) -> str:
-    """A table with its heading and its note; it scrolls where it is too wide."""
+@dataclass(frozen=True)
+class Picture:
+    """A figure, which is a PNG file beside the page, too.
 
-    def cells(tag: str, row: list[str]) -> str:
-        return "".join(
-            f"<{tag}{' class=text' if text else ''}>{escaped(cell)}</{tag}>"
-            for cell, text in zip(row, table.is_text, strict=True)
+    Attributes:
+        name: of the file, without its suffix.
+        figure: to be drawn.
+        title: heading; empty for none.
+    """
+
+    name: str
+    figure: Figure
+    title: str = ""
+
+    @functools.cached_property
+    def png(self) -> bytes:
+        """The picture as a file."""
+        from dfx.reporting.figures import style
+
+        return style.png(self.figure)
+
+    def html(self) -> str:
+        """The picture inside the page."""
+        data = base64.b64encode(self.png).decode()
+        heading = Heading(self.title).html() if self.title else ""
+        return f'{heading}<img alt="{escaped(self.title or self.name)}" src="data:image/png;base64,{data}">'
+
+    def markdown(self) -> str:
+        """A link to the file beside the page."""
+        link = f"![{self.title or self.name}]({self.name}.png)"
+        return f"## {self.title}\n\n{link}" if self.title else link
+
+    def show(self, console: Console) -> None:
+        """Nothing: a terminal has no pictures."""
+
+
+class Heading(NamedTuple):
+    """The heading of a chapter."""
+
+    text: str
+
+    def html(self) -> str:
+        """Second order."""
+        return f"<h2>{escaped(self.text)}</h2>" if self.text else ""
+
+    def markdown(self) -> str:
+        """Second order."""
+        return f"## {self.text}"
+
+    def show(self, console: Console) -> None:
+        """A line in bold."""
+        console.print(self.text, style="bold")
+
+
+class Code(NamedTuple):
+    """Commands, to be copied."""
+
+    text: str
+
+    def html(self) -> str:
+        """As it is typed."""
+        return f"<pre>{escaped(self.text)}</pre>"
+
+    def markdown(self) -> str:
+        """A block of code."""
+        return f"```\n{self.text}\n```"
+
+    def show(self, console: Console) -> None:
+        """As it is typed."""
+        console.print(self.text, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report.
+
+    Attributes:
+        kind: of the report, the name of its command: only files of this kind are replaced.
+        title: of the page.
+        parts: of the page.
+        brief: parts for the terminal.
+        data: the report for programs, ready for JSON; a NaN in it is an error.
+    """
+
+    kind: str
+    title: str
+    parts: Sequence[Part]
+    brief: Sequence[Part] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def html(self) -> str:
+        """The page, which loads no other file."""
+        return (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">'
+            f"<title>{escaped(self.title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
+            + "\n".join([f"<h1>{escaped(self.title)}</h1>", *(part.html() for part in self.parts)])
+            + "\n</main></body></html>\n"
         )
 
-    body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in table.rows)
-    note = f'<p class="how">{escaped(table.note)}</p>' if table.note else ""
-    return (
-        f'<h2>{escaped(table.title)}</h2><div class="scroll"><table><tr>{cells("th", table.head)}</tr>\n{body}'
-        f"</table></div>{note}"
-    )
+    def markdown(self) -> str:
+        """The page as Markdown; figures are named relative to its folder."""
+        texts = [f"# {self.title}", *(part.markdown() for part in self.parts)]
+        return "\n\n".join(text for text in texts if text) + "\n"
 
+    def write(
+        self, folder: Path, more: Mapping[str, str | Callable[[Path], object]] | None = None
+    ) -> list[Path]:
+        """Write the page, its Markdown, its data and its figures, and further files; returns them, the page first.
 
-def rich_table(table: Table) -> rich.table.Table:
-    """A table for the terminal, without its note."""
-    import rich.table
+        Each file is written atomically. What an earlier report of this kind wrote into the folder and this one does
+        not is removed; nothing else that lies there.
 
-    drawn = rich.table.Table(title=table.title, title_justify="left")
-    for name, text in zip(table.head, table.is_text, strict=True):
-        drawn.add_column(name, justify="left" if text else "right", overflow="fold")
-    for row in table.rows:
-        drawn.add_row(*row)
-    return drawn
+        Args:
+            folder: made if it is not there.
+            more: further files by name: their text, or a function that writes to a path.
+        """
+        pictures = [part for part in self.parts if isinstance(part, Picture)]
+        contents: dict[str, str | Callable[[Path], object]] = {
+            "report.html": self.html(),
+            "report.md": self.markdown(),
+            **(more or {}),
+            **{f"{picture.name}.png": _writer(picture) for picture in pictures},
+        }
+        record = {**self.data, "kind": self.kind, "files": [*contents, RECORD]}
+        contents[RECORD] = json.dumps(record, indent=1, allow_nan=False) + "\n"
+        earlier = self._written_before(folder)
+        for name, content in contents.items():
+            if isinstance(content, str):
+                files.write_text(folder / name, content)
+            else:
+                with files.replacing(folder / name) as temporary:
+                    content(temporary)
+        for name in earlier - contents.keys():
+            (folder / name).unlink(missing_ok=True)
+        return [folder / name for name in contents]
 
+    def show(self, file: Path) -> None:
+        """Print the short form on the terminal, and the file that has all of it."""
+        from rich.console import Console
 
-def image(file: Path, words: str) -> str:
-    """A PNG inside the page; `words` for those who do not see it."""
-    data = base64.b64encode(file.read_bytes()).decode()
-    return f'<img alt="{escaped(words)}" src="data:image/png;base64,{data}">'
+        console = Console(highlight=False, markup=False)
+        console.print()
+        for part in self.brief:
+            part.show(console)
+        console.print(f"report     {file}", soft_wrap=True)
 
-
-def page(title: str, parts: Iterable[str]) -> str:
-    """A whole page of parts that are HTML already."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escaped(title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
-        + "\n".join(parts)
-        + "\n</main></body></html>\n"
-    )
+    def _written_before(self, folder: Path) -> set[str]:
+        """Names of the files of an earlier report of this kind in a folder."""
+        try:
+            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            names = record["files"] if record["kind"] == self.kind else []
+            return {name for name in names if Path(name).name == name}
+        except (OSError, ValueError, KeyError, TypeError):
+            return set()
 
 
 def file_name(name: str) -> str:
@@ -123,5 +494,61 @@ def escaped(text: object) -> str:
     return html.escape(str(text))
 
 
-def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 seed`, `3 seeds`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _writer(picture: Picture) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(picture.png)
+
+
+def _html_cell(tag: str, cell: str | Cell, is_text: bool) -> str:
+    text, small, looks = (cell.text, cell.small, cell.looks) if isinstance(cell, Cell) else (cell, "", "")
+    looks = " ".join(look for look in ("text" if is_text else "", looks) if look)
+    below = f"<div>{escaped(small)}</div>" if small else ""
+    attribute = f' class="{looks}"' if looks else ""
+    return f"<{tag}{attribute}>{escaped(text)}{below}</{tag}>"
+
+
+def _markdown_row(row: Iterable[str | Cell]) -> str:
+    cells = []
+    for cell in row:
+        text = str(cell)
+        if isinstance(cell, Cell) and "good" in cell.looks.split():
+            text = f"**{cell.text}** {cell.small}".rstrip()
+        cells.append(text.replace("|", "\\|"))
+    return "| " + " | ".join(cells) + " |"
+
+
+# Until audit and evaluate make a `Document`:
+
+
+def markdown(table: Table) -> str:
+    """A table in Markdown."""
+    return table.markdown()
+
+
+def html_table(table: Table) -> str:
+    """A table in HTML."""
+    return table.html()
+
+
+def rich_table(table: Table) -> rich.table.Table:
+    """A table for the terminal."""
+    return table.rich()
+
+
+def image(file: Path, words: str) -> str:
+    """A PNG inside the page."""
+    data = base64.b64encode(file.read_bytes()).decode()
+    return f'<img alt="{escaped(words)}" src="data:image/png;base64,{data}">'
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """A whole page of parts that are HTML already."""
+    old = ".sub, .how { color: var(--dim); font-size: 14px } .how { margin: 8px 0 0 }"
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escaped(title)}</title>'
+        f"<style>{STYLE}{old}</style></head>\n<body><main>\n" + "\n".join(parts) + "\n</main></body></html>\n"
+    )

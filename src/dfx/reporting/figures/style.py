@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -17,15 +18,29 @@ BLACK = "#000000"
 COLOURS = [BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER, BLACK]
 DASHES = ["-", "--", "-.", ":"]
 GREY = "#666666"
+DPI = 150  # 7 inches fill the page of a report
 
 
 def new_figure(title: str, size: tuple[float, float]) -> tuple[Figure, Any]:
     """A figure with one titled frame on a light grid."""
-    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, fontsize=12)
     decorate(axes)
     return figure, axes
+
+
+def new_panels(size: tuple[float, float], rows: int, columns: int, **layout: Any) -> tuple[Figure, Any]:
+    """A figure with several frames, `(rows, columns)`; `decorate` each when it has its data."""
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **layout)
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=DPI)
+    return file.getvalue()
 
 
 def decorate(axes: Any) -> None:

@@ -1,0 +1,153 @@
+"""Names of the metrics: title, unit, direction and meaning of each, and their numbers as text."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from dfx.metrics import Interval, attack_name
+
+
+class Metric(NamedTuple):
+    """How a metric is shown.
+
+    Attributes:
+        title: for people.
+        percent: whether it is a rate that is shown in percent.
+        higher_is_better: its direction; None for a number that has none.
+        meaning: a few words for the table of one run or of one evaluation.
+        unit: of a cost, which is shown with few digits; empty for a metric of scores.
+    """
+
+    title: str
+    percent: bool
+    higher_is_better: bool | None
+    meaning: str = ""
+    unit: str = ""
+
+
+METRICS = {
+    "eer": Metric("EER", True, False, "organisers'; lower is better"),
+    "eer_interpolated": Metric("EER, interpolated", True, False, "as most toolkits give it"),
+    "auc": Metric("AUC", False, True, "higher is better"),
+    "min_tdcf_2019": Metric("min t-DCF, 2019", False, False, "with speaker verification; lower is better"),
+    "min_tdcf_revised": Metric("min t-DCF, revised", False, False, "as of 2021"),
+    "min_adcf": Metric("min a-DCF", False, False, "spoofing-robust speaker verification"),
+    "min_dcf": Metric("minDCF", False, False, "P_spoof .05, C_miss 1, C_fa 10"),
+    "act_dcf": Metric("actDCF", False, False, "the same, at Bayes' threshold"),
+    "cllr": Metric("Cllr", False, False, "bits; under 1 is informative"),
+    "min_cllr": Metric("min Cllr", False, False, "Cllr after the best calibration"),
+    "ece": Metric("ECE", False, False, "gap between probability and frequency"),
+    "brier": Metric("Brier score", False, False, "mean squared error of the probability"),
+    "accuracy": Metric("accuracy", True, True, "at dev's EER threshold"),
+    "balanced_accuracy": Metric("balanced accuracy", True, True, "the same, classes counted alike"),
+    "f1": Metric("F1", False, True, "at dev's EER threshold, spoof is to be found"),
+    "dev_threshold": Metric("threshold", False, None, "of dev's EER"),
+    "eer_seen": Metric("EER, seen attacks", True, False, "attacks in train"),
+    "eer_unseen": Metric("EER, unseen attacks", True, False, "attacks not in train"),
+    "eer_on": Metric("EER", True, False, "of one corpus of several"),
+    "loss": Metric("loss", False, False),
+    "parameters": Metric("parameters", False, False, unit="parameters"),
+    "train_seconds": Metric("training time", False, False, unit="training time (s)"),
+    "latency_ms": Metric("latency", False, False, unit="latency of a 5 s clip, one core (ms)"),
+}
+COSTS = tuple(name for name, metric in METRICS.items() if metric.unit)
+
+
+def find(name: str) -> Metric:
+    """The metric of a name, with or without its split: `eer`, `eval/eer`, `eval/eer/A07`, `cost/parameters`.
+
+    Raises:
+        ValueError: if there is no such metric.
+    """
+    known = METRICS.get(_base(name))
+    if known is None:
+        raise _unknown(name)
+    return known
+
+
+def higher_is_better(name: str) -> bool:
+    """The direction of a metric.
+
+    Raises:
+        ValueError: if there is no such metric, or it has no direction.
+    """
+    direction = find(name).higher_is_better
+    if direction is None:
+        raise _unknown(name)
+    return direction
+
+
+def _unknown(name: str) -> ValueError:
+    known = [key for key, metric in METRICS.items() if metric.higher_is_better is not None]
+    return ValueError(
+        f"Whether a higher {name} is better is not known: choose one whose direction is, eval/ or dev/ with "
+        f"{', '.join(known)}."
+    )
+
+
+def title(name: str) -> str:
+    """A metric in words, without its unit: `EER of A07 on eval`."""
+    split, _, rest = name.partition("/")
+    part = name.partition(f"{_base(name)}/")[2]
+    return (
+        find(name).title
+        + (f" of {attack_name(part)}" if part else "")
+        + (f" on {split}" if split in ("dev", "eval") and rest else "")
+    )
+
+
+def heading(name: str) -> str:
+    """A metric in words with its unit: `EER on eval (%)`."""
+    return f"{title(name)} (%)" if find(name).percent else title(name)
+
+
+def direction(name: str) -> str:
+    """Which way is better, in words."""
+    return "higher is better" if higher_is_better(name) else "lower is better"
+
+
+def scale(name: str) -> int:
+    """Factor from a value to the number that is shown: 100 for a rate in percent."""
+    return 100 if find(name).percent else 1
+
+
+def number(value: float, name: str, sign: str = "") -> str:
+    """A value without its unit, `5.06` for a rate of .0506; a dash for NaN.
+
+    Args:
+        value: as it was measured; a rate is from 0 to 1.
+        name: of the metric.
+        sign: "+" shows the sign of positive values, too.
+    """
+    if math.isnan(value):
+        return "–"
+    metric = find(name)
+    if metric.unit:
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+    return f"{100 * value:{sign}.2f}" if metric.percent else f"{value:{sign}.4f}"
+
+
+def with_unit(value: float | None, name: str) -> str:
+    """A value with its unit, `5.06 %`; nothing for None."""
+    if value is None:
+        return ""
+    return f"{number(value, name)} %" if find(name).percent else number(value, name)
+
+
+def spread(mean: float, deviation: float, name: str) -> str:
+    """`12.34 ± 1.20`, or the mean alone where the deviation is NaN (one seed)."""
+    return number(mean, name) + ("" if math.isnan(deviation) else f" ± {number(deviation, name)}")
+
+
+def interval(bounds: Interval | None, name: str) -> str:
+    """`[10.91, 14.02]`; nothing for None and for bounds that are NaN."""
+    if bounds is None or math.isnan(bounds.low):
+        return ""
+    return f"[{number(bounds.low, name)}, {number(bounds.high, name)}]"
+
+
+def _base(name: str) -> str:
+    """`eer` of `eer`, `eval/eer` and `eval/eer/A07`."""
+    first, _, rest = name.partition("/")
+    return first if first in METRICS else rest.partition("/")[0]
