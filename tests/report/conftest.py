@@ -45,6 +45,7 @@ def make(tmp_path: Path) -> Make:
         nonlocal made
         made += 1
         folder = tmp_path / "runs" / str(made)
+        (folder / "scores").mkdir(parents=True)
         tables = {
             "dev": scores("dev", dev, seed, name=name),
             "eval": scores("eval", evaluation, seed, name=name),

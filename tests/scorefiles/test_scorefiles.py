@@ -256,7 +256,7 @@ def test_scores_in_any_order_meet_their_key() -> None:
         (
             scored(scores=[1, np.nan, np.inf, 2]),
             KEY,
-            r"x.txt: 2 of 4 .* not a finite number: LA_E_2 \(nan\), LA_E_3",
+            r"x.txt: 2 of 4 .* not a finite number: 'LA_E_2 \(nan\)', 'LA_E_3",
         ),
         (scored(), KEY.assign(label=1), "x.txt: there is no spoof among the 4 trials"),
         (scored(), None, "x.txt says nothing of which trials are bona fide: give a key too"),

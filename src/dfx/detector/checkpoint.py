@@ -9,6 +9,7 @@ from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from dfx import files
 from dfx.detector.detector import Detector
 from dfx.tables.score_table import ScoreTable
 
@@ -88,7 +89,8 @@ class RunCheckpoint(Callback):
         if best == len(self.history) - 1:
             self._save(trainer, self.best.name, weights_only=True)
             if trainer.is_global_zero:
-                pl_module.scores["dev"].write(self.best.with_suffix(".csv"))
+                with files.replacing(self.best.with_suffix(".csv")) as path:
+                    pl_module.scores["dev"].write(path)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the state from which a run continues; by now Lightning counts the epoch as done."""

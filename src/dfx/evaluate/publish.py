@@ -13,6 +13,7 @@ from rich.text import Text
 from dfx.evaluate import figures
 from dfx.evaluate.measure import Row
 from dfx.evaluate.report import Report
+from dfx.files import replacing
 from dfx.reporting import document
 
 ROOT = Path("mlruns") / "evaluate"
@@ -40,10 +41,10 @@ def write(report: Report, out: str | None) -> list[Path]:
     pd.DataFrame(report.rows, columns=list(Row._fields)).to_csv(files[2], index=False)
     files += images.values()
     for result in report.results:
-        for suffix in ("csv", "txt"):
+        for suffix, write_table in (("csv", result.table.write), ("txt", result.table.write_plain)):
             files.append(folder / f"{result.file_name}.{suffix}")
-        result.table.write(files[-2])
-        result.table.write_plain(files[-1])
+            with replacing(files[-1]) as path:
+                write_table(path)
     bad = [result.bad.assign(system=result.system, corpus=result.corpus) for result in report.results]
     if sum(map(len, bad)):
         files.append(folder / "bad_files.csv")

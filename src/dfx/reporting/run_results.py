@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dfx import files
 from dfx.console import say
 from dfx.detector.checkpoint import RunCheckpoint
 from dfx.detector.costs import latency_ms, num_parameters
@@ -81,8 +82,10 @@ def write(
 
     folder = run.artifacts
     for split, table in (("dev", dev), ("eval", evaluation)):
-        table.write(folder / "scores" / f"{split}.csv")
-        table.write_plain(folder / "scores" / f"{split}.txt")
+        with files.replacing(folder / "scores" / f"{split}.csv") as path:
+            table.write(path)
+        with files.replacing(folder / "scores" / f"{split}.txt") as path:
+            table.write_plain(path)
     (folder / "history.json").write_text(json.dumps(keeper.history, indent=1) + "\n", encoding="utf-8")
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     if len(data.store.bad):

@@ -1,4 +1,4 @@
-"""What dfx noticed about a corpus, in words that a person can act on."""
+"""Findings about a corpus (errors, warnings, notes), and how offending rows are named in a sentence."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 SEVERITIES = ("error", "warning", "note")
 MAX_EXAMPLES = 5
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with, or worth knowing of, a corpus.
+    """A problem or a remark about a corpus or about scores.
 
     Attributes:
         kind: short fixed name in kebab case, "rows-without-file".
@@ -32,7 +34,7 @@ class Finding:
 def finding(
     kind: str, severity: str, text: str, items: Iterable[Any] = (), count: int | None = None
 ) -> Finding:
-    """A finding whose `count` and `examples` come from the items that it is about.
+    """Make a finding; its `count` and `examples` come from the items that it is about.
 
     Raises:
         ValueError: if the severity is unknown.
@@ -44,7 +46,26 @@ def finding(
 
 
 def some(items: Iterable[Any]) -> str:
-    """The first items in words: `'a', 'b', ... (7 in all)`."""
+    """The first items for a sentence: `'a', 'b', ... (7 in all)`."""
     names = [repr(str(item)) for item in items]
     rest = f", ... ({len(names)} in all)" if len(names) > MAX_EXAMPLES else ""
     return f"{', '.join(names[:MAX_EXAMPLES])}{rest}"
+
+
+def refuse_rows(table: pd.DataFrame, bad: Any, what: str, advice: str, show: str | None = None) -> None:
+    """Raise an error that names the offending rows of a table; do nothing if there are none.
+
+    Args:
+        table: utterances, with a column `id`.
+        bad: `(rows,)` bool.
+        what: is wrong with them, as a verb and its object: "repeat an id".
+        advice: what to do.
+        show: column whose value is shown beside each id.
+
+    Raises:
+        ValueError: if a row is bad.
+    """
+    if bad.any():
+        rows = table[bad]
+        names = [f"{row['id']} ({row[show]})" if show else row["id"] for row in rows.to_dict("records")]
+        raise ValueError(f"{len(rows)} of {len(table)} utterances {what}: {some(names)}. {advice}.")

@@ -1,7 +1,7 @@
-"""The score table: the contract between a detector and everything that judges it.
+"""Score table: the scores of a detector with their labels and attacks, checked, read and written.
 
-One row a trial: `id`, `attack` (`-` where unknown), `label` (1 bona fide, 0 spoof) and `score` (higher = more
-bona fide), then any metadata column. As a file it is CSV, or the organisers' plain format; labels are words
+One row for each utterance: `id`, `attack` (`-` where unknown), `label` (1 bona fide, 0 spoof) and `score` (higher =
+more bona fide), then any metadata column. As a file it is CSV, or the plain format of the challenges; labels are words
 there.
 """
 
@@ -18,15 +18,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dfx.tables.findings import refuse_rows
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF, parse_label
 
 COLUMNS = ["id", "attack", "label", "score"]
 UNKNOWN_ATTACK = "-"
+_FILE: dict[str, Any] = {"encoding": "utf-8", "lineterminator": "\n"}
 _PLAIN: dict[str, Any] = {"sep": " ", "quoting": csv.QUOTE_NONE}
 
 
 class ScoreTable:
-    """Scores of a set of utterances, valid by construction.
+    """Scores of a set of utterances; the constructor checks every row.
+
+    `write` and `write_plain` are not atomic. Where a killed process must not leave half a file, use
+    `with files.replacing(path) as temporary: table.write(temporary)`.
 
     Attributes:
         table: columns id (str, unique), attack (str), label (int64), score (float64), then the metadata.
@@ -46,14 +51,14 @@ class ScoreTable:
         table = table[COLUMNS + [name for name in table if name not in COLUMNS]].reset_index(drop=True)
         for name in ("id", "attack"):
             empty = table[name].isna() | (table[name].astype(str) == "")
-            _refuse(table, empty, f"have no {name}", "Every row needs an id, and an attack or `-`")
+            refuse_rows(table, empty, f"have no {name}", "Every row needs an id, and an attack or `-`")
             table[name] = table[name].astype(str)
-        _refuse(table, table["id"].duplicated(), "repeat an id", "Score each utterance once")
+        refuse_rows(table, table["id"].duplicated(), "repeat an id", "Score each utterance once")
         unknown = ~table["label"].isin(list(NAMES))
-        _refuse(table, unknown, "have an unknown label", "Use 1 for bona fide and 0 for spoof", "label")
+        refuse_rows(table, unknown, "have an unknown label", "Use 1 for bona fide and 0 for spoof", "label")
         scores = np.array([_number(value) for value in table["score"]], dtype=np.float64)
         cure = "Look at these recordings, and at the training of the detector that scored them"
-        _refuse(table, ~np.isfinite(scores), "have a score that is not a finite number", cure, "score")
+        refuse_rows(table, ~np.isfinite(scores), "have a score that is not a finite number", cure, "score")
         self.table = table.assign(label=table["label"].astype(np.int64), score=scores)
 
     def __len__(self) -> int:
@@ -70,35 +75,36 @@ class ScoreTable:
         return self._of(SPOOF)["score"].to_numpy()
 
     def attacks(self) -> dict[str, NDArray[np.float64]]:
-        """Scores of the spoof trials of each known attack, in the order of their names."""
+        """Scores of the spoof trials of each known attack, sorted by the name of the attack."""
         groups = self._of(SPOOF).groupby("attack", sort=True)["score"]
         return {str(name): scores.to_numpy() for name, scores in groups if name != UNKNOWN_ATTACK}
 
     @property
     def trials_hash(self) -> str:
-        """16 hex digits over the ids and labels, in whatever order: equal where two tables judge the same trials."""
+        """Hash of the ids and labels in any order, 16 hex digits: equal for two tables of the same trials."""
         trials = sorted(map("{!r} {}\n".format, self.table["id"].tolist(), self.table["label"].tolist()))
         return hashlib.sha256("".join(trials).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write CSV with a header: labels as words, scores to the last bit, metadata columns at the end."""
+        """Write a CSV file: a header, labels as words, scores with all their digits, metadata columns at the end."""
         table = self.table.assign(label=self.table["label"].map(NAMES))
-        _replace(Path(path), table, index=False)
+        table.to_csv(path, index=False, **_FILE)
 
     def write_plain(self, path: str | os.PathLike[str]) -> None:
-        """Write the organisers' plain format: `utterance attack key score`, no header, no metadata.
+        """Write the plain format of the challenges: `utterance attack key score`, no header, no metadata.
 
-        Blanks separate the fields there, so a blank or a `%` inside an id or attack is written as in a URL:
-        `my file` becomes `my%20file`, and `read` turns it back.
+        Blanks separate the fields there, so a blank or a `%` inside an id or attack is written as in a URL
+        (`my file` becomes `my%20file`); `read` decodes it.
         """
         table = self.table[COLUMNS].assign(label=self.table["label"].map(NAMES))
         for name in ("id", "attack"):
             table[name] = table[name].str.replace(r"[\s%]", lambda found: quote(found[0]), regex=True)
-        _replace(Path(path), table, **_PLAIN, header=False, index=False, quotechar=None)
+        options = _FILE | _PLAIN | {"header": False, "quotechar": None}
+        table.to_csv(path, index=False, **options)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> ScoreTable:
-        """Read either format, told apart by the first line. Metadata columns come back as text.
+        """Read a score file of either format; the first line says which. Metadata columns are read as text.
 
         Raises:
             ValueError: if the file is neither, or its content is not valid.
@@ -133,24 +139,4 @@ def _number(value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        return np.nan  # refused in the same sentence as a NaN
-
-
-def _refuse(table: pd.DataFrame, bad: Any, what: str, cure: str, show: str | None = None) -> None:
-    if not bad.any():
-        return
-    rows = table[bad]
-    named = [str(row["id"]) + (f" ({row[show]})" if show else "") for _, row in rows.head(5).iterrows()]
-    more = ", …" if len(rows) > len(named) else ""
-    raise ValueError(f"{len(rows)} of {len(table)} utterances {what}: {', '.join(named)}{more}. {cure}.")
-
-
-def _replace(path: Path, table: pd.DataFrame, **options: Any) -> None:
-    """Write a table so that a reader, or a run that is killed, never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        table.to_csv(partial, encoding="utf-8", lineterminator="\n", **options)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        return np.nan  # so that text gives the same error as a NaN
