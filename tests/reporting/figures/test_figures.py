@@ -53,6 +53,17 @@ FIGURES = {
     "roc of many": lambda: plots.roc(MANY, note=NOTE),
     "histogram": lambda: plots.histogram(TABLE, 0.1, note=NOTE),
     "histogram of one value": lambda: plots.histogram(CONSTANT, note=NOTE),
+    "histograms": lambda: plots.histograms(
+        {f"number {n}": (np.arange(9.0), np.ones(5)) for n in range(4)}, "Numbers", note=NOTE
+    ),
+    "intervals": lambda: plots.intervals(
+        ["lfcc", "a long name of a model"],
+        {"train to dev": [(0.6, 0.5, 0.7), None], "train to eval": [(0.6, np.nan, np.nan), (0.9, 0.8, 1.0)]},
+        "AUC",
+        "Without listening",
+        marked=[0],
+        note=NOTE,
+    ),
     "confusion": lambda: plots.confusion(TABLE, 0.1, note=NOTE),
     "curves": lambda: plots.curves(HISTORY, note=NOTE),
     "curves of one epoch": lambda: plots.curves(HISTORY[:1], note=NOTE),
@@ -166,6 +177,23 @@ def test_histogram_shows_a_threshold_beyond_the_scores():
     assert high > 9
 
 
+def test_histograms_hold_every_value_and_draw_constant_ones() -> None:
+    figure = plots.histograms(
+        {"a": (np.arange(400.0), np.array([-1e6, 3.0])), "b": (np.ones(3), np.ones(2))}, "T"
+    )
+    for axes in figure.axes:
+        assert [patch.get_data().values.sum() for patch in axes.patches] == pytest.approx([100] * 4)
+
+
+def test_intervals_have_a_line_for_each_name() -> None:
+    points = {"dev": [(0.6, 0.5, 0.8), None, (0.4, np.nan, np.nan)], "eval": [None, (0.9, 0.8, 1.0), None]}
+    axes = plots.intervals(["a", "b", "c"], points, "AUC", "T", marked=[2]).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+    drawn = {tuple(container[0].get_xdata()): container[0].get_color() for container in axes.containers}
+    assert drawn == {(0.6,): style.BLUE, (0.4,): style.ORANGE, (0.9,): style.BLACK}
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["dev", "eval"]
+
+
 def test_confusion_counts_a_score_at_the_threshold_as_rejected():
     figure = plots.confusion(scored([1.0, 2.0, 3.0, 4.0], [0.0, 1.0]), threshold=1.0)
     texts = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
@@ -254,3 +282,7 @@ def test_nothing_to_draw_is_said():
         plots.curves([{"loss": 1.0}])
     with pytest.raises(ValueError, match="no auc, accuracy or eer"):
         plots.bars({"dev": {}})
+    with pytest.raises(ValueError, match="got no panel"):
+        plots.histograms({}, "T")
+    with pytest.raises(ValueError, match="got no value"):
+        plots.intervals(["a"], {"dev": [None]}, "AUC", "T")

@@ -5,9 +5,10 @@ figures can be drawn in any thread and without a display. `note` is printed smal
 """
 
 from dfx.reporting.figures.comparison import bars, bars_per_attack
-from dfx.reporting.figures.decisions import confusion, histogram
+from dfx.reporting.figures.decisions import confusion, histogram, histograms
 from dfx.reporting.figures.error_curves import det, roc
 from dfx.reporting.figures.heat_map import heat_map
+from dfx.reporting.figures.intervals import intervals
 from dfx.reporting.figures.learning import learning_curves
 from dfx.reporting.figures.reliability import reliability
 from dfx.reporting.figures.tradeoff import System, tradeoff
@@ -22,6 +23,8 @@ __all__ = [
     "det",
     "heat_map",
     "histogram",
+    "histograms",
+    "intervals",
     "learning_curves",
     "reliability",
     "roc",

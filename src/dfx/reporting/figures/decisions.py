@@ -1,11 +1,14 @@
-"""Scores of one system and the decisions at a threshold."""
+"""Histograms of the two classes, and the decisions at a threshold."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dfx.metrics import accuracy
 from dfx.metrics.det import FloatArray, check_scores
@@ -13,6 +16,7 @@ from dfx.reporting.figures import style
 from dfx.tables.score_table import ScoreTable
 
 MAX_BINS = 80
+PANEL_BINS = 30
 
 
 def histogram(
@@ -26,11 +30,7 @@ def histogram(
         labels[1] += f": {style.percent(float(np.mean(spoof > threshold)))} accepted"
     figure, axes = style.new_figure(title, size=(7.2, 4.6))
     edges = _edges(bonafide, spoof, threshold)
-    for scores, label, colour in zip((bonafide, spoof), labels, (style.BLUE, style.ORANGE), strict=True):
-        weights = np.full(scores.size, 100 / scores.size)
-        counts, _ = np.histogram(np.clip(scores, edges[0], edges[-1]), edges, weights=weights)
-        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.35)
-        axes.stairs(counts, edges, color=colour, linewidth=1.5, label=label)
+    _draw_classes(axes, bonafide, spoof, edges, labels)
     if threshold is not None:
         label = f"threshold {threshold:.4g}"
         axes.axvline(threshold, color=style.BLACK, linestyle="--", linewidth=1.2, label=label)
@@ -61,6 +61,53 @@ def confusion(table: ScoreTable, threshold: float, title: str = "Decisions", not
     axes.grid(visible=False)
     axes.tick_params(length=0)
     return style.finish(figure, f"Percent of each row. Accuracy {style.percent(right)}.", note)
+
+
+def histograms(
+    panels: Mapping[str, tuple[FloatArray, FloatArray]], title: str, caption: str = "", note: str = ""
+) -> Figure:
+    """Distributions of several numbers, a small panel for each, the classes in two colours.
+
+    Args:
+        panels: by heading, the values of the bona fide and those of the spoof clips.
+        title: heading of the figure.
+        caption: what to read from it.
+        note: small print at the bottom.
+
+    Raises:
+        ValueError: if there is no panel.
+    """
+    if not panels:
+        raise ValueError("There is nothing to draw, got no panel: pass {heading: (bonafide, spoof)}.")
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, grid = style.new_panels((7.4, 0.8 + 1.9 * rows), rows, columns)
+    figure.suptitle(title, fontsize=12)
+    for axes in grid.flat[len(panels) :]:
+        axes.remove()
+    for axes, (heading, (bonafide, spoof)) in zip(grid.flat, panels.items(), strict=False):
+        low, high = np.quantile(np.concatenate([bonafide, spoof]), [0.005, 0.995])
+        if low == high:
+            low, high = low - 0.5, high + 0.5
+        _draw_classes(axes, bonafide, spoof, np.linspace(low, high, PANEL_BINS + 1), ["bona fide", "spoof"])
+        axes.set_title(heading, fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_ylabel("% of the class", fontsize=7)
+        style.decorate(axes)
+    grid[0, 0].legend(frameon=False, fontsize=7)
+    return style.finish(figure, caption, note)
+
+
+def _draw_classes(
+    axes: Any, bonafide: FloatArray, spoof: FloatArray, edges: FloatArray, labels: Sequence[str]
+) -> None:
+    """Histograms of both classes in percent of each; values outside the edges go into the end bins."""
+    for values, label, colour in zip((bonafide, spoof), labels, (style.BLUE, style.ORANGE), strict=True):
+        weights = np.full(values.size, 100 / max(1, values.size))
+        counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges, weights=weights)
+        axes.stairs(counts, edges, fill=True, color=colour, alpha=0.35)
+        axes.stairs(counts, edges, color=colour, linewidth=1.5, label=label)
 
 
 def _edges(bonafide: FloatArray, spoof: FloatArray, threshold: float | None) -> FloatArray:

@@ -1,0 +1,79 @@
+"""Values with confidence intervals, one line for each thing that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from dfx.reporting.figures import style
+
+MARKERS = "oxs^Dv"
+Point = tuple[float, float, float]  # value, low and high end; NaN ends for none
+
+
+def intervals(
+    names: Sequence[str],
+    series: Mapping[str, Sequence[Point | None]],
+    label: str,
+    title: str,
+    chance: float = 0.5,
+    marked: Collection[int] = (),
+    caption: str = "",
+    note: str = "",
+) -> Figure:
+    """Points with intervals: a line for each name, a colour and a marker for each series.
+
+    Args:
+        names: of the lines, the first on top.
+        series: by what stands in the legend, a point for each name; None where there is none.
+        label: of the values, with the unit.
+        title: heading.
+        chance: value with a dotted line: what says nothing.
+        marked: numbers of the lines whose first series is drawn in orange.
+        caption: what to read from it.
+        note: small print at the bottom.
+
+    Raises:
+        ValueError: if there is no point.
+    """
+    if not any(point for points in series.values() for point in points):
+        raise ValueError("There is nothing to draw, got no value: pass at least one point.")
+    height = 0.12 + 0.15 * max(1, len(series))
+    figure, axes = style.new_figure(title, size=(7.4, 1.5 + height * len(names)))
+    for number, (legend, points) in enumerate(series.items()):
+        shift = 0.16 * (number - (len(series) - 1) / 2)
+        plain = (
+            style.BLACK
+            if MARKERS[number % len(MARKERS)] == "x"
+            else style.COLOURS[number % len(style.COLOURS)]
+        )
+        for colour, wanted in ((plain, False), (style.ORANGE, True)):
+            rows = [
+                (line + shift, point)
+                for line, point in enumerate(points)
+                if point and (number == 0 and line in marked) == wanted
+            ]
+            if not rows and wanted:
+                continue
+            value, low, high = np.array([point for _, point in rows], dtype=np.float64).reshape(-1, 3).T
+            axes.errorbar(
+                value,
+                [place for place, _ in rows],
+                xerr=np.nan_to_num(np.maximum(0, [value - low, high - value])),
+                fmt=MARKERS[number % len(MARKERS)],
+                color=colour,
+                markersize=5,
+                elinewidth=1.6,
+                label="_" if wanted else legend,
+            )
+    axes.axvline(chance, color=style.GREY, linestyle=":", linewidth=1)
+    axes.set_yticks(
+        range(len(names)), [style.shorten(name) for name in names], fontsize=9 if len(names) < 9 else 8
+    )
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlabel(label)
+    axes.grid(visible=False, axis="y")
+    style.legend_below(axes, columns=min(3, len(series)))
+    return style.finish(figure, caption, note)
