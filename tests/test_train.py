@@ -164,7 +164,7 @@ def test_a_loss_that_is_not_finite_names_the_utterances(home: Path, corpus_file:
         run(
             "dataset=manifest",
             f"dataset.path={corpus_file}",
-            "optimizer.optimizer.lr=1e38",
+            "optimizer.lr=1e38",
             "experiment_name=nan",
         )
     assert runs("nan")[0].info.status == "FAILED"

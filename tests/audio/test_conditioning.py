@@ -179,12 +179,12 @@ def test_silence_stays_silent_and_a_whisper_gains_no_more_than_40_db() -> None:
 def test_a_value_that_cannot_be_is_a_sentence_before_anything_is_read(option: str, sentence: str) -> None:
     register_schema()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        cfg = compose("train", overrides=[f"data.{option}"])
-    with pytest.raises(ValueError, match=r"does not fit: data\.[a-z_]+=") as error:
+        cfg = compose("train", overrides=[f"conditioning.{option}"])
+    with pytest.raises(ValueError, match=r"does not fit: conditioning\.[a-z_]+=") as error:
         checks.check(cfg)
     assert sentence in str(error.value)
     with pytest.raises(ValueError, match=sentence):
-        Chain(Conditions.of(cfg.data), RATE)
+        Chain(Conditions.of(cfg.conditioning), RATE)
 
 
 # The store

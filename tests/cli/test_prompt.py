@@ -28,7 +28,7 @@ def dfx(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
             "experiment=lfcc_lcn: there is no such experiment; did you mean 'lfcc_lcnn'?",
         ),
         (["batch_size=16"], "batch_size: there is no such key; did you mean 'data.batch_size'?"),
-        (["optimizer.lr=0.1"], "optimizer.lr: there is no such key; did you mean 'optimizer.optimizer.lr'?"),
+        (["lr=0.1"], "lr: there is no such key; did you mean 'optimizer.lr'?"),
         (["seed=abc"], "seed: Value 'abc' of type 'str' could not be converted to Integer"),
         (["feature=lfcc,"], "'feature=lfcc,' cannot be read as KEY=VALUE"),
         (["-m", "model=lcnn,lccn"], "model=lccn: there is no such model; did you mean 'lcnn'?"),
@@ -68,7 +68,7 @@ def test_help_lists_every_option_with_its_meaning_and_those_of_a_plug_in(tmp_pat
     (tmp_path / "model" / "mine.yaml").write_text("# a model of my own\n_target_: x.Y\n")
     text = dfx("--help", "--config-dir", str(tmp_path), cwd=tmp_path).stdout
     conf = Path(__file__).parents[2] / "conf"
-    for path in conf.glob("*/*.yaml"):
+    for path in [p for p in conf.glob("*/*.yaml") if p.parent.name not in ("hydra", "mask")]:
         line = next(line for line in text.splitlines() if line.startswith(f"  {path.stem} "))
         assert len(line.split(None, 1)[1]) > 10, line
     assert "a model of my own" in text

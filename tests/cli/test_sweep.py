@@ -168,7 +168,7 @@ def test_what_fails_or_does_not_fit_stops_no_other_cell(
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "picky.yaml").write_text("# picky\n_target_: picky_lab.Picky\n_partial_: true\n")
     typed = ["--config-dir", str(tmp_path), "-m", "feature=logmel,lfcc", "model=picky"]
-    typed += ["optimizer.optimizer.lr=1e38,1e-3", "seed=0"]
+    typed += ["optimizer.lr=1e38,1e-3", "seed=0"]
     assert type_in(*typed, experiment="failing") == 1
     (parent,) = runs.sweeps("failing")
     assert parent.status == "FAILED"
@@ -186,7 +186,7 @@ def test_what_fails_or_does_not_fit_stops_no_other_cell(
     assert failed.tags["error"].startswith("RuntimeError: value cannot be converted")
     told = capsys.readouterr()
     assert "0 finished before, 1 finished now, 1 failed, 2 skipped" in told.out
-    assert f"skipped  feature=logmel optimizer.optimizer.lr=0.001: {SENTENCE}" in told.out
+    assert f"skipped  feature=logmel optimizer.lr=0.001: {SENTENCE}" in told.out
     assert f"python -m dfx.train --config-dir {tmp_path} feature=lfcc model=picky " in told.out
     assert told.err.count("Traceback") == 1  # of what is no error of the user's
 

@@ -33,8 +33,8 @@ def test_step_halving_takes_other_periods_and_factors():
     assert used == pytest.approx([1.0] * 4 + [0.1] * 4 + [0.01] * 4 + [0.001])
 
 
-def test_warmup_cosine_rises_linearly_then_falls_to_the_final_rate():
-    used = rates(schedules.warmup_cosine, total_steps=101, lr=1.0, warmup_fraction=0.1, final_fraction=0.05)
+def test_cosine_rises_linearly_then_falls_to_the_final_rate():
+    used = rates(schedules.cosine, total_steps=101, lr=1.0, warmup_fraction=0.1, final_fraction=0.05)
     assert used[:10] == pytest.approx([step / 10 for step in range(1, 11)])
     assert used[10] == pytest.approx(1.0)
     assert used[55] == pytest.approx((1 + 0.05) / 2)
@@ -44,9 +44,9 @@ def test_warmup_cosine_rises_linearly_then_falls_to_the_final_rate():
 
 
 @pytest.mark.parametrize("total_steps", [1, 2, 3])
-def test_warmup_cosine_survives_a_very_short_training(total_steps):
+def test_cosine_survives_a_very_short_training(total_steps):
     for fraction in (0.0, 0.1, 0.5, 1.0):
-        used = rates(schedules.warmup_cosine, total_steps=total_steps, warmup_fraction=fraction)
+        used = rates(schedules.cosine, total_steps=total_steps, warmup_fraction=fraction)
         assert all(0 <= rate <= 0.5 for rate in used)
         assert used[0] > 0
 
@@ -56,8 +56,8 @@ def test_warmup_cosine_survives_a_very_short_training(total_steps):
     [
         (schedules.step_halving, {"every_epochs": 0}, "every_epochs=0"),
         (schedules.step_halving, {"factor": 1.5}, "factor=1.5"),
-        (schedules.warmup_cosine, {"warmup_fraction": 1.1}, "warmup_fraction=1.1"),
-        (schedules.warmup_cosine, {"final_fraction": -0.1}, "final_fraction=-0.1"),
+        (schedules.cosine, {"warmup_fraction": 1.1}, "warmup_fraction=1.1"),
+        (schedules.cosine, {"final_fraction": -0.1}, "final_fraction=-0.1"),
     ],
 )
 def test_options_that_cannot_work_are_refused(make, options, words):

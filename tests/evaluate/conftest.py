@@ -19,7 +19,6 @@ from dfx.detector.detector import CONFIG_KEY, Detector
 
 register_schema()
 
-KEPT = ("feature", "model", "loss", "data", "seed", "sample_rate", "segment_seconds")
 Evaluate = Callable[..., dict[str, Any]]
 
 
@@ -54,7 +53,7 @@ def _write_detector(path: Path, seed: int) -> Detector:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         cfg = compose("train", overrides=overrides)
     detector = build.detector(cfg).eval()
-    config = {name: OmegaConf.to_container(cfg, resolve=True)[name] for name in KEPT}
+    config = {name: OmegaConf.to_container(cfg, resolve=True)[name] for name in build.CHECKPOINT_KEYS}
     torch.save({CONFIG_KEY: config, "state_dict": detector.state_dict()}, path)
     detector.checkpoint_config = config
     return detector

@@ -34,7 +34,7 @@ class Conditions(NamedTuple):
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Conditions:
-        """Those among the options of `data`; what they do not name is left out."""
+        """Those of the node `conditioning`; what it does not name is left out."""
         values = (options.get(name) for name in cls._fields)
         return cls(*(None if value is None else float(value) for value in values))
 

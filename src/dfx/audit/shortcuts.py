@@ -61,9 +61,9 @@ WORDS = {
 ADVICE = {
     "length": "train on crops of one length (data.train_crop=random, the default), choose segment_seconds below the "
     "shorter clips, and give no detector whole files",
-    "band": "bring both classes to one band: data.bandwidth_hz={bandwidth_hz}",
-    "silence": "cut the ends of both classes, data.trim_db=40, and report with and without",
-    "level": "bring all clips to one loudness: data.loudness_db=-23",
+    "band": "bring both classes to one band: conditioning.bandwidth_hz={bandwidth_hz}",
+    "silence": "cut the ends of both classes, conditioning.trim_db=40, and report with and without",
+    "level": "bring all clips to one loudness: conditioning.loudness_db=-23",
     "noise": "add noise to both classes in training (augment=rawboost), and report the systems that stand out apart",
     "offset": "take the mean out of the files of both classes (a high-pass at 20 Hz), or the systems that have it",
     "file": "convert both classes alike, with one codec and one format, or take out what only one class has",

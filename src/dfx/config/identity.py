@@ -63,7 +63,11 @@ def choices(cfg: DictConfig) -> dict[str, str]:
     """The options that were chosen, as tags of the run: `{"feature": "lfcc", "model": "lcnn", …, "seed": "0"}`."""
     chosen = {}
     if HydraConfig.initialized():
-        chosen = {k: str(v) for k, v in HydraConfig.get().runtime.choices.items() if "/" not in k and v}
-    groups = [key for key, value in cfg.items() if isinstance(value, DictConfig) and key != "data"]
-    named = {str(key): str(cfg[key].get("_target_", "?")).rpartition(".")[2].lower() for key in groups}
+        options = HydraConfig.get().runtime.choices.items()
+        chosen = {group: str(option) for group, option in options if group.isidentifier() and option}
+    named = {
+        str(key): str(node._target_).rpartition(".")[2].lower()
+        for key, node in cfg.items()
+        if isinstance(node, DictConfig) and "_target_" in node
+    }
     return {**named, **chosen, "seed": str(cfg.seed)}

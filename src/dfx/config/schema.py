@@ -23,132 +23,144 @@ CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[3] / "con
 Node = dict[str, Any]
 
 
-@dataclass
-class DataConfig:
-    """How utterances become batches; the meaning of each key stands in `conf/train.yaml`."""
+# Values and meaning of the keys stand in the YAML files; here are only names and types, which Hydra compares with what
+# is typed. The nodes of the component groups are open, since each class checks its own keys.
 
-    batch_size: int = 32
-    num_workers: int = 0
-    bandwidth_hz: float | None = None
-    trim_db: float | None = None
-    loudness_db: float | None = None
-    train_crop: str = "random"
-    eval_crop: str = "first"
-    pad: str = "repeat"
-    balance: str = "none"
-    max_bad_fraction: float = 0.01
-    limit_utterances: int | None = None
+
+@dataclass
+class ConditioningConfig:
+    """Keys of `conf/conditioning/*.yaml`."""
+
+    bandwidth_hz: float | None = MISSING
+    trim_db: float | None = MISSING
+    loudness_db: float | None = MISSING
 
 
 @dataclass
-class RootConfig:
-    """Keys and types of the root; the component groups are open, since each class checks its own keys."""
+class DataConfig:
+    """Keys of the node `data` of `conf/train.yaml`."""
+
+    batch_size: int = MISSING
+    num_workers: int = MISSING
+    train_crop: str = MISSING
+    eval_crop: str = MISSING
+    pad: str = MISSING
+    balance: str = MISSING
+    max_bad_fraction: float = MISSING
+    limit_utterances: int | None = MISSING
+
+
+@dataclass
+class TrainConfig:
+    """Keys of `conf/train.yaml`."""
 
     dataset: Node = MISSING
+    conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
     feature: Node = MISSING
     model: Node = MISSING
     loss: Node = MISSING
-    augment: Node | None = None
+    augment: Node = MISSING
     optimizer: Node = MISSING
+    schedule: Node = MISSING
     trainer: Node = MISSING
     data: DataConfig = field(default_factory=DataConfig)
-    seed: int = 0
-    sample_rate: int = 16000
-    segment_seconds: float = 4.0
-    patience: int = 8
-    experiment_name: str = "dfx"
-    rerun: bool = False
-    cache: str | None = None
-    num_threads: int | None = None
+    seed: int = MISSING
+    sample_rate: int = MISSING
+    segment_seconds: float = MISSING
+    patience: int = MISSING
+    experiment_name: str = MISSING
+    rerun: bool = MISSING
+    cache: str | None = MISSING
+    num_threads: int | None = MISSING
 
 
 @dataclass
 class AuditConfig:
-    """Keys and types of `dfx.audit`; their meaning stands in `conf/audit.yaml`."""
+    """Keys of `conf/audit.yaml`."""
 
     dataset: Node = MISSING
-    others: list[str] = field(default_factory=list)
-    corpora: Node = field(default_factory=dict)
-    sample_rate: int = 16000
-    seed: int = 0
-    experiment_name: str = "dfx-audit"
-    out: str | None = None
-    cache: str | None = None
-    num_workers: int | None = None
+    others: list[str] = MISSING
+    corpora: Node = MISSING
+    sample_rate: int = MISSING
+    seed: int = MISSING
+    experiment_name: str = MISSING
+    out: str | None = MISSING
+    cache: str | None = MISSING
+    num_workers: int | None = MISSING
 
 
 @dataclass
 class DownloadConfig:
-    """Keys and types of `dfx.download`; their meaning stands in `conf/download.yaml`."""
+    """Keys of `conf/download.yaml`."""
 
     dataset: Node = MISSING
-    data: str | None = None
-    keep_archives: bool = False
-    list_only: bool = False
+    data: str | None = MISSING
+    keep_archives: bool = MISSING
+    list_only: bool = MISSING
 
 
 @dataclass
 class PrepareConfig:
-    """Keys and types of `dfx.prepare`; their meaning stands in `conf/prepare.yaml`."""
+    """Keys of `conf/prepare.yaml`."""
 
     dataset: Node = MISSING
-    sample_rate: int = 16000
-    max_bad_fraction: float = 0.01
-    cache: str | None = None
-    num_workers: int | None = None
-    shard: int = 0
-    num_shards: int = 1
+    sample_rate: int = MISSING
+    max_bad_fraction: float = MISSING
+    cache: str | None = MISSING
+    num_workers: int | None = MISSING
+    shard: int = MISSING
+    num_shards: int = MISSING
 
 
 @dataclass
 class EvaluateConfig:
-    """Keys and types of `dfx.evaluate`; their meaning stands in `conf/evaluate.yaml`."""
+    """Keys of `conf/evaluate.yaml`."""
 
-    systems: Any = None
-    scores: Any = None
-    key: Any = None
-    dev_scores: Any = None
-    dev_key: Any = None
-    asv: str | None = None
-    asv_key: str | None = None
-    dataset: Node | None = None
-    split: str | None = None
-    others: list[str] = field(default_factory=list)
-    corpora: Node = field(default_factory=dict)
-    eval_crop: str | None = None
-    by: list[str] = field(default_factory=lambda: ["attack"])
-    bootstrap: int | None = None
-    compare: bool | None = None
-    calibrate: bool = False
-    fuse: str | None = None
-    llr: bool | None = None
-    seed: int = 0
-    batch_size: int = 64
-    num_workers: int = 0
-    num_threads: int | None = None
-    max_bad_fraction: float = 0.01
-    experiment_name: str = "dfx-evaluate"
-    out: str | None = None
-    cache: str | None = None
+    systems: Any = MISSING
+    scores: Any = MISSING
+    key: Any = MISSING
+    dev_scores: Any = MISSING
+    dev_key: Any = MISSING
+    asv: str | None = MISSING
+    asv_key: str | None = MISSING
+    dataset: Node | None = None  # no option is chosen for it
+    split: str | None = MISSING
+    others: list[str] = MISSING
+    corpora: Node = MISSING
+    eval_crop: str | None = MISSING
+    by: list[str] = MISSING
+    bootstrap: int | None = MISSING
+    compare: bool | None = MISSING
+    calibrate: bool = MISSING
+    fuse: str | None = MISSING
+    llr: bool | None = MISSING
+    seed: int = MISSING
+    batch_size: int = MISSING
+    num_workers: int = MISSING
+    num_threads: int | None = MISSING
+    max_bad_fraction: float = MISSING
+    experiment_name: str = MISSING
+    out: str | None = MISSING
+    cache: str | None = MISSING
 
 
 @dataclass
 class ReportConfig:
-    """Keys and types of `dfx.report`; their meaning stands in `conf/report.yaml`."""
+    """Keys of `conf/report.yaml`."""
 
-    sweep: str | None = None
-    experiment_name: str | None = None
-    query: str | None = None
-    rows: str = "feature"
-    columns: str = "model"
-    metric: str = "eval/eer"
-    resamples: int | None = None
-    out: str | None = None
-    cache: str | None = None
+    sweep: str | None = MISSING
+    experiment_name: str | None = MISSING
+    query: str | None = MISSING
+    rows: str = MISSING
+    columns: str = MISSING
+    metric: str = MISSING
+    resamples: int | None = MISSING
+    out: str | None = MISSING
+    cache: str | None = MISSING
 
 
 SCHEMAS = {
-    "train": RootConfig,
+    "train": TrainConfig,
     "audit": AuditConfig,
     "download": DownloadConfig,
     "prepare": PrepareConfig,
@@ -160,9 +172,7 @@ SCHEMAS = {
 def register_schema() -> None:
     """Make the schema of each command known to Hydra; the first entry of the defaults in `conf/COMMAND.yaml`."""
     for command, schema in SCHEMAS.items():
-        ConfigStore.instance().store(
-            name="base_config" if command == "train" else f"{command}_config", node=schema
-        )
+        ConfigStore.instance().store(name=f"{command}_config", node=schema)
 
 
 def flatten(node: Any, path: str = "") -> dict[str, Any]:

@@ -31,6 +31,17 @@ from dfx.models.blocks import IncompatiblePairError
 from dfx.tables.manifest import Manifest
 from dfx.tracking import launchers
 
+# Parts of the configuration that a checkpoint holds: they rebuild the detector, and say how clips reach it.
+CHECKPOINT_KEYS = (
+    "feature",
+    "model",
+    "loss",
+    "conditioning",
+    "data",
+    "seed",
+    "sample_rate",
+    "segment_seconds",
+)
 QUIET = (
     ".*GPU available but not used.*",  # a choice of the configuration, not an oversight
     ".*does not have many workers.*",  # the store needs none; `data.num_workers`
@@ -79,7 +90,7 @@ def datamodule(
             "feature.cache=false."
         )
     options = dict(cfg.data)
-    conditions = Conditions.of({name: options.pop(name, None) for name in Conditions._fields})
+    conditions = Conditions.of(cfg.conditioning)
     max_bad_fraction = options.pop("max_bad_fraction")
     if vectors is not None:
         _check_vectors(cfg, vectors, manifest.name, conditions)
@@ -144,7 +155,7 @@ def _check_vectors(cfg: DictConfig, vectors: NDArray[np.float32], name: str, con
     if "sample_rate" in cfg.feature or cfg.augment or conditions != Conditions():
         raise IncompatiblePairError(
             f"{name} is a table of ready features; the chosen feature, augmentation or conditioning takes audio. Use "
-            "feature=table augment=none, and leave out data.bandwidth_hz, trim_db and loudness_db."
+            "feature=table augment=none conditioning=none."
         )
 
 
@@ -209,10 +220,7 @@ def trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
 def checkpoint_config(cfg: DictConfig, feature: Feature) -> dict[str, Any]:
     """The part of the resolved configuration that rebuilds the detector, free of files outside the checkpoint."""
     resolved: Any = OmegaConf.to_container(cfg, resolve=True)
-    kept = {
-        key: resolved[key]
-        for key in ("feature", "model", "loss", "data", "seed", "sample_rate", "segment_seconds")
-    }
+    kept = {key: resolved[key] for key in CHECKPOINT_KEYS}
     kept["feature"].update(feature.rebuild())
     return kept
 
@@ -235,8 +243,8 @@ def load_detector(path: str | Path) -> Detector:
 
 
 def _optimizer_factory(cfg: DictConfig) -> OptimizerFactory:
-    make_optimizer = instantiate(cfg.optimizer.optimizer, _convert_="all")
-    make_schedule = instantiate(cfg.optimizer.schedule, _convert_="all")
+    make_optimizer = instantiate(cfg.optimizer, _convert_="all")
+    make_schedule = instantiate(cfg.schedule, _convert_="all")
 
     def factory(parameters: list[torch.nn.Parameter], total_steps: int, steps_per_epoch: int) -> Any:
         optimizer = make_optimizer(parameters)

@@ -79,10 +79,12 @@ def _root_problems(resolved: Node) -> Iterator[str]:
         value = leaves.get(key)
         if isinstance(value, int | float) and value <= 0:
             yield f"{key}={value}: it must be positive."
-    if isinstance(data := resolved.get("data"), Mapping):
+    if isinstance(conditioning := resolved.get("conditioning"), Mapping):
         from dfx.audio.conditioning import Conditions
 
-        yield from (f"data.{text}" for text in Conditions.of(data).problems(resolved["sample_rate"]))
+        yield from (
+            f"conditioning.{text}" for text in Conditions.of(conditioning).problems(resolved["sample_rate"])
+        )
     for key, reason in NOT_FOR_THE_TRAINER.items():
         if key in resolved.get("trainer", {}):
             yield f"trainer.{key}: {reason}"

@@ -127,7 +127,7 @@ class Detector(LightningModule):
             ids = self._tables["train"]["id"].iloc[batch["index"].cpu().numpy()].tolist()
             raise ValueError(
                 f"The training loss is {loss.item()} at epoch {self.current_epoch}, step {self.global_step}: lower the "
-                "learning rate (optimizer.optimizer.lr) or the clipping (trainer.gradient_clip_val), or look at the "
+                "learning rate (optimizer.lr) or the clipping (trainer.gradient_clip_val), or look at the "
                 f"batch: {some(ids)}."
             )
         self._train_losses.append(loss.detach())

@@ -26,13 +26,13 @@ def step_halving(
     """
     if every_epochs < 1 or not 0 < factor <= 1:
         raise ValueError(
-            f"step_halving cannot run with every_epochs={every_epochs}, factor={factor}: "
+            f"schedule=step_halving cannot run with every_epochs={every_epochs}, factor={factor}: "
             f"give at least 1 epoch and a factor in (0, 1]."
         )
     return LambdaLR(optimizer, lambda step: factor ** (step // (every_epochs * steps_per_epoch)))
 
 
-def warmup_cosine(
+def cosine(
     optimizer: Optimizer,
     total_steps: int,
     steps_per_epoch: int,
@@ -55,7 +55,7 @@ def warmup_cosine(
     """
     if not (0 <= warmup_fraction <= 1 and 0 <= final_fraction <= 1):
         raise ValueError(
-            f"warmup_cosine cannot run with warmup_fraction={warmup_fraction}, final_fraction={final_fraction}: "
+            f"schedule=cosine cannot run with warmup_fraction={warmup_fraction}, final_fraction={final_fraction}: "
             f"give shares in [0, 1]."
         )
     warmup_steps = round(warmup_fraction * total_steps)

@@ -85,7 +85,7 @@ def policy(system: System, eval_crop: str | None = None) -> Policy:
     sample_rate = int(system.config["sample_rate"])
     samples = round(system.config["segment_seconds"] * sample_rate)
     crop = Crop(samples, eval_crop or data["eval_crop"], data["pad"])
-    return Policy(sample_rate, crop, Conditions.of(data), system.keeps_maps)
+    return Policy(sample_rate, crop, Conditions.of(system.config["conditioning"]), system.keeps_maps)
 
 
 def score(system: System, trials: Trials, options: Options) -> tuple[ScoreTable, pd.DataFrame]:

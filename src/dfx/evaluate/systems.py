@@ -20,7 +20,6 @@ from dfx.tracking import runs
 RUN = "runs:/"
 CHECKPOINT = "checkpoint/best.ckpt"  # in the artifacts of a run
 DEV, EVAL = "scores/dev.csv", "scores/eval.csv"
-PARTS = ("feature", "model", "loss", "data", "seed", "sample_rate", "segment_seconds")  # of a configuration
 MANY = 1 << 20  # bytes that are hashed at once
 
 Given = str | Sequence[str] | Mapping[str, str] | None
@@ -35,7 +34,7 @@ class System:
         name: as tables show it.
         file: checkpoint or ONNX file.
         digest: hash of the file.
-        config: what rebuilds it: feature, model, loss, data, seed, sample_rate, segment_seconds.
+        config: what rebuilds it, the `build.CHECKPOINT_KEYS`.
         trained_on: name of the corpus; empty where it is not known.
         dev: scores of the dev split that chose its weights, where the run has kept them.
         eval: scores of the eval split of its own corpus.
@@ -138,7 +137,7 @@ def _of_run(place: str) -> System:
 
 def _config(file: Path) -> dict[str, Any]:
     kept = onnx_file.config(file) if file.suffix == onnx_file.SUFFIX else _of_checkpoint(file)
-    missing = [part for part in PARTS if part not in kept]
+    missing = [part for part in build.CHECKPOINT_KEYS if part not in kept]
     if missing:
         raise ValueError(
             f"{file} does not say its {', '.join(missing)}, as an early version of dfx left it out: train it again."

@@ -15,7 +15,7 @@ EXAMPLES = """
   python -m dfx.report                                       the latest sweep
   python -m dfx.report sweep=RUN_ID metric=eval/auc          another one, by the id of its parent run
   python -m dfx.report experiment_name=NAME rows=loss columns=model
-  python -m dfx.report experiment_name=NAME query="tags.model = 'lcnn'" rows=feature columns=optimizer.optimizer.lr
+  python -m dfx.report experiment_name=NAME query="tags.model = 'lcnn'" rows=feature columns=optimizer.lr
 """.strip("\n")
 
 

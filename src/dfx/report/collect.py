@@ -16,7 +16,10 @@ from dfx.config.identity import BOOKKEEPING
 from dfx.config.schema import closest
 from dfx.tracking.runs import RunRecord
 
-OPTIONS = ("dataset", "feature", "model", "loss", "augment", "optimizer", "trainer", "manifest_hash")
+OPTIONS = (
+    *("dataset", "conditioning", "feature", "model", "loss", "augment"),
+    *("optimizer", "schedule", "trainer", "manifest_hash"),
+)
 NOT_SET = "(not set)"
 Key = TypeVar("Key")
 
