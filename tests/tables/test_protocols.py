@@ -56,7 +56,7 @@ def test_ids_may_hold_spaces_and_quotation_marks(tmp_path: Path) -> None:
         ),
         ("a " * 30 + "\n", "has 30 columns in its first line"),
         ("s1 u1 - spoof\n" + "a " * 30 + "\n", "has lines of more than 14 columns; dfx reads 4 columns"),
-        ("", "protocol.txt is empty: obtain it anew"),
+        ("", "protocol.txt is empty: obtain it again"),
         ("\n\n", "protocol.txt is empty"),
         ("s1 u1 - spoof\ns2 u2 - spoof\ns3 u3\n", r"1 of 3 lines have fewer than 4 columns \('s3 u3'\)"),
     ],

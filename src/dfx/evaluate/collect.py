@@ -8,13 +8,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from dfx import scorefiles
 from dfx.audio import segments
 from dfx.evaluate import score_files
 from dfx.evaluate.measure import Settings
 from dfx.evaluate.result import Result
 from dfx.evaluate.score_files import Files
 from dfx.metrics import fusion
+from dfx.metrics.doubts import doubts
 from dfx.tables.findings import Finding, finding
 
 WORDS = {"eval_crop": (*segments.POLICIES[1:], segments.SLIDING), "fuse": fusion.METHODS}
@@ -89,9 +89,7 @@ def _plain(value: Any) -> Any:
 def doubted(results: Sequence[Result]) -> list[Result]:
     """Each result with what looks odd in its scores, and a warning where dev is among what it judges."""
     return [
-        replace(
-            result, findings=(*result.findings, *scorefiles.doubts(result.table), *_judged_on_dev(result))
-        )
+        replace(result, findings=(*result.findings, *doubts(result.table), *_judged_on_dev(result)))
         for result in results
     ]
 

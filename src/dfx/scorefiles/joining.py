@@ -1,4 +1,4 @@
-"""Scores and key become one table, or a sentence that says why not."""
+"""Join scores with the labels of a key into one `ScoreTable`, or say what does not fit."""
 
 from __future__ import annotations
 
@@ -6,69 +6,95 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.scorefiles.keys import PARTS, part_of
 from dfx.tables.findings import Finding, finding, some
 from dfx.tables.labels import NAMES
 from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 
+PARTS = ("subset", "split")  # columns that divide a key into parts
+ALL = "all"
+REPORTED = "eval"  # the part that published results are of
 _EXTENSION = r"(?i)\.(?:flac|wav|mp3|ogg|opus|m4a|aac|mp4|wma|aiff?|au|sph)$"
-_FOLDER = r"^.*[/\\]"
+_FOLDER_OR_EXTENSION = rf"{_EXTENSION}|^.*[/\\]"
 
 
 def join(
     scores: pd.DataFrame, key: pd.DataFrame | None = None, name: str = "", part: str | None = None
 ) -> tuple[ScoreTable, list[Finding]]:
-    """Score table of the trials of a key, in its order, and what was left out or adapted for it.
+    """Join scores with a key: the trials of the key in its order, and findings on what was left out or adapted.
 
     Ids that differ only by the folder or the extension of an audio file (`flac/LA_E_1.flac`, `LA_E_1`) match where
-    that makes pairs of one each. In track 2 of ASVspoof 5 a trial is a speaker and an utterance; its id holds both.
+    each then has one partner. In track 2 of ASVspoof 5 a trial is a speaker and an utterance; its id holds both.
 
     Args:
-        scores: of `read_scores`.
-        key: of `read_key`; None where the score file has labels of its own.
-        name: what sentences call the scores, such as the name of the file.
-        part: which trials of a key with a subset or a split: eval, progress, hidden, train, dev or all. None is eval
-            where the key has it, and everything where it has one part only.
+        scores: from `read_scores`.
+        key: from `read_key`; None where the score file has labels.
+        name: of the scores in sentences, such as the file name.
+        part: trials of a key with a subset or a split: eval, progress, hidden, train, dev or all. None: eval where the
+            key has it, and everything where it has one part only.
 
     Raises:
-        ValueError: if trials lack a score, ids repeat, scores are no finite numbers, scores and key share no id, labels
-            of the file contradict the key, or a class is missing.
+        ValueError: if trials lack a score, ids repeat, scores are not finite, scores and key share no id, labels of
+            the file contradict the key, or a class is missing.
     """
     name = name or "The score file"
     if key is None:
         if "label" not in scores:
-            raise ValueError(f"{name} says nothing of which trials are bona fide: give a key too, key=FILE.")
+            raise ValueError(f"{name} does not say which trials are bona fide: give a key too, key=FILE.")
         key, scores = scores.drop(columns="score"), scores.drop(columns=["label", "attack"], errors="ignore")
-    scores, key = _pairs(scores, key)
-    refuse_repeats(scores["id"], name, "Keep one score for each trial")
-    refuse_repeats(key["id"], f"The key of {name}", "Keep one row for each trial")
-    rows, findings = _matched(scores["id"], key["id"])
-    chosen, left_out = part_of(key, part, name)
-    refuse_missing(scores, key, rows, chosen, name)
-    used = np.zeros(len(scores), dtype=bool)
-    used[rows[rows >= 0]] = True
-    if not used.all():
-        extra = scores["id"][~used]
+    if all("speaker" in table and table["id"].duplicated().any() for table in (scores, key)):
+        scores, key = with_speaker_in_id(scores), with_speaker_in_id(key)  # as in track 2 of ASVspoof 5
+    refuse_repeated_ids(scores["id"], name, "Keep one score for each trial")
+    refuse_repeated_ids(key["id"], f"The key of {name}", "Keep one row for each trial")
+    rows, findings = _match(scores["id"], key["id"])
+    chosen, left_out = choose_part(key, part, name)
+    refuse_missing_scores(scores, key, rows, chosen, name)
+    extra = scores["id"][~np.isin(np.arange(len(scores)), rows)]
+    if len(extra):
         text = (
             f"{name}: {len(extra)} of {len(scores)} scores are of trials that the key does not have ({some(extra)}) "
             "and are left out. Check that it is the key of these trials."
         )
         findings.append(finding("extra-trials", "warning", text, extra))
     given = scores.iloc[rows[chosen]].reset_index(drop=True)
-    return _table(given, key[chosen].reset_index(drop=True), name), findings + left_out
+    return _score_table(given, key[chosen].reset_index(drop=True), name), findings + left_out
 
 
-def _pairs(scores: pd.DataFrame, key: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both with speaker and utterance as id where the utterances alone repeat, as in track 2 of ASVspoof 5."""
-    if not all("speaker" in table and table["id"].duplicated().any() for table in (scores, key)):
-        return scores, key
-    return (
-        scores.assign(id=scores["speaker"] + " " + scores["id"]),
-        key.assign(id=key["speaker"] + " " + key["id"]),
+def choose_part(key: pd.DataFrame, part: str | None, name: str) -> tuple[NDArray[np.bool_], list[Finding]]:
+    """Choose the trials of a part of a key, as described at `join`: a mask `(trials,)`, and a note on the others.
+
+    Raises:
+        ValueError: if the key has no such part.
+    """
+    column = next((column for column in PARTS if column in key), None)
+    everything = np.ones(len(key), dtype=bool)
+    if column is None and part not in (None, ALL):
+        raise ValueError(f"The key of {name} has no subset and no split, got part={part}: leave part out.")
+    if column is None or part == ALL:
+        return everything, []
+    words = key[column].astype("str").str.partition("_")[0]  # early keys say hidden_track, hidden_track_1
+    present = sorted(words.unique())
+    wanted = part or (REPORTED if REPORTED in present else present[0] if len(present) == 1 else "")
+    if wanted not in present:
+        raise ValueError(
+            f"The key of {name} has the parts {', '.join(present)}, got part={part}: choose one of these, or {ALL}."
+        )
+    chosen = (words == wanted).to_numpy()
+    if chosen.all():
+        return everything, []
+    left = int((~chosen).sum())
+    text = (
+        f"{left} of {len(key)} trials of the key are not in its {column} {wanted} and are left out. Published results "
+        f"are of {REPORTED}; part={ALL} takes every trial."
     )
+    return chosen, [finding(column, "note", text, key["id"][~chosen].head(), left)]
 
 
-def refuse_repeats(ids: pd.Series, name: str, cure: str) -> None:
+def with_speaker_in_id(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with `SPEAKER ID` as id: one utterance may be a trial of several speakers."""
+    return table.assign(id=table["speaker"] + " " + table["id"])
+
+
+def refuse_repeated_ids(ids: pd.Series, name: str, cure: str) -> None:
     """Raise ValueError if trials have the same id."""
     repeated = ids[ids.duplicated()]
     if len(repeated):
@@ -77,38 +103,18 @@ def refuse_repeats(ids: pd.Series, name: str, cure: str) -> None:
         )
 
 
-def _matched(scores: pd.Series, key: pd.Series) -> tuple[NDArray[np.intp], list[Finding]]:
-    """Row of the score of each trial of the key, -1 where there is none; ids may differ by folder and extension."""
-    rows = pd.Index(scores).get_indexer(pd.Index(key))
-    for what, patterns in (("the extension", [_EXTENSION]), ("folder and extension", [_FOLDER, _EXTENSION])):
-        if (rows >= 0).all():
-            break
-        short, wanted = pd.Index(_without(scores, patterns)), pd.Index(_without(key, patterns))
-        if not short.is_unique or not wanted.is_unique:
-            continue
-        found = short.get_indexer(wanted)
-        if (found >= 0).sum() > (rows >= 0).sum():
-            changed = (found >= 0) & (rows < 0)
-            first = int(changed.argmax())
-            text = (
-                f"{changed.sum()} of {len(key)} trials of the key match scores without {what} only "
-                f"({scores.iloc[found[first]]!r} is {key.iloc[first]!r} there). Each has one partner, so they count as "
-                "the same trials."
-            )
-            return found, [finding("ids-adapted", "note", text, key[changed].head(), int(changed.sum()))]
-    return rows, []
-
-
-def _without(ids: pd.Series, patterns: list[str]) -> pd.Series:
-    for pattern in patterns:
-        ids = ids.str.replace(pattern, "", regex=True)
-    return ids
-
-
-def refuse_missing(
+def refuse_missing_scores(
     scores: pd.DataFrame, key: pd.DataFrame, rows: NDArray[np.intp], chosen: NDArray[np.bool_], name: str
 ) -> None:
-    """Raise ValueError if chosen trials of the key have no score; `rows` are those of their scores, -1 for none."""
+    """Raise ValueError if chosen trials of the key have no score.
+
+    Args:
+        scores: the scores.
+        key: the key.
+        rows: row in `scores` of each trial of the key `(trials,)`, -1 for none.
+        chosen: which trials of the key are meant `(trials,)`.
+        name: of the scores in the sentence.
+    """
     missing = key["id"][chosen & (rows < 0)]
     if missing.empty:
         return
@@ -116,19 +122,41 @@ def refuse_missing(
     hint = ""
     if len(elsewhere):
         other = next(str(elsewhere[column].iloc[0]) for column in PARTS if column in key)
-        hint = f" {len(elsewhere)} scores belong to other parts of the key, as to part={other.partition('_')[0]}."
+        hint = f" {len(elsewhere)} scores belong to other parts of the key, such as part={other.partition('_')[0]}."
     if len(missing) == chosen.sum():
         raise ValueError(
             f"{name} and its key have no trial in common: the scores have {scores['id'].iloc[0]!r}, the key "
             f"{missing.iloc[0]!r}. Give the key of these trials.{hint}"
         )
     raise ValueError(
-        f"{name}: {len(missing)} of {chosen.sum()} trials of the key have no score ({some(missing)}). To leave "
-        f"them out could flatter: score them, or give a key of the trials that are meant.{hint}"
+        f"{name}: {len(missing)} of {chosen.sum()} trials of the key have no score ({some(missing)}). Leaving them "
+        f"out could flatter the result: score them, or give a key of the trials that are meant.{hint}"
     )
 
 
-def _table(given: pd.DataFrame, chosen: pd.DataFrame, name: str) -> ScoreTable:
+def _match(scores: pd.Series, key: pd.Series) -> tuple[NDArray[np.intp], list[Finding]]:
+    """Row of the score of each trial of the key, -1 where there is none; ids may differ by folder and extension."""
+    rows = pd.Index(scores).get_indexer(pd.Index(key))
+    for what, pattern in (("the extension", _EXTENSION), ("folder and extension", _FOLDER_OR_EXTENSION)):
+        if (rows >= 0).all():
+            break
+        short, wanted = (pd.Index(ids.str.replace(pattern, "", regex=True)) for ids in (scores, key))
+        if not short.is_unique or not wanted.is_unique:
+            continue
+        found = short.get_indexer(wanted)
+        if (found >= 0).sum() > (rows >= 0).sum():
+            changed = (found >= 0) & (rows < 0)
+            first = int(changed.argmax())
+            text = (
+                f"{changed.sum()} of {len(key)} trials of the key match scores only without {what} "
+                f"({scores.iloc[found[first]]!r} is {key.iloc[first]!r} there). Each has one partner, so they count as "
+                "the same trials."
+            )
+            return found, [finding("ids-adapted", "note", text, key[changed].head(), int(changed.sum()))]
+    return rows, []
+
+
+def _score_table(given: pd.DataFrame, chosen: pd.DataFrame, name: str) -> ScoreTable:
     """Scores beside the rows of the key, in the same order; checked."""
     if "label" in given:
         wrong = given["label"].to_numpy() != chosen["label"].to_numpy()
@@ -139,7 +167,7 @@ def _table(given: pd.DataFrame, chosen: pd.DataFrame, name: str) -> ScoreTable:
             )
             raise ValueError(
                 f"{name}: {int(wrong.sum())} of {len(given)} labels contradict the key ({shown}). Find out which of "
-                "both is right: with the classes mixed up an EER of 3 % becomes 97 %."
+                "the two is right: with the classes swapped an EER of 3 % becomes 97 %."
             )
     for label, word in NAMES.items():
         if not (chosen["label"] == label).any():

@@ -1,4 +1,4 @@
-"""Protocols and keys of challenges: columns between blanks, whatever the suffix says, and no header."""
+"""Read protocols and keys of challenges: columns separated by spaces, without a header; their known layouts."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ _ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # what `>` writes i
 
 
 def read(path: Path, layouts: Layouts) -> pd.DataFrame:
-    """Table of a file, all text; the number of columns says which layout it has.
+    """Read a protocol as a table of text; the number of columns says which layout it has.
 
-    What a line has too many belongs to the id, which may hold spaces.
+    Where a line has more columns than the others, its id holds spaces.
 
     Args:
         path: the file.
@@ -62,23 +62,23 @@ def read(path: Path, layouts: Layouts) -> pd.DataFrame:
     Raises:
         ValueError: if the file is empty, has another number of columns, or lines that are too short.
     """
-    text = load(path)
+    text = read_text(path)
     first = first_line(text, path)
-    widest = max(max(layouts), len(first.split())) + MAX_SPACES
-    try:
-        frame = fields(text, widest)
-    except pd.errors.ParserError as error:
-        raise _wrong_width(path, f"lines of more than {widest} columns", layouts) from error
-    counts = widths(frame).value_counts()
-    known = [int(number) for number in counts.index if number in layouts]
-    if not known:
-        found = f"{len(first.split())} columns in its first line ({first[:120]!r})"
-        raise _wrong_width(path, found, layouts)
-    return named(frame, layouts[known[0]], path)
+    known = " or ".join(
+        f"{number} columns ({', '.join(name or '-' for name in names)})" for number, names in layouts.items()
+    )
+    hint = f"dfx reads {known}. Give the protocol as the corpus ships it"
+    frame = split_columns(text, path, max(max(layouts), len(first.split())), hint)
+    found = [int(width) for width in line_widths(frame).value_counts().index if width in layouts]
+    if not found:
+        raise ValueError(
+            f"{path} has {len(first.split())} columns in its first line ({first[:120]!r}); {hint}."
+        )
+    return name_columns(frame, layouts[found[0]], path)
 
 
-def load(path: Path) -> str:
-    """Text of a file, of a gzip-packed one too, without byte-order mark and without lines that begin with `#`.
+def read_text(path: Path) -> str:
+    """Read a text file, also gzip-packed; the byte-order mark and comments (lines that begin with `#`) are left out.
 
     Raises:
         ValueError: if a packed file is damaged.
@@ -88,7 +88,7 @@ def load(path: Path) -> str:
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path} is packed with gzip and damaged ({error}): obtain it anew.") from error
+            raise ValueError(f"{path} is packed with gzip and damaged ({error}): obtain it again.") from error
     text = data.decode(_ENCODINGS.get(data[:2], "utf-8-sig"), errors="replace")
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
@@ -103,67 +103,70 @@ def first_line(text: str, path: Path) -> str:
     """
     found = re.search(r"\S.*", text)
     if found is None:
-        raise ValueError(f"{path} is empty: obtain it anew.")
+        raise ValueError(f"{path} is empty: obtain it again.")
     return found[0].strip()
 
 
-def fields(text: str, widest: int, separator: str = r"\s+") -> pd.DataFrame:
-    """What stands between separators, `(lines, widest)`, all text; `""` where a line ends earlier.
+def split_columns(text: str, path: Path, width: int, hint: str, separator: str = r"\s+") -> pd.DataFrame:
+    """Split the lines of a text into columns `(lines, width + MAX_SPACES)`; `""` where a line ends earlier.
+
+    Args:
+        text: of the file.
+        path: named in the error.
+        width: columns that a line has if no id holds spaces.
+        hint: what to do, for the error.
+        separator: of the columns, a regular expression.
 
     Raises:
-        pandas.errors.ParserError: if a line has more fields.
+        ValueError: if a line has more columns.
     """
-    frame = pd.read_csv(
-        io.StringIO(text),
-        sep=separator,
-        header=None,
-        names=range(widest),
-        dtype="str",
-        keep_default_na=False,  # a speaker may be called NA
-        quoting=csv.QUOTE_NONE,
-        skipinitialspace=True,
-    )
+    widest = width + MAX_SPACES
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text),
+            sep=separator,
+            header=None,
+            names=range(widest),
+            dtype="str",
+            keep_default_na=False,  # a speaker may be called NA
+            quoting=csv.QUOTE_NONE,
+            skipinitialspace=True,
+        )
+    except pd.errors.ParserError as error:
+        raise ValueError(f"{path} has lines of more than {widest} columns; {hint}.") from error
     return frame.fillna("")
 
 
-def widths(frame: pd.DataFrame) -> pd.Series:
-    """Number of fields of each line."""
+def line_widths(frame: pd.DataFrame) -> pd.Series:
+    """Number of columns of each line."""
     return (frame != "").sum(axis=1)
 
 
-def named(frame: pd.DataFrame, columns: Sequence[str], path: Path) -> pd.DataFrame:
-    """Fields as columns with these names; what a line has too many belongs to its `id`.
+def name_columns(frame: pd.DataFrame, names: Sequence[str], path: Path) -> pd.DataFrame:
+    """Name the columns of `split_columns`; what a line has too many belongs to its `id`.
 
     Raises:
         ValueError: if a line has too few.
     """
-    width = widths(frame)
-    short = width < len(columns)
-    if short.any():
-        lines = [" ".join(row).strip() for row in frame[short][:5].to_numpy()]
+    widths, width = line_widths(frame), len(names)
+    short = frame[widths < width]
+    if len(short):
+        lines = some(" ".join(row).strip() for row in short.to_numpy())
         raise ValueError(
-            f"{path}: {int(short.sum())} of {len(frame)} lines have fewer than {len(columns)} columns "
-            f"({some(lines)}): the file is damaged or cut short. Obtain it anew."
+            f"{path}: {len(short)} of {len(frame)} lines have fewer than {width} columns ({lines}): the file is "
+            "damaged or cut short. Obtain it again."
         )
-    table = frame.iloc[:, : len(columns)].set_axis(list(columns), axis=1)
-    long = width > len(columns)
+    table = frame.iloc[:, :width].set_axis(list(names), axis=1)
+    long = widths > width
     if long.any():
-        at = list(columns).index("id")
+        start = list(names).index("id")
+        rows = zip(frame[long].to_numpy().tolist(), (widths[long] - width).tolist(), strict=True)
         table.loc[long] = [
-            _joined(row[:count], at, len(columns))
-            for row, count in zip(frame[long].to_numpy().tolist(), width[long], strict=True)
+            [
+                *row[:start],
+                " ".join(row[start : start + spaces + 1]),
+                *row[start + spaces + 1 : width + spaces],
+            ]
+            for row, spaces in rows
         ]
-    return table[[name for name in columns if name]]
-
-
-def _joined(fields: list[str], at: int, width: int) -> list[str]:
-    """Fields of a line whose id, at this place, was divided at its spaces."""
-    end = at + 1 + len(fields) - width
-    return [*fields[:at], " ".join(fields[at:end]), *fields[end:]]
-
-
-def _wrong_width(path: Path, found: str, layouts: Layouts) -> ValueError:
-    known = " or ".join(
-        f"{number} columns ({', '.join(name or '-' for name in names)})" for number, names in layouts.items()
-    )
-    return ValueError(f"{path} has {found}; dfx reads {known}. Give the protocol as the corpus ships it.")
+    return table[[name for name in names if name]]

@@ -1,4 +1,4 @@
-"""Score files of speaker verification systems, which countermeasures protect."""
+"""Read score files of speaker verification (ASV) systems, for t-DCF and a-DCF."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.scorefiles import columns
-from dfx.scorefiles.joining import refuse_missing, refuse_repeats
-from dfx.scorefiles.keys import PARTS, part_of
+from dfx.scorefiles.joining import (
+    PARTS,
+    choose_part,
+    refuse_missing_scores,
+    refuse_repeated_ids,
+    with_speaker_in_id,
+)
+from dfx.scorefiles.reading import existing_file, parse_numbers, table_with_header
 from dfx.tables import protocols
 from dfx.tables.findings import some
 
@@ -33,49 +38,47 @@ def read_asv(
     column: str = "asv-score",
     part: str | None = None,
 ) -> AsvScores:
-    """Scores of a speaker verification system by kind of trial.
+    """Read the scores of a speaker verification system, divided by kind of trial.
 
     Args:
         path: lines `attack-or-bonafide target/nontarget/spoof score` (ASVspoof 2019); or, with a key, `speaker
             utterance score` (2021) or the TSV of track 2 of ASVspoof 5.
-        key: says which kind each trial is: `trial_metadata.txt` of the folder ASV (2021), or a TSV with `spk`,
+        key: file that says the kind of each trial: `trial_metadata.txt` of the folder ASV (2021), or a TSV with `spk`,
             `filename`, `asv-label`.
-        column: of a TSV; `sasv-score` gives what the a-DCF judges.
-        part: which trials of a key with a subset or a split, chosen as by `join`: rates of other trials than those of
-            the countermeasure are not the organisers'. A file or key without parts is taken whole.
+        column: of a TSV; `sasv-score` gives the scores for the a-DCF.
+        part: trials of a key with a subset or a split, chosen as by `join`: the error rates must be of the trials that
+            the countermeasure is measured on. A file or key without parts is taken whole.
 
     Raises:
         ValueError: if the file has another format, trials of the key lack a score or scores a key, a kind is missing
-            or a score is no finite number.
+            or a score is not finite.
     """
-    file = columns.existing(path)
-    text = protocols.load(file)
-    table = columns.with_header(text, file)
+    file = existing_file(path)
+    text = protocols.read_text(file)
+    table = table_with_header(text, file)
     if table is None:
-        table = _three_columns(
-            text, file, ("attack", "kind", "score") if key is None else ("speaker", "id", "score")
-        )
-        column = "score"
+        names = ("attack", "kind", "score") if key is None else ("speaker", "id", "score")
+        table, column = _three_columns(text, file, names), "score"
     if column not in table:
         raise ValueError(
             f"{file} has no column {column}: it has {', '.join(table.columns)}. Name one of these."
         )
     if key is not None:
-        table = _of_key(table, columns.existing(key), file, part)
+        table = _join_key(table, existing_file(key), file, part)
     elif "kind" not in table:
         raise ValueError(
             f"{file} does not say which trials are target, nontarget or spoof: give its key as well."
         )
-    scores = columns.numbers(table.assign(id=table.get("id", table["kind"])), column, file).to_numpy()
-    if not np.isfinite(scores).all():
-        bad = int((~np.isfinite(scores)).sum())
+    scores = parse_numbers(table.assign(id=table.get("id", table["kind"])), column, file).to_numpy()
+    bad = int((~np.isfinite(scores)).sum())
+    if bad:
         raise ValueError(
-            f"{file}: {bad} of {len(scores)} scores are not finite numbers. Score these trials anew."
+            f"{file}: {bad} of {len(scores)} scores are not finite numbers. Score these trials again."
         )
     kinds = table["kind"].str.lower().to_numpy()
     groups = AsvScores(*(scores[kinds == kind] for kind in KINDS))
-    counts = ", ".join(f"{len(group)} {kind}" for kind, group in zip(KINDS, groups, strict=True))
     if sum(map(len, groups)) < len(scores) or not all(map(len, groups)):
+        counts = ", ".join(f"{len(group)} {kind}" for kind, group in zip(KINDS, groups, strict=True))
         raise ValueError(
             f"{file} needs trials of the kinds {', '.join(KINDS)} and no other, got {counts} of {len(scores)}: "
             "give a score file of speaker verification, `attack-or-bonafide kind score` on each line."
@@ -84,12 +87,9 @@ def read_asv(
 
 
 def _three_columns(text: str, path: Path, names: tuple[str, ...]) -> pd.DataFrame:
-    first = protocols.first_line(text, path)
-    try:
-        frame = protocols.fields(text, len(first.split()) + protocols.MAX_SPACES)
-    except pd.errors.ParserError as error:
-        raise ValueError(f"{path} is no score file ({error}): dfx reads `{' '.join(names)}` here.") from error
-    wrong = frame[protocols.widths(frame) != len(names)]
+    width = len(protocols.first_line(text, path).split())
+    frame = protocols.split_columns(text, path, width, f"dfx reads `{' '.join(names)}` here")
+    wrong = frame[protocols.line_widths(frame) != len(names)]
     if len(wrong):
         lines = some(" ".join(row).strip() for row in wrong.to_numpy())
         raise ValueError(
@@ -99,14 +99,13 @@ def _three_columns(text: str, path: Path, names: tuple[str, ...]) -> pd.DataFram
     return frame.iloc[:, : len(names)].set_axis(list(names), axis=1)
 
 
-def _of_key(scores: pd.DataFrame, path_of_key: Path, path: Path, part: str | None) -> pd.DataFrame:
+def _join_key(scores: pd.DataFrame, path_of_key: Path, path: Path, part: str | None) -> pd.DataFrame:
     """Scores of a part of the key, with the kind of each trial.
 
-    Its score is the one at the same place where both files have the same order, as those of 2021, in which a speaker
-    and an utterance may be several trials; else the one of its speaker and utterance.
+    Trials are matched by position where both files have the same order, as those of 2021, in which one speaker and
+    utterance may be several trials; else by speaker and utterance.
     """
-    text = protocols.load(path_of_key)
-    key = columns.with_header(text, path_of_key)
+    key = table_with_header(protocols.read_text(path_of_key), path_of_key)
     if key is None:
         layouts = {8: protocols.ASVSPOOF2021["LA"][8], 12: protocols.ASVSPOOF2021["PA"][12]}
         key = protocols.read(path_of_key, layouts).rename(columns={"label": "asv-label"})
@@ -118,10 +117,10 @@ def _of_key(scores: pd.DataFrame, path_of_key: Path, path: Path, part: str | Non
             f"{', '.join(key.columns)} and {', '.join(scores.columns)}. Give both as the challenge ships them."
         )
     rows: NDArray[np.intp] = np.arange(len(key))
-    if len(key) != len(scores) or (key["id"].to_numpy() != scores["id"].to_numpy()).any():
-        scores, key = (table.assign(id=table["speaker"] + " " + table["id"]) for table in (scores, key))
-        refuse_repeats(scores["id"], str(path), "Keep one score for each trial")
-        refuse_repeats(key["id"], str(path_of_key), "Then the scores must have the order of the key")
+    if key["id"].tolist() != scores["id"].tolist():
+        scores, key = with_speaker_in_id(scores), with_speaker_in_id(key)
+        refuse_repeated_ids(scores["id"], str(path), "Keep one score for each trial")
+        refuse_repeated_ids(key["id"], str(path_of_key), "Then the scores must have the order of the key")
         lost = scores["id"][~scores["id"].isin(key["id"])]
         if len(lost):
             raise ValueError(
@@ -131,6 +130,6 @@ def _of_key(scores: pd.DataFrame, path_of_key: Path, path: Path, part: str | Non
         rows = pd.Index(scores["id"]).get_indexer(pd.Index(key["id"]))
     chosen = np.ones(len(key), dtype=bool)
     if any(name in key for name in PARTS):
-        chosen = part_of(key, part, path.name)[0]
-    refuse_missing(scores, key, rows, chosen, str(path))
+        chosen = choose_part(key, part, path.name)[0]
+    refuse_missing_scores(scores, key, rows, chosen, str(path))
     return scores.iloc[rows[chosen]].assign(kind=key[column].to_numpy()[chosen]).reset_index(drop=True)
