@@ -38,7 +38,7 @@ def evaluate(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eva
             cfg = compose("evaluate", overrides=[f"out={out}", f"bootstrap={bootstrap}", *overrides])
         with monkeypatch.context() as patch:
             if not whole:
-                patch.setattr(figures, "draw", lambda report: {})
+                patch.setattr(figures, "draw", lambda measured: [])
                 patch.setattr(tracking, "log_report", lambda *arguments: None)
             command(expand(cfg))
         found: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))

@@ -48,7 +48,7 @@ def test_without_dev_there_is_no_accuracy_and_it_says_so(
     assert not {"accuracy", "balanced_accuracy", "f1", "dev_threshold"} & set(found["rows"].metric)
     assert any("threshold from dev" in note for note in found["notes"])
     assert any(
-        "whether those of system" in note and "log-likelihood ratio" in note for note in found["notes"]
+        "Whether those of system" in note and "log-likelihood ratio" in note for note in found["notes"]
     )
 
 
@@ -137,7 +137,7 @@ def test_a_single_trial_has_no_interval_and_stops_nothing(
 
 def test_results_that_would_share_a_file_are_refused(evaluate: Evaluate, write_scores: WriteScores) -> None:
     files = write_scores("a", 0), write_scores("b", 1)
-    with pytest.raises(ValueError, match="need names of their own, also as names of files, got x y on"):
+    with pytest.raises(ValueError, match="need different names, also as file names, got x y on"):
         evaluate(f"scores={{x y: {files[0]}, x_y: {files[1]}}}")
 
 
@@ -189,7 +189,7 @@ def test_fusion_and_calibration_say_what_they_lack(evaluate: Evaluate, write_sco
         evaluate(f"scores={file}", "calibrate=true")
     with pytest.raises(ValueError, match="fuse=mean needs two systems"):
         evaluate(f"scores={file}", "fuse=mean")
-    with pytest.raises(ValueError, match="fuse=logistic is learnt on dev, and a, b has no dev scores"):
+    with pytest.raises(ValueError, match="fuse=logistic is learnt on dev; there are no dev scores of a, b"):
         evaluate(f"scores=[{file},{other}]", "fuse=logistic")
     assert evaluate(f"scores=[{file},{other}]", "fuse=mean")["results"][2]["system"] == "fusion (mean)"
 
@@ -229,11 +229,10 @@ def test_a_second_report_replaces_the_first_and_nothing_else(
         ([], "There is nothing to measure"),
         (["scores=nowhere.txt"], "There is no file 'nowhere.txt'"),
         (["systems=nowhere.ckpt"], "There is no system 'nowhere.ckpt'"),
-        (["systems=x.ckpt", "key=k.txt"], "key=k.txt says nothing without scores"),
-        (["scores=x.txt", "others=[demo]"], "says nothing without systems"),
+        (["systems=x.ckpt", "key=k.txt"], "key=k.txt has no effect without scores"),
+        (["scores=x.txt", "others=[demo]"], "has no effect without systems"),
         (["scores=x.txt", "fuse=median"], "fuse=median: use one of logistic, mean"),
         (["systems=x.ckpt", "eval_crop=random"], "eval_crop=random: use one of first, centre, sliding"),
-        (["scores=x.txt"], "There is no file"),
     ],
 )
 def test_errors_are_a_sentence(evaluate: Evaluate, overrides: list[str], words: str) -> None:
@@ -246,7 +245,7 @@ def test_guards_speak(evaluate: Evaluate, write_scores: WriteScores) -> None:
     table = pd.read_csv(file)
     with pytest.raises(ValueError, match="there is no such column"):
         evaluate(f"scores={file}", "by=[vocoder]")
-    with pytest.raises(ValueError, match="2 score files and 1 of dev"):
+    with pytest.raises(ValueError, match="2 score files and 1 for dev"):
         evaluate(f"scores=[{file},{write_scores('other', 1)}]", f"dev_scores={file}")
     with pytest.raises(ValueError, match="is no detector but a table"):
         evaluate(f"systems={file}")

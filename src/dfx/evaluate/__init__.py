@@ -1,6 +1,5 @@
-"""Evaluation: systems × corpora -> score files, metrics with their intervals, tables and figures.
+"""Evaluation of detectors and score files on corpora: metrics with intervals, comparisons, tables and figures.
 
-`systems` finds detectors (checkpoints, MLflow runs, ONNX files), `trials` the corpora, `scoring` brings them together
-and keeps the scores; `score_files` takes those that others made. Both give a `Result`, which `derive` calibrates and
-fuses, `measure` measures and `compare` compares. `tables`, `figures` and `publish` say it.
+`inputs` collects a `Result` for each system and corpus: `detectors` scores the `trials` of a corpus, or score files
+are read. `calibration_fusion` makes further results of them, `measure` computes every number, and `report` shows them.
 """

@@ -1,4 +1,4 @@
-"""Measure detectors, and scores that others made, on any corpora: `python -m dfx.evaluate`."""
+"""The command `python -m dfx.evaluate`: measure detectors and score files on any corpora."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dfx.cli import prompt
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-PURPOSE = "measure detectors, or scores that others made, on any corpora; compare, calibrate and fuse them"
+PURPOSE = "measure detectors and score files on any corpora; compare, calibrate and fuse them"
 EXAMPLES = """
   python -m dfx.evaluate scores=FILE key=FILE                a score file of any system, in any official format
-  python -m dfx.evaluate scores=FILE asv=FILE                ASVspoof 2019: the key is in the file; with t-DCF
+  python -m dfx.evaluate scores=FILE asv=FILE                ASVspoof 2019: the score file has labels; with t-DCF
   python -m dfx.evaluate 'scores=[A.txt,B.txt]' key=FILE     two systems: is the difference more than chance?
   python -m dfx.evaluate scores=FILE key=FILE dev_scores=FILE dev_key=FILE calibrate=true
-  python -m dfx.evaluate systems=runs:/RUN_ID                a run of dfx.train, by the scores that it kept
+  python -m dfx.evaluate systems=runs:/RUN_ID                a run of dfx.train, from the scores that it stored
   python -m dfx.evaluate systems=best.ckpt dataset=demo      a checkpoint (or model.onnx) on a corpus
   python -m dfx.evaluate 'systems={lcnn: runs:/ID, other: runs:/ID}' dataset=asvspoof2019_la \\
       'others=[asvspoof2021_la,in_the_wild:all]' +corpora.in_the_wild.root=DIR 'by=[attack,codec]'
@@ -25,32 +25,35 @@ EXAMPLES = """
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     prompt.run("evaluate", PURPOSE, EXAMPLES, evaluate)
 
 
 def evaluate(cfg: DictConfig) -> None:
-    """Score what is not scored yet, measure, show and keep it.
+    """Score what has no scores yet, measure it, and show, write and log the report.
 
     Raises:
         ValueError: if there is nothing to measure, or files and corpora do not fit each other.
     """
     from dfx.detector import checks
-    from dfx.evaluate import collect, derive, publish, report
+    from dfx.evaluate import calibration_fusion, inputs, report
+    from dfx.evaluate.measure import Settings, measure
 
-    collect.check(cfg)
+    inputs.check_keys(cfg)
     checks.check(cfg)
-    results = collect.doubted(collect.gather(cfg))
-    fused = collect.doubted(derive.fused(results, cfg.fuse)) if cfg.fuse else []
-    calibrated = derive.calibrated(results) if cfg.calibrate else []
-    made = report.make([*results, *fused, *calibrated], collect.settings(cfg), cfg.compare)
-    files = publish.write(made, cfg.out)
-    publish.show(made, files[0])  # first: whoever keeps the runs may be out of reach
+    results = inputs.with_findings(inputs.collect(cfg))
+    fused = inputs.with_findings(calibration_fusion.fuse(results, cfg.fuse)) if cfg.fuse else []
+    calibrated = calibration_fusion.calibrate(results) if cfg.calibrate else []
+    settings = Settings(cfg.by, cfg.bootstrap, cfg.compare, inputs.asv_rates(cfg), cfg.seed)
+    measured = measure([*results, *fused, *calibrated], settings)
+    document = report.document(measured)
+    files = report.write(document, measured, cfg.out)
+    document.show(files[0])  # before logging: the tracking server may be out of reach
     from dfx.tracking.run import log_report
 
     hashes = sorted({result.table.trials_hash for result in results})
     tags = {"kind": "evaluation", "trials_hash": ", ".join(hashes)}
-    log_report(cfg.experiment_name, made.title, files, publish.metrics(made), tags)
+    log_report(cfg.experiment_name, document.title, files, report.mlflow_metrics(measured), tags)
 
 
 if __name__ == "__main__":

@@ -1,84 +1,63 @@
-"""Figures of an evaluation."""
+"""Figures of an evaluation: DET, reliability and histogram of each corpus, and the EER of systems on corpora."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from dfx.evaluate import tables
-from dfx.evaluate.measure import Row
-from dfx.evaluate.report import Report
-from dfx.evaluate.result import Result
-from dfx.reporting import figures as plots
-from dfx.reporting.document import file_name
+from dfx.evaluate.measure import Measurements
+from dfx.evaluate.tables import names_with_training_corpus
+from dfx.reporting import figures
+from dfx.reporting.document import Picture, file_name
 
-MOST_CURVES = 12  # more cannot be told apart
-
-
-def draw(report: Report) -> dict[str, Figure]:
-    """Figures by the name of their file: DET, reliability and histogram of each corpus, and the matrix."""
-    drawn = {}
-    if matrix := _matrix(report):
-        drawn["corpora"] = matrix
-    for corpus in report.corpora:
-        mine = [result for result in report.results if result.corpus == corpus]
-        note = " ".join(dict.fromkeys(result.note for result in mine if result.note))
-        curves = {result.system: result.table for result in _best(mine, report) if not result.calibrated}
-        drawn[f"det {file_name(corpus)}"] = plots.det(curves, f"Detection error trade-off on {corpus}", note)
-        if ratios := {result.system: result.table for result in _best(mine, report) if result.llr}:
-            drawn[f"reliability {file_name(corpus)}"] = plots.reliability(
-                ratios, title=f"Reliability on {corpus}", note=note
-            )
-        if len(mine) == 1:
-            drawn[f"scores {file_name(corpus)}"] = plots.histogram(
-                mine[0].table, _dev_threshold(report, mine[0]), f"Scores of {mine[0].name}", note
-            )
-    return drawn
+MAX_CURVES = 12  # more cannot be distinguished
+Values = Mapping[tuple[str, str, str], float]  # by system, corpus and metric
 
 
-def _best(results: list[Result], report: Report) -> list[Result]:
-    """Those of the lowest EER, where there are too many for one figure."""
-    rates = {(row.system, row.corpus): row.value for row in report.rows if row.metric == "eer" and not row.by}
-    kept = sorted(results, key=lambda result: rates[result.system, result.corpus])[:MOST_CURVES]
-    return [result for result in results if result in kept]
+def draw(measured: Measurements) -> list[Picture]:
+    """Draw all figures of an evaluation."""
+    values = {(row.system, row.corpus, row.metric): row.value for row in measured.rows if not row.by}
+    pictures = [Picture("corpora", _eer_matrix(measured, values))] if len(measured.corpora) > 1 else []
+    for corpus in measured.corpora:
+        results = [result for result in measured.results if result.corpus == corpus]
+        name, note = file_name(corpus), " ".join(dict.fromkeys(r.note for r in results if r.note))
+        by_eer = sorted(results, key=lambda result: values[result.system, result.corpus, "eer"])
+        shown = [result for result in results if result in by_eer[:MAX_CURVES]]
+        curves = {result.system: result.table for result in shown if not result.calibrated}
+        det = figures.det(curves, f"Detection error trade-off on {corpus}", note)
+        pictures.append(Picture(f"det-{name}", det))
+        if ratios := {result.system: result.table for result in shown if result.llr}:
+            reliability = figures.reliability(ratios, title=f"Reliability on {corpus}", note=note)
+            pictures.append(Picture(f"reliability-{name}", reliability))
+        if len(results) == 1:
+            (only,) = results
+            threshold = values.get((only.system, corpus, "dev_threshold"))
+            histogram = figures.histogram(only.table, threshold, f"Scores of {only.name}", note)
+            pictures.append(Picture(f"scores-{name}", histogram))
+    return pictures
 
 
-def _matrix(report: Report) -> Figure | None:
-    """The cross-corpus matrix: what a detector that was trained here reaches there."""
-    if len(report.corpora) < 2:
-        return None
-    systems = tables.labels(report.ranked)
-    places = {system: number for number, system in enumerate(systems)}
-    percent = np.full((len(systems), len(report.corpora)), np.nan)
-    for row in (row for row in _whole(report, "eer") if row.system in places):
-        percent[places[row.system], report.corpora.index(row.corpus)] = 100 * row.value
-    own = {
-        (places[result.system], report.corpora.index(result.corpus))
-        for result in report.ranked
+def _eer_matrix(measured: Measurements, values: Values) -> Figure:
+    """Heat map of the EER of each system on each corpus."""
+    results, corpora = measured.uncalibrated, measured.corpora
+    systems = names_with_training_corpus(results)
+    percent = np.array(
+        [[100 * values.get((system, corpus, "eer"), np.nan) for corpus in corpora] for system in systems]
+    )
+    trained_on = {
+        (list(systems).index(result.system), corpora.index(result.corpus))
+        for result in results
         if result.trained_on == result.corpus.partition(":")[0]
     }
-    return plots.heat_map(
+    return figures.heat_map(
         percent,
         list(systems.values()),
-        report.corpora,
+        corpora,
         [["" if np.isnan(value) else f"{value:.1f}" for value in line] for line in percent],
         "EER (%)",
-        "Trained here, measured there",
-        framed=own,
-        caption="Framed: the corpus that the system was trained on." if own else "",
+        "EER by system and corpus",
+        framed=trained_on,
+        caption="Framed: the corpus that the system was trained on." if trained_on else "",
     )
-
-
-def _dev_threshold(report: Report, result: Result) -> float | None:
-    found = [
-        row.value
-        for row in _whole(report, "dev_threshold")
-        if (row.system, row.corpus) == (result.system, result.corpus)
-    ]
-    return found[0] if found else None
-
-
-def _whole(report: Report, metric: str) -> Iterable[Row]:
-    return (row for row in report.rows if row.metric == metric and not row.by)

@@ -1,8 +1,9 @@
-"""Results measured: every metric, for all trials and for parts of them, as rows of one long table."""
+"""Measurements of an evaluation: every metric with its interval, breakdowns by column, and comparisons of systems."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,27 +16,28 @@ from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 
 ATTACK = "attack"
 RESAMPLES = 1000
-MOST_RESAMPLED = 100_000  # trials, where the user does not say whether to resample: what takes seconds
-NOT_RESAMPLED = ("threshold", "dev_threshold", "min_adcf")
-OF_PARTS = ("eer", "auc", "min_dcf")  # metrics of a breakdown
+MAX_TRIALS_RESAMPLED = 100_000  # where the user does not say whether to resample: seconds of work
+WITHOUT_INTERVAL = ("threshold", "dev_threshold", "min_adcf")
+BREAKDOWN_METRICS = ("eer", "auc", "min_dcf")
+MAX_ALL_PAIRS = 5  # systems; where there are more, each is compared with the best one only
 
 
 class Row(NamedTuple):
-    """A number and what it is of; `results.csv` has these columns.
+    """One number of an evaluation; `results.csv` has these columns.
 
     Attributes:
         system: name of the system.
         corpus: name of the corpus.
-        by: column that the trials were divided by; empty for all of them.
+        by: column that the trials are divided by; empty for all trials.
         part: value in that column.
-        metric: its name.
+        metric: name of the metric.
         value: its value.
-        low: of its 95 % interval; NaN where trials were not resampled.
-        high: of its 95 % interval.
-        bonafide: bona fide trials.
-        spoof: spoof trials.
-        trials_hash: of these trials.
-        crop: what of an utterance the system heard.
+        low: lower end of its 95 % interval; NaN where trials were not resampled.
+        high: upper end of its 95 % interval.
+        bonafide: number of bona fide trials.
+        spoof: number of spoof trials.
+        trials_hash: hash of these trials.
+        crop: which part of an utterance the system scores.
     """
 
     system: str
@@ -52,37 +54,115 @@ class Row(NamedTuple):
     crop: str
 
 
+class Pair(NamedTuple):
+    """Two systems compared on the same trials; differences are first minus second.
+
+    Attributes:
+        corpus: name of the corpus.
+        first: a system.
+        second: another system.
+        eer: difference of the EER by paired bootstrap; None where trials were not resampled.
+        auc: difference of the AUC by DeLong's test.
+    """
+
+    corpus: str
+    first: str
+    second: str
+    eer: metrics.Difference | None
+    auc: metrics.Difference
+
+
 class Settings(NamedTuple):
     """How to measure.
 
     Attributes:
         by: columns to break down by.
-        bootstrap: resamples; 0: no intervals; None: as the number of trials allows.
-        rates: of speaker verification, for t-DCF.
+        bootstrap: number of resamples; 0: no intervals; None: 1,000 unless there are too many trials.
+        compare: whether to compare systems; None: where they have the same trials.
+        rates: error rates of speaker verification, for the t-DCF.
         seed: of the resamples.
     """
 
-    by: tuple[str, ...] = (ATTACK,)
+    by: Sequence[str] = (ATTACK,)
     bootstrap: int | None = None
+    compare: bool | None = None
     rates: metrics.AsvRates | None = None
     seed: int = 0
 
     def resamples(self, result: Result) -> int:
         """How often the trials of a result, and of its parts, are resampled."""
         if self.bootstrap is None:
-            return RESAMPLES if len(result.table) <= MOST_RESAMPLED else 0
+            return RESAMPLES if len(result.table) <= MAX_TRIALS_RESAMPLED else 0
         return self.bootstrap
 
 
-def whole(result: Result, settings: Settings) -> list[Row]:
-    """Every metric of a result on all its trials. Accuracy and the like only at a threshold from dev."""
+class Measurements(NamedTuple):
+    """Everything that an evaluation measured.
+
+    Attributes:
+        results: what was measured.
+        rows: every number.
+        pairs: comparisons of systems.
+        notes: sentences on what is missing and why.
+    """
+
+    results: Sequence[Result]
+    rows: list[Row]
+    pairs: list[Pair]
+    notes: list[str]
+
+    @property
+    def corpora(self) -> list[str]:
+        """Names of the corpora."""
+        return list(dict.fromkeys(result.corpus for result in self.results))
+
+    @property
+    def uncalibrated(self) -> list[Result]:
+        """The results without the calibrated ones, whose trials have the same order."""
+        return [result for result in self.results if not result.calibrated]
+
+    @property
+    def by(self) -> list[str]:
+        """Columns that there are breakdowns by."""
+        return list(dict.fromkeys(row.by for row in self.rows if row.by))
+
+
+def measure(results: Sequence[Result], settings: Settings) -> Measurements:
+    """Measure results and compare their systems.
+
+    Raises:
+        ValueError: if two results have one name, no result has a column to break down by, or a comparison is asked for
+            and not possible.
+    """
+    files = [result.file_name for result in results]
+    twice = [result.name for result, name in zip(results, files, strict=True) if files.count(name) > 1]
+    if twice:
+        raise ValueError(
+            f"Results need different names, also as file names, got {', '.join(twice)}: name the systems, "
+            "systems={NAME: FILE, …} or scores={NAME: FILE, …}, and corpora so that letters and digits differ."
+        )
+    uncalibrated = [result for result in results if not result.calibrated]
+    rows = [row for result in results for row in _all_trials(result, settings)]
+    notes: list[str] = []
+    for by in settings.by:
+        if not any(by in result.table.table for result in results):
+            raise ValueError(
+                f"by={by}: there is no such column; {results[0].name} has {_columns(results[0])}."
+            )
+        for result in uncalibrated:
+            found, lacking = _breakdown(result, by, settings)
+            rows += found
+            notes += lacking
+    pairs, not_compared = _compare_all(uncalibrated, settings)
+    return Measurements(results, rows, pairs, [*notes, *_notes_on_missing(results), *not_compared])
+
+
+def _all_trials(result: Result, settings: Settings) -> list[Row]:
+    """Every metric of a result on all its trials; accuracy and the like only at a threshold from dev."""
     table, dev = result.table, result.dev
     threshold = None if dev is None else metrics.eer(dev.bonafide, dev.spoof)[1]
-    values = {
-        name: value
-        for name, value in metrics.summary(table, threshold).items()
-        if not name.startswith("eer/")
-    }
+    values = metrics.summary(table, threshold)
+    values = {name: value for name, value in values.items() if not name.startswith("eer/")}
     if threshold is not None:
         values["dev_threshold"] = threshold
     if result.llr is False:
@@ -95,80 +175,154 @@ def whole(result: Result, settings: Settings) -> list[Row]:
     return _rows(result, table, values, settings, threshold)
 
 
-def parts(result: Result, by: str, settings: Settings) -> tuple[list[Row], list[str]]:
-    """Rows of each value of a column, and a sentence for what has none.
-
-    An attack is measured against all bona fide trials; for any other column both classes are those of the value.
-    """
+def _breakdown(result: Result, by: str, settings: Settings) -> tuple[list[Row], list[str]]:
+    """Metrics for each value of a column, and a sentence on values with one class only."""
     if by not in result.table.table:
-        known = [str(name) for name in result.table.table if name not in ("id", "label", "score")]
-        return [], [f"{result.name}: there is no column {by!r}; it has {', '.join(known)}."]
+        return [], [f"{result.name}: there is no column {by!r}; it has {_columns(result)}."]
     rows: list[Row] = []
     lacking: dict[str, list[str]] = {"bona fide": [], "spoof": []}
-    for value, table in _divided(result.table.table, by):
-        labels = set(table["label"])
-        for label, word in ((BONAFIDE, "bona fide"), (SPOOF, "spoof")):
-            if label not in labels:
-                lacking[word].append(value)
-        if len(labels) > 1:
-            rows += _rows(result, ScoreTable(table), None, settings, None, by, value)
+    for part, trials in _divide(result.table.table, by):
+        labels = set(trials["label"])
+        if len(labels) == 1:
+            lacking["spoof" if BONAFIDE in labels else "bona fide"].append(part)
+            continue
+        table = ScoreTable(trials)
+        bonafide, spoof = np.sort(table.bonafide), np.sort(table.spoof)
+        values = {
+            "eer": metrics.eer(bonafide, spoof)[0],
+            "auc": metrics.auc(bonafide, spoof),
+            "min_dcf": metrics.min_dcf(bonafide, spoof),
+        }
+        rows += _rows(result, table, values, settings, None, by, part)
     notes = [
-        f"{result.name}: {by}={', '.join(values[:5])}{', …' if len(values) > 5 else ''} ({len(values)} in all) has no "
+        f"{result.name}: {by}={', '.join(parts[:5])}{', …' if len(parts) > 5 else ''} ({len(parts)} in all) has no "
         f"{word} trial, so no error rate."
-        for word, values in lacking.items()
-        if values
+        for word, parts in lacking.items()
+        if parts
     ]
     return rows, notes
 
 
-def _divided(table: pd.DataFrame, by: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Value and trials of each part."""
+def _divide(table: pd.DataFrame, by: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each value of a column with its trials; an attack with all bona fide trials."""
     values = table[by].astype(object).where(table[by].notna(), UNKNOWN_ATTACK).astype(str)
-    if by == ATTACK:
-        bonafide = table[table["label"] == BONAFIDE]
-        spoof = table[table["label"] == SPOOF]
-        for value, part in spoof.groupby(values[spoof.index], sort=True):
-            yield str(value), pd.concat([bonafide, part])
-        return
-    for value, part in table.groupby(values, sort=True):
-        yield str(value), part
+    bonafide = table[table["label"] == BONAFIDE]
+    divided = table[table["label"] == SPOOF] if by == ATTACK else table
+    for value, part in divided.groupby(values[divided.index], sort=True):
+        yield str(value), pd.concat([bonafide, part]) if by == ATTACK else part
 
 
 def _rows(
     result: Result,
     table: ScoreTable,
-    values: dict[str, float] | None,
+    values: dict[str, float],
     settings: Settings,
     threshold: float | None,
     by: str = "",
     part: str = "",
 ) -> list[Row]:
-    if values is None:
-        bonafide, spoof = np.sort(table.bonafide), np.sort(table.spoof)
-        measures = (
-            metrics.eer(bonafide, spoof)[0],
-            metrics.auc(bonafide, spoof),
-            metrics.min_dcf(bonafide, spoof),
-        )
-        values = dict(zip(OF_PARTS, measures, strict=True))
-    found: dict[str, metrics.Interval] = {}
+    """A row with an interval for each value."""
+    intervals: dict[str, metrics.Interval] = {}
     counts = len(table.bonafide), len(table.spoof)
     resamples = settings.resamples(result)
-    if resamples and min(counts) > 1:  # nothing says how others than a single trial would have done
-        names = [name for name in values if name not in NOT_RESAMPLED]
+    if resamples and min(counts) > 1:  # a single trial does not say how others would have done
+        names = [name for name in values if name not in WITHOUT_INTERVAL]
         cluster = metrics.cluster_column(table)
-        found = metrics.intervals(
+        intervals = metrics.intervals(
             table, names, threshold, cluster, resamples, settings.seed, rates=settings.rates
         )
-    nothing = metrics.Interval(np.nan, np.nan)
-    trials_hash = table.trials_hash
+    none, trials_hash = metrics.Interval(np.nan, np.nan), table.trials_hash
     return [
         Row(
             *(result.system, result.corpus, by, part, name, value),
-            *found.get(name, nothing),
+            *intervals.get(name, none),
             *counts,
             trials_hash,
             result.crop,
         )
         for name, value in values.items()
     ]
+
+
+def _compare_all(results: Sequence[Result], settings: Settings) -> tuple[list[Pair], list[str]]:
+    """Pairs of systems on the same trials, and a sentence on those that cannot be compared.
+
+    With `compare=True` large sets are resampled too, and having no pair is an error.
+    """
+    if settings.compare is False:
+        return [], []
+    pairs: list[Pair] = []
+    notes = []
+    for corpus in dict.fromkeys(result.corpus for result in results):
+        groups: dict[str, list[Result]] = {}
+        for result in results:
+            if result.corpus == corpus:
+                groups.setdefault(result.table.trials_hash, []).append(result)
+        if len(groups) > 1:
+            sizes = "; ".join(
+                f"{', '.join(r.system for r in group)}: {len(group[0].table):,}" for group in groups.values()
+            )
+            notes.append(
+                f"On {corpus} systems were scored on different trials and are not compared ({sizes})."
+            )
+        for group in groups.values():
+            chosen, table = _choose_pairs(group), group[0].table
+            if chosen and not settings.compare and min(len(table.bonafide), len(table.spoof)) < 2:
+                notes.append(f"On {corpus} a class has a single trial, so no systems are compared.")
+            else:
+                pairs += [_compare(first, second, settings) for first, second in chosen]
+    if settings.compare and not pairs:
+        raise ValueError(
+            f"compare=true needs two systems on the same trials, got {', '.join(r.name for r in results)}: name "
+            "another system, or score both on one corpus."
+        )
+    return pairs, notes
+
+
+def _choose_pairs(group: Sequence[Result]) -> list[tuple[Result, Result]]:
+    if len(group) <= MAX_ALL_PAIRS:
+        return list(itertools.combinations(group, 2))
+    best = min(group, key=lambda result: metrics.eer(result.table.bonafide, result.table.spoof)[0])
+    return [(best, other) for other in group if other is not best]
+
+
+def _compare(first: Result, second: Result, settings: Settings) -> Pair:
+    resamples = settings.resamples(first)
+    if settings.compare and settings.bootstrap is None:
+        resamples = RESAMPLES
+    eer = None
+    if resamples:
+        cluster = metrics.cluster_column(first.table)
+        eer = metrics.eer_difference([first.table], [second.table], cluster, resamples, settings.seed)
+    return Pair(first.corpus, first.system, second.system, eer, metrics.delong(first.table, second.table))
+
+
+def _notes_on_missing(results: Sequence[Result]) -> list[str]:
+    """Sentences on metrics without a threshold, on scores of unknown scale, and on files without a score."""
+    notes = []
+    without_dev: dict[str, list[str]] = {}
+    for result in results:
+        if result.dev is None:
+            without_dev.setdefault(result.corpus, []).append(result.system)
+    for corpus, systems in without_dev.items():
+        notes.append(
+            f"{corpus}: accuracy, balanced accuracy and F1 are left out for {', '.join(systems)}: they need a "
+            "threshold from dev, because one from eval flatters. Give dev_scores=FILE dev_key=FILE."
+        )
+    if unknown := [result.name for result in results if result.llr is None]:
+        notes.append(
+            f"actDCF, Cllr, ECE and Brier score take scores for log-likelihood ratios. Whether those of "
+            f"{', '.join(unknown)} are is not known: say llr=true or llr=false, or convert them with calibrate=true."
+        )
+    for result in results:
+        if bad := len(result.bad):
+            first = ", ".join(result.bad["id"].head(3)) + (", …" if bad > 3 else "")
+            notes.append(
+                f"{result.name}: {bad:,} of {bad + len(result.table):,} trials {'have' if bad > 1 else 'has'} no score "
+                f"because the file cannot be read: {first}. bad_files.csv gives the reasons."
+            )
+    return notes
+
+
+def _columns(result: Result) -> str:
+    return ", ".join(str(name) for name in result.table.table if name not in ("id", "label", "score"))

@@ -1,4 +1,4 @@
-"""What an evaluation judges: the scores of one system on the trials of one corpus, and what is known of them."""
+"""Result: the scores of one system on the trials of one corpus, and what is known about them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dfx.tables.findings import Finding
 from dfx.tables.score_table import ScoreTable
 
 
-def _none() -> pd.DataFrame:
+def _no_bad_files() -> pd.DataFrame:
     return pd.DataFrame({"id": [], "reason": []}, dtype="str")
 
 
@@ -21,19 +21,20 @@ class Result:
     """Scores of a system on a corpus.
 
     Attributes:
-        system: its name.
+        system: name of the system.
         corpus: name of the corpus, and the split where it is not eval.
         table: the scores.
-        crop: what of an utterance the system heard, in words.
-        llr: whether the scores are log-likelihood ratios; None: not known, taken to be.
-        dev: scores of the same system on trials that may decide: threshold, calibration, fusion.
-        dev_source: where these are from, in words.
+        crop: which part of an utterance the system scores, in words.
+        llr: whether the scores are log-likelihood ratios; None: not known, they are taken for such.
+        dev: scores of the same system on dev, for the threshold, calibration and fusion.
+        dev_source: origin of the dev scores, in words.
         trained_on: the corpus that the system was trained on; empty where it is not known.
         bad: files without a score: id, reason.
-        findings: what was noticed about the scores.
+        findings: problems and remarks about the scores.
         note: a sentence about the corpus.
-        sasv: scores of the system as one that also verifies the speaker, by kind of trial, for the a-DCF.
-        calibrated: whether it is another result on another scale: it ranks trials alike, and is not shown twice.
+        sasv: scores that also verify the speaker, by kind of trial, for the a-DCF.
+        calibrated: whether this is another result after calibration: trials keep their order, so that breakdowns,
+            comparisons and curves leave it out.
     """
 
     system: str
@@ -44,7 +45,7 @@ class Result:
     dev: ScoreTable | None = None
     dev_source: str = ""
     trained_on: str = ""
-    bad: pd.DataFrame = field(default_factory=_none)
+    bad: pd.DataFrame = field(default_factory=_no_bad_files)
     findings: tuple[Finding, ...] = ()
     note: str = ""
     sasv: AsvScores | None = None
@@ -52,10 +53,10 @@ class Result:
 
     @property
     def name(self) -> str:
-        """System and corpus."""
+        """System and corpus in words."""
         return f"{self.system} on {self.corpus}"
 
     @property
     def file_name(self) -> str:
-        """The same as the name of a file, without its suffix."""
+        """System and corpus as a file name without suffix."""
         return f"{file_name(self.system)}--{file_name(self.corpus)}"

@@ -409,6 +409,7 @@ class Document:
         parts: of the page.
         brief: parts for the terminal.
         data: the report for programs, ready for JSON; a NaN in it is an error.
+        record: name of the file with the data.
     """
 
     kind: str
@@ -416,6 +417,7 @@ class Document:
     parts: Sequence[Part]
     brief: Sequence[Part] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
+    record: str = RECORD
 
     def html(self) -> str:
         """The page, which loads no other file."""
@@ -451,8 +453,8 @@ class Document:
             **(more or {}),
             **{f"{picture.name}.png": _writer(picture) for picture in pictures},
         }
-        record = {**self.data, "kind": self.kind, "files": [*contents, RECORD]}
-        contents[RECORD] = json.dumps(record, indent=1, allow_nan=False) + "\n"
+        record = {**self.data, "kind": self.kind, "files": [*contents, self.record]}
+        contents[self.record] = json.dumps(record, indent=1, allow_nan=False) + "\n"
         earlier = self._written_before(folder)
         for name, content in contents.items():
             if isinstance(content, str):
@@ -477,7 +479,7 @@ class Document:
     def _written_before(self, folder: Path) -> set[str]:
         """Names of the files of an earlier report of this kind in a folder."""
         try:
-            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            record = json.loads((folder / self.record).read_text(encoding="utf-8"))
             names = record["files"] if record["kind"] == self.kind else []
             return {name for name in names if Path(name).name == name}
         except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""Results made of other results: calibrated on dev, fused; both are score tables again."""
+"""Calibrated and fused systems, as further results; what they need is learnt on dev."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from dfx.metrics import fusion
 NEEDS_DEV = "Give dev_scores=FILE dev_key=FILE, or a system that comes with its own."
 
 
-def calibrated(results: Sequence[Result]) -> list[Result]:
-    """Each result with its scores brought to log-likelihood ratios, as dev says.
+def calibrate(results: Sequence[Result]) -> list[Result]:
+    """Each result with its scores turned into log-likelihood ratios by a calibration learnt on dev.
 
     Raises:
         ValueError: if one has no dev scores.
     """
-    made = []
+    calibrated = []
     for result in results:
         if result.dev is None:
             raise ValueError(f"{result.name} cannot be calibrated: it has no dev scores. {NEEDS_DEV}")
         calibration = fusion.calibrate(result.dev)
-        made.append(
+        calibrated.append(
             replace(
                 result,
                 system=f"{result.system}, calibrated",
@@ -33,46 +33,43 @@ def calibrated(results: Sequence[Result]) -> list[Result]:
                 findings=calibration.findings,
             )
         )
-    return made
+    return calibrated
 
 
-def fused(results: Sequence[Result], method: str) -> list[Result]:
-    """The systems as one, for each corpus that several have scored.
+def fuse(results: Sequence[Result], method: str) -> list[Result]:
+    """All systems fused into one, for each corpus that several have scored.
 
     Raises:
         ValueError: if there is no such corpus, the trials differ, or logistic fusion lacks dev scores.
     """
-    made = []
+    fused = []
     for corpus in dict.fromkeys(result.corpus for result in results):
-        parts = [result for result in results if result.corpus == corpus]
-        if len(parts) > 1:
-            made.append(_fused(parts, method))
-    if not made:
+        members = [result for result in results if result.corpus == corpus]
+        if len(members) > 1:
+            fused.append(_fuse_on_corpus(members, method))
+    if not fused:
         raise ValueError(
             f"fuse={method} needs two systems on one corpus, got {len({r.system for r in results})}: name more of "
             "them, systems=[A,B] or scores=[A,B]."
         )
-    return made
+    return fused
 
 
-def _fused(parts: Sequence[Result], method: str) -> Result:
-    lacking = [part.system for part in parts if part.dev is None]
+def _fuse_on_corpus(members: Sequence[Result], method: str) -> Result:
+    lacking = [member.system for member in members if member.dev is None]
     if lacking and method == "logistic":
         raise ValueError(
-            f"fuse=logistic is learnt on dev, and {', '.join(lacking)} has no dev scores. {NEEDS_DEV}"
+            f"fuse=logistic is learnt on dev; there are no dev scores of {', '.join(lacking)}. {NEEDS_DEV}"
         )
-    devs = None if lacking else [part.dev for part in parts if part.dev is not None]
-    table, findings = fusion.fuse([part.table for part in parts], method, devs)
-    dev = None if devs is None else fusion.fuse(devs, method, devs)[0]
-    first = parts[0]
-    crops = {part.crop for part in parts}
+    devs = None if lacking else [member.dev for member in members if member.dev is not None]
+    table, findings = fusion.fuse([member.table for member in members], method, devs)
     return replace(
-        first,
+        members[0],
         system=f"fusion ({method})",
         table=table,
-        dev=dev,
+        dev=None if devs is None else fusion.fuse(devs, method, devs)[0],
         llr=method == "logistic",
         trained_on="",
-        crop=first.crop if len(crops) == 1 else "; ".join(sorted(crops)),
+        crop="; ".join(sorted({member.crop for member in members})),
         findings=tuple(findings),
     )

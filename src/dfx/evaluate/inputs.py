@@ -1,0 +1,178 @@
+"""Inputs of an evaluation: checks its keys, then scores detectors or reads score files into a `Result` each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from omegaconf import DictConfig, OmegaConf
+
+from dfx import metrics, scorefiles
+from dfx.audio import segments
+from dfx.evaluate.result import Result
+from dfx.metrics import fusion
+from dfx.metrics.doubts import doubts
+from dfx.tables.findings import Finding, finding
+
+if TYPE_CHECKING:
+    from dfx.evaluate.trials import Trials
+
+CHOICES = {"eval_crop": (*segments.POLICIES[1:], segments.SLIDING), "fuse": fusion.METHODS}
+NEEDS = {  # key -> the key without which it changes nothing
+    **dict.fromkeys(("key", "dev_scores", "llr"), "scores"),
+    **dict.fromkeys(("others", "eval_crop"), "systems"),
+    **{"dev_key": "dev_scores", "split": "dataset or scores"},
+}
+FIXED_RATES = "asvspoof5"  # in place of a file: the error rates that the evaluation plan of ASVspoof 5 fixes
+SASV = "sasv-score"  # column of scores that also verify the speaker
+UNKNOWN_CROP = "not known (score file)"
+
+
+def check_keys(cfg: DictConfig) -> None:
+    """Check the keys of the command before anything is read.
+
+    Raises:
+        ValueError: if there is nothing to measure, a value is unknown, or a key has no effect.
+    """
+    if not cfg.systems and not cfg.scores:
+        raise ValueError(
+            "There is nothing to measure: give systems=FILE (a checkpoint, an ONNX file, runs:/RUN_ID) or scores=FILE; "
+            "--help shows examples."
+        )
+    for name, choices in CHOICES.items():
+        if cfg[name] is not None and cfg[name] not in choices:
+            raise ValueError(f"{name}={cfg[name]}: use one of {', '.join(choices)}.")
+    if (cfg.bootstrap or 0) < 0 or cfg.batch_size < 1:
+        raise ValueError(
+            f"bootstrap={cfg.bootstrap}, batch_size={cfg.batch_size}: they must be positive; bootstrap=0: no intervals."
+        )
+    for name, needed in NEEDS.items():
+        if cfg[name] not in (None, []) and not any(cfg[other] for other in needed.split(" or ")):
+            raise ValueError(
+                f"{name}={cfg[name]} has no effect without {needed}: give {needed}=…, or leave it out."
+            )
+
+
+def collect(cfg: DictConfig) -> list[Result]:
+    """Score the systems on the corpora, and read the score files: a result for each pair and each file.
+
+    Raises:
+        ValueError: if files and corpora do not fit each other.
+    """
+    home = trials = None
+    scored: list[Result] = []
+    if cfg.systems or cfg.dataset:
+        from dfx.evaluate import detectors
+
+        home, trials = detectors.corpus(cfg)
+        scored = detectors.scored(cfg, _plain(cfg.systems), home, trials) if cfg.systems else []
+    return [*scored, *(_read_score_files(cfg, trials) if cfg.scores else [])]
+
+
+def asv_rates(cfg: DictConfig) -> metrics.AsvRates | None:
+    """Error rates of speaker verification for the t-DCF, from the scores in `asv`; None where none are given."""
+    if cfg.asv is None or cfg.asv == FIXED_RATES:
+        return metrics.ASVSPOOF5_RATES if cfg.asv else None
+    return metrics.asv_rates(*scorefiles.read_asv(cfg.asv, cfg.asv_key or None, part=cfg.split))
+
+
+def with_findings(results: Sequence[Result]) -> list[Result]:
+    """The results with findings on suspicious scores, and on trials that dev and the judged set have in common."""
+    return [
+        replace(result, findings=(*result.findings, *doubts(result.table), *_dev_trials_judged(result)))
+        for result in results
+    ]
+
+
+def _dev_trials_judged(result: Result) -> list[Finding]:
+    if result.dev is None:
+        return []
+    judged = set(zip(result.table.table["id"], result.table.table["label"], strict=True))
+    chosen = list(zip(result.dev.table["id"], result.dev.table["label"], strict=True))
+    shared = [name for name, label in chosen if (name, label) in judged]
+    if 2 * len(shared) < len(chosen):  # corpora that number their trials share a few ids by chance
+        return []
+    text = (
+        f"{len(shared)} of its trials also gave the threshold: accuracy, balanced accuracy and F1, and calibrated or "
+        "fused scores, look better here than they are. Judge another split or corpus."
+    )
+    return [finding("judged-on-dev", "warning", text, shared)]
+
+
+def _read_score_files(cfg: DictConfig, trials: Trials | None) -> list[Result]:
+    """A result for each score file; the trials of the corpus are the key where no key file is given."""
+    files, dev_files = _named_files(cfg.scores), _named_files(cfg.dev_scores)
+    if dev_files and len(dev_files) != len(files):
+        raise ValueError(
+            f"There are {len(files)} score files and {len(dev_files)} for dev, got "
+            f"{', '.join(map(str, dev_files.values()))}: give each system its dev scores, in the same order."
+        )
+    corpus, key = _read_key(cfg.key)
+    dev_key = _read_key(cfg.dev_key)[1]
+    note = ""
+    if trials and not cfg.key:
+        corpus, note = trials.name, trials.note
+        key = trials.manifest.table.iloc[trials.rows].drop(columns=["path", "split"])
+    results = []
+    for (name, file), dev_file in itertools.zip_longest(files.items(), dev_files.values()):
+        scores = scorefiles.read_scores(file)
+        table, findings = scorefiles.join(scores, key, file.name, cfg.split)
+        sasv = dev = None
+        if cfg.asv_key and SASV in scores:
+            sasv = scorefiles.read_asv(file, cfg.asv_key, SASV, cfg.split)
+        if dev_file:
+            dev, of_dev = scorefiles.join(scorefiles.read_scores(dev_file), dev_key, dev_file.name)
+            findings = [*findings, *of_dev]
+        results.append(
+            Result(
+                name,
+                corpus or f"trials {table.trials_hash[:8]}",
+                table,
+                UNKNOWN_CROP,
+                cfg.llr,
+                dev,
+                dev_file.name if dev_file else "",
+                findings=tuple(findings),
+                note=note,
+                sasv=sasv,
+            )
+        )
+    return results
+
+
+def _read_key(given: Any) -> tuple[str, pd.DataFrame | None]:
+    """Name and table of a key, FILE or {CORPUS: FILE}; nothing where none is given."""
+    for name, file in _named_files(given).items():
+        return name, scorefiles.read_key(file)
+    return "", None
+
+
+def _named_files(given: Any) -> dict[str, Path]:
+    """Files by name; a file without a given name has its own, with the folder where several have the same.
+
+    Raises:
+        ValueError: if a file is not there, or given twice.
+    """
+    given = _plain(given)
+    if isinstance(given, Mapping):
+        return {str(name): scorefiles.existing_file(file) for name, file in given.items()}
+    files = [scorefiles.existing_file(file) for file in ([given] if isinstance(given, str) else given or [])]
+    stems = [file.stem for file in files]
+    names = [
+        file.stem if stems.count(file.stem) == 1 else f"{file.parent.name}/{file.stem}" for file in files
+    ]
+    twice = [str(file) for file, name in zip(files, names, strict=True) if names.count(name) > 1]
+    if twice:
+        raise ValueError(
+            f"Score files need different names, got {', '.join(twice)}: name them, scores={{NAME: FILE, NAME: FILE}}."
+        )
+    return dict(zip(names, files, strict=True))
+
+
+def _plain(value: Any) -> Any:
+    """A list or mapping of the configuration as one of Python's."""
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
