@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torchaudio.models import wav2vec2_model
 
-from dfx import audio, features
+from dfx import audio
 from dfx.audio.conditioned_store import conditioned
 from dfx.audio.conditioning import Conditions
 from dfx.audio.store import WaveformStore, open_store
@@ -35,7 +35,7 @@ from dfx.detector.feature_store import FeatureStore, open_features
 from dfx.detector.sampling import PADDING
 from dfx.evaluate import scoring, systems
 from dfx.evaluate.trials import Corpus
-from dfx.features import LFCC, Feature, Wav2Vec2
+from dfx.features import LFCC, MFCC, Feature, LogMel, Wav2Vec2, Waveform
 from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import ScoreTable
 from dfx.train import train
@@ -61,21 +61,6 @@ ARCHITECTURE: dict[str, Any] = {
     "encoder_layer_drop": 0.0,
     "aux_num_out": None,
 }
-
-
-class Cepstra(LFCC):
-    """A cheap feature without weights that may be kept."""
-
-    def __init__(self, sample_rate: int, cache: bool = True, mask: nn.Module | None = None) -> None:
-        super().__init__(sample_rate, mask=mask)
-
-    @property
-    def hop_samples(self) -> int:
-        return 160
-
-    @property
-    def min_samples(self) -> int:
-        return 512
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +105,11 @@ def close(kept: np.ndarray, exact: np.ndarray) -> None:
     np.testing.assert_allclose(kept.astype(np.float32), exact, rtol=1.01 * HALF, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["wav2vec2", "cepstra"])
+@pytest.mark.parametrize("kind", [Wav2Vec2, LFCC, LogMel, MFCC])
 def test_a_map_is_that_of_the_whole_utterance_in_half_precision(
-    kind: str, weights: Path, corpus: Manifest, clips: WaveformStore, tmp_path: Path
+    kind: type[Feature], weights: Path, corpus: Manifest, clips: WaveformStore, tmp_path: Path
 ) -> None:
-    feature = Wav2Vec2(RATE, checkpoint=weights, cache=True) if kind == "wav2vec2" else Cepstra(RATE)
+    feature = kind(RATE, **({"checkpoint": weights} if kind is Wav2Vec2 else {}))
     feature.train()
     store = opened(feature, clips, corpus, tmp_path)
     assert feature.training  # as it was
@@ -200,7 +185,7 @@ def test_a_changed_file_gives_a_new_map_and_a_damaged_map_is_computed_again(
     table = corpus.table.head(6).copy()
     for i in table.index:
         table.loc[i, "path"] = str(shutil.copy(table.loc[i, "path"], tmp_path / f"{i}.wav"))
-    manifest, feature = Manifest(table), Cepstra(RATE)
+    manifest, feature = Manifest(table), LFCC(RATE)
     clips = open_store(manifest, RATE, cache=tmp_path, progress=False)
     before = opened(feature, clips, manifest, tmp_path)
     maps = {path: path.stat().st_mtime_ns for path in before.path.glob("*/*.f16")}
@@ -233,10 +218,10 @@ def test_a_long_utterance_is_computed_in_windows(
     weights: Path, corpus: Manifest, clips: WaveformStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = np.arange(16)
-    exact = {row: direct(Cepstra(RATE), clips, row) for row in rows.tolist()}
+    exact = {row: direct(LFCC(RATE), clips, row) for row in rows.tolist()}
     monkeypatch.setattr(feature_build, "WINDOW_SECONDS", 0.3)
     monkeypatch.setattr(feature_build, "MARGIN_SECONDS", 0.1)
-    store = opened(Cepstra(RATE), clips, corpus, tmp_path, rows)
+    store = opened(LFCC(RATE), clips, corpus, tmp_path, rows)
     for row, whole in exact.items():
         np.testing.assert_allclose(store.read(row).astype(np.float32), whole, rtol=2 * HALF, atol=1e-3)
     feature = Wav2Vec2(RATE, checkpoint=weights, cache=True).eval()
@@ -252,7 +237,7 @@ def test_an_utterance_shorter_than_a_frame_has_one(corpus: Manifest, tmp_path: P
         audio.write(tmp_path / f"{i}.wav", np.full(100 + i, 0.1, np.float32), RATE)
     manifest = Manifest(table)
     clips = open_store(manifest, RATE, cache=tmp_path, progress=False)
-    for feature in (Cepstra(RATE), Wav2Vec2(RATE, checkpoint=weights, cache=True)):
+    for feature in (LFCC(RATE), Wav2Vec2(RATE, checkpoint=weights, cache=True)):
         assert (opened(feature, clips, manifest, tmp_path).lengths > 0).all()
 
 
@@ -266,14 +251,14 @@ class TestRefusals:
             feature = Wav2Vec2(RATE, checkpoint=weights, finetune_from_epoch=epoch)
             with pytest.raises(ValueError, match="Wav2Vec2 has weights that are trained"):
                 opened(feature, clips, corpus, tmp_path)
-        masked = Cepstra(RATE, mask=nn.Linear(2, 2))  # what a mask learns is no part of the map
+        masked = LFCC(RATE, mask=nn.Linear(2, 2))  # what a mask learns is no part of the map
         assert opened(masked, clips, corpus, tmp_path, rows=np.arange(1)).lengths[0] > 0
 
     def test_a_feature_that_does_not_say_its_hop(
         self, corpus: Manifest, clips: WaveformStore, tmp_path: Path
     ) -> None:
-        with pytest.raises(ValueError, match="LFCC does not say how many samples its frames are apart"):
-            opened(LFCC(RATE), clips, corpus, tmp_path)
+        with pytest.raises(ValueError, match="Waveform does not say how many samples its frames are apart"):
+            opened(Waveform(), clips, corpus, tmp_path)
 
     @pytest.mark.parametrize(
         ("factor", "said"),
@@ -286,7 +271,7 @@ class TestRefusals:
     def test_values_beyond_half_precision(
         self, factor: float, said: str, corpus: Manifest, clips: WaveformStore, tmp_path: Path
     ) -> None:
-        class Loud(Cepstra):
+        class Loud(LFCC):
             def extract(self, waveform: Tensor) -> Tensor:
                 return super().extract(waveform) * factor
 
@@ -302,7 +287,7 @@ class TestRefusals:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1 << 16))
         sentence = r"maps of 48 utterances \(0.01 h\) take about 0.[0-9] MiB, but .* has 0.1 MiB free. Free some room"
         with pytest.raises(ValueError, match=sentence):
-            opened(Cepstra(RATE), clips, corpus, tmp_path)
+            opened(LFCC(RATE), clips, corpus, tmp_path)
 
     def test_a_disk_that_fills_up(
         self, corpus: Manifest, clips: WaveformStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -322,11 +307,11 @@ class TestRefusals:
             with pytest.raises(
                 ValueError, match=r"disk filled up while maps were written to .* Free some room"
             ):
-                opened(Cepstra(RATE), clips, corpus, tmp_path)
+                opened(LFCC(RATE), clips, corpus, tmp_path)
         finished = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.f16")}
         assert len(finished) == 5
         assert not list(tmp_path.rglob("*.tmp"))
-        opened(Cepstra(RATE), clips, corpus, tmp_path)
+        opened(LFCC(RATE), clips, corpus, tmp_path)
         assert finished.items() <= {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.f16")}.items()
 
 
@@ -465,16 +450,17 @@ def test_short_utterances_are_filled_by_frames(
         assert torch.equal(rest, kept[..., : rest.shape[-1]] if pad == "repeat" else torch.zeros_like(rest))
 
 
-def test_any_feature_that_takes_cache_is_kept(
-    corpus: Manifest, corpus_file: Path, weights: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("feature", ["lfcc", "logmel_s1", "mfcc_specavg"])
+def test_maps_of_any_feature_are_kept_where_cache_says_so(
+    feature: str, corpus: Manifest, corpus_file: Path, cache: Path
 ) -> None:
-    monkeypatch.setattr(features, "Cepstra", Cepstra, raising=False)
-    node = {"_target_": "dfx.features.Cepstra", "sample_rate": RATE, "cache": True}
-    cfg = config(corpus_file, weights)
-    cfg.feature = node
+    options = [*SMALL, f"feature={feature}", "feature.cache=true", f"dataset.path={corpus_file}"]
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        cfg = compose("train", overrides=options)
+    made = build.detector(cfg).feature
     batch = batches(cfg, corpus, cache)[0]
-    assert batch["feature"].shape[1:] == Cepstra(RATE).output_shape(8000)
-    cfg.feature = node | {"cache": False}
+    assert batch["feature"].shape[1:] == made.output_shape(8000)
+    cfg.feature.cache = False
     assert batches(cfg, corpus, cache)[0]["waveform"].shape[1:] == (8000,)
 
 
@@ -488,12 +474,6 @@ def test_what_would_make_the_maps_wrong_is_refused(
         make("augment=rawboost")
     with pytest.raises(InstantiationException, match="got cache=true and finetune_from_epoch=2"):
         make("feature.finetune_from_epoch=2")
-
-
-def test_other_features_know_nothing_of_it() -> None:
-    """What is not in a configuration does not change the identity of its runs."""
-    for path in (CONF_DIR / "feature").glob("*.yaml"):
-        assert ("\ncache:" in path.read_text()) == path.stem.endswith("_cached")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Features: what a waveform is turned into before the model sees it, one class for each YAML in conf/feature."""
 
-from dfx.features.base import Feature, FeatureShape
+from dfx.features.base import Feature, FeatureShape, FilterBankFeature
 from dfx.features.lfcc import LFCC
 from dfx.features.logmel import LogMel
 from dfx.features.mfcc import MFCC
@@ -8,4 +8,14 @@ from dfx.features.table import Table
 from dfx.features.wav2vec2 import Wav2Vec2
 from dfx.features.waveform import Waveform
 
-__all__ = ["LFCC", "MFCC", "Feature", "FeatureShape", "LogMel", "Table", "Wav2Vec2", "Waveform"]
+__all__ = [
+    "LFCC",
+    "MFCC",
+    "Feature",
+    "FeatureShape",
+    "FilterBankFeature",
+    "LogMel",
+    "Table",
+    "Wav2Vec2",
+    "Waveform",
+]

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dfx.features.dsp import BandPower
+
 
 class FeatureShape(NamedTuple):
     """Shape of a feature map of one clip, without the batch."""
@@ -20,18 +22,19 @@ class FeatureShape(NamedTuple):
 class Feature(nn.Module):
     """A module that turns waveforms into feature maps; a subclass writes `extract` and nothing else.
 
+    Maps of a feature that is not trained can be computed once for each utterance and kept on disk (`cache`), if the
+    class says its `hop_samples`. Kept maps are found by configuration and weights: after a change of the code use
+    another folder of maps (`$DFX_CACHE`) or delete the old one.
+
     Args:
         mask: module that hides parts of the map, such as `dfx.augment.SpecAverage`; used in train mode only.
-
-    Maps of a feature that is expensive and never trained can be computed once for each utterance and kept
-    (`dfx.detector.feature_store`): it takes `cache` as an argument, of which its YAML says `cache: true`, and says its
-    `hop_samples`. Maps are found by configuration and weights, so whoever changes its code gives a new folder of maps
-    (`$DFX_CACHE`) or deletes the old.
+        cache: whether `dfx.detector` keeps the maps (`feature_store`).
     """
 
-    def __init__(self, mask: nn.Module | None = None) -> None:
+    def __init__(self, mask: nn.Module | None = None, cache: bool = False) -> None:
         super().__init__()
         self.mask = mask
+        self.cache = cache
 
     @abstractmethod
     def extract(self, waveform: Tensor) -> Tensor:
@@ -79,14 +82,10 @@ class Feature(nn.Module):
 
     @property
     def hop_samples(self) -> int:
-        """Samples from one frame to the next; needed of a feature whose maps are kept.
-
-        Raises:
-            ValueError: if the feature does not say it.
-        """
+        """Samples from one frame to the next; a feature without them cannot be kept, and says so in a ValueError."""
         raise ValueError(
             f"{type(self).__name__} does not say how many samples its frames are apart, so its maps cannot be kept: "
-            "define hop_samples in the class, or leave out cache."
+            "define hop_samples in the class, or use feature.cache=false."
         )
 
     @property
@@ -105,3 +104,19 @@ class Feature(nn.Module):
     def rebuild(self) -> dict[str, Any]:
         """Return constructor arguments that rebuild this feature without outside files, {} if there are none."""
         return {}
+
+
+class FilterBankFeature(Feature):
+    """A feature made of the energies of a filter bank over frames of the waveform; a subclass sets `band_power`."""
+
+    band_power: BandPower
+
+    @property
+    def hop_samples(self) -> int:
+        """Samples from one frame to the next."""
+        return self.band_power.hop_length
+
+    @property
+    def min_samples(self) -> int:
+        """Samples of one frame."""
+        return self.band_power.n_fft

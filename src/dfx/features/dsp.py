@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import torch
+from scipy import fft
 from torch import Tensor, nn
 
 # Samples worked on at once on a CPU. Beyond a few megabytes of spectrum the caches miss and the allocator returns
@@ -70,16 +72,19 @@ def _check_range(fmin_hz: float, fmax_hz: float, sample_rate: int) -> None:
 
 def dct_matrix(num_coefficients: int, size: int) -> Tensor:
     """Orthonormal DCT-II (coefficients, size): multiplied from the left, it turns log energies into cepstra."""
-    order = torch.arange(num_coefficients, dtype=torch.float64)[:, None]
-    matrix = torch.cos(math.pi / size * order * (torch.arange(size, dtype=torch.float64) + 0.5))
-    matrix *= math.sqrt(2 / size)
-    matrix[0] /= math.sqrt(2)
-    return matrix.float()
+    matrix = fft.dct(np.eye(size), axis=0, norm="ortho")[:num_coefficients]
+    return torch.from_numpy(matrix).float()
 
 
 def deltas(x: Tensor) -> Tensor:
     """Slope over the last axis, x[t + 1] - x[t - 1] with the first and last value repeated, same shape as `x`."""
     return torch.cat([x[..., 1:], x[..., -1:]], -1) - torch.cat([x[..., :1], x[..., :-1]], -1)
+
+
+def with_deltas(cepstra: Tensor) -> Tensor:
+    """Cepstra (..., coefficients, frames) above their first and second deltas (..., 3 * coefficients, frames)."""
+    slope = deltas(cepstra)
+    return torch.cat([cepstra, slope, deltas(slope)], dim=-2)
 
 
 def pre_emphasis(waveform: Tensor, coefficient: float) -> Tensor:

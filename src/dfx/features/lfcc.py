@@ -5,13 +5,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfx.features import dsp
-from dfx.features.base import Feature
+from dfx.features.base import FilterBankFeature
 
 PRE_EMPHASIS = 0.97
 EPS = torch.finfo(torch.float32).eps
 
 
-class LFCC(Feature):
+class LFCC(FilterBankFeature):
     """Linear-frequency cepstra with log energy and deltas, the NII variant of 2019 (batch, 1, 60, frames).
 
     Pre-emphasis .97, periodic Hamming window, zero-padded centred frames, triangles of height 1 on the power
@@ -27,7 +27,7 @@ class LFCC(Feature):
         num_filters: triangular filters, and cepstral coefficients.
         fmax_hz: upper edge of the highest filter; None for half the sample rate.
         deltas: append both differences: three times as many coefficients.
-        mask: see `Feature`.
+        mask, cache: see `Feature`.
 
     Raises:
         ValueError: if an option is out of its range.
@@ -48,8 +48,9 @@ class LFCC(Feature):
         fmax_hz: float | None = None,
         deltas: bool = True,
         mask: nn.Module | None = None,
+        cache: bool = False,
     ) -> None:
-        super().__init__(mask)
+        super().__init__(mask, cache)
         self.deltas = deltas
         bank = dsp.linear_bank(
             num_filters, n_fft, sample_rate, sample_rate / 2 if fmax_hz is None else fmax_hz
@@ -65,7 +66,4 @@ class LFCC(Feature):
         """Turn waveforms (batch, samples) into cepstra (batch, 1, coefficients, frames)."""
         power: Tensor = self.band_power(dsp.pre_emphasis(waveform, PRE_EMPHASIS))
         cepstra = torch.matmul(self.transform, power.add_(EPS).log10_())[:, None]
-        if not self.deltas:
-            return cepstra
-        slope = dsp.deltas(cepstra)
-        return torch.cat([cepstra, slope, dsp.deltas(slope)], dim=2)
+        return dsp.with_deltas(cepstra) if self.deltas else cepstra

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from dfx.features import dsp
-from dfx.features.base import Feature
+from dfx.features.base import FilterBankFeature
 
 
-class LogMel(Feature):
+class LogMel(FilterBankFeature):
     """Logarithm of the power in mel-spaced bands (batch, 1, bands, frames), centred frames, Hann window.
 
     The filter bank is librosa's default: Slaney's mel scale, triangles of area 1.
@@ -23,7 +23,7 @@ class LogMel(Feature):
         scale: "log" for log(power + eps), "db" for 10 log10(max(power, eps)).
         eps: what keeps the logarithm of silence finite.
         top_db: with "db", values further than this below the maximum of their clip are raised to it; None for no limit.
-        mask: see `Feature`.
+        mask, cache: see `Feature`.
 
     Raises:
         ValueError: if an option is out of its range.
@@ -42,8 +42,9 @@ class LogMel(Feature):
         eps: float = 1e-9,
         top_db: float | None = None,
         mask: nn.Module | None = None,
+        cache: bool = False,
     ) -> None:
-        super().__init__(mask)
+        super().__init__(mask, cache)
         if scale not in ("log", "db") or (scale == "log" and top_db is not None):
             raise ValueError(
                 f"LogMel has scale=log without top_db, or scale=db, got scale={scale!r} with top_db={top_db}: "

@@ -24,7 +24,7 @@ class MFCC(LogMel):
         fmax_hz: upper edge of the highest band; None for half the sample rate.
         eps: lowest power that a band can have.
         top_db: bands further than this below the maximum of their clip are raised to it; None for no limit.
-        mask: see `Feature`.
+        mask, cache: see `Feature`.
 
     Raises:
         ValueError: if an option is out of its range.
@@ -46,9 +46,21 @@ class MFCC(LogMel):
         eps: float = 1e-10,
         top_db: float | None = 80.0,
         mask: nn.Module | None = None,
+        cache: bool = False,
     ) -> None:
         super().__init__(
-            sample_rate, n_fft, win_length, hop_length, num_bands, fmin_hz, fmax_hz, "db", eps, top_db, mask
+            sample_rate,
+            n_fft,
+            win_length,
+            hop_length,
+            num_bands,
+            fmin_hz,
+            fmax_hz,
+            "db",
+            eps,
+            top_db,
+            mask,
+            cache,
         )
         if not 0 < num_coefficients <= num_bands:
             raise ValueError(
@@ -61,7 +73,4 @@ class MFCC(LogMel):
     def extract(self, waveform: Tensor) -> Tensor:
         """Turn waveforms (batch, samples) into cepstra (batch, 1, coefficients, frames)."""
         cepstra = torch.matmul(self.dct, super().extract(waveform))
-        if not self.deltas:
-            return cepstra
-        slope = dsp.deltas(cepstra)
-        return torch.cat([cepstra, slope, dsp.deltas(slope)], dim=2)
+        return dsp.with_deltas(cepstra) if self.deltas else cepstra

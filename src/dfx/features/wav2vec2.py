@@ -33,8 +33,7 @@ class Wav2Vec2(Feature):
             of `torchaudio.models.wav2vec2_model` (or `wavlm_model`) and the weights of that model.
         architecture: those keyword arguments alone, for random weights that are loaded or trained later.
         finetune_from_epoch: first epoch (counted from 0) that trains the encoder too; None keeps it frozen.
-        cache: compute the states once for each utterance and keep them; 1 MB for each second of it with a base model.
-        mask: see `Feature`.
+        mask, cache: see `Feature`; kept states of a base model take 1 MB for each second of audio.
 
     Raises:
         ValueError: if the sample rate is another, no encoder can be built from what is given, or states are to be kept
@@ -48,10 +47,10 @@ class Wav2Vec2(Feature):
         checkpoint: str | Path | None = None,
         architecture: Mapping[str, Any] | None = None,
         finetune_from_epoch: int | None = None,
-        cache: bool = False,
         mask: nn.Module | None = None,
+        cache: bool = False,
     ) -> None:
-        super().__init__(mask)
+        super().__init__(mask, cache)
         if sample_rate != SAMPLE_RATE:
             raise ValueError(
                 f"Wav2Vec2 and its relatives take audio at {SAMPLE_RATE} Hz, got sample_rate={sample_rate}: "

@@ -1,4 +1,8 @@
-"""Models: feature map (batch, channels, bins, frames) -> embedding (batch, embedding_dim)."""
+"""Models: feature map (batch, channels, bins, frames) -> embedding (batch, embedding_dim).
+
+Every model takes `input_shape` (channels, bins and frames of the feature map), raises an `IncompatiblePairError` for
+a map that it cannot use, has `embedding_dim`, and takes any number of frames once it is built.
+"""
 
 from dfx.models.lcnn import LCNN
 from dfx.models.lcnn_light import LCNNLight

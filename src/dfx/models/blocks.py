@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -32,21 +33,23 @@ def check_shape(input_shape: tuple[int, int, int], model: str, min_frames: int =
 
 
 class MaxFeatureMap(nn.Module):
-    """Max-feature-map: the larger of the two halves of the channels.
-
-    (batch, 2 × channels, …) -> (batch, channels, …). It lets pairs of filters compete instead of cutting at zero as
-    ReLU does.
+    """Max-feature-map: the larger of the two halves of the channels, so that pairs of filters compete.
 
     Source: Wu et al., "A light CNN for deep face representation with noisy labels", 2018, section III-A.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Larger half of `x` (batch, 2 × channels, …)."""
+        """Larger half (batch, channels, …) of `x` (batch, 2 × channels, …)."""
         if self.training:
             larger: Tensor = _LargerHalf.apply(x)
             return larger
         first, second = x.chunk(2, dim=1)
         return torch.maximum(first, second)
+
+
+def mfm_conv(channels: int, outputs: int, kernel: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
+    """A convolution with zero padding, and the max-feature-map that leaves `outputs` of its channels."""
+    return nn.Conv2d(channels, 2 * outputs, kernel, stride=stride, padding=kernel // 2), MaxFeatureMap()
 
 
 class _LargerHalf(torch.autograd.Function):
@@ -76,10 +79,7 @@ class _LargerHalf(torch.autograd.Function):
 
 
 class HalvingPool(nn.Module):
-    """Max-pooling 2 × 2 that leaves an axis of length 1 as it is.
-
-    Maps of a single bin (a raw waveform) and very short clips so pass a network made for spectrograms.
-    """
+    """Max-pooling 2 × 2 that leaves an axis of length 1, as of a raw waveform or a very short clip, as it is."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Pooled map: (batch, channels, height, width) -> (batch, channels, height // 2, width // 2), at least 1."""
@@ -87,9 +87,9 @@ class HalvingPool(nn.Module):
 
 
 class RowNorm(nn.BatchNorm1d):
-    """Batch normalisation of (batch, features[, frames]) that survives a batch of one row.
+    """Batch normalisation of (batch, features[, frames]); a batch of one row is normalised by the running statistics.
 
-    Statistics of one value do not exist (PyTorch raises); such a batch is normalised by the running ones instead.
+    PyTorch raises there, since the statistics of one value do not exist.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,29 +113,24 @@ class InputNorm(nn.Module):
         self.norm = RowNorm(channels * bins, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised map, (batch, channels, bins, frames) -> same shape."""
+        """Normalised map, same shape as `x` (batch, channels, bins, frames)."""
         rows: Tensor = self.norm(x.flatten(1, 2))
         return rows.reshape(x.shape)
 
 
 class StatisticsPool(nn.Module):
-    """Mean and standard deviation over frames: (batch, features, frames) -> (batch, 2 × features).
+    """Mean and standard deviation over frames.
 
     Source: Snyder et al., "X-vectors: robust DNN embeddings for speaker recognition", 2018, section 2.1.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mean and deviation of `x` (batch, features, frames), in float32 under autocast too."""
-        x = x.float()
-        mean = x.mean(dim=2)
-        variance = (x - mean.unsqueeze(2)).square().mean(dim=2)
-        return torch.cat([mean, (variance + VARIANCE_FLOOR).sqrt()], dim=1)
+        """Statistics (batch, 2 × features) of `x` (batch, features, frames), in float32 under autocast too."""
+        return _mean_and_deviation(x.float(), lambda values: values.mean(dim=2))
 
 
 class AttentiveStatisticsPool(nn.Module):
-    """Mean and standard deviation over frames, weighted by learned attention.
-
-    (batch, features, frames) -> (batch, 2 × features). One weight per frame, from a hidden layer of `hidden` units.
+    """Mean and standard deviation over frames, weighted by attention: a number for each frame from `hidden` units.
 
     Source: Okabe et al., "Attentive statistics pooling for deep speaker embedding", 2018, equations 1-6.
     """
@@ -148,18 +143,19 @@ class AttentiveStatisticsPool(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weighted mean and deviation of `x` (batch, features, frames), in float32 under autocast too."""
+        """Statistics (batch, 2 × features) of `x` (batch, features, frames), in float32 under autocast too."""
         weight = self.attention(x).float().softmax(dim=2)
-        x = x.float()
-        mean = (x * weight).sum(dim=2)
-        variance = ((x - mean.unsqueeze(2)).square() * weight).sum(dim=2)
-        return torch.cat([mean, (variance + VARIANCE_FLOOR).sqrt()], dim=1)
+        return _mean_and_deviation(x.float(), lambda values: (values * weight).sum(dim=2))
+
+
+def _mean_and_deviation(x: Tensor, average: Callable[[Tensor], Tensor]) -> Tensor:
+    mean = average(x)
+    variance = average((x - mean.unsqueeze(2)).square())
+    return torch.cat([mean, (variance + VARIANCE_FLOOR).sqrt()], dim=1)
 
 
 class SqueezeExcite(nn.Module):
     """Squeeze-and-excitation: scales each channel by a gate computed from the means of all channels.
-
-    (batch, channels, height, width) -> same shape.
 
     Source: Hu et al., "Squeeze-and-excitation networks", 2018, equations 2-4; linear layers without bias.
     """
@@ -175,15 +171,13 @@ class SqueezeExcite(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Gated map, same shape as `x`."""
+        """Gated map, same shape as `x` (batch, channels, height, width)."""
         gate: Tensor = self.gate(x.mean(dim=(2, 3)))
         return x * gate[:, :, None, None]
 
 
 class ResidualBlock(nn.Module):
     """Two 3 × 3 convolutions beside a shortcut, the sum through ReLU.
-
-    (batch, inputs, bins, frames) -> (batch, outputs, bins / stride, frames / stride), rounded up.
 
     Source: He et al., "Deep residual learning for image recognition", 2016, section 3 (shortcut B).
 
@@ -213,5 +207,5 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Sum of branch and shortcut, then ReLU."""
+        """(batch, inputs, bins, frames) -> (batch, outputs, bins / stride, frames / stride), rounded up."""
         return F.relu(self.branch(x) + self.shortcut(x), inplace=True)

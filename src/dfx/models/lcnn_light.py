@@ -5,30 +5,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dfx.models.blocks import HalvingPool, MaxFeatureMap, StatisticsPool, check_shape
+from dfx.models.blocks import HalvingPool, MaxFeatureMap, StatisticsPool, check_shape, mfm_conv
 
 
 class LCNNLight(nn.Module):
     """Light convolutional network of real-time class.
 
     The layers of `LCNN` with half the channels, the input normalised per channel, the first convolution strided
-    instead of pooled, and the mean and deviation over frames in place of the LSTM layers; a linear layer with
-    max-feature-map makes the embedding. It has no state that runs over time, so its cost is linear in the frames and
-    its answer to a short clip is as well defined as to a long one.
-
-    Input (batch, channels, bins, frames) with any number of frames; output (batch, embedding_dim).
+    instead of pooled, and the mean and deviation over frames in place of the LSTM layers, so that its cost is linear in
+    the frames; a linear layer with max-feature-map makes the embedding.
 
     Source: the layer pattern of Lavrentyeva et al., "STC antispoofing systems for the ASVspoof2019 challenge", 2019,
     table 3; widths, stride and pooling are ours.
 
     Args:
-        input_shape: channels, bins and frames of the feature map.
         width: channels after the first convolution; later ones have 1.5 and 2 times as many.
         embedding_dim: width of the embedding.
         dropout: share of the pooled statistics dropped before the embedding.
-
-    Raises:
-        ValueError: if an axis of the feature map is empty.
     """
 
     def __init__(
@@ -46,13 +39,13 @@ class LCNNLight(nn.Module):
         self.norm = nn.BatchNorm2d(channels, affine=False)
         # fmt: off
         self.convolutions = nn.Sequential(
-            *_conv(channels, width, 5, stride=2),
-            *_conv(width, width, 1), nn.BatchNorm2d(width),
-            *_conv(width, middle, 3), HalvingPool(), nn.BatchNorm2d(middle),
-            *_conv(middle, middle, 1), nn.BatchNorm2d(middle),
-            *_conv(middle, wide, 3), HalvingPool(), nn.BatchNorm2d(wide),
-            *_conv(wide, wide, 1), nn.BatchNorm2d(wide),
-            *_conv(wide, wide, 3), HalvingPool(), nn.BatchNorm2d(wide),
+            *mfm_conv(channels, width, 5, stride=2),
+            *mfm_conv(width, width, 1), nn.BatchNorm2d(width),
+            *mfm_conv(width, middle, 3), HalvingPool(), nn.BatchNorm2d(middle),
+            *mfm_conv(middle, middle, 1), nn.BatchNorm2d(middle),
+            *mfm_conv(middle, wide, 3), HalvingPool(), nn.BatchNorm2d(wide),
+            *mfm_conv(wide, wide, 1), nn.BatchNorm2d(wide),
+            *mfm_conv(wide, wide, 3), HalvingPool(), nn.BatchNorm2d(wide),
         ).to(memory_format=torch.channels_last)  # a third faster on a CPU; same numbers
         # fmt: on
         self.pool = StatisticsPool()
@@ -66,7 +59,3 @@ class LCNNLight(nn.Module):
         frames = self.convolutions(self.norm(x)).flatten(1, 2)
         embedding: Tensor = self.embed(self.pool(frames))
         return embedding
-
-
-def _conv(channels: int, outputs: int, kernel: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
-    return nn.Conv2d(channels, 2 * outputs, kernel, stride=stride, padding=kernel // 2), MaxFeatureMap()

@@ -15,16 +15,10 @@ class LCNNS1(nn.Module):
     normalisation, adaptive average pooling, one linear layer with a sigmoid (the last two are the loss `bce`). They do
     not give the widths; 16 and 32 are ours. It loses where in time and frequency something happened.
 
-    Input (batch, channels, bins, frames) of any size; output (batch, embedding_dim).
-
     Source: the write-ups of project S1 ("LCNN" on log-mel with SpecAverage).
 
     Args:
-        input_shape: channels, bins and frames of the feature map.
         width: channels after the first convolution; the second has twice as many, which is the embedding's width.
-
-    Raises:
-        ValueError: if an axis of the feature map is empty.
     """
 
     def __init__(self, input_shape: tuple[int, int, int], width: int = 16) -> None:

@@ -14,17 +14,11 @@ class MLP(nn.Module):
     which it does as well as a network for sequences tells of colour (microphone, codec, bandwidth), not of speech.
     S3 averages over time only; the deviation is ours.
 
-    Input (batch, channels, bins, frames) of any size; output (batch, 128).
-
     Source: the MLP of project S3: 128-128, batch normalisation, dropout .5.
 
     Args:
-        input_shape: channels, bins and frames of the feature map.
         width: units of each of the two layers.
         dropout: share of units dropped after each layer.
-
-    Raises:
-        ValueError: if an axis of the feature map is empty.
     """
 
     def __init__(self, input_shape: tuple[int, int, int], width: int = 128, dropout: float = 0.5) -> None:

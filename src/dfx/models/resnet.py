@@ -17,18 +17,15 @@ class ResNet(nn.Module):
     Stem: convolution 7 × 7 with stride 2, max-pooling 3 × 3 with stride 2. Trainable parameters with one input channel
     and the two outputs of `ce`: ResNet18 700,786 (706,226 with squeeze-and-excitation), ResNet34 1,333,938 (1,343,762).
 
-    Input (batch, channels, bins, frames) of any size; output (batch, 128).
-
     Source: He et al., "Deep residual learning for image recognition", 2016, table 1, with the widths of Li et al.,
     "Replay and synthetic speech detection with Res2Net architecture", 2021, section 3.
 
     Args:
-        input_shape: channels, bins and frames of the feature map.
         depth: 18 or 34 layers.
         se: whether each block ends in squeeze-and-excitation (reduction 16).
 
     Raises:
-        ValueError: if the depth is unknown or an axis of the feature map is empty.
+        ValueError: if the depth is unknown.
     """
 
     def __init__(self, input_shape: tuple[int, int, int], depth: int = 18, se: bool = False) -> None:

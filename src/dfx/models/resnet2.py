@@ -18,18 +18,12 @@ class ResNet2(nn.Module):
     Bins stay apart until the pooling, where attention weighs the frames and mean and deviation are projected to the
     embedding.
 
-    Input (batch, channels, bins, frames) of any size; output (batch, embedding_dim).
-
     Source: "ResNet2" of project S1, described as residual, dilated, attention pooling; the numbers are ours.
 
     Args:
-        input_shape: channels, bins and frames of the feature map.
         width: channels of the first two blocks; the later ones have twice as many.
         embedding_dim: width of the embedding.
         dropout: share of the pooled statistics dropped before the projection.
-
-    Raises:
-        ValueError: if an axis of the feature map is empty.
     """
 
     def __init__(

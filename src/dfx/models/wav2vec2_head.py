@@ -15,8 +15,6 @@ class Wav2Vec2Head(nn.Module):
     which of them tell real from fake (`layer_weights` shows them). On any other feature it is an attentive perceptron
     on frames.
 
-    Input (batch, channels, bins, frames) of any size; output (batch, embedding_dim).
-
     Source: Yang et al., "SUPERB: speech processing universal performance benchmark", 2021, section 3 (weighted sum of
     hidden states); pooling of Okabe et al., "Attentive statistics pooling for deep speaker embedding", 2018.
 
@@ -25,9 +23,6 @@ class Wav2Vec2Head(nn.Module):
         hidden: units of the layer that every frame passes.
         embedding_dim: width of the embedding.
         dropout: share of the pooled statistics dropped before the projection.
-
-    Raises:
-        ValueError: if an axis of the feature map is empty.
     """
 
     def __init__(
