@@ -32,6 +32,7 @@ from dfx.datasets.corpus import Corpus
 
 class Tiny(Corpus):
     """Files SPLIT/LABEL_N.wav."""
+    name = "tiny"
     tree = "  DIR/{train,dev,eval}/*.wav"
     marks = ("train/*.wav",)
 
@@ -107,7 +108,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
     }
     yield {
         "asked": asked,
-        "dataset": {"_target_": "tiny_corpus.Tiny", "name": "tiny", "root": None, "facts": facts},
+        "dataset": {"_target_": "tiny_corpus.Tiny", "root": None, "facts": facts},
     }
     server.shutdown()
     server.server_close()
@@ -193,7 +194,7 @@ def test_a_corpus_without_a_checksum_is_left_to_its_page(
 
 
 def test_what_is_no_published_corpus_is_refused(tmp_path: Path) -> None:
-    node = {"_target_": "dfx.datasets.Folder", "path": "???", "name": "folder"}
+    node = {"_target_": "dfx.datasets.Folder", "path": "???"}
     with pytest.raises(ValueError, match="dataset=folder is not a published corpus"):
         run({"dataset": node}, data=str(tmp_path))
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from dfx.audio import store, store_parts
 from dfx.config.corpora import expand
 from dfx.config.schema import CONF_DIR, register_schema
-from dfx.datasets.base import Dataset
+from dfx.datasets.corpus import Dataset
 from dfx.detector import build
 from dfx.prepare import prepare
 from dfx.tables.manifest import Manifest

@@ -181,7 +181,7 @@ def _name(cfg: DictConfig) -> str:
     from hydra.core.hydra_config import HydraConfig
 
     chosen = HydraConfig.get().runtime.choices.get("dataset") if HydraConfig.initialized() else None
-    return str(chosen or cfg.dataset.get("name") or "?")
+    return str(chosen or cfg.dataset._target_.rpartition(".")[2].lower())
 
 
 def _size(count: float) -> str:

@@ -10,7 +10,7 @@ from dfx.cli import prompt
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from dfx.datasets.base import Dataset
+    from dfx.datasets.corpus import Dataset
     from dfx.tables.manifest import Manifest
 
 _looked_at: dict[str, tuple[Dataset, Manifest, str]] = {}  # corpora by their configuration

@@ -12,7 +12,7 @@ import pytest
 from dfx.audit import page, publish, report, tables
 from dfx.audit.inspect import Found, inspect
 from dfx.audit.ranking import Area
-from dfx.datasets.base import Dataset
+from dfx.datasets.corpus import Dataset
 from dfx.tables.findings import finding
 from dfx.tables.manifest import Manifest
 from dfx.tracking import audits

@@ -17,7 +17,7 @@ def corpus(root: Path, access: str = "LA") -> ASVspoof2019:
     facts = yaml.safe_load((CONF_DIR / "dataset" / f"asvspoof2019_{access.lower()}.yaml").read_text())[
         "facts"
     ]
-    return ASVspoof2019(access, str(root), facts)
+    return ASVspoof2019(access=access, root=str(root), facts=facts)
 
 
 def kinds(dataset: ASVspoof2019) -> list[str]:
@@ -55,11 +55,11 @@ def test_pa_tells_room_and_replay_apart(tmp_path: Path) -> None:
 def test_one_access_is_not_taken_for_the_other(tmp_path: Path) -> None:
     replicas.asvspoof2019_pa(tmp_path)
     with pytest.raises(
-        ValueError, match=r"(?s)asvspoof2019_la is not where.*holds 'PA'.*ASVspoof2019.LA.cm.train"
+        ValueError, match=r"(?s)asvspoof2019_la was not found.*holds 'PA'.*ASVspoof2019.LA.cm.train"
     ):
         corpus(tmp_path).manifest()
     with pytest.raises(ValueError, match="no access 'DF': use LA or PA"):
-        ASVspoof2019("DF")
+        ASVspoof2019(access="DF")
 
 
 def test_the_inner_folder_and_copies_of_the_protocols_are_found(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ NUM = 4 * replicas.NUM_SPEAKERS  # trials of the subset eval
 
 def corpus(root: Path, track: str, **options: object) -> ASVspoof2021:
     facts = yaml.safe_load((CONF_DIR / "dataset" / f"asvspoof2021_{track.lower()}.yaml").read_text())["facts"]
-    return ASVspoof2021(track, str(root), facts, **options)  # type: ignore[arg-type]
+    return ASVspoof2021(track=track, root=str(root), facts=facts, **options)  # type: ignore[arg-type]
 
 
 def found(dataset: ASVspoof2021) -> dict[str, Finding]:
@@ -97,7 +97,7 @@ def test_subsets(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no subset 'test': use eval, progress, hidden or all"):
         corpus(root, "LA", subset="test")
     with pytest.raises(ValueError, match="no track 'SV': use LA, DF, PA"):
-        ASVspoof2021("SV")
+        ASVspoof2021(track="SV")
 
 
 def test_trials_can_be_divided_by_speaker(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_audio_without_keys_is_explained(tmp_path: Path) -> None:
     root = replicas.asvspoof2021_la(tmp_path)
     shutil.rmtree(root / "keys")
     for place in (root, root / "ASVspoof2021_LA_eval"):
-        with pytest.raises(ValueError, match="asvspoof2021_la is not where it was looked for") as error:
+        with pytest.raises(ValueError, match="asvspoof2021_la was not found") as error:
             corpus(place, "LA").manifest()
         assert "The audio comes without labels: unpack the keys beside it" in str(error.value)
         assert "LA-keys-full.tar.gz" in str(error.value)
@@ -169,10 +169,10 @@ def test_a_part_that_is_missing_is_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("LA_1 LA_E_9 alaw x A07 spoof notrim eval", r"1 of 45 trials are not of the track DF \('LA_E_9'\)"),
+        ("LA_1 LA_E_9 alaw x A07 spoof notrim eval", "1 of 45 .* are not of the track DF: 'LA_E_9'"),
         (
             "T DF_E_9 x x A07 spoof notrim test x - - - -",
-            r"1 of 45 trials are in none of the subsets .* \('DF_E_9'\)",
+            "1 of 45 .* are in none of the subsets .*: 'DF_E_9'",
         ),
         (
             "T DF_E_9 x x A07 fake notrim eval x - - - -",
@@ -180,7 +180,7 @@ def test_a_part_that_is_missing_is_counted(tmp_path: Path) -> None:
         ),
         (
             "T DF_E_2000001 x x A07 spoof notrim eval x - - - -",
-            r"duplicate ids in 2 of 37 rows \('DF_E_2000001'",
+            r"2 of 37 .* have a duplicate id: 'DF_E_2000001'",
         ),
         ("T DF_E_9 x x spoof", r"1 of 45 lines have fewer than 13 columns \('T DF_E_9 x x spoof'\)"),
     ],

@@ -13,7 +13,7 @@ from dfx.datasets import ASVspoof5
 
 def corpus(root: Path) -> ASVspoof5:
     facts = yaml.safe_load((CONF_DIR / "dataset" / "asvspoof5.yaml").read_text())["facts"]
-    return ASVspoof5(str(root), facts)
+    return ASVspoof5(root=str(root), facts=facts)
 
 
 def kinds(dataset: ASVspoof5) -> list[str]:

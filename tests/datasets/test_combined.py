@@ -57,7 +57,7 @@ def test_a_split_can_be_taken_from_another_or_whole() -> None:
     ("train", "evaluation", "words"),
     [
         (["b"], ["a"], "takes the train split of b, which has eval only: write b:all"),
-        (["a:all"], ["a"], "4 recordings stand in train and in eval"),
+        (["a:all"], ["a"], "4 recordings are in train and in eval"),
         (["a:test"], ["a"], "asks for a split 'test'"),
         ([], ["a"], "has no corpus for train"),
     ],

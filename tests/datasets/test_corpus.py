@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dfx.datasets.corpus import Corpus, audio_files
+from dfx.datasets.audio_files import list_audio
+from dfx.datasets.corpus import Corpus
 from dfx.tables.findings import Finding
 
 FACTS = {
@@ -19,20 +20,21 @@ FACTS = {
 class Tones(Corpus):
     """A corpus of the tests: `list.txt` with id, label and split, audio in `clips`."""
 
+    name = "tones"
     tree = "  DIR/list.txt\n  DIR/clips/*.wav"
     marks = ("list.txt",)
 
     def __init__(self, root: Path | None, facts: dict[str, Any] | None = None, **options: Any) -> None:
-        super().__init__("tones", str(root) if root else None, FACTS | (facts or {}), **options)
+        super().__init__(root=str(root) if root else None, facts=FACTS | (facts or {}), **options)
         self.by_id = True
 
     def table(self) -> pd.DataFrame:
         names = ["id", "label", "split", "speaker", "attack"]
-        rows = pd.read_csv(self.need("list.txt"), sep=" ", names=names, dtype="str")
+        rows = pd.read_csv(self.require("list.txt"), sep=" ", names=names, dtype="str")
         rows = rows.dropna(axis=1, how="all")
         if self.by_id:
-            return self.locate(rows, [self.folder() / "clips", self.folder() / "more"], others=["u0"])
-        return self.attach(rows, rows["id"] + ".wav", self.folder() / "clips", "list")
+            return self.paths_by_id(rows, [self.folder() / "clips", self.folder() / "more"], others=["u0"])
+        return self.paths_by_name(rows, rows["id"] + ".wav", self.folder() / "clips", "list")
 
 
 def write(root: Path, *lines: str, files: str = "u1.wav u2.wav") -> Path:
@@ -81,7 +83,7 @@ def test_a_missing_folder_is_explained(tmp_path: Path, monkeypatch: pytest.Monke
         (tmp_path, f"{tmp_path} holds 'music'"),
         (tmp_path / "music", f"{tmp_path}/music holds nothing"),
     ):
-        with pytest.raises(ValueError, match="tones is not where it was looked for") as error:
+        with pytest.raises(ValueError, match="tones was not found") as error:
             Tones(root).manifest()
         assert found in str(error.value)
         assert str(error.value).endswith(end)
@@ -92,8 +94,8 @@ def test_a_missing_part_is_named_with_advice(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"(?s)'clips', 'list.txt'; no a\.txt or b\.txt\..*\nLook there\.\nIt is obtained"
     ):
-        Tones(tmp_path).need("a.txt", "b.txt", advice="Look there.")
-    assert Tones(tmp_path).first("a.txt", "l*.txt") == tmp_path / "list.txt"
+        Tones(tmp_path).require("a.txt", "b.txt", advice="Look there.")
+    assert Tones(tmp_path).find("a.txt", "l*.txt") == tmp_path / "list.txt"
 
 
 def test_labels_attacks_and_speakers(tmp_path: Path) -> None:
@@ -141,7 +143,7 @@ def test_two_files_for_one_row_are_named(tmp_path: Path) -> None:
 
 def test_duplicate_ids_are_counted_and_named(tmp_path: Path) -> None:
     write(tmp_path, *TWO, "u1 fake train")
-    with pytest.raises(ValueError, match=r"tones: duplicate ids in 2 of 3 rows \('u1', 'u1'\)"):
+    with pytest.raises(ValueError, match=r"2 of 3 .* have a duplicate id: 'u1', 'u1'"):
         Tones(tmp_path).manifest()
 
 
@@ -239,12 +241,12 @@ def test_a_link_to_a_folder_is_followed_but_not_in_circles(tmp_path: Path) -> No
     (tmp_path / "a" / "b").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "a" / "up").symlink_to("..")
     (tmp_path / "a" / "self").symlink_to(".")
-    assert audio_files(tmp_path / "a").tolist() == ["1.wav", "b/2.wav"]
+    assert list_audio(tmp_path / "a") == ["1.wav", "b/2.wav"]
 
 
 def test_audio_files_are_relative_and_sorted(tmp_path: Path) -> None:
     for name in ("b/1.wav", "b/._1.wav", "a.FLAC", "c.txt", ".hidden/x.wav", "B.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert audio_files(tmp_path).tolist() == ["B.wav", "a.FLAC", "b/1.wav"]
-    assert audio_files(tmp_path / "nowhere").empty
+    assert list_audio(tmp_path) == ["B.wav", "a.FLAC", "b/1.wav"]
+    assert list_audio(tmp_path / "nowhere") == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -65,18 +66,19 @@ def test_an_interrupted_build_goes_on_to_the_same_bits(demo: Demo, tmp_path: Pat
     kept = sorted(expected)[:80]
     for name in kept:
         (other.folder / name).write_bytes(expected[name])
-    (other.folder / f"{sorted(expected)[80]}.123.tmp").write_bytes(b"half a file")
+    (other.folder / f".tmp-1-{sorted(expected)[80]}").write_bytes(b"half a file")
+    os.utime(other.folder / f".tmp-1-{sorted(expected)[80]}", (0, 0))
     before = {name: (other.folder / name).stat().st_mtime_ns for name in kept}
     other.manifest()
     assert contents(other.folder) == expected
     assert {name: (other.folder / name).stat().st_mtime_ns for name in kept} == before
-    assert not list(other.folder.glob("*.tmp"))
+    assert not list(other.folder.glob(".tmp-*"))
 
 
 def test_two_processes_make_the_same_bits_as_one(
     demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dfx.datasets.demo.FEW_CLIPS", 0)
+    monkeypatch.setattr("dfx.datasets.made_files.FEW_FILES", 0)
     other = Demo(cache=str(tmp_path), num_clips=96, max_seconds=1.5, num_workers=2, progress=False)
     other.manifest()
     assert contents(other.folder) == contents(demo.folder)

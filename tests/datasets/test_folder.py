@@ -65,7 +65,7 @@ def test_hidden_and_other_files_are_left_out(tmp_path: Path) -> None:
     [
         ((), ["No recordings", "nothing", "DIR/real"]),
         (("music/a.wav",), ["No recordings", "music"]),
-        (("train/real/a.wav", "fake/b.wav"), ["1 of 2", "outside the split folders"]),
+        (("train/real/a.wav", "fake/b.wav"), ["1 of 2", "outside its split folders"]),
     ],
 )
 def test_an_unexpected_layout_is_explained(tmp_path: Path, names: tuple[str, ...], words: list[str]) -> None:

@@ -49,10 +49,8 @@ def test_a_wrong_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"is the version 2sec of FoR, not norm: use dataset\.version=2sec"):
         corpus("for", root / "for-2sec" / "for-2seconds").manifest()
     with pytest.raises(ValueError, match="got 'normal': use one of them"):
-        FoR("normal")
-    with pytest.raises(
-        ValueError, match=r"for is not where it was looked for: .* holds 'for-2sec', 'for-norm'"
-    ):
+        FoR(version="normal")
+    with pytest.raises(ValueError, match=r"for was not found: .* holds 'for-2sec', 'for-norm'"):
         corpus("for", root, version="rerec").manifest()
 
 

@@ -52,7 +52,7 @@ def test_splits_are_kept_in_a_file(tmp_path: Path) -> None:
             "96.wav,Someone,genuine",
             r"1 of 97 rows of in_the_wild have a label .* 96 \('genuine'\); it knows bona-fide",
         ),
-        ("5.wav,Someone,spoof", r"duplicate ids in 2 of 97 rows \('5', '5'\)"),
+        ("5.wav,Someone,spoof", r"2 of 97 .* have a duplicate id: '5', '5'"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path: Path, line: str, words: str) -> None:

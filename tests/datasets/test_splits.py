@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfx.datasets.splits import assign, divide, joined, shortfall
+from dfx.datasets.splits import assign_splits, divide, group_names, missing_class_text
 
 
 def corpus(num: int = 600) -> pd.DataFrame:
@@ -23,13 +23,13 @@ def corpus(num: int = 600) -> pd.DataFrame:
 
 def test_groups_stay_together() -> None:
     table = corpus()
-    split = assign(table, "speaker")
+    split = assign_splits(table, "speaker")
     assert (split.groupby(table["speaker"]).nunique() == 1).all()
 
 
 def test_each_class_and_attack_is_divided_alike() -> None:
     table = corpus()
-    split = assign(table, "id")
+    split = assign_splits(table, "id")
     shares = pd.crosstab(table["attack"], split, normalize="index")
     assert np.allclose(shares["train"], 0.6, atol=0.02)
     assert np.allclose(shares["eval"], 0.2, atol=0.02)
@@ -38,13 +38,13 @@ def test_each_class_and_attack_is_divided_alike() -> None:
 def test_the_order_of_rows_does_not_matter() -> None:
     table = corpus()
     shuffled = table.sample(frac=1.0, random_state=1)
-    split = assign(table, "speaker")
-    assert (assign(shuffled, "speaker").sort_index() == split).all()
+    split = assign_splits(table, "speaker")
+    assert (assign_splits(shuffled, "speaker").sort_index() == split).all()
 
 
 def test_three_recordings_of_each_class_reach_every_split() -> None:
     table = pd.DataFrame({"id": list("abcdef"), "label": [1, 1, 1, 0, 0, 0], "attack": ["-"] * 3 + ["x"] * 3})
-    assert set(assign(table, "id")[table["label"] == 1]) == {"train", "dev", "eval"}
+    assert set(assign_splits(table, "id")[table["label"] == 1]) == {"train", "dev", "eval"}
 
 
 def test_rows_that_share_any_value_form_one_group_and_an_unknown_value_is_none() -> None:
@@ -55,18 +55,18 @@ def test_rows_that_share_any_value_form_one_group_and_an_unknown_value_is_none()
             "utterance": ["u1", "u1", None, None, "u3", "u2"],
         }
     )
-    names = joined(table, ["speaker", "utterance"])
+    names = group_names(table, ["speaker", "utterance"])
     assert names.tolist() == [
         *("speaker=s1", "speaker=s1", "speaker=s2", "id=d", "speaker=s2", "utterance=u2"),
     ]
     shuffled = table.sample(frac=1.0, random_state=1)
-    assert joined(shuffled, ["speaker", "utterance"]).sort_index().tolist() == names.tolist()
+    assert group_names(shuffled, ["speaker", "utterance"]).sort_index().tolist() == names.tolist()
 
 
 def test_rows_without_a_value_get_a_split_too() -> None:
     table = corpus()
     table.loc[::7, "speaker"] = None
-    split = assign(table, "speaker")
+    split = assign_splits(table, "speaker")
     assert set(split) == {"train", "dev", "eval"}
     assert (split.groupby(table["speaker"]).nunique() == 1).all()
 
@@ -80,9 +80,9 @@ def test_a_column_that_is_not_there_is_refused() -> None:
 
 def test_one_group_that_holds_nearly_all_is_said_to_be_the_reason() -> None:
     table = corpus()
-    assert not shortfall(table.assign(split=assign(table, "speaker")), ["speaker"])
+    assert not missing_class_text(table.assign(split=assign_splits(table, "speaker")), ["speaker"])
     table["speaker"] = ["s0"] * 598 + ["s1", "s2"]
-    text = shortfall(table.assign(split=assign(table, "speaker")), ["speaker"])
+    text = missing_class_text(table.assign(split=assign_splits(table, "speaker")), ["speaker"])
     assert text.startswith(
         "dev, eval cannot have every class: the 600 rows form 3 groups that stay together (by speaker)"
     )
@@ -94,7 +94,7 @@ def test_attacks_of_few_clips_are_shared_out_too(clips: int) -> None:
     rows = [{"id": f"r{i}", "label": 1, "attack": "-"} for i in range(60)]
     rows += [{"id": f"f{i}", "label": 0, "attack": f"sys{i // clips}"} for i in range(60)]
     table = pd.DataFrame(rows)
-    split = assign(table, "id")
+    split = assign_splits(table, "id")
     shares = split[table["label"] == 0].value_counts(normalize=True)
     assert shares["train"] == pytest.approx(0.6, abs=0.04)
     assert shares["dev"] == pytest.approx(0.2, abs=0.04)

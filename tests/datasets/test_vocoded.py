@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import soundfile
 
 from dfx import audio
 from dfx.datasets import Vocoded, vocoded_files
-from dfx.datasets.base import Dataset
+from dfx.datasets.corpus import Dataset
 from dfx.datasets.synthesis.twins import Job
 from dfx.tables.findings import finding
 from dfx.tables.manifest import Manifest
@@ -109,7 +110,7 @@ def test_the_table_beside_the_files_is_the_corpus(corpus: Vocoded) -> None:
 def test_an_interrupted_build_goes_on_to_the_same_bits_in_any_number_of_processes(
     corpus: Vocoded, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dfx.datasets.vocoded_files.FEW_FILES", 0)
+    monkeypatch.setattr("dfx.datasets.made_files.FEW_FILES", 0)
     corpus.manifest()
     expected = {path.relative_to(corpus.folder): path for path in corpus.folder.rglob("*.flac")}
     other = vocoded(folder, tmp_path, num_workers=2)
@@ -117,14 +118,15 @@ def test_an_interrupted_build_goes_on_to_the_same_bits_in_any_number_of_processe
     for name in kept:
         (other.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (other.folder / name).write_bytes(expected[name].read_bytes())
-    half = other.folder / "lpc" / "00" / "x.flac.99.tmp"
+    half = other.folder / "lpc" / "00" / ".tmp-99-x.flac"
     half.parent.mkdir(parents=True, exist_ok=True)
     half.write_bytes(b"half a file")
+    os.utime(half, (0, 0))
     before = {name: (other.folder / name).stat().st_mtime_ns for name in kept}
     other.manifest()
     assert contents(other) == contents(corpus)
     assert {name: (other.folder / name).stat().st_mtime_ns for name in kept} == before
-    assert not list(other.folder.rglob("*.tmp"))
+    assert not list(other.folder.rglob(".tmp-*"))
 
 
 def test_a_changed_recording_gets_a_new_twin(tmp_path: Path) -> None:
@@ -260,7 +262,7 @@ def test_a_recording_at_which_a_process_dies_is_named(corpus: Vocoded, tmp_path:
     with pytest.raises(
         ValueError, match=r"died \(signal 11, SIGSEGV\) while it made a twin of crash.wav by world"
     ):
-        vocoded_files._died(jobs, -11)
+        vocoded_files.crash_error(jobs, -11)
 
 
 def test_any_rate_format_and_length(tmp_path: Path) -> None:
@@ -284,7 +286,7 @@ def test_any_rate_format_and_length(tmp_path: Path) -> None:
         ({"eval_only": ["world"]}, "must name some of dataset.vocoders"),
         ({"twins_per_clip": 4}, "give 1 to 3"),
         ({"codec": "gsm"}, "codec=gsm is unknown: give one of opus_12kbps"),
-        ({"codec": "opus_12kbps", "match_genuine": False}, "in the spoofed class alone"),
+        ({"codec": "opus_12kbps", "match_genuine": False}, "to the spoofed class only"),
     ],
 )
 def test_impossible_options_are_refused(options: dict[str, object], words: str, tmp_path: Path) -> None:

@@ -48,17 +48,20 @@ def test_defaults_of_attack_speaker_and_split() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"id": ["a", "a", "b"]}, r"duplicate ids in 2 of 3 rows \('a', 'a'\). Give each row its own id"),
-        ({"id": ["a", None, "b"]}, "empty id in 1 of 3 rows"),
-        ({"path": ["/x/a", np.nan, ""]}, r"empty path in 2 of 3 rows \('b', 'c d'\)"),
-        ({"path": ["/x/a", "b.wav", "/x/c"]}, r"relative path in 1 of 3 rows \('b'\)"),
-        ({"label": [1, 2, 0]}, r"1 of 3 labels are not 1 or 0 \(2\)"),
+        (
+            {"id": ["a", "a", "b"]},
+            "2 of 3 utterances of Manifest have a duplicate id: 'a', 'a'. Give each row its own id",
+        ),
+        ({"id": ["a", None, "b"]}, "1 of 3 utterances of Manifest have no id"),
+        ({"path": ["/x/a", np.nan, ""]}, "2 of 3 .* have no path: 'b', 'c d'"),
+        ({"path": ["/x/a", "b.wav", "/x/c"]}, "1 of 3 .* have a relative path: 'b'"),
+        ({"label": [1, 2, 0]}, r"1 of 3 labels are not 1 or 0 \('2'\)"),
         ({"label": ["real", "fake", "fake"]}, "3 of 3 labels are not 1 or 0 .*parse_label"),
         (
             {"attack": ["A07", "A07", "A08"]},
-            r"bona fide with an attack in 1 of 3 rows \('a'\). Write '-' there",
+            "1 of 3 .* are bona fide and have an attack: 'a'. Write '-' there",
         ),
-        ({"split": ["train", "test", "eval"]}, r"unknown split in 1 of 3 rows \('b'\). Use train, dev, eval"),
+        ({"split": ["train", "test", "eval"]}, "1 of 3 .* have an unknown split: 'b'. Use train, dev, eval"),
     ],
 )
 def test_one_sentence_names_what_is_wrong(changes: dict[str, object], message: str) -> None:
@@ -103,7 +106,6 @@ def test_written_and_read_back(tmp_path: Path, suffix: str) -> None:
     pd.testing.assert_frame_equal(back.table[list(manifest.COLUMNS)], made.table[list(manifest.COLUMNS)])
     assert back.table["seconds"].tolist() == [1.5, 2.0, 0.1]
     assert back.table["note"].isna().tolist() == [False, False, True]
-    assert [path.name for path in tmp_path.iterdir() if "tmp" in path.name] == []
 
 
 def test_a_written_manifest_moves_with_its_files(tmp_path: Path) -> None:
@@ -163,15 +165,15 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> No
         ("", "is empty: give a table with a header"),
         ("path,label\n", "is empty"),
         ("file,kind\na,b\n", "has no column path and no column label: it has file, kind. Name the column"),
-        ("path,label\na.wav,real\n,fake\n", r"empty path in 1 of 2 rows"),
+        ("path,label\na.wav,real\n,fake\n", r"1 of 2 .* have no path: '1'"),
         (
             "path,label\na.wav,real\nb.wav,1\nc.wav,\n",
-            r"2 of 3 labels are unknown \('1', nan\). Unknown label '1'",
+            r"2 of 3 labels are unknown \('1', 'nan'\). Unknown label '1'",
         ),
-        ("id,path,label\nx,a.wav,real\nx,b.wav,fake\n", r"duplicate ids in 2 of 2 rows \('x', 'x'\)"),
+        ("id,path,label\nx,a.wav,real\nx,b.wav,fake\n", "2 of 2 .* have a duplicate id: 'x', 'x'"),
         (
             "path,label\na.wav,real\na.flac,fake\n",
-            r"paths without suffix are not unique in 2 of 2 rows \('a.wav'",
+            "2 of 2 .* a path that without its suffix is not unique: 'a.wav', 'a.flac'",
         ),
         ('path,label\n"a.wav,real\n', "is not a comma-separated UTF-8 table"),
     ],

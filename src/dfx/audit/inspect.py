@@ -15,7 +15,7 @@ from dfx.audio.store import fingerprint
 from dfx.audit import duplicates, integrity, leaks, models, report, shortcuts
 from dfx.audit.collect import Measures, collect
 from dfx.audit.estimate import estimate
-from dfx.datasets.base import Dataset
+from dfx.datasets.corpus import Dataset
 from dfx.tables.findings import Finding, finding
 from dfx.tables.manifest import Manifest
 

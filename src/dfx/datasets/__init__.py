@@ -4,8 +4,8 @@ from dfx.datasets.add2022 import ADD2022
 from dfx.datasets.asvspoof5 import ASVspoof5
 from dfx.datasets.asvspoof2019 import ASVspoof2019
 from dfx.datasets.asvspoof2021 import ASVspoof2021
-from dfx.datasets.base import Dataset
 from dfx.datasets.combined import Combined
+from dfx.datasets.corpus import Dataset
 from dfx.datasets.dacon_voice import DaconVoice
 from dfx.datasets.deep_voice import DeepVoice
 from dfx.datasets.deep_voice_table import DeepVoiceTable

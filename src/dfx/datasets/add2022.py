@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
+from dfx.datasets.audio_files import SUFFIXES
 from dfx.datasets.corpus import Corpus
-from dfx.datasets.recordings import SUFFIXES
 from dfx.tables import protocols
 
-SPLITS = {"T": "train", "D": "dev", "E1": "eval"}  # what stands in a name between ADD_ and the number
+SPLITS = {"T": "train", "D": "dev", "E1": "eval"}  # the part of a name between ADD_ and the number
 LAYOUTS = {2: ("id", "label"), 3: ("id", "label", "")}  # label files of track 3 have a third column
 LABEL_FILES = ("*label*.txt", "*/*label*.txt", "*/*/*label*.txt", "*/*/*/*label*.txt")
 FOLDERS = ("ADD*", "add*", "train*", "dev*", "track1*", "eval*")
 
 
 class ADD2022(Corpus):
-    """The name of a recording says its split, ADD_T_ train, ADD_D_ dev, ADD_E1_ the test of track 1.
+    """ADD 2022, track 1. The name of a recording gives its split: ADD_T_ train, ADD_D_ dev, ADD_E1_ test of track 1.
 
-    Label files hold `ADD_T_00000000.wav genuine`. They are found wherever they lie, since copies differ:
-    train/label.txt, label/train_label.txt, track1_label.txt. Rows of the other tracks and of adaptation are left out.
-
-    Args:
-        root, facts: see `Corpus`.
+    Label files hold `ADD_T_00000000.wav genuine`. They are searched everywhere, since copies differ: train/label.txt,
+    label/train_label.txt, track1_label.txt. Rows of other tracks and of the adaptation set are left out.
     """
 
+    name = "add2022"
     tree = """\
   DIR/ADD_train_dev/train/ADD_T_*.wav, DIR/ADD_train_dev/dev/ADD_D_*.wav
   DIR/ADD_train_dev/label/train_label.txt, dev_label.txt     (or train/label.txt, dev/label.txt)
   DIR/track1test/ADD_E1_*.wav, DIR/track1_label.txt          (or track1test/label.txt)"""
     marks = ("ADD_train_dev", "train/ADD_T_*", "dev/ADD_D_*", "track1test", "label/train_label.txt")
 
-    def __init__(self, root: str | None = None, facts: dict[str, Any] | None = None) -> None:
-        super().__init__("add2022", root, facts)
-
     def table(self) -> pd.DataFrame:
-        """Rows of every label file, once."""
+        """Rows of all label files, without repetitions."""
         root = self.folder()
-        self.need(*LABEL_FILES)
+        self.require(*LABEL_FILES)
         files = sorted({file for pattern in LABEL_FILES for file in root.glob(pattern)})
         rows = [protocols.read(file, LAYOUTS) for file in files if not file.name.startswith(".")]
         table = pd.concat(rows, ignore_index=True)
@@ -48,12 +41,10 @@ class ADD2022(Corpus):
         split = table["id"].str.extract(r"^ADD_([A-Z]\d?)_")[0].map(SPLITS)
         left = table["id"][split.isna()].tolist()
         if len(left) == len(table):
-            raise ValueError(
-                self._not_here(root, "; no row of a label file is called ADD_T_, ADD_D_ or ADD_E1_")
-            )
+            raise self.not_found(root, "; no row of a label file is called ADD_T_, ADD_D_ or ADD_E1_")
         if left:
             text = f"{len(left)} rows of {self.name} belong to another track and are left out."
-            self.note_finding("other-track", "note", text, left)
+            self.add_finding("other-track", "note", text, left)
         chosen = table.assign(split=split)[split.notna()].reset_index(drop=True)
         folders = {place for pattern in FOLDERS for place in root.glob(pattern) if place.is_dir()}
-        return self.locate(chosen, sorted(folders) or [root], others=left)
+        return self.paths_by_id(chosen, sorted(folders) or [root], others=left)

@@ -1,4 +1,4 @@
-"""Several corpora as one: trained on some, chosen on others, measured on others again."""
+"""Several corpora as one: each split is taken from the corpora that are named for it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from itertools import combinations
 
 import pandas as pd
 
-from dfx.datasets.base import Dataset
+from dfx.datasets.corpus import ALL, Dataset
 from dfx.tables.findings import some
 from dfx.tables.manifest import NO_ATTACK, NO_SPEAKER, SPLITS, Manifest
 
-ALL = "all"
-
 
 class Combined(Dataset):
-    """Splits put together from splits of other corpora; a column `corpus` says where a row comes from.
+    """Splits composed of splits of other corpora; the column `corpus` names the corpus of each row.
 
-    `NAME` in `train` stands for the train split of that corpus, in `dev` for its dev split, in `eval` for its eval
-    split; `NAME:SPLIT` takes another one, `NAME:all` every row. Ids, attacks and speakers get the name in front, since
-    A07 of one corpus is not A07 of another. Corpora of unequal size are drawn equally often with `data.balance=corpus`.
+    `NAME` in `train` takes the train split of that corpus, in `dev` its dev split, in `eval` its eval split;
+    `NAME:SPLIT` takes another split, `NAME:all` every row. Ids, attacks and speakers are prefixed with the name, since
+    A07 of two corpora are different attacks. `data.balance=corpus` draws corpora of different size equally often.
 
     Args:
-        train, dev, eval: what each split is made of.
+        train, dev, eval: the corpora of each split.
         corpora: the corpora by name.
     """
 
@@ -44,12 +42,12 @@ class Combined(Dataset):
             )
 
     def manifest(self) -> Manifest:
-        """The rows of all parts.
+        """Table of all parts.
 
         Raises:
-            ValueError: if a corpus has none of the split that is asked for, or a recording would stand in two splits.
+            ValueError: if a corpus lacks the split that is asked for, or a recording would be in two splits.
         """
-        names = dict.fromkeys(_parse(entry)[0] for entries in self.wanted.values() for entry in entries)
+        names = dict.fromkeys(_parse_entry(entry)[0] for entries in self.wanted.values() for entry in entries)
         tables = {name: self.corpora[name].manifest().table for name in names}
         self.findings = tuple(found for name in names for found in self.corpora[name].findings)
         parts = {
@@ -59,13 +57,13 @@ class Combined(Dataset):
         for one, other in combinations(SPLITS, 2):
             _refuse_shared(parts[one], parts[other], one, other)
         table = pd.concat(parts.values(), ignore_index=True)
-        for column in table.columns[table.isna().any()]:  # metadata that some of the corpora have
+        for column in table.columns[table.isna().any()]:  # metadata of some of the corpora
             if not pd.api.types.is_numeric_dtype(table[column]):
                 table[column] = table[column].astype("str").where(table[column].notna(), "-")
         return Manifest(table, name="+".join(names))
 
     def _part(self, tables: dict[str, pd.DataFrame], split: str, entry: str) -> pd.DataFrame:
-        name, source = _parse(entry)
+        name, source = _parse_entry(entry)
         table = tables[name]
         if source != ALL:
             table = table[table["split"] == (source or split)]
@@ -78,21 +76,21 @@ class Combined(Dataset):
         front = f"{name}/"
         return table.assign(
             id=front + table["id"],
-            attack=_named(table["attack"], f"{name}.", NO_ATTACK),
-            speaker=_named(table["speaker"], front, NO_SPEAKER),
+            attack=_prefixed(table["attack"], f"{name}.", NO_ATTACK),
+            speaker=_prefixed(table["speaker"], front, NO_SPEAKER),
             split=split,
             corpus=name,
         )
 
 
-def _parse(entry: str) -> tuple[str, str]:
+def _parse_entry(entry: str) -> tuple[str, str]:
     name, _, split = entry.partition(":")
     if split and split not in (*SPLITS, ALL):
         raise ValueError(f"{entry!r} asks for a split {split!r}: write {name}:{', '.join(SPLITS)} or {ALL}.")
     return name, split
 
 
-def _named(column: pd.Series, front: str, unknown: str) -> pd.Series:
+def _prefixed(column: pd.Series, front: str, unknown: str) -> pd.Series:
     return (front + column).where(column != unknown, unknown)
 
 
@@ -100,6 +98,6 @@ def _refuse_shared(one: pd.DataFrame, other: pd.DataFrame, name: str, other_name
     shared = one["id"][one["path"].isin(other["path"])]
     if len(shared):
         raise ValueError(
-            f"{len(shared)} recordings stand in {name} and in {other_name} ({some(shared)}): a detector would be "
+            f"{len(shared)} recordings are in {name} and in {other_name} ({some(shared)}): a detector would be "
             "measured on what it was trained or chosen on. Take different splits of the corpus."
         )

@@ -1,196 +1,301 @@
-"""A published corpus: where its folder is, what its protocol says, and whether the files agree with it."""
+"""Base classes of corpora: `Dataset`, and `Corpus` for a published corpus whose folder layout is known."""
 
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from dfx.datasets import recordings
-from dfx.datasets.base import Dataset
-from dfx.datasets.splits import divide, shortfall
+from dfx.datasets.audio_files import list_audio
+from dfx.datasets.splits import divide, missing_class_text
 from dfx.tables.findings import Finding, finding, some
 from dfx.tables.labels import BONAFIDE, NAMES, parse_label
 from dfx.tables.manifest import NO_ATTACK, UNNAMED_ATTACK, Manifest
 
-DATA = "DFX_DATA"  # environment variable: the folder below which corpora lie
-ALL, TOTAL = "all", "total"  # keys of `rows` for every split and for both classes together
+DATA = "DFX_DATA"  # environment variable: folder that holds the corpora
+ALL, TOTAL = "all", "total"  # keys of `facts.rows`: all splits together, both classes together
 
 
-class Corpus(Dataset):
-    """A corpus whose layout dfx knows. A subclass has `tree` and `marks`, and writes `table`.
+class Dataset(ABC):
+    """A source of recordings with labels and splits.
 
-    Args:
-        name: what is typed, `dataset=NAME`.
-        root: its folder, or one that holds it; None: below `$DFX_DATA`.
-        facts: what its authors publish, from the YAML: `page`, `licence`, `citation`, `folders` (names its folder goes
-            by), `labels` (word -> bonafide or spoof), `rows` (split or all -> class or total -> number),
-            `downloads`.
-        groups: columns whose values must not be divided, for a corpus without official splits.
-        split_file: CSV (id, split) that fixes the splits; written where it is not there yet.
+    Attributes:
+        note: a sentence that every report of a run on it shows; empty for ordinary recordings.
+        findings: problems that `manifest()` found (rows without a file, unexpected counts …); set by that call.
     """
 
-    tree: str  # what a folder of this corpus looks like, shown where it is not found
-    marks: tuple[str, ...]  # relative glob patterns: a folder that has any of them is this corpus
-    fractions: ClassVar[dict[str, float] | None] = None  # share of each split, where not `splits.FRACTIONS`
+    note: str = ""
+    findings: Sequence[Finding] = ()
 
-    def __init__(
-        self,
-        name: str,
-        root: str | None,
-        facts: dict[str, Any] | None,
-        groups: Sequence[str] = (),
-        split_file: str | None = None,
-    ) -> None:
-        self.name = name
-        self.facts = facts or {}
-        self.groups = list(groups)
-        self.split_file = Path(split_file).expanduser() if split_file else None
-        self._given = root
+    @abstractmethod
+    def manifest(self) -> Manifest:
+        """Table of all utterances; every row has a split.
+
+        Raises:
+            ValueError: if the files are not laid out as expected.
+        """
+
+    def vectors(self) -> NDArray[np.float32] | None:
+        """Precomputed features, (rows of the manifest, columns), of a dataset without audio; else None.
+
+        The `path` of a row is the file they are read from: a changed file makes a new run.
+        """
+        return None
+
+
+class GenuineSource(NamedTuple):
+    """The genuine recordings from which a corpus of fakes was made, and which that corpus does not contain.
+
+    Attributes:
+        name: for messages.
+        option: key of the dataset that gives their folder, "mailabs_root".
+        folders: usual names of the folder.
+        mark: relative glob pattern of something inside the folder.
+        page: web page to obtain them from.
+    """
+
+    name: str
+    option: str
+    folders: tuple[str, ...]
+    mark: str
+    page: str
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Corpus(Dataset):
+    """A published corpus. A subclass gives `name`, `tree` and `marks`, and writes `table`.
+
+    All corpora share these options; a subclass that has more declares them as further fields.
+
+    Args:
+        root: its folder, or one that contains it; None: below `$DFX_DATA`.
+        facts: what its authors publish, from the YAML: `page`, `licence`, `citation`, `folders` (usual names of its
+            folder), `labels` (word -> bonafide or spoof), `rows` (split or all -> class or total -> number),
+            `downloads`.
+        groups: for a corpus without official splits, the columns whose values stay within one split; None:
+            `keep_together`.
+        split_file: CSV (id, split) that fixes these splits; written if it does not exist.
+    """
+
+    name: str = field(init=False)  # what is typed, dataset=NAME
+    tree: str = field(init=False)  # the expected folder layout, shown if the folder is not found
+    marks: tuple[str, ...] = field(
+        init=False
+    )  # glob patterns: a folder that matches any of them is this corpus
+    keep_together: ClassVar[tuple[str, ...]] = ()
+    fractions: ClassVar[dict[str, float] | None] = None  # share of each split; None: `splits.FRACTIONS`
+
+    root: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    groups: Sequence[str] | None = None
+    split_file: str | None = None
+
+    def __post_init__(self) -> None:
+        self.facts = self.facts or {}
+        self.groups = list(self.keep_together if self.groups is None else self.groups)
         self._found: list[Finding] = []
 
     @abstractmethod
     def table(self) -> pd.DataFrame:
-        """Rows as the corpus states them: id, path (absolute), label (its own word), and what else is known.
+        """Read the protocol: id, path (absolute), label (a word of the corpus), and all other columns it has.
 
-        `attack`, `speaker` and every metadata column are kept; `split` only where the corpus has official ones.
-        `attach` and `locate` find the files.
+        `attack`, `speaker` and every other column are kept. `split` is there only if the corpus has official splits.
+        `paths_by_name` and `paths_by_id` add the paths.
         """
 
     def manifest(self) -> Manifest:
-        """One row an utterance; `findings` then holds what was noticed.
+        """Table of all utterances; sets `findings`.
 
         Raises:
-            ValueError: if the folder is not found or laid out otherwise, or labels or ids are wrong.
+            ValueError: if the folder is not found or has another layout, or labels or ids are wrong.
         """
         self._found = []
         table = self.table()
-        table = table.assign(label=self._labels(table))
+        table = table.assign(label=self._parse_labels(table))
         bonafide = table["label"] == BONAFIDE
         attack = table["attack"].fillna("").astype("str") if "attack" in table else pd.Series("", table.index)
         attack = attack.mask(~bonafide & attack.isin(["", NO_ATTACK]), UNNAMED_ATTACK)
         table["attack"] = attack.mask(bonafide, NO_ATTACK)
         if "split" not in table:
-            table["split"] = divide(table, self.groups, self.split_file, self.fractions)
-            if text := shortfall(table, self.groups):
-                self.note_finding("split-without-class", "warning", f"{self.name}: {text}")
+            groups = self.groups or []
+            file = Path(self.split_file).expanduser() if self.split_file else None
+            table["split"] = divide(table, groups, file, self.fractions)
+            if text := missing_class_text(table, groups):
+                self.add_finding("split-without-class", "warning", f"{self.name}: {text}")
         manifest = Manifest(table, name=self.name)
         self._compare_counts(manifest)
         self.findings = tuple(self._found)
         return manifest
 
-    def note_finding(self, kind: str, severity: str, text: str, items: Sequence[Any] = ()) -> None:
+    def add_finding(
+        self, kind: str, severity: str, text: str, items: Iterable[Any] = (), count: int | None = None
+    ) -> None:
         """Add to `findings`."""
-        self._found.append(finding(kind, severity, text, items))
+        self._found.append(finding(kind, severity, text, items, count))
 
     def official_rows(self) -> dict[str, dict[str, int]]:
-        """Number of rows that the authors publish, by split and class; a subclass drops it where it does not apply."""
+        """Published number of rows by split and class; empty if it does not apply."""
         return self.facts.get("rows") or {}
 
     def folder(self) -> Path:
-        """The folder of the corpus: a sub-folder of `root` or of `$DFX_DATA` by one of its names, or that itself.
+        """Find the folder of the corpus: `root` or `$DFX_DATA`, or a sub-folder with one of the usual names.
 
         Raises:
-            ValueError: a sentence with the expected tree, what was found, and where the corpus is obtained.
+            ValueError: if it is not found; says what is expected, what was found, and where to obtain the corpus.
         """
-        given = self._given or os.environ.get(DATA)
-        base: Path | None = Path(given).expanduser() if given else None
-        if base is not None:
-            for name in (*self.facts.get("folders", [self.name]), ""):
-                folder = base / str(name)
-                if any(True for mark in self.marks for _ in folder.glob(mark)):
-                    return folder.absolute()
-        raise ValueError(self._not_here(base))
+        given = self.root or os.environ.get(DATA)
+        base = Path(given).expanduser() if given else None
+        names = map(str, self.facts.get("folders", [self.name]))
+        found = _find_folder([base] if base else [], names, self.marks)
+        if found is None:
+            raise self.not_found(base)
+        return found
 
-    def first(self, *patterns: str) -> Path | None:
-        """The first file or folder in the corpus that matches one of the relative glob patterns, hidden ones not."""
+    def find(self, *patterns: str) -> Path | None:
+        """The first file or folder of the corpus that matches a relative glob pattern and is not hidden; else None."""
         root = self.folder()
         found = (path for pattern in patterns for path in sorted(root.glob(pattern)))
         return next((path for path in found if not path.name.startswith(".")), None)
 
-    def need(self, *patterns: str, advice: str = "") -> Path:
-        """The same, where it must be there.
+    def require(self, *patterns: str, advice: str = "") -> Path:
+        """The same as `find`, but an error if there is none.
 
         Args:
             patterns: relative glob patterns.
-            advice: what else the sentence should say.
+            advice: a sentence to add to the error.
 
         Raises:
-            ValueError: the same sentence as `folder`, where there is none.
+            ValueError: as for `folder`.
         """
-        path = self.first(*patterns)
+        path = self.find(*patterns)
         if path is None:
-            raise ValueError(self._not_here(self.folder(), f"; no {' or '.join(patterns[:3])}", advice))
+            raise self.not_found(self.folder(), f"; no {' or '.join(patterns[:3])}", advice)
         return path
 
-    def attach(self, table: pd.DataFrame, names: pd.Series, folder: Path, what: str = "") -> pd.DataFrame:
-        """The table with `path`: `names` below the folder; counts rows without a file and files without a row.
+    def genuine_folder(self, source: GenuineSource, given: str | None, part: str = "") -> Path | None:
+        """Find the genuine recordings of a corpus of fakes: beside it, below it or below `$DFX_DATA`; else None.
+
+        Not finding them adds a finding.
+
+        Args:
+            source: what to look for.
+            given: the folder that the user names, if any.
+            part: of the corpus that was made from them, for the finding.
+
+        Raises:
+            ValueError: if they are not in the folder that the user names.
+        """
+        root, data = self.folder(), os.environ.get(DATA)
+        bases = [Path(given)] if given else [root, root.parent, *([Path(data)] if data else [])]
+        found = _find_folder([base.expanduser() for base in bases], source.folders, [source.mark])
+        if found is None and given:
+            raise ValueError(
+                f"dataset.{source.option}={given} has no {source.mark}: give the folder of {source.name}, obtained "
+                f"from {source.page}."
+            )
+        if found is None:
+            corpus = f"{self.name} ({part})" if part else self.name
+            text = (
+                f"{source.name} was not found. {corpus} holds fakes of it and no genuine recordings: give "
+                f"dataset.{source.option}=DIR, obtained from {source.page}, or combine {corpus} with another corpus."
+            )
+            self.add_finding("no-bonafide", "warning", text)
+        return found
+
+    def paths_by_name(
+        self, table: pd.DataFrame, names: pd.Series, folder: Path, part: str = ""
+    ) -> pd.DataFrame:
+        """Add `path` for a protocol that names the files; rows without a file and files without a row are findings.
 
         Args:
             table: rows of the protocol, with `id`.
-            names: for each row, the file relative to the folder; the case of its letters may differ.
-            folder: searched with its sub-folders for audio files; hidden and AppleDouble files are not seen.
-            what: part of the corpus, for the sentences ("dev").
+            names: the file of each row, relative to the folder; upper and lower case may differ.
+            folder: searched with its sub-folders for audio files.
+            part: of the corpus, for the findings ("dev").
         """
-        present = set(recordings.below(folder))
+        present = set(list_audio(folder))
         spelt = {name.lower(): name for name in sorted(present)}
         found = [name if name in present else spelt.get(name.lower(), name) for name in names]
-        there = pd.Series([name in present for name in found], index=table.index)
-        self._note_files(table, there, sorted(present.difference(found)), [folder], what)
+        exists = pd.Series([name in present for name in found], index=table.index)
+        self._compare_files(table, exists, sorted(present.difference(found)), [folder], part)
         return table.assign(path=[f"{folder}{os.sep}{name}" for name in found])
 
-    def locate(
-        self, table: pd.DataFrame, folders: Sequence[Path], what: str = "", others: Iterable[str] = ()
+    def paths_by_id(
+        self, table: pd.DataFrame, folders: Sequence[Path], part: str = "", others: Iterable[str] = ()
     ) -> pd.DataFrame:
-        """The table with `path`: the audio file at or below the folders that is named after the id, in any format.
+        """Add `path`: the audio file in or below the folders that is named after the id, in any format.
+
+        Rows without a file, files without a row and files of the same name are findings.
 
         Args:
             table: rows of the protocol, with `id`.
-            folders: one or more; a file that is missing is said to be in the first.
-            what: part of the corpus, for the sentences ("dev").
+            folders: one or more; the path of a missing file is in the first.
+            part: of the corpus, for the findings ("dev").
             others: further ids whose files are expected there.
         """
         paths: dict[str, str] = {}
-        again = []
+        same_name = []
         for folder in folders:
-            for name in recordings.below(folder):
+            for name in list_audio(folder):
                 path = f"{folder}{os.sep}{name}"
                 if paths.setdefault(name.rpartition("/")[2].rpartition(".")[0], path) != path:
-                    again.append(path)
-        if again:
+                    same_name.append(path)
+        if same_name:
             text = (
-                f"{len(again)} audio files of {f'{self.name} {what}'.strip()} have the name of another one, which is "
-                f"taken in their place: {some(again)}. Remove those that do not belong there."
+                f"{len(same_name)} audio files of {f'{self.name} {part}'.strip()} have the same name as another file, "
+                f"and are not used: {some(same_name)}. Remove those that do not belong there."
             )
-            self.note_finding("files-of-one-name", "warning", text, again)
+            self.add_finding("files-of-one-name", "warning", text, same_name)
         known = {*table["id"], *others}
         located = table["id"].map(paths).astype("str")
-        there = located.notna()
+        exists = located.notna()
         extra = [file for stem, file in paths.items() if stem not in known]
-        self._note_files(table, there, extra, folders, what)
-        return table.assign(path=located.where(there, f"{folders[0]}{os.sep}" + table["id"] + ".flac"))
+        self._compare_files(table, exists, extra, folders, part)
+        return table.assign(path=located.where(exists, f"{folders[0]}{os.sep}" + table["id"] + ".flac"))
 
-    def _note_files(
-        self, table: pd.DataFrame, there: pd.Series, extra: list[str], folders: Sequence[Path], what: str
+    def not_found(self, base: Path | None, detail: str = "", advice: str = "") -> ValueError:
+        """Error for a folder or file that is missing: the expected tree, what was found, where to obtain the corpus."""
+        if base is None:
+            found = f"no folder was given and ${DATA} is not set"
+        elif not base.is_dir():
+            found = f"there is no folder {base}"
+        else:
+            names = sorted(path.name for path in base.iterdir() if not path.name.startswith("."))
+            found = f"{base} holds {some(names) or 'nothing'}{detail}"
+        lines = [
+            f"{self.name} was not found: {found}. Expected, at dataset.root=DIR or below ${DATA}:",
+            self.tree.rstrip(),
+            advice,
+            f"It is obtained from {self.facts['page']}" if "page" in self.facts else "",
+        ]
+        return ValueError("\n".join(line for line in lines if line))
+
+    def _compare_files(
+        self, table: pd.DataFrame, exists: pd.Series, extra: list[str], folders: Sequence[Path], part: str
     ) -> None:
-        part = f"{self.name} {what}".strip()
-        missing = table["id"][~there].tolist()
+        name = f"{self.name} {part}".strip()
+        missing = table["id"][~exists].tolist()
         if missing:
             below = " or ".join(map(str, folders))
             text = (
-                f"{len(missing)} of {len(table)} rows of {part} have no file below {below} ({some(missing)}): complete "
-                "the corpus, or go on without them (data.max_bad_fraction)."
+                f"{len(missing)} of {len(table)} rows of {name} have no file below {below} ({some(missing)}): complete "
+                "the corpus, or continue without them (data.max_bad_fraction)."
             )
-            self.note_finding("rows-without-file", "warning", text, missing)
+            self.add_finding("rows-without-file", "warning", text, missing)
         if extra:
-            text = f"{len(extra)} audio files of {part} are in no row of its protocol and left out: {some(extra)}."
-            self.note_finding("files-without-row", "note", text, extra)
+            text = (
+                f"{len(extra)} audio files of {name} are not in its protocol and are left out: {some(extra)}."
+            )
+            self.add_finding("files-without-row", "note", text, extra)
 
-    def _labels(self, table: pd.DataFrame) -> pd.Series:
+    def _parse_labels(self, table: pd.DataFrame) -> pd.Series:
         meanings = self.facts.get("labels") or {name: name for name in NAMES.values()}
         known = {str(word).lower(): parse_label(name) for word, name in meanings.items()}
         words = table["label"].fillna("").astype("str").str.strip().str.lower()
@@ -209,58 +314,24 @@ class Corpus(Dataset):
         counts = manifest.counts()
         counts.loc[ALL] = counts.sum()
         counts[TOTAL] = counts.sum(axis=1)
-        for split, wanted in self.official_rows().items():
-            got = {name: int(counts[name].get(split, 0)) for name in wanted}
-            wrong = [name for name in wanted if got[name] != wanted[name]]
+        for split, official in self.official_rows().items():
+            got = {name: int(counts[name].get(split, 0)) for name in official}
+            wrong = [name for name in official if got[name] != official[name]]
             if wrong:
                 has = " and ".join(f"{got[name]} {name}".removesuffix(f" {TOTAL}") for name in wrong)
                 text = (
                     f"{self.name} has {has} rows in {split}, its authors publish "
-                    f"{' and '.join(str(wanted[name]) for name in wrong)}: compare the protocol with "
+                    f"{' and '.join(str(official[name]) for name in wrong)}: compare the protocol with "
                     f"{self.facts.get('page', 'theirs')}."
                 )
-                differ = sum(abs(wanted[name] - got[name]) for name in wrong)
-                self._found.append(finding("row-count", "warning", text, count=differ))
-
-    def _not_here(self, base: Path | None, detail: str = "", advice: str = "") -> str:
-        if base is None:
-            found = f"no folder was given and ${DATA} is not set"
-        elif not base.is_dir():
-            found = f"there is no folder {base}"
-        else:
-            names = sorted(path.name for path in base.iterdir() if not path.name.startswith("."))
-            found = f"{base} holds {some(names) or 'nothing'}{detail}"
-        page = self.facts.get("page")
-        sentences = [advice, f"It is obtained from {page}" if page else ""]
-        return (
-            f"{self.name} is not where it was looked for: {found}. Expected, at dataset.root=DIR or below ${DATA}:\n"
-            f"{self.tree.rstrip()}\n" + "\n".join(sentence for sentence in sentences if sentence)
-        ).rstrip()
+                differ = sum(abs(official[name] - got[name]) for name in wrong)
+                self.add_finding("row-count", "warning", text, count=differ)
 
 
-class DividedCorpus(Corpus):
-    """A published corpus without official splits, and without options of its own. A subclass has `name` and `apart`.
-
-    Args:
-        root: its folder; see `Corpus`.
-        facts: what its authors publish.
-        groups: columns whose values must not be divided; None: `apart`.
-        split_file: CSV (id, split) that fixes the splits.
-    """
-
-    name: str
-    apart: tuple[str, ...] = ()  # columns whose values must not be divided
-
-    def __init__(
-        self,
-        root: str | None = None,
-        facts: dict[str, Any] | None = None,
-        groups: Sequence[str] | None = None,
-        split_file: str | None = None,
-    ) -> None:
-        super().__init__(self.name, root, facts, self.apart if groups is None else groups, split_file)
-
-
-def audio_files(folder: Path) -> pd.Series:
-    """Audio files at or below a folder, as `recordings.below` gives them."""
-    return pd.Series(recordings.below(folder), dtype="str")
+def _find_folder(bases: Iterable[Path], names: Iterable[str], marks: Iterable[str]) -> Path | None:
+    """The first base, or sub-folder of one by these names, that has a file matching a mark; sub-folders first."""
+    names, marks = list(names), list(marks)
+    for folder in (base / name for base in bases for name in (*names, "")):
+        if any(True for mark in marks for _ in folder.glob(mark)):
+            return folder.absolute()
+    return None

@@ -2,57 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.datasets import delimited
 from dfx.datasets.corpus import Corpus
+from dfx.datasets.delimited import read_delimited
 
 LABEL = "LABEL"
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DeepVoiceTable(Corpus):
-    """`DATASET-balanced.csv`: a row a second of speech, its features in the columns, `LABEL` REAL or FAKE.
+    """`DATASET-balanced.csv`: one row for each second of speech, with features and `LABEL` (REAL or FAKE).
 
-    The rows do not say which recording they are from. Neighbouring ones are likely from one, so blocks of them stand
-    in one split; more cannot be done, and results are too good to be true.
+    The rows do not say which recording they are from. Neighbouring ones are probably from one recording, so blocks of
+    them stay in one split; results are nevertheless too good.
 
     Source: Bird and Lotfi, "Real-time detection of AI-generated speech for DeepFake voice conversion", 2023.
 
     Args:
-        root: folder of the table; see `Corpus`.
-        facts: what its authors publish.
         block_rows: consecutive rows of a class that stay together.
-        groups: columns whose values must not be divided.
-        split_file: CSV (id, split) that fixes the splits.
     """
 
     note = "the table does not tell recordings apart: seconds of one may stand in train and eval"
+    name = "deep_voice_table"
+    keep_together = ("block",)
     tree = """\
   DIR/DATASET-balanced.csv       26 columns of features and LABEL (REAL, FAKE), a row a second"""
     marks = ("DATASET-balanced.csv",)
 
-    def __init__(
-        self,
-        root: str | None = None,
-        facts: dict[str, Any] | None = None,
-        block_rows: int = 50,
-        groups: Sequence[str] = ("block",),
-        split_file: str | None = None,
-    ) -> None:
-        if block_rows < 1:
-            raise ValueError(f"A block has one row or more, got block_rows={block_rows}: use 50.")
-        super().__init__("deep_voice_table", root, facts, groups, split_file)
-        self.block_rows = block_rows
+    block_rows: int = 50
+
+    def __post_init__(self) -> None:
+        if self.block_rows < 1:
+            raise ValueError(f"A block has one row or more, got block_rows={self.block_rows}: use 50.")
+        super().__post_init__()
 
     def table(self) -> pd.DataFrame:
-        """One row a row of the file; all of them have its path, and the number of the row for an id."""
-        path = self.need(*self.marks)
-        label = delimited.read(path, need=[LABEL])[LABEL]
+        """Rows of the file; each has the path of the file, and its row number as id."""
+        path = self.require(*self.marks)
+        label = read_delimited(path, need=[LABEL])[LABEL]
         block = label.groupby(label).cumcount() // self.block_rows
         return pd.DataFrame(
             {
@@ -68,16 +60,16 @@ class DeepVoiceTable(Corpus):
         """Features of the rows of the manifest, (rows, columns) float32.
 
         Raises:
-            ValueError: if a value is no finite number.
+            ValueError: if a value is not a finite number.
         """
-        path = self.need(*self.marks)
-        columns = delimited.read(path, need=[LABEL]).drop(columns=LABEL)
+        path = self.require(*self.marks)
+        columns = read_delimited(path, need=[LABEL]).drop(columns=LABEL)
         numbers: NDArray[np.float32] = columns.apply(pd.to_numeric, errors="coerce").to_numpy(np.float32)
         bad = ~np.isfinite(numbers)
         if bad.any():
             row, column = (int(place[0]) for place in np.nonzero(bad))
             raise ValueError(
-                f"{path}: {int(bad.sum())} values are no finite numbers, first {columns.iloc[row, column]!r} in row "
+                f"{path}: {int(bad.sum())} values are not finite numbers, first {columns.iloc[row, column]!r} in row "
                 f"{row}, column {columns.columns[column]}: repair or remove the rows."
             )
         return numbers

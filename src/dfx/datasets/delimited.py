@@ -1,4 +1,4 @@
-"""Protocol tables of corpora, as text: every row must have as many fields as the header or the format says."""
+"""Read delimited tables of corpora as text, and check that every row has all fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from dfx.tables.findings import some
 
 
-def read(
+def read_delimited(
     path: Path,
     separator: str = ",",
     need: Sequence[str] = (),
@@ -20,19 +20,19 @@ def read(
     header: bool = True,
     quoted: bool = True,
 ) -> pd.DataFrame:
-    """A delimited UTF-8 table, every value as text, without the byte-order mark that spreadsheets write.
+    """Read a delimited UTF-8 table; every value is text, and a byte-order mark is left out.
 
     Args:
         path: the file.
         separator: one character.
         need: columns that it must have.
-        names: names of the columns, for a file without a header or with an unreliable one; they give the count.
-        header: whether the first line is one; `names` replace it.
-        quoted: whether `"` encloses values; False where transcripts hold quotation marks of their own.
+        names: names of the columns, for a file without a header or with an unreliable one.
+        header: whether the first line is a header; `names` replace it.
+        quoted: whether `"` encloses values; False where transcripts contain quotation marks.
 
     Raises:
         ValueError: if it is empty, not UTF-8, lacks a column, has rows with another number of fields, or a quotation
-            mark without an end.
+            mark that is not closed.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -41,11 +41,11 @@ def read(
     if quoted:
         try:
             rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-        except csv.Error as error:  # a field of 128 kB, of lines that a mark without an end has swallowed
+        except csv.Error as error:  # a field of 128 kB: the lines after a mark that is not closed
             raise ValueError(
-                f"{path} is no table ({error}): a quotation mark has no end. Copy the corpus again."
+                f"{path} is no table ({error}): a quotation mark is not closed. Copy the corpus again."
             ) from error
-    else:  # split at line feeds only: transcripts hold other characters that Python takes for ends of lines
+    else:  # split at line feeds only: transcripts contain other characters that Python takes for line ends
         rows = [line.rstrip("\r").split(separator) for line in text.split("\n")]
     rows = [row for row in rows if row not in ([], [""])]
     if not rows:
@@ -54,8 +54,8 @@ def read(
     missing = [name for name in need if name not in columns]
     if missing:
         raise ValueError(
-            f"{path} has no column {', '.join(missing)}: it has {', '.join(columns)}. It belongs to another corpus, or "
-            "to a version of it that dfx does not know."
+            f"{path} has no column {', '.join(missing)}: it has {', '.join(columns)}. It is of another corpus, or of a "
+            "version that dfx does not know."
         )
     rows = rows[header:]
     wrong = [separator.join(row) for row in rows if len(row) != len(columns)]

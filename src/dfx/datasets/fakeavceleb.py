@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dfx.datasets import delimited
-from dfx.datasets.corpus import DividedCorpus
+from dfx.datasets.audio_files import without_suffix
+from dfx.datasets.corpus import Corpus
+from dfx.datasets.delimited import read_delimited
 
-# The header names the file `path` and its folder not at all (v1.2), or both: the fields have the same order.
+# Some headers (v1.2) call the file `path` and leave out its folder; the order of the fields is always the same.
 FIELDS = (
     "source", "target1", "target2", "method", "category", "type", "race", "gender", "filename", "folder",
 )  # fmt: skip
 
 
-class FakeAVCeleb(DividedCorpus):
-    """FakeAVCeleb 1.2. Whether a voice is genuine is the second half of `type`: `FakeVideo-RealAudio` is bona fide.
+class FakeAVCeleb(Corpus):
+    """FakeAVCeleb 1.2. The second half of `type` gives the class: `FakeVideo-RealAudio` is bona fide.
 
-    Faked videos with genuine sound repeat the sound of the video that they were made from; all versions of a person
-    stand in one split. Every cloned voice is of one system (SV2TTS); `attack` is the corpus's `method`, which names
-    what was done to the face as well.
+    Fake videos with genuine sound repeat the sound of the video they were made from; all versions of a person are in
+    one split. All cloned voices are from one system (SV2TTS); `attack` is the column `method` of the corpus, which also
+    names the change of the face.
 
     Source: Khalid et al., "FakeAVCeleb: a novel audio-video multimodal deepfake dataset", 2021.
     """
 
     name = "fakeavceleb"
-    apart = ("speaker",)
+    keep_together = ("speaker",)
     tree = """\
   DIR/meta_data.csv              source,target1,target2,method,category,type,race,gender,file name,folder
   DIR/RealVideo-RealAudio/African/men/id00076/00109.mp4
@@ -33,13 +34,13 @@ class FakeAVCeleb(DividedCorpus):
     marks = ("meta_data.csv",)
 
     def table(self) -> pd.DataFrame:
-        """One row a line of `meta_data.csv`; ids are paths below the folder, without suffix."""
+        """Rows of `meta_data.csv`; ids are paths below the folder, without suffix."""
         root = self.folder()
-        rows = delimited.read(self.need("meta_data.csv"), names=FIELDS)
+        rows = read_delimited(self.require("meta_data.csv"), names=FIELDS)
         kinds = rows["type"].str.extract(r"^(\w+Video)-(\w+Audio)$")
         names = rows["folder"].str.strip("/").str.removeprefix("FakeAVCeleb/") + "/" + rows["filename"]
         rows = rows.assign(
-            id=names.str.replace(r"\.[^./]+$", "", regex=True),
+            id=without_suffix(names),
             label=kinds[1].fillna(rows["type"]),
             video=kinds[0].fillna("-"),
             attack=rows["method"],
@@ -48,9 +49,9 @@ class FakeAVCeleb(DividedCorpus):
         copies = (kinds[1] == "RealAudio") & (kinds[0] == "FakeVideo")
         if copies.any():
             text = (
-                f"{int(copies.sum())} bona fide rows of fakeavceleb are faked videos that keep the sound of a genuine "
+                f"{int(copies.sum())} bona fide rows of fakeavceleb are fake videos that keep the sound of a genuine "
                 "one: the same recording occurs several times within a split."
             )
-            self.note_finding("repeated-audio", "note", text, rows["id"][copies].tolist())
+            self.add_finding("repeated-audio", "note", text, rows["id"][copies].tolist())
         inner = root / "FakeAVCeleb"
-        return self.attach(rows, names, inner if inner.is_dir() else root)
+        return self.paths_by_name(rows, names, inner if inner.is_dir() else root)

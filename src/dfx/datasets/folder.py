@@ -1,4 +1,4 @@
-"""Your own recordings: a folder whose sub-folders are named after the classes."""
+"""Your own recordings: a folder with sub-folders named after the classes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx.datasets import recordings
-from dfx.datasets.base import Dataset
-from dfx.datasets.splits import assign
+from dfx.datasets.audio_files import list_audio
+from dfx.datasets.corpus import Dataset
+from dfx.datasets.splits import assign_splits
 from dfx.tables.labels import BONAFIDE, is_label, parse_label
 from dfx.tables.manifest import SPLIT_WORDS, Manifest
 
@@ -19,10 +19,10 @@ EXPECTED = """expected sub-folders named after the classes, for example
 
 
 class Folder(Dataset):
-    """Recordings below a folder; the class is the innermost sub-folder that names one.
+    """Recordings below a folder; the innermost sub-folder that names a class gives the class.
 
     The sub-folder below the class names the attack (spoof) or the speaker (bona fide). Without train / dev / eval
-    folders the recordings are divided by `splits.assign`; what stays together is said at `_groups`.
+    folders the recordings are divided; recordings of one speaker or of one file name stay together.
 
     Args:
         path: the folder.
@@ -32,57 +32,61 @@ class Folder(Dataset):
         self.root = Path(path).expanduser()
 
     def manifest(self) -> Manifest:
-        """One row for each audio file below a class folder, hidden files left out."""
+        """Table of all audio files below a class folder; hidden files are left out."""
         if not self.root.is_dir():
             raise ValueError(f"No folder at {str(self.root)!r}; dataset=folder {EXPECTED}.")
-        rows = [row for name in recordings.below(self.root) if (row := self._row(name))]
-        if not rows:
-            found = sorted(p.name for p in self.root.iterdir())[:10]
+        table = folder_table(self.root)
+        if table.empty:
+            found = ", ".join(sorted(p.name for p in self.root.iterdir())[:10]) or "nothing"
             raise ValueError(
-                f"No recordings below a class folder in {str(self.root)!r} "
-                f"(found: {', '.join(found) or 'nothing'}); {EXPECTED}."
+                f"No recordings below a class folder in {str(self.root)!r} (found: {found}); {EXPECTED}."
             )
-        table = pd.DataFrame(rows)
-        twins = table["id"].duplicated(keep=False)  # x.wav beside x.flac
-        suffixes = table["path"].str.extract(r"(\.[^./]+)$")[0]
-        table["id"] = table["id"].where(~twins, table["id"] + suffixes)
-        named = table["split"] != ""
-        if named.any() and not named.all():
-            outside = table.loc[~named, "path"].iloc[0]
-            raise ValueError(
-                f"{int((~named).sum())} of {len(table)} recordings in {str(self.root)!r} lie outside the split "
-                f"folders, first {outside}; move them into train, dev or eval, or remove the split folders."
-            )
-        if not named.any():
-            table["split"] = assign(table.assign(group=_groups(table)), "group")
+        if not table["split"].any():
+            table["split"] = assign_splits(table.assign(group=_groups(table)), "group")
         return Manifest(table, name=self.root.name)
 
-    def _row(self, file: str) -> dict[str, object] | None:
-        *folders, _ = file.split("/")
-        classes = [position for position, name in enumerate(folders) if is_label(name)]
-        if not classes:
-            return None
-        at = classes[-1]
-        label = parse_label(folders[at])
-        named = [name for name in folders[at + 1 :] if name.lower() not in SPLIT_WORDS]
-        below = "/".join(named) or "-"
-        split = next((SPLIT_WORDS[name.lower()] for name in folders if name.lower() in SPLIT_WORDS), "")
-        bonafide = label == BONAFIDE
-        return {
-            "id": file.rpartition(".")[0],
-            "path": str((self.root / file).resolve()),
-            "label": label,
-            "attack": "-" if bonafide else ("spoof" if below == "-" else below),
-            "speaker": below if bonafide else "-",
-            "split": split,
-        }
+
+def folder_table(root: Path, all_genuine: bool = False) -> pd.DataFrame:
+    """Rows of the audio files below a folder; its sub-folders name class, attack or speaker, and split (else "").
+
+    Args:
+        root: the folder.
+        all_genuine: there are no class folders, and every recording is bona fide.
+
+    Raises:
+        ValueError: if only some of the recordings are in split folders.
+    """
+    rows = [row for file in list_audio(root) if (row := _row(root, file, all_genuine))]
+    table = pd.DataFrame(rows, columns=["id", "path", "label", "attack", "speaker", "split"])
+    twice = table["id"].duplicated(keep=False)  # x.wav beside x.flac
+    table["id"] = table["id"].where(~twice, table["id"] + table["path"].str.extract(r"(\.[^./]+)$")[0])
+    outside = table["path"][table["split"] == ""]
+    if 0 < len(outside) < len(table):
+        raise ValueError(
+            f"{len(outside)} of {len(table)} recordings in {str(root)!r} lie outside its split folders, first "
+            f"{outside.iloc[0]}; move them into train, dev or eval, or rename the split folders."
+        )
+    return table
+
+
+def _row(root: Path, file: str, all_genuine: bool) -> tuple[str, str, int, str, str, str] | None:
+    *folders, _ = file.split("/")
+    classes = [-1] if all_genuine else [place for place, name in enumerate(folders) if is_label(name)]
+    if not classes:
+        return None
+    label = BONAFIDE if all_genuine else parse_label(folders[classes[-1]])
+    named = [name for name in folders[classes[-1] + 1 :] if name.lower() not in SPLIT_WORDS]
+    below = "/".join(named) or "-"
+    attack, speaker = ("-", below) if label == BONAFIDE else ("spoof" if below == "-" else below, "-")
+    split = next((SPLIT_WORDS[name.lower()] for name in folders if name.lower() in SPLIT_WORDS), "")
+    return file.rpartition(".")[0], str((root / file).resolve()), label, attack, speaker, split
 
 
 def _groups(table: pd.DataFrame) -> pd.Series:
-    """What must not be divided: a speaker, where three or more are named, else recordings of one file name.
+    """Group of each row: its speaker, if three or more are named, else its file name.
 
-    `real/17.wav` and `fake/melgan/17.wav` are, as a rule, one sentence. A single folder below `real`, such as `wavs`,
-    names no speaker.
+    `real/17.wav` and `fake/melgan/17.wav` are usually one sentence. A single folder below `real`, such as `wavs`, is no
+    speaker.
     """
     stems = table["id"].str.rpartition("/")[2].str.partition(".")[0]
     named = table["speaker"] != "-"

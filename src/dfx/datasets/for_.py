@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any
+from dataclasses import dataclass
 
 import pandas as pd
 
-from dfx.datasets.corpus import Corpus, audio_files
+from dfx.datasets.audio_files import audio_table
+from dfx.datasets.corpus import Corpus
 from dfx.tables.manifest import SPLIT_WORDS
 
-# Version -> names of its folder: the inner one of two of them is named otherwise than the outer one.
+# Version -> names of its folder: two of them have another name for the inner folder than for the outer one.
 VERSIONS = {
     "original": ("for-original",),
     "norm": ("for-norm",),
     "2sec": ("for-2sec", "for-2seconds"),
     "rerec": ("for-rerec", "for-rerecorded"),
 }
-MP3_GAP = 0.1  # a larger difference between the cells in the share of former MP3 files is worth a warning
+MP3_GAP = 0.1  # warn if the share of former MP3 files differs by more between classes or splits
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class FoR(Corpus):
     """One version of FoR: `norm` (16 kHz, mono, equal loudness), `2sec` (cut to 2 s), `rerec` (replayed), `original`.
 
-    Most fakes were MP3 before, most recordings were not, and not in every split alike: names of files tell
-    (`file1.mp3.wav_16k…`), and the column `source_format` says so. Speakers are not told.
+    Most fakes were MP3 files before, most recordings were not, and not equally in every split: file names show it
+    (`file1.mp3.wav_16k…`), and the column `source_format` holds it. Speakers are not named.
 
     Source: Reimao and Tzerpos, "FoR: a dataset for synthetic speech detection", 2019.
 
     Args:
-        version: `original`, `norm`, `2sec` or `rerec`.
-        root: folder of the version, or of all of them; see `Corpus`.
-        facts: what its authors publish; `rows` of each version.
+        version: `original`, `norm`, `2sec` or `rerec`; `root` is its folder, or that of all versions.
 
     Raises:
         ValueError: if the version is unknown.
     """
 
+    name = "for"
     tree = """\
   DIR/for-norm/for-norm/training/real/*.wav, training/fake/*.wav
   DIR/for-norm/for-norm/validation/..., testing/...
@@ -44,58 +44,57 @@ class FoR(Corpus):
   rerec or original"""
     marks = ("training/[RrFf]*",)
 
-    def __init__(
-        self, version: str = "norm", root: str | None = None, facts: dict[str, Any] | None = None
-    ) -> None:
-        if version not in VERSIONS:
-            raise ValueError(f"FoR has the versions {', '.join(VERSIONS)}, got {version!r}: use one of them.")
-        given = facts or {}
-        own = VERSIONS[version]
-        inside = [f"{outer}/{inner}" for outer in own for inner in own] + list(own)
-        places = [*inside, *(f"{name}/{place}" for name in given.get("folders", []) for place in inside)]
-        rows = (given.get("rows") or {}).get(version)
-        super().__init__("for", root, {**given, "folders": places, "rows": rows})
-        self.version = version
+    version: str = "norm"
+
+    def __post_init__(self) -> None:
+        if self.version not in VERSIONS:
+            raise ValueError(
+                f"FoR has the versions {', '.join(VERSIONS)}, got {self.version!r}: use one of them."
+            )
+        super().__post_init__()
+        names = VERSIONS[self.version]
+        inside = [f"{outer}/{inner}" for outer in names for inner in names] + list(names)
+        folders = [
+            *inside,
+            *(f"{name}/{place}" for name in self.facts.get("folders", []) for place in inside),
+        ]
+        rows = (self.facts.get("rows") or {}).get(self.version)
+        self.facts = {**self.facts, "folders": folders, "rows": rows}
 
     def table(self) -> pd.DataFrame:
-        """One row a file; ids are its path with the suffix, since `file1.mp3` and `file1.wav` may both exist."""
+        """All files; ids are paths with the suffix, since `file1.mp3` and `file1.wav` may both exist."""
         root = self.folder()
-        others = {name: version for version, names in VERSIONS.items() for name in names}
-        if others.get(root.name, self.version) != self.version:
+        versions = {name: version for version, names in VERSIONS.items() for name in names}
+        found = versions.get(root.name, self.version)
+        if found != self.version:
             raise ValueError(
-                f"{root} is the version {others[root.name]} of FoR, not {self.version}: use "
-                f"dataset.version={others[root.name]}, or give the folder of {self.version}."
+                f"{root} is the version {found} of FoR, not {self.version}: use dataset.version={found}, or give the "
+                f"folder of {self.version}."
             )
-        files = audio_files(root)
-        parts = files.str.extract(r"^(\w+)/(\w+)/(?:.*/)?([^/]+)$")
+        files = audio_table(root)
+        parts = files["file"].str.extract(r"^(\w+)/(\w+)/(?:.*/)?([^/]+)$")
+        label = parts[1].str.lower()
         split = parts[0].str.lower().map(SPLIT_WORDS)
-        known = split.notna() & parts[1].str.lower().isin(["real", "fake"])
+        known = split.notna() & label.isin(["real", "fake"])
         if not known.any():
-            raise ValueError(self._not_here(root, ", with no audio in training/real, training/fake ..."))
+            raise self.not_found(root, ", with no audio in training/real, training/fake ...")
         if not known.all():
-            text = f"{int((~known).sum())} audio files of for lie outside training, validation and testing: left out."
-            self.note_finding("files-without-row", "note", text, files[~known].tolist())
-        rows = pd.DataFrame(
-            {
-                "id": files,
-                "path": f"{root}{os.sep}" + files,
-                "label": parts[1].str.lower(),
-                "split": split,
-                "version": self.version,
-                "source_format": parts[2].str.lower().str.extract(r"\.(mp3|wav|flac|ogg|m4a)")[0].fillna("-"),
-            }
-        )[known].reset_index(drop=True)
-        self._look_at_mp3(rows)
+            text = f"{int((~known).sum())} audio files of for are outside training, validation and testing: left out."
+            self.add_finding("files-without-row", "note", text, files["file"][~known])
+        former = parts[2].str.lower().str.extract(r"\.(mp3|wav|flac|ogg|m4a)")[0].fillna("-")
+        rows = pd.DataFrame({"id": files["file"], "path": files["path"], "label": label, "split": split})
+        rows = rows.assign(version=self.version, source_format=former)[known].reset_index(drop=True)
+        self._compare_mp3_shares(rows)
         return rows
 
-    def _look_at_mp3(self, rows: pd.DataFrame) -> None:
-        """A warning where classes or splits differ in their share of former MP3 files: a detector would learn it."""
+    def _compare_mp3_shares(self, rows: pd.DataFrame) -> None:
+        """Warn if classes or splits differ in their share of former MP3 files: a detector would learn it."""
         cell = rows["label"] + " in " + rows["split"]
         share = (rows["source_format"] == "mp3").groupby(cell).mean()
         if share.max() - share.min() > MP3_GAP:
-            told = ", ".join(f"{name} {part:.1%}" for name, part in share.items())
+            shares = ", ".join(f"{name} {part:.1%}" for name, part in share.items())
             text = (
-                f"Files that were MP3 before, by their names: {told}. A detector can learn MP3 instead of synthesis: "
+                f"Files that were MP3 before, by their names: {shares}. A detector can learn MP3 instead of synthesis: "
                 "look at the results by source_format, and train with codecs as augmentation."
             )
-            self.note_finding("mp3-history", "warning", text)
+            self.add_finding("mp3-history", "warning", text)

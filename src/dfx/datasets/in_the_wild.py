@@ -1,33 +1,31 @@
-"""In-the-Wild: genuine and faked clips of celebrities and politicians, collected from the web."""
+"""In-the-Wild: genuine and fake clips of celebrities and politicians, collected from the web."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from dfx.datasets import delimited
-from dfx.datasets.corpus import DividedCorpus
+from dfx.datasets.audio_files import without_suffix
+from dfx.datasets.corpus import Corpus
+from dfx.datasets.delimited import read_delimited
 
 
-class InTheWild(DividedCorpus):
-    """`meta.csv` and the files beside it. The authors ship no splits: speakers are divided.
+class InTheWild(Corpus):
+    """`meta.csv` and the files beside it. There are no official splits: it is divided by speaker.
 
-    Nothing is known of how a fake was made, so there is one attack, "spoof".
+    How a fake was made is unknown, so there is one attack, "spoof".
 
     Source: Müller et al., "Does audio deepfake detection generalize?", 2022.
     """
 
     name = "in_the_wild"
-    apart = ("speaker",)
+    keep_together = ("speaker",)
     tree = """\
   DIR/meta.csv                   file,speaker,label with the labels bona-fide and spoof
   DIR/0.wav ... DIR/31778.wav"""
     marks = ("meta.csv",)
 
     def table(self) -> pd.DataFrame:
-        """One row a line of `meta.csv`; ids are the names of the files without suffix."""
-        rows = delimited.read(self.need("meta.csv"), need=("file", "speaker", "label"))
+        """Rows of `meta.csv`; ids are file names without suffix. Copies may sort the files into real/ and fake/."""
+        rows = read_delimited(self.require("meta.csv"), need=("file", "speaker", "label"))
         rows = rows.rename(columns={"file": "id"})
-        rows["id"] = rows["id"].str.replace(r"\.[^.]+$", "", regex=True)
-        return self.locate(
-            rows, [self.folder()]
-        )  # in sub-folders too: copies sort the files into real/ and fake/
+        return self.paths_by_id(rows.assign(id=without_suffix(rows["id"])), [self.folder()])

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dfx.datasets import delimited
-from dfx.datasets.corpus import DividedCorpus
+from dfx.datasets.corpus import Corpus
+from dfx.datasets.delimited import read_delimited
 
 FIELDS = ("id", "transcript", "normalised")
 
 
-class LJSpeech(DividedCorpus):
-    """LJSpeech 1.1, one reader. All of it is bona fide: it trains a detector together with fakes.
+class LJSpeech(Corpus):
+    """LJSpeech 1.1, one reader. All of it is bona fide: use it together with a corpus of fakes.
 
     Source: Ito and Johnson, "The LJ Speech Dataset", 2017.
     """
 
     name = "ljspeech"
-    apart = ("utterance",)
+    keep_together = ("utterance",)
     tree = """\
   DIR/metadata.csv               LJ001-0001|transcript|normalised transcript
   DIR/wavs/LJ001-0001.wav ..."""
     marks = ("wavs/LJ*",)
 
     def table(self) -> pd.DataFrame:
-        """One row a line of `metadata.csv`, with its transcripts."""
-        rows = delimited.read(self.need("metadata.csv"), "|", names=FIELDS, header=False, quoted=False)
+        """Rows of `metadata.csv`, with transcripts."""
+        rows = read_delimited(self.require("metadata.csv"), "|", names=FIELDS, header=False, quoted=False)
         rows = rows.assign(label="bonafide", speaker="LJ", utterance=rows["id"], language="en")
-        self.note_finding(
+        self.add_finding(
             "one-class",
             "note",
-            "ljspeech holds genuine recordings only: a detector needs fakes beside them, as in dataset=wavefake, "
+            "ljspeech holds genuine recordings only: a detector also needs fakes, as in dataset=wavefake, "
             "dataset=vocoded (twins made of these recordings) or dataset=combined.",
         )
-        return self.locate(rows, [self.folder() / "wavs"])
+        return self.paths_by_id(rows, [self.folder() / "wavs"])

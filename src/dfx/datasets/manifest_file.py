@@ -1,28 +1,28 @@
-"""Your own table: a CSV or Parquet file with one row a recording."""
+"""Your own table of recordings: a CSV or Parquet file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import ClassVar
 
-from dfx.datasets.base import Dataset
-from dfx.datasets.splits import assign
+from dfx.datasets.corpus import Dataset
+from dfx.datasets.splits import assign_splits
 from dfx.tables.manifest import Manifest, read
 
 
 class ManifestFile(Dataset):
-    """A table with the columns `path` and `label`, and where known `split`, `attack`, `speaker`, `id`.
+    """A table with the columns `path` and `label`, and if known `split`, `attack`, `speaker`, `id`.
 
-    Every other column is kept, and results can be broken down by it. Without a `split` column the rows are divided by
-    `splits.assign`, grouped by `utterance` or `speaker` where the table has one.
+    All other columns are kept, and results can be broken down by them. Without a `split` column the rows are divided by
+    `splits.assign_splits`; rows of one `utterance` or `speaker` stay together if the table has such a column.
 
     Args:
-        path: the table, `.csv` or `.parquet`; recordings are named relative to its folder, or by absolute paths.
-        columns: name that dfx uses -> name in the table, for example `{attack: vocoder}`; see `ALIASES`.
+        path: the table, `.csv` or `.parquet`; paths in it are relative to its folder, or absolute.
+        columns: name in dfx -> name in the table, for example `{attack: vocoder}`; see `ALIASES`.
         splits: word in the table -> train, dev or eval, for words that dfx does not know.
     """
 
-    # Names other than dfx's own that stand for a column when the table has no column of dfx's name.
+    # Other names of a column, used if the table has no column of dfx's name.
     ALIASES: ClassVar[dict[str, tuple[str, ...]]] = {
         "path": ("file", "filename", "audio"),
         "attack": ("system", "system_id", "attack_id"),
@@ -46,8 +46,9 @@ class ManifestFile(Dataset):
         manifest = read(self.path, columns=self.columns, splits=self.splits, aliases=self.ALIASES)
         table = manifest.table
         if (table["split"] == "").all():
-            group = next(
-                (c for c in ("utterance", "speaker") if c in table and (table[c] != "-").any()), "id"
+            known = (
+                name for name in ("utterance", "speaker") if name in table and (table[name] != "-").any()
             )
-            table = table.assign(split=assign(table, group))
+            group = next(known, "id")
+            table = table.assign(split=assign_splits(table, group))
         return Manifest(table, name=self.path.stem)

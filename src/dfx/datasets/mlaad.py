@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from dfx.datasets import delimited
-from dfx.datasets.corpus import Corpus, audio_files
-from dfx.datasets.genuine import Genuine
+from dfx.datasets.audio_files import audio_table, without_suffix
+from dfx.datasets.corpus import Corpus, GenuineSource
+from dfx.datasets.delimited import read_delimited
 
-MAILABS = Genuine(
+MAILABS = GenuineSource(
     "M-AILABS",
     "mailabs_root",
     ("M-AILABS", "m-ailabs", "MAILABS", "MAILabs", "mailabs", "m_ailabs"),
     "[a-z][a-z]_[A-Z][A-Z]/by_book",
     "https://github.com/i-celeste-aurora/m-ailabs-dataset",
 )
-SUFFIX = r"\.[^./]+$"
 # en_US/by_book/female/mary_ann/midnight_passenger/wavs/x.wav; books of several readers lie at by_book/mix/BOOK.
 REGION = r"[a-z]{2}_[A-Z]{2}/by_book/"
 RECORDING = (
@@ -29,22 +26,21 @@ RECORDING = (
 )
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class MLAAD(Corpus):
-    """The fakes of MLAAD and the recordings of M-AILABS, of which they repeat the sentences (`original_file`).
+    """The fakes of MLAAD and the recordings of M-AILABS, whose sentences they repeat (`original_file`).
 
-    A recording and everything that re-speaks it, in any language, are one utterance and stand in one split. MLAAD has
-    no genuine recordings of its own: M-AILABS is looked for beside it, below it and below `$DFX_DATA`.
+    A recording and all fakes of its sentence, in any language, are one utterance and in one split. MLAAD has no genuine
+    recordings: M-AILABS is searched beside it, below it and below `$DFX_DATA`.
 
     Source: Müller et al., "MLAAD: the multi-language audio anti-spoofing dataset", 2024.
 
     Args:
-        root: its folder; see `Corpus`.
-        facts: what its authors publish.
-        groups: columns whose values must not be divided.
-        split_file: CSV (id, split) that fixes the splits.
         mailabs_root: folder of M-AILABS, with en_US, de_DE ...
     """
 
+    name = "mlaad"
+    keep_together = ("utterance",)
     tree = """\
   DIR/fake/LANGUAGE/SYSTEM/meta.csv        path|original_file|language|...|model_name|architecture|transcript
   DIR/fake/LANGUAGE/SYSTEM/*.wav
@@ -52,25 +48,16 @@ class MLAAD(Corpus):
   M-AILABS/en_US/by_book/female/READER/BOOK/wavs/*.wav"""
     marks = ("fake/*/*/meta.csv",)
 
-    def __init__(
-        self,
-        root: str | None = None,
-        facts: dict[str, Any] | None = None,
-        groups: Sequence[str] = ("utterance",),
-        split_file: str | None = None,
-        mailabs_root: str | None = None,
-    ) -> None:
-        super().__init__("mlaad", root, facts, groups, split_file)
-        self.mailabs_root = mailabs_root
+    mailabs_root: str | None = None
 
     def table(self) -> pd.DataFrame:
-        """One row a line of the files `meta.csv`, and one a recording of M-AILABS."""
+        """Rows of all files `meta.csv`, and the recordings of M-AILABS."""
         root = self.folder()
         parts = []
         for path in sorted((root / "fake").glob("*/*/meta.csv")):
-            # Unquoted: transcripts hold quotation marks of their own.
-            rows = delimited.read(path, "|", need=("path", "original_file", "model_name"), quoted=False)
-            # The files lie beside their table; the folders that it names are not always spelt as they are.
+            # Unquoted: transcripts contain quotation marks.
+            rows = read_delimited(path, "|", need=("path", "original_file", "model_name"), quoted=False)
+            # The files lie beside their table; the folders in its column path are not always spelt the same.
             beside = f"{path.parent.parent.name}/{path.parent.name}/"
             parts.append(rows.assign(file=beside + rows["path"].str.rpartition("/")[2]))
         fakes = pd.concat(parts, ignore_index=True)
@@ -78,34 +65,31 @@ class MLAAD(Corpus):
         strange = ~utterance.str.match(REGION)  # with something before en_US
         utterance[strange] = utterance[strange].str.extract(f"({REGION}.+)$")[0].fillna(utterance)
         fakes = fakes.assign(
-            id="fake/" + fakes["file"].str.replace(SUFFIX, "", regex=True),
+            id="fake/" + without_suffix(fakes["file"]),
             label="spoof",
             attack=fakes["model_name"],
-            utterance=utterance.str.replace(SUFFIX, "", regex=True),
+            utterance=without_suffix(utterance),
         )
-        fakes = self.attach(fakes.drop(columns=["path", "file"]), fakes["file"], root / "fake")
-        return pd.concat([fakes, self._recordings(root)], ignore_index=True).fillna("-")
+        fakes = self.paths_by_name(fakes.drop(columns=["path", "file"]), fakes["file"], root / "fake")
+        folder = self.genuine_folder(MAILABS, self.mailabs_root)
+        genuine = pd.DataFrame() if folder is None else _recordings(folder)
+        return pd.concat([fakes, genuine], ignore_index=True).fillna("-")
 
-    def _recordings(self, root: Path) -> pd.DataFrame:
-        """The files of M-AILABS; empty, with a finding, where it is not found."""
-        folder = MAILABS.folder(self.mailabs_root, beside=root)
-        if folder is None:
-            self.note_finding("no-bonafide", "warning", MAILABS.missing("mlaad"))
-            return pd.DataFrame()
-        files = audio_files(folder)
-        facts = files.str.extract(RECORDING)
-        known = facts["language"].notna()
-        files, facts = files[known], facts[known]
-        utterance = files.str.replace(SUFFIX, "", regex=True)
-        return pd.DataFrame(
-            {
-                "id": "mailabs/" + utterance,
-                "path": f"{folder}{os.sep}" + files,
-                "label": "bonafide",
-                "speaker": facts["speaker"].fillna("-"),
-                "utterance": utterance,
-                "language": facts["language"],
-                "gender": facts["gender"],
-                "book": facts["book"],
-            }
-        )
+
+def _recordings(folder: Path) -> pd.DataFrame:
+    files = audio_table(folder)
+    parts = files["file"].str.extract(RECORDING)
+    known = parts["language"].notna()
+    files, parts = files[known], parts[known]
+    return pd.DataFrame(
+        {
+            "id": "mailabs/" + files["stem"],
+            "path": files["path"],
+            "label": "bonafide",
+            "speaker": parts["speaker"].fillna("-"),
+            "utterance": files["stem"],
+            "language": parts["language"],
+            "gender": parts["gender"],
+            "book": parts["book"],
+        }
+    )

@@ -1,9 +1,8 @@
-"""Deterministic splits for recordings that come without any."""
+"""Divide recordings into train, dev and eval by a hash of their names, for corpora without official splits."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +11,11 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from dfx import files
 from dfx.tables.findings import some
 
 FRACTIONS = {"train": 0.6, "dev": 0.2, "eval": 0.2}
-MIN_GROUPS = 5  # of an attack, so that each split gets its share of one
+MIN_GROUPS = 5  # an attack of fewer groups is divided together with other rare ones
 
 
 def divide(
@@ -24,13 +24,13 @@ def divide(
     file: Path | None = None,
     fractions: dict[str, float] | None = None,
 ) -> pd.Series:
-    """Split of each row of a corpus that has none: as a file says, or by `assign`, which is then kept in the file.
+    """Split of each row: read from a split file if it exists, else by `assign_splits` and written to it.
 
     Args:
         table: columns `id`, `label`, `attack` and those of `groups`.
         groups: columns whose values must not be divided; none: every row by itself.
-        file: CSV with the columns id and split; it can be committed, and read again with the same corpus.
-        fractions: share of each split, as `assign` takes it.
+        file: CSV with the columns id and split; it can be published.
+        fractions: share of each split, as `assign_splits` takes it.
 
     Returns:
         (rows,) "train", "dev" or "eval", with the index of the table.
@@ -49,7 +49,7 @@ def divide(
         if bad.any():
             raise ValueError(
                 f"{file} gives no split (train, dev or eval) to {int(bad.sum())} of {len(table)} utterances "
-                f"({some(table['id'][bad])}): it belongs to another version of the corpus. Delete it to make it anew."
+                f"({some(table['id'][bad])}): it is of another version of the corpus. Delete it to write a new one."
             )
         return split
     absent = [name for name in groups if name not in table]
@@ -58,17 +58,15 @@ def divide(
             f"dataset.groups names {', '.join(absent)}, which is no column of this corpus: it has "
             f"{', '.join(map(str, table.columns))}. Name columns whose values must not be divided."
         )
-    split = assign(table, list(groups) or ["id"], fractions)
+    split = assign_splits(table, list(groups) or ["id"], fractions)
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-        pd.DataFrame({"id": table["id"], "split": split}).to_csv(temporary, index=False)
-        temporary.replace(file)
+        with files.replacing(file) as temporary:
+            pd.DataFrame({"id": table["id"], "split": split}).to_csv(temporary, index=False)
     return split
 
 
-def shortfall(table: pd.DataFrame, groups: Sequence[str]) -> str:
-    """Why a split lacks a class that others have, and what to do; empty where none lacks one.
+def missing_class_text(table: pd.DataFrame, groups: Sequence[str]) -> str:
+    """Sentence for a split that lacks a class; empty if every split has both.
 
     Args:
         table: divided, with the columns `label`, `split` and those of `groups`.
@@ -78,7 +76,7 @@ def shortfall(table: pd.DataFrame, groups: Sequence[str]) -> str:
     if counts.to_numpy().all():
         return ""
     columns = list(groups) or ["id"]
-    sizes = joined(table, columns).value_counts()
+    sizes = group_names(table, columns).value_counts()
     lacking = ", ".join(str(split) for split in counts.index[(counts == 0).any(axis=1)])
     return (
         f"{lacking} cannot have every class: the {len(table)} rows form {len(sizes)} groups that stay together (by "
@@ -87,19 +85,19 @@ def shortfall(table: pd.DataFrame, groups: Sequence[str]) -> str:
     )
 
 
-def assign(
+def assign_splits(
     table: pd.DataFrame, group: str | Sequence[str], fractions: dict[str, float] | None = None
 ) -> pd.Series:
-    """Split of each row: rows of one group stay together, each class and attack is divided alike.
+    """Stratified group split: rows of a group stay together, every class and attack has the same shares.
 
     Groups are ordered by a hash of their name, so the same recordings get the same split on every machine and in any
-    order of the rows. A group goes, within its (label, attack) stratum, to the split that is furthest below its share;
-    attacks of fewer than five groups are one stratum together, so some of them come in dev or eval alone.
+    order of the rows. Within its (label, attack) stratum a group goes to the split that is furthest below its share;
+    attacks of fewer than five groups form one stratum, so some of them are in dev or eval only.
 
     Args:
         table: columns `label`, `attack` and those that `group` names.
-        group: column or columns whose values must not be divided (speaker, recording); rows that share a value of any
-            of them form one group, and "-", "" or nothing is no value. A unique id where nothing is known.
+        group: column or columns whose values must not be divided (speaker, recording), or a unique id; rows that share
+            a value of any of them form one group; "-", "" and a missing value do not count.
         fractions: share of each split; 60 % train, 20 % dev, 20 % eval by default.
 
     Returns:
@@ -110,13 +108,12 @@ def assign(
     wanted = np.array([shares[name] for name in names])
     # A group with several strata counts in its most frequent one.
     stratum = table["label"].astype(str) + "/" + table["attack"].astype(str)
-    frame = pd.DataFrame(
-        {"group": joined(table, [group] if isinstance(group, str) else group), "stratum": stratum}
-    )
+    columns = [group] if isinstance(group, str) else group
+    frame = pd.DataFrame({"group": group_names(table, columns), "stratum": stratum})
     pairs = frame.groupby(["group", "stratum"], sort=True).size().rename("rows").reset_index()
     pairs = pairs.sort_values(["group", "rows", "stratum"], ascending=[True, False, True])
     sizes = pairs.groupby("group", sort=False).agg(size=("rows", "sum"), stratum=("stratum", "first"))
-    # An attack of few groups cannot be shared out by itself: the rare ones of a class are, together.
+    # An attack of few groups cannot fill three splits: the rare attacks of a class are divided together.
     rare = sizes.groupby("stratum")["size"].transform("size") < MIN_GROUPS
     sizes["stratum"] = sizes["stratum"].mask(rare, sizes["stratum"].str.partition("/")[0])
     sizes["order"] = [hashlib.sha256(name.encode()).hexdigest() for name in sizes.index]
@@ -128,7 +125,7 @@ def assign(
         total = members["size"].sum()
         for number, (name, size) in enumerate(zip(members.index, members["size"], strict=True)):
             lack = wanted - filled / total
-            # The last groups go where there is none, so that no split lacks a class.
+            # The last groups fill the splits that are still empty, so that no split lacks a class.
             if len(members) - number <= np.count_nonzero(filled == 0):
                 lack[filled > 0] = -np.inf
             best = int(np.argmax(lack))
@@ -137,11 +134,11 @@ def assign(
     return frame["group"].map(chosen)
 
 
-def joined(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
-    """Name of each row's group, where rows that share a value of any of the columns are one group.
+def group_names(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+    """Name the group of each row; rows that share a value of any of the columns are in one group.
 
-    The name does not depend on the order of the rows: it is the smallest value of the first column in the group, or,
-    where that is unknown, of the next.
+    The name does not depend on the order of the rows: it is the smallest value of the first column in the group, or of
+    the next column if that is unknown.
     """
     values = {name: table[name].astype("str").where(table[name].notna(), "-") for name in columns}
     known = {name: ~value.isin(["", "-"]) for name, value in values.items()}
@@ -158,7 +155,7 @@ def joined(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     graph = coo_array((np.ones(len(begin), np.int8), (begin, end)), shape=(offset, offset))
     component = connected_components(graph, directed=False)[1][: len(table)]
     name = pd.Series("", index=table.index, dtype="str")
-    if "id" in table:  # names what has nothing else
+    if "id" in table:  # the name where all columns are unknown
         values["id"] = table["id"].astype("str")
         known["id"] = values["id"] != ""
     for column, value in values.items():

@@ -2,52 +2,49 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from dfx.audio import workers
+from dfx import files
 from dfx.datasets import vocoded_files
-from dfx.datasets.base import Dataset
-from dfx.datasets.corpus import audio_files
-from dfx.datasets.folder import Folder
+from dfx.datasets.audio_files import list_audio
+from dfx.datasets.corpus import Dataset
+from dfx.datasets.folder import Folder, folder_table
 from dfx.datasets.splits import divide
 from dfx.datasets.synthesis import twins
 from dfx.datasets.synthesis.twins import CODECS, COPY, VOCODERS
-from dfx.files import cache_dir
 from dfx.tables.findings import Finding, finding, some
 from dfx.tables.labels import BONAFIDE, SPOOF, is_label
-from dfx.tables.manifest import NO_ATTACK, NO_SPEAKER, SPLIT_WORDS, Manifest
+from dfx.tables.manifest import NO_ATTACK, Manifest
 
 
 class Vocoded(Dataset):
     """Genuine recordings and their spoofed twins, of the same length, level, speaker and split.
 
-    The attack of a twin is its vocoder; `utterance` names its original, `source` the corpus of it, and every other
+    The attack of a twin is its vocoder, `utterance` the id of its original, `source` the corpus of it; every other
     column is that of its original.
 
-    Files are made once, as 16-bit FLAC at 16 kHz under `<cache>/vocoded/<version>`, and shared by all corpora of twins:
-    a further vocoder or recording makes only what is new. The version follows from the source of `synthesis`; the
-    same recordings give the same twins on every machine, but for rounding. A table of each corpus lies beside them.
+    Files are made once, as 16-bit FLAC at 16 kHz in `<cache>/vocoded/<version>`, and shared by all corpora of twins: a
+    further vocoder or recording makes only the new files. The version follows from the code of `synthesis`; the same
+    recordings give the same twins on every machine, except for rounding. A table of each corpus lies beside them.
 
     Args:
-        bonafide: a folder of recordings, all genuine unless it has sub-folders named after the classes (then those of
-            the genuine class), or the name of one of `corpora`, whose bona fide rows are taken.
+        bonafide: a folder of recordings, all genuine unless its sub-folders name the classes (then the genuine
+            class is taken), or the name of one of `corpora`, whose bona fide rows are taken.
         corpora: corpora by name.
         vocoders: names from `dfx.datasets.synthesis.twins.VOCODERS`; all of them if None.
         eval_only: those of them that only twins in eval pass through.
-        twins_per_clip: vocoders that each recording passes through, dealt out evenly within split and speaker; all of
-            them if None.
+        twins_per_clip: vocoders for each recording, assigned evenly within split and speaker; all of them if None.
         genuine: also give the genuine recordings; False: twins alone, to be added to a corpus that has them.
-        match_genuine: give copies of them that took the way of a twin but for the vocoder (rate, band of the vocoder,
-            codec, level, format) in place of the recordings themselves.
-        codec: one of `dfx.datasets.synthesis.twins.CODECS`, applied last to twins and copies alike; None: none.
-        split_file: CSV (id, split) that fixes the splits of a folder that has neither splits nor classes; written where
-            it is not there yet.
-        max_bad_fraction: of recordings that cannot be used; more are an error.
-        cache: folder to keep the files in; `dfx.files.cache_dir()` if None.
+        match_genuine: give copies of them that went through all steps of a twin except the vocoder (rate, band of the
+            vocoder, codec, level, format); False: the recordings themselves.
+        codec: one of `dfx.datasets.synthesis.twins.CODECS`, applied last to twins and copies; None: none.
+        split_file: CSV (id, split) that fixes the splits of a folder that has neither splits nor classes; written if it
+            does not exist.
+        max_bad_fraction: more recordings that cannot be used are an error.
+        cache: folder to keep the files in; see `dfx.files.cache_dir`.
         num_workers: processes that make them; as many as there are cores if None.
         progress: show a bar on stderr.
 
@@ -82,59 +79,55 @@ class Vocoded(Dataset):
         self.codec = codec or ""
         self.split_file = Path(split_file).expanduser() if split_file else None
         self.max_bad_fraction = max_bad_fraction
-        root = Path(cache).expanduser() if cache else cache_dir()
-        self.folder = root.absolute() / "vocoded" / vocoded_files.version()
-        self.num_workers = workers.num_cores() if num_workers is None else num_workers
+        self.folder = files.cache_dir(cache) / "vocoded" / vocoded_files.version()
+        self.num_workers = num_workers
         self.progress = progress
 
     def manifest(self) -> Manifest:
-        """The corpus, after what is missing of it has been made; `findings` then names recordings without twins.
+        """Make the files that are missing, and return the table; `findings` then names recordings without twins.
 
         Raises:
-            ValueError: if there is nothing genuine, too much of it cannot be used, or a process that makes files dies.
+            ValueError: if there is no genuine recording, too many cannot be used, or a process that makes files dies.
         """
         originals, name, found = self._originals()
         copies = self.genuine and self.match_genuine
-        dealt = list(
-            vocoded_files.deal(originals, self.vocoders, self.eval_only, self.twins_per_clip, copies)
-        )
-        jobs = vocoded_files.plan(self.folder, originals, dealt, self.codec)
-        reasons = vocoded_files.make(self.folder, jobs, self.num_workers, self.progress)
+        options = self.vocoders, self.eval_only, self.twins_per_clip, copies
+        assigned = list(vocoded_files.assign_vocoders(originals, *options))
+        jobs = vocoded_files.plan_files(self.folder, originals, assigned, self.codec)
+        reasons = vocoded_files.make_files(self.folder, jobs, self.num_workers, self.progress)
         bad = originals["path"].isin(list(reasons))
         if bad.any():
             found = [*found, self._bad_recordings(originals[bad], reasons, len(originals))]
         self.findings = tuple(found)
 
-        files = pd.DataFrame(dealt, columns=["row", "vocoder", "band_hz"])
-        files = files.assign(path=[job.target for job in jobs])
-        files = files[~files["row"].map(bad)].reset_index(drop=True)
-        table = originals.iloc[files["row"]].reset_index(drop=True)
-        is_copy = files["vocoder"] == COPY
-        table["id"] = table["id"].where(is_copy, table["id"] + "@" + files["vocoder"])
-        table["path"] = files["path"]
+        made = pd.DataFrame(assigned, columns=["row", "vocoder", "band_hz"])
+        made = made.assign(path=[job.target for job in jobs])
+        made = made[~made["row"].map(bad)].reset_index(drop=True)
+        table = originals.iloc[made["row"]].reset_index(drop=True)
+        is_copy = made["vocoder"] == COPY
+        table["id"] = table["id"].where(is_copy, table["id"] + "@" + made["vocoder"])
+        table["path"] = made["path"]
         table["label"] = table["label"].where(is_copy, SPOOF)
-        table["attack"] = files["vocoder"].mask(is_copy, NO_ATTACK)
+        table["attack"] = made["vocoder"].mask(is_copy, NO_ATTACK)
         if self.genuine and not self.match_genuine:
             table = pd.concat([originals[~bad], table], ignore_index=True)
         manifest = Manifest(table, name=f"vocoded_{name}")
         kept = self.folder / f"{manifest.name}-{manifest.hash}.csv"
         if not kept.exists():
-            manifest.write(kept)
+            with files.replacing(kept) as temporary:
+                manifest.write(temporary)
         return manifest
 
     def _originals(self) -> tuple[pd.DataFrame, str, Sequence[Finding]]:
-        """Bona fide rows, numbered from 0, with `utterance` and `source`; the name of their corpus; its findings."""
+        """Bona fide rows, numbered from 0, with `utterance` and `source`; name and findings of their corpus."""
         folder, name, found = Path(self.bonafide).expanduser(), self.bonafide, list[Finding]()
         if self.corpus is not None:
             table = self.corpus.manifest().table
-            found = [
-                one for one in self.corpus.findings if one.kind != "one-class"
-            ]  # twins are the other class
+            found = [one for one in self.corpus.findings if one.kind != "one-class"]  # twins are the other
         elif folder.is_dir():
             name = folder.absolute().name
-            names = audio_files(folder)
-            classes = any(is_label(part) for path in names for part in path.split("/")[:-1])
-            table = Folder(str(folder)).manifest().table if classes else self._genuine_folder(folder, names)
+            classes = any(is_label(part) for file in list_audio(folder) for part in file.split("/")[:-1])
+            table = Folder(str(folder)).manifest().table if classes else self._genuine_folder(folder)
         else:
             raise ValueError(
                 f"dataset.bonafide={self.bonafide} is neither a folder nor the name of a dataset: give the folder of "
@@ -152,30 +145,16 @@ class Vocoded(Dataset):
             table["source"] = name
         return table, name, found
 
-    def _genuine_folder(self, folder: Path, names: pd.Series) -> pd.DataFrame:
+    def _genuine_folder(self, folder: Path) -> pd.DataFrame:
         """Rows of a folder in which everything is genuine; sub-folders name speakers, or splits."""
-        parts = [path.split("/")[:-1] for path in names]
-        splits = [
-            next((SPLIT_WORDS[p.lower()] for p in path if p.lower() in SPLIT_WORDS), "") for path in parts
-        ]
-        speakers = ["/".join(p for p in path if p.lower() not in SPLIT_WORDS) or NO_SPEAKER for path in parts]
-        stems = names.str.replace(r"\.[^./]+$", "", regex=True)
-        table = pd.DataFrame({"id": stems.mask(stems.duplicated(keep=False), names)})  # x.wav beside x.flac
-        table["path"] = f"{folder.absolute()}{os.sep}" + names
-        table = table.assign(label=BONAFIDE, attack=NO_ATTACK, speaker=speakers, split=splits)
-        outside = table["path"][table["split"] == ""]
-        if 0 < len(outside) < len(table):
-            raise ValueError(
-                f"{len(outside)} of {len(table)} recordings in {folder} lie outside its split folders, first "
-                f"{outside.iloc[0]}; move them into train, dev or eval, or rename these."
-            )
-        if len(outside):
+        table = folder_table(folder, all_genuine=True)
+        if len(table) and not table["split"].any():
             named = table["speaker"].nunique() >= 3  # one folder, such as `wavs`, names no speaker
             table["split"] = divide(table, ["speaker", "id"] if named else ["id"], self.split_file)
         return table
 
     def _bad_recordings(self, bad: pd.DataFrame, reasons: Mapping[str, str], total: int) -> Finding:
-        """What there is to say of recordings that cannot be used.
+        """Finding that names the recordings that cannot be used.
 
         Raises:
             ValueError: if they are too many.
@@ -211,7 +190,7 @@ def _check_options(
         raise ValueError(f"dataset.codec={codec} is unknown: give one of {', '.join(CODECS)}, or null.")
     if codec is not None and as_they_are:
         raise ValueError(
-            f"dataset.codec={codec} with match_genuine=false would be heard in the spoofed class alone: leave "
+            f"dataset.codec={codec} with match_genuine=false would be applied to the spoofed class only: leave "
             "match_genuine as it is."
         )
     for name in {*vocoders, *([codec] if codec else [])}:

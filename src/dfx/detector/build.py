@@ -21,7 +21,7 @@ from dfx.audio.conditioned_store import Waveforms, conditioned
 from dfx.audio.conditioning import Conditions
 from dfx.audio.store import open_store
 from dfx.audio.vectors import VectorStore
-from dfx.datasets.base import Dataset
+from dfx.datasets.corpus import Dataset
 from dfx.detector.datamodule import AudioDataModule, require_both_classes
 from dfx.detector.detector import CONFIG_KEY, Detector, OptimizerFactory
 from dfx.detector.feature_store import open_features

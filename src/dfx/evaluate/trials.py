@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dfx import console
-from dfx.datasets.base import Dataset
+from dfx.datasets.corpus import Dataset
 from dfx.tables.labels import NAMES
 from dfx.tables.manifest import SPLITS, Manifest
 

@@ -1,9 +1,7 @@
-"""Labels, and the one place that fixes polarity.
+"""Class labels and score polarity: bona fide is 1, spoof is 0, a higher score means more bona fide.
 
-Bona fide is 1, spoof is 0, and a higher score means *more bona fide*, everywhere: in tables, files, losses, metrics and
-plots. A score is a log-likelihood ratio where the loss can give one. Labels that come from outside are words and pass
-through `parse_label`; a word that is not known stops the run, because a guessed polarity turns an EER of 3 % into 97 %.
-People are shown `fake_probability`, which is derived here and nowhere else.
+This holds in tables, files, losses, metrics and plots. Labels from outside are words and pass through `parse_label`; an
+unknown word is an error, because a wrong polarity turns an EER of 3 % into 97 %.
 """
 
 from __future__ import annotations
@@ -15,10 +13,10 @@ SPOOF = 0
 NAMES = {BONAFIDE: "bonafide", SPOOF: "spoof"}
 
 BONAFIDE_WORDS = frozenset(
-    {"bonafide", "real", "genuine", "human", "authentic", "original", "natural", "reals", "realaudio", "live"}
+    ["bonafide", "real", "genuine", "human", "authentic", "original", "natural", "reals", "realaudio", "live"]
 )
 SPOOF_WORDS = frozenset(
-    {
+    [
         "spoof",
         "spoofed",
         "fake",
@@ -29,7 +27,7 @@ SPOOF_WORDS = frozenset(
         "generated",
         "fakeaudio",
         "cloned",
-    }
+    ]
 )
 
 
@@ -39,9 +37,9 @@ def is_label(word: object) -> bool:
 
 
 def parse_label(word: object) -> int:
-    """Class of a label word, in any case, with or without hyphens, underscores and spaces.
+    """Convert a label word to 1 (bona fide) or 0 (spoof); case, hyphens, underscores and spaces do not matter.
 
-    Numbers are refused: 1 is bona fide in half of the field and spoof in the other half.
+    Numbers are refused: some corpora write 1 for bona fide, others for spoof.
 
     Raises:
         ValueError: if the word is not a known label.
@@ -61,7 +59,7 @@ def parse_label(word: object) -> int:
 
 
 def fake_probability(score: float) -> float:
-    """Probability that an utterance is spoof, in [0, 1], of a log-likelihood-ratio score under equal priors."""
+    """Convert a score (log-likelihood ratio) to the probability of spoof in [0, 1], at equal priors."""
     if score >= 0:
         return math.exp(-score) / (1.0 + math.exp(-score))
     return 1.0 / (1.0 + math.exp(score))

@@ -1,36 +1,29 @@
-"""The manifest: one table that says which files a corpus has, what they are and which split they belong to.
+"""The manifest: table of the utterances of a corpus, with file, class and split of each.
 
 Columns `id` (unique), `path` (absolute), `label` (1 bona fide, 0 spoof), `attack` ("-" for bona fide), `speaker` ("-"
-where unknown), `split` (train, dev or eval); any further column is kept. 600,000 rows take seconds.
+if unknown), `split` (train, dev or eval); any further column is kept. 600,000 rows take seconds.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dfx.tables.findings import refuse_rows, some
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF, parse_label
 
 COLUMNS = ("id", "path", "label", "attack", "speaker", "split")
 SPLITS = ("train", "dev", "eval")
-SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "dev": "dev",
-    "development": "dev",
-    "validation": "dev",
-    "valid": "dev",
-    "val": "dev",
-    "eval": "eval",
-    "evaluation": "eval",
-    "test": "eval",
-    "testing": "eval",
+SPLIT_WORDS = {  # other names of the splits, in files and folders
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("dev", "development", "validation", "valid", "val"), "dev"),
+    **dict.fromkeys(("eval", "evaluation", "test", "testing"), "eval"),
 }
 NO_ATTACK = "-"
 NO_SPEAKER = "-"
@@ -39,13 +32,13 @@ SUFFIXES = (".csv", ".parquet")
 
 
 class Manifest:
-    """A validated table of utterances, `table`, with rows numbered from 0; treat it as read-only.
+    """A validated table of utterances, `table`; rows are numbered from 0; do not change it.
 
-    `id`, `path` and `label` are required, and `split` unless `require_split` is False (then a missing one is "").
-    A missing `attack` is "-" for bona fide and "spoof" for spoof, a missing `speaker` is "-".
+    `id`, `path` and `label` are required, and `split` unless `require_split` is False (then a missing one becomes "").
+    A missing `attack` becomes "-" for bona fide and "spoof" for spoof, a missing `speaker` "-".
 
     Raises:
-        ValueError: one sentence with the number of offending rows and the first of them.
+        ValueError: if a value is missing, duplicate or not allowed; counts and names the rows.
     """
 
     def __init__(self, table: pd.DataFrame, name: str = "", require_split: bool = True):
@@ -60,14 +53,14 @@ class Manifest:
 
     @property
     def hash(self) -> str:
-        """16 hex digits over the contents and order of rows and columns; not over where files lie or what they hold."""
+        """Hash of the table (16 hex digits), with the order of its rows and columns, but without paths."""
         table = self.table.drop(columns="path")
         digest = hashlib.sha256("\n".join(map(str, table.columns)).encode())
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def split(self, name: str) -> Manifest:
-        """The utterances of one split, in the order of the table.
+        """Manifest of one split, in the order of the table.
 
         Raises:
             ValueError: if the manifest has none of that split.
@@ -82,26 +75,26 @@ class Manifest:
         return Manifest(rows, self.name, require_split=False)
 
     def counts(self) -> pd.DataFrame:
-        """Number of utterances, a row for each split that occurs and a column for each class."""
+        """Number of utterances, with a row for each split that has any and a column for each class."""
         splits = [name for name in (*SPLITS, "") if (self.table["split"] == name).any()]
         counts = pd.crosstab(self.table["split"], self.table["label"].map(NAMES))
         return counts.reindex(index=splits, columns=[NAMES[BONAFIDE], NAMES[SPOOF]], fill_value=0)
 
     def write(self, path: str | Path) -> None:
-        """Write as CSV or Parquet; labels as words, files at or below the folder of `path` relative to it."""
+        """Write as CSV or Parquet; labels as words, paths below the folder of the file relative to it.
+
+        Not atomic: wrap it in `files.replacing` where another process may read the file.
+        """
         path = Path(path)
-        suffix = _suffix(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = f"{_normal(path.parent)}{os.sep}"
         table = self.table.assign(
             label=self.table["label"].map(NAMES), path=self.table["path"].str.removeprefix(folder)
         )
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        if suffix == ".csv":
-            table.to_csv(temporary, index=False)
+        if _suffix(path) == ".csv":
+            table.to_csv(path, index=False)
         else:
-            table.to_parquet(temporary, index=False)
-        temporary.replace(path)
+            table.to_parquet(path, index=False)
 
 
 def read(
@@ -110,17 +103,16 @@ def read(
     splits: Mapping[str, str] | None = None,
     aliases: Mapping[str, Sequence[str]] | None = None,
 ) -> Manifest:
-    """Manifest of a CSV or Parquet file with at least a column of paths and one of label words.
+    """Read a manifest from a CSV or Parquet file that has at least the columns path and label.
 
-    Paths are relative to the folder of the file. Labels are words (`dfx.tables.labels`). A missing `id` is the path as
-    written, without suffix. Without a `split` column every split is "", for the caller to decide.
+    Paths are relative to the folder of the file. Labels are words (`dfx.tables.labels`). A missing `id` is the path
+    as written, without suffix. Without a `split` column every split is "".
 
     Args:
         path: the file, .csv or .parquet.
         columns: name in dfx -> name in the file, where they differ: {"attack": "system"}.
-        splits: word in the file -> train, dev or eval, for words other than those (and training, development,
-            validation, valid, val, evaluation, test, testing), in any case.
-        aliases: name in dfx -> names that stand for it in a file that has no column of dfx's name.
+        splits: word in the file -> train, dev or eval, in any case; for words that are not in `SPLIT_WORDS`.
+        aliases: name in dfx -> other names of that column, used if the file has no column of dfx's name.
 
     Raises:
         ValueError: if the file is missing or empty, lacks a column, or holds unknown labels or splits, duplicate ids
@@ -128,9 +120,8 @@ def read(
     """
     path = Path(path)
     given, others = dict(columns or {}), dict(aliases or {})
-    table = _load(
-        path, names=[*COLUMNS, *given.values(), *(alias for group in others.values() for alias in group)]
-    )
+    aliases_in_file = (alias for group in others.values() for alias in group)
+    table = _load(path, [*COLUMNS, *given.values(), *aliases_in_file])
     for name, group in others.items():
         present = [alias for alias in group if alias in table]
         if present and name not in table:
@@ -144,20 +135,18 @@ def read(
             "separated by commas."
         )
     paths = table["path"].astype("str").where(table["path"].notna())
-    _refuse(paths.isna() | (paths == ""), table, f"{path}: empty path", "Fill in or remove the rows")
+    named = table if "id" in table else table.assign(id=table.index)
+    refuse_rows(named, paths.isna() | (paths == ""), f"of {path} have no path", "Fill in or remove the rows")
     if "id" not in table:
         table["id"] = _ids(paths, path.parent)
-        _refuse(
-            table["id"].duplicated(keep=False),
-            table.assign(id=paths),
-            f"{path} has no column id, and paths without suffix are not unique",
-            "Add a column id",
-        )
+        twice = table["id"].duplicated(keep=False)
+        what = f"of {path} have no id, and a path that without its suffix is not unique"
+        refuse_rows(table.assign(id=paths), twice, what, "Add a column id")
     table["path"] = _absolute(paths, path.parent)
     table["label"] = _labels(table["label"], path)
     bonafide = table["label"] == BONAFIDE
     if "attack" in table:
-        # Corpora write "bonafide", "none" or nothing; a spoof without a name still is an attack.
+        # Bona fide rows may hold "bonafide", "none" or nothing there; a spoof without a name is still an attack.
         attack = table["attack"].astype("str").where(table["attack"].notna(), NO_ATTACK)
         table["attack"] = attack.mask(bonafide, NO_ATTACK).mask(
             ~bonafide & attack.isin(["", NO_ATTACK]), UNNAMED_ATTACK
@@ -195,7 +184,7 @@ def _suffix(path: Path) -> str:
 
 
 def _rename(table: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.DataFrame:
-    """The table with the columns named as dfx does; a mapped column replaces one that already has the name."""
+    """Rename columns to dfx's names; a mapped column replaces one that already has the name."""
     absent = [given for given in columns.values() if given not in table]
     if absent:
         raise ValueError(
@@ -238,7 +227,7 @@ def _labels(words: pd.Series, path: Path) -> pd.Series:
     if reason:
         bad = words[~words.isin(list(known))]
         raise ValueError(
-            f"{path}: {len(bad)} of {len(words)} labels are unknown ({_some(bad.unique().tolist())}). {reason}"
+            f"{path}: {len(bad)} of {len(words)} labels are unknown ({some(bad.unique())}). {reason}"
         )
     return words.map(known).astype("int64")
 
@@ -246,20 +235,20 @@ def _labels(words: pd.Series, path: Path) -> pd.Series:
 def _splits(words: pd.Series, given: Mapping[str, str], path: Path) -> pd.Series:
     wrong = [split for split in given.values() if split not in SPLITS]
     if wrong:
-        raise ValueError(f"Splits map to {_some(wrong)}: map each word to one of {', '.join(SPLITS)}.")
+        raise ValueError(f"Splits map to {some(wrong)}: map each word to one of {', '.join(SPLITS)}.")
     known = SPLIT_WORDS | {str(word).strip().lower(): split for word, split in given.items()}
     text = words.astype("str").where(words.notna(), "").str.strip().str.lower()
     bad = words[~text.isin(list(known))]
     if len(bad):
         raise ValueError(
-            f"{path}: {len(bad)} of {len(words)} rows have an unknown split ({_some(bad.unique().tolist())}). "
+            f"{path}: {len(bad)} of {len(words)} rows have an unknown split ({some(bad.unique())}). "
             f"Say what each is: 'dataset.splits={{WORD: train, dev or eval}}'."
         )
     return text.map(known)
 
 
 def _checked(table: pd.DataFrame, name: str, require_split: bool) -> pd.DataFrame:
-    """The table with its columns complete, typed and in order, or one ValueError."""
+    """The table with all columns, typed and in order."""
     required = ("id", "path", "label", "split") if require_split else ("id", "path", "label")
     missing = [column for column in required if column not in table]
     if missing:
@@ -270,12 +259,11 @@ def _checked(table: pd.DataFrame, name: str, require_split: bool) -> pd.DataFram
         raise ValueError(f"{name} is empty: a manifest needs at least one row.")
     for column in ("id", "path"):
         empty = table[column].isna() | (table[column].astype("str") == "")
-        _refuse(empty, table, f"{name}: empty {column}", "Fill in or remove the rows")
+        refuse_rows(table, empty, f"of {name} have no {column}", "Fill in or remove the rows")
     if not pd.api.types.is_numeric_dtype(table["label"]) or not table["label"].isin([BONAFIDE, SPOOF]).all():
         bad = table["label"][~table["label"].isin([BONAFIDE, SPOOF])]
-        some = _some(bad.unique().tolist())
         raise ValueError(
-            f"{name}: {len(bad)} of {len(table)} labels are not {BONAFIDE} or {SPOOF} ({some}). "
+            f"{name}: {len(bad)} of {len(table)} labels are not {BONAFIDE} or {SPOOF} ({some(bad.unique())}). "
             f"Pass words through dfx.tables.labels.parse_label."
         )
     table = table.reset_index(drop=True)
@@ -290,31 +278,18 @@ def _checked(table: pd.DataFrame, name: str, require_split: bool) -> pd.DataFram
         "split": _text(table.get("split"), pd.Series("", index=table.index, dtype="str")),
     }
     table = pd.DataFrame(filled | {name: table[name] for name in table.columns if name not in filled})
-    _refuse(table["id"].duplicated(keep=False), table, f"{name}: duplicate ids", "Give each row its own id")
     relative = ~table["path"].str.match(r"/|\\|[A-Za-z]:")
-    _refuse(relative, table, f"{name}: relative path", "Use dfx.tables.manifest.read, or make them absolute")
-    _refuse(
-        (label == BONAFIDE) & (table["attack"] != NO_ATTACK),
-        table,
-        f"{name}: bona fide with an attack",
-        f"Write {NO_ATTACK!r} there",
-    )
-    allowed = SPLITS if require_split else (*SPLITS, "")
-    _refuse(~table["split"].isin(allowed), table, f"{name}: unknown split", f"Use {', '.join(SPLITS)}")
+    named_bonafide = (label == BONAFIDE) & (table["attack"] != NO_ATTACK)
+    other_split = ~table["split"].isin(SPLITS if require_split else (*SPLITS, ""))
+    for bad, what, advice in (
+        (table["id"].duplicated(keep=False), "have a duplicate id", "Give each row its own id"),
+        (relative, "have a relative path", "Use dfx.tables.manifest.read, or make them absolute"),
+        (named_bonafide, "are bona fide and have an attack", f"Write {NO_ATTACK!r} there"),
+        (other_split, "have an unknown split", f"Use {', '.join(SPLITS)}"),
+    ):
+        refuse_rows(table, bad, f"of {name} {what}", advice)
     return table
 
 
 def _text(column: pd.Series | None, default: pd.Series) -> pd.Series:
     return default if column is None else column.astype("str").where(column.notna(), default)
-
-
-def _refuse(bad: pd.Series, table: pd.DataFrame, what: str, advice: str) -> None:
-    if bad.any():
-        rows = table[bad]
-        shown = rows.get("id", rows.index)
-        raise ValueError(f"{what} in {len(rows)} of {len(table)} rows ({_some(shown)}). {advice}.")
-
-
-def _some(items: Iterable[Any]) -> str:
-    items = list(items)
-    return ", ".join(repr(item) for item in items[:5]) + (", ..." if len(items) > 5 else "")

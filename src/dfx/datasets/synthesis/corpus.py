@@ -6,7 +6,6 @@ and nothing else: other words, other noise. What a scalar could measure is thus 
 
 from __future__ import annotations
 
-import os
 import wave
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from dfx import files
 from dfx.audio.room import draw_recording, record
 from dfx.datasets.synthesis import vocoders
 from dfx.datasets.synthesis.frames import Real
@@ -106,11 +106,9 @@ def make(clip: Clip) -> npt.NDArray[np.int16]:
 def write(clips: Sequence[Clip], folder: Path) -> int:
     """Make clips as 16-bit WAV files in a folder; each appears whole or not at all. Returns how many."""
     for clip in clips:
-        temporary = folder / f"{clip.id}.{os.getpid()}.tmp"
-        with temporary.open("wb") as raw, wave.open(raw, "wb") as file:
+        with files.replacing(folder / f"{clip.id}.wav") as temporary, wave.open(str(temporary), "wb") as file:
             file.setparams((1, 2, SAMPLE_RATE, clip.num_samples, "NONE", ""))
             file.writeframes(make(clip).astype("<i2").tobytes())
-        temporary.replace(folder / f"{clip.id}.wav")
     return len(clips)
 
 

@@ -12,18 +12,16 @@ Source:
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import soundfile
 from scipy import ndimage
 
-from dfx import audio
+from dfx import audio, files
 from dfx.datasets.synthesis.frames import Real
 from dfx.datasets.synthesis.speaker import SAMPLE_RATE
 from dfx.datasets.synthesis.vocoders import griffin_lim, lpc, mu_law
@@ -110,23 +108,20 @@ def write(jobs: Sequence[Job]) -> int:
         ValueError: if a file cannot be written.
     """
     for job in jobs:
-        temporary = Path(f"{job.target}.{os.getpid()}.tmp")
-        temporary.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with soundfile.SoundFile(temporary, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC") as file:
+            with (
+                files.replacing(job.target) as temporary,
+                soundfile.SoundFile(temporary, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC") as file,
+            ):
                 for piece in rebuilt(job):
                     file.write(audio.to_int16(piece))
-            temporary.replace(job.target)
         except audio.AudioError as error:
-            temporary.write_text(error.reason, encoding="utf-8")
-            temporary.replace(reason_path(job.target))
+            files.write_text(reason_path(job.target), error.reason)
         except (OSError, soundfile.LibsndfileError) as error:
             raise ValueError(
                 f"{job.target} cannot be written ({error}): free some room, or give another folder by $DFX_CACHE or "
                 "dataset.cache; what is finished is kept."
             ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
     return len(jobs)
 
 

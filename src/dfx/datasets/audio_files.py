@@ -1,9 +1,11 @@
-"""Audio files below a folder, as people's disks have them: any format, hidden copies, links."""
+"""List the audio files below a folder."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+import pandas as pd
 
 _SUFFIXES = (
     "wav flac ogg oga opus mp3 m4a aac mp4 m4v mov mkv webm avi wma aif aiff aifc au amr 3gp caf w64 rf64 wv"
@@ -11,11 +13,11 @@ _SUFFIXES = (
 SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 
-def below(folder: Path) -> list[str]:
-    """Audio files at or below a folder, in a fixed order, as paths relative to it with `/`.
+def list_audio(folder: Path) -> list[str]:
+    """Audio files at or below a folder, in a fixed order, as relative paths with `/`.
 
-    Told by suffix in any case. Hidden ones, AppleDouble files (`._x`) among them, are not seen. Links to folders are
-    followed, but for those that lead back to where they are.
+    Known by their suffix, in upper or lower case. Hidden files and AppleDouble files (`._x`) are left out. Links to
+    folders are followed, except those that lead back to a folder they are in.
     """
     found: list[str] = []
     prefix = len(str(folder)) + 1
@@ -35,7 +37,17 @@ def below(folder: Path) -> list[str]:
     return found
 
 
+def audio_table(folder: Path) -> pd.DataFrame:
+    """Audio files at or below a folder as a table: `file` (relative), `path` (absolute), `stem` (no suffix)."""
+    files = pd.Series(list_audio(folder), dtype="str")
+    return pd.DataFrame({"file": files, "path": f"{folder}{os.sep}" + files, "stem": without_suffix(files)})
+
+
+def without_suffix(files: pd.Series) -> pd.Series:
+    """File names without their suffix."""
+    return files.str.replace(r"\.[^./]+$", "", regex=True)
+
+
 def _leads_back(place: str, name: str) -> bool:
-    """Whether a sub-folder is a link to a folder that it is in: every file would be found forty times."""
     path = Path(place, name)
     return path.is_symlink() and Path(place).resolve().is_relative_to(path.resolve())

@@ -1,0 +1,74 @@
+"""Files that a corpus makes once and keeps in the cache folder: the demo corpus and vocoded twins."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from dfx import console, files
+from dfx.audio import workers
+
+Job = TypeVar("Job")
+CHUNK = (
+    8  # files that a process makes at a time: about a second, so the bar moves and all processes end together
+)
+FEW_FILES = 50  # fewer are made faster than worker processes start
+
+
+def make_missing(
+    folder: Path,
+    missing: Callable[[], Sequence[Job]],
+    make: Callable[[Sequence[Job]], int],
+    doing: str,
+    num_workers: int | None,
+    progress: bool,
+    on_crash: Callable[[Sequence[Job], int], Sequence[Job]] | None = None,
+) -> None:
+    """Make the files that do not exist, in worker processes if there are many; one process at a time.
+
+    Args:
+        folder: that is locked meanwhile.
+        missing: gives the jobs whose files do not exist; called again after waiting for another process.
+        make: does some jobs and returns their number; a function of a module, or a `functools.partial` of one.
+        doing: for messages, "making the demo corpus".
+        num_workers: as many as there are cores if None.
+        progress: show a bar on stderr.
+        on_crash: see `workers.each`.
+
+    Raises:
+        ValueError: if a file cannot be written, or a worker process dies.
+    """
+    if not missing():
+        return
+    with files.locked(folder, doing, console.say):
+        jobs = missing()
+        if len(jobs) < FEW_FILES:
+            num_workers = 0
+        elif num_workers is None:
+            num_workers = workers.num_cores()
+        chunks = [jobs[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
+        counts = workers.each(make, chunks, num_workers, doing, on_crash)
+        console.advancing(counts, doing, len(jobs), progress)
+
+
+def source_version(paths: Iterable[Path]) -> str:
+    """Hash of Python files, 12 hex digits; comments, docstrings and formatting do not count."""
+    digest = hashlib.sha256()
+    for path in paths:
+        tree = ast.parse(path.read_bytes())
+        for node in ast.walk(tree):
+            if isinstance(body := getattr(node, "body", None), list):
+                node.body = [line for line in body if not _is_text(line)] or [ast.Pass()]  # type: ignore[attr-defined]
+        digest.update(ast.unparse(tree).encode())
+    return digest.hexdigest()[:12]
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
