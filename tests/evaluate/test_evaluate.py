@@ -1,0 +1,277 @@
+"""The command on score files of any system: metrics, breakdowns, comparison, calibration, fusion, files, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+
+from dfx import metrics
+from dfx.tables.score_table import ScoreTable
+
+Evaluate = Callable[..., dict[str, Any]]
+WriteScores = Callable[..., Path]
+PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "scores"
+
+
+def number(found: dict[str, Any], system: str, metric: str, by: str = "", part: str = "") -> pd.Series:
+    rows = found["rows"]
+    chosen = rows[(rows.system == system) & (rows.metric == metric) & (rows.by == by) & (rows.part == part)]
+    assert len(chosen) == 1
+    return chosen.iloc[0]
+
+
+def values(found: dict[str, Any]) -> dict[str, float]:
+    return {name: number["value"] for name, number in found["results"][0]["metrics"].items()}
+
+
+def says(found: dict[str, Any], words: str) -> bool:
+    """Whether a note or a finding has these words."""
+    return any(words in text for text in (*found["notes"], *(one["text"] for one in found["findings"])))
+
+
+def classes(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    bonafide = table.label == "bonafide"
+    return table.score[bonafide].to_numpy(), table.score[~bonafide].to_numpy()
+
+
+@pytest.mark.skipif(
+    not PUBLISHED.is_dir(), reason="the published score files are not in ../shared/data/scores"
+)
+def test_published_scores_give_the_numbers_of_the_organisers_code(evaluate: Evaluate) -> None:
+    files = (
+        f"{key}={PUBLISHED}/asvspoof2019_la_eval_{name}.txt"
+        for key, name in (("scores", "cm_softmax"), ("asv", "asv"))
+    )
+    found = evaluate(*files)
+    (result,) = found["results"]
+    golden = {
+        "eer": 0.05057773285300,
+        "threshold": 0.994228482,
+        "eer_interpolated": 0.05057783820530,
+        "auc": 0.985349166571,
+        "min_tdcf_2019": 0.120836818418,
+        "min_tdcf_revised": 0.175989256106,
+        "min_dcf": 0.114349047406,
+        "act_dcf": 1.0,
+        "cllr": 0.7921914596,
+    }
+    assert {name: values(found)[name] for name in golden} == pytest.approx(golden, abs=1e-9)
+    assert (result["bonafide"], result["spoof"]) == (7355, 63882)
+    assert len(result["by"]["attack"]) == 13
+    assert result["by"]["attack"]["A17"]["value"] == pytest.approx(0.234823, abs=1e-6)
+
+
+def test_metrics_are_those_of_the_metrics_package(evaluate: Evaluate, write_scores: WriteScores) -> None:
+    file, dev = write_scores("system", 0), write_scores("dev", 1, part="d")
+    found = evaluate(f"scores={file}", f"dev_scores={dev}", "llr=true")
+    table, of_dev = ScoreTable.read(file), ScoreTable.read(dev)
+    threshold = metrics.eer(of_dev.bonafide, of_dev.spoof)[1]
+    expected = {k: v for k, v in metrics.summary(table, threshold).items() if not k.startswith("eer/")}
+    assert values(found) == expected | {"dev_threshold": threshold}
+    assert found["results"][0]["trials_hash"] == table.trials_hash
+    assert found["results"][0]["threshold_from"] == "dev.csv"
+    row = number(found, "system", "eer")
+    assert (row.bonafide, row.spoof, row.trials_hash) == (100, 200, table.trials_hash)
+    assert found["notes"] == found["findings"] == []
+
+
+def test_without_dev_and_scale_metrics_are_left_out_with_a_note(
+    evaluate: Evaluate, write_scores: WriteScores
+) -> None:
+    file = write_scores("system", 0)
+    found = evaluate(f"scores={file}")
+    assert not {"accuracy", "balanced_accuracy", "f1", "dev_threshold"} & set(found["rows"].metric)
+    assert says(found, "threshold from dev")
+    assert says(found, "Whether those of system")
+    found = evaluate(f"scores={file}", "llr=false", whole=True)
+    assert not set(metrics.NEED_LLR) & set(found["rows"].metric)
+    assert "min_cllr" in set(found["rows"].metric)
+    assert not list(found["folder"].glob("reliability*"))
+
+
+def test_a_threshold_from_the_judged_trials_gives_a_warning(
+    evaluate: Evaluate, write_scores: WriteScores
+) -> None:
+    file, dev = write_scores("system", 0), write_scores("dev", 1, part="d")
+    assert says(evaluate(f"scores={file}", f"dev_scores={file}"), "also gave the threshold")
+    assert not says(evaluate(f"scores={file}", f"dev_scores={dev}"), "also gave the threshold")
+
+
+def test_a_key_gives_the_labels_and_the_name_of_the_corpus(
+    evaluate: Evaluate, write_scores: WriteScores
+) -> None:
+    file = write_scores("all", 0)
+    table = pd.read_csv(file)
+    bare, key = file.with_name("bare.txt"), file.with_name("key.csv")
+    table[["id", "score"]].to_csv(bare, sep=" ", header=False, index=False)
+    table.drop(columns="score").to_csv(key, index=False)
+    found = evaluate(f"scores={bare}", f"key={{mine: {key}}}", "by=[attack,codec]")
+    assert found["results"][0]["corpus"] == "mine"
+    assert number(found, "bare", "eer").value == metrics.eer(*classes(table))[0]
+
+
+def test_breakdowns_by_attack_and_by_another_column(evaluate: Evaluate, write_scores: WriteScores) -> None:
+    file = write_scores("system", 0)
+    table = pd.read_csv(file)
+    bonafide, _ = classes(table)
+    found = evaluate(f"scores={file}", "by=[attack,codec]")
+    against_all = metrics.eer(bonafide, table.score[table.attack == "A1"])[0]
+    assert number(found, "system", "eer", "attack", "A1").value == against_all
+    own_classes = metrics.eer(*classes(table[table.codec == "gsm"]))[0]
+    assert number(found, "system", "eer", "codec", "gsm").value == own_classes
+    assert set(found["rows"][found["rows"].by == "codec"].part) == {"gsm", "none"}
+    table.loc[table.label == "bonafide", "codec"] = "none"
+    table.to_csv(file, index=False)
+    found = evaluate(f"scores={file}", "by=[codec]")
+    assert set(found["rows"][found["rows"].by == "codec"].part) == {"none"}
+    assert says(found, "codec=gsm (1 in all) has no bona fide trial")
+
+
+def test_intervals_contain_the_value(evaluate: Evaluate, write_scores: WriteScores) -> None:
+    found = evaluate(f"scores={write_scores('system', 0)}", bootstrap=100)
+    row = number(found, "system", "eer")
+    assert float(row.low) < row.value < float(row.high)
+    assert number(found, "system", "threshold").low == ""
+    assert float(number(found, "system", "eer", "attack", "A1").low) >= 0
+
+
+@pytest.mark.parametrize(("kept", "whole"), [(100, True), (1, False)])
+def test_a_single_trial_has_no_interval_and_is_no_error(
+    evaluate: Evaluate, write_scores: WriteScores, kept: int, whole: bool
+) -> None:
+    files = [write_scores(name, seed) for seed, name in enumerate(("one", "two"))]
+    for file in files:
+        table = pd.read_csv(file)
+        table.loc[1, "attack"] = "rare"
+        few = table[(table.label == "spoof") | ((table.label == "bonafide").cumsum() <= kept)]
+        few.to_csv(file, index=False)
+    found = evaluate(f"scores=[{files[0]},{files[1]}]", bootstrap=50)
+    assert number(found, "one", "eer", "attack", "rare").low == ""
+    assert (number(found, "one", "eer").low != "") is whole
+    assert bool(found["comparisons"]) is whole
+    assert says(found, "no systems are compared") is not whole
+
+
+def test_two_systems_are_compared_on_the_same_trials_only(
+    evaluate: Evaluate, write_scores: WriteScores
+) -> None:
+    good, bad = write_scores("good", 0, shift=3.0), write_scores("bad", 1, shift=1.0)
+    (pair,) = evaluate(f"scores=[{good},{bad}]", bootstrap=200)["comparisons"]
+    assert (pair["first"], pair["second"]) == ("good", "bad")
+    assert pair["eer"]["p_value"] < 0.05
+    assert pair["eer"]["value"] < 0
+    assert pair["auc"]["value"] == metrics.delong(ScoreTable.read(good), ScoreTable.read(bad)).value
+    fewer = write_scores("fewer", 1, trials=200)
+    assert evaluate(f"scores=[{good},{fewer}]", "key=null")["comparisons"] == []
+    with pytest.raises(ValueError, match="compare=true needs two systems on the same trials"):
+        evaluate(f"scores=[{good},{fewer}]", "compare=true")
+
+
+def test_calibration_and_fusion_give_further_systems(evaluate: Evaluate, write_scores: WriteScores) -> None:
+    files = [write_scores(name, seed) for seed, name in enumerate(("a", "b"))]
+    devs = [write_scores(f"dev_{name}", 10 + seed, part="d") for seed, name in enumerate(("a", "b"))]
+    given = [f"scores=[{files[0]},{files[1]}]", f"dev_scores=[{devs[0]},{devs[1]}]", "llr=false"]
+    found = evaluate(*given, "calibrate=true", "fuse=logistic")
+    systems = ["a", "b", "fusion (logistic)", "a, calibrated", "b, calibrated"]
+    assert [result["system"] for result in found["results"]] == systems
+    assert number(found, "a, calibrated", "eer").value == number(found, "a", "eer").value
+    assert number(found, "a, calibrated", "cllr").value < 1
+    assert number(found, "fusion (logistic)", "eer").value < number(found, "a", "eer").value
+    assert len(found["comparisons"]) == 3  # each pair of a, b and the fusion
+    fused = ScoreTable.read(next(found["folder"].glob("fusion*.csv")))
+    assert metrics.eer(fused.bonafide, fused.spoof)[0] == number(found, "fusion (logistic)", "eer").value
+    averaged = evaluate(given[0], "fuse=mean")
+    assert averaged["results"][2]["system"] == "fusion (mean)"
+
+
+def test_speaker_verification_adds_tandem_costs(evaluate: Evaluate, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    kinds = np.array(["target", "nontarget", "spoof"])[np.arange(300) % 3]
+    shift = {"target": 3.0, "nontarget": 0.0, "spoof": 1.0}
+    table = pd.DataFrame({"spk": "s1", "filename": [f"t{number}" for number in range(300)]})
+    asv = np.array([shift[kind] for kind in kinds]) + generator.standard_normal(300)
+    cm = np.where(kinds == "spoof", 0.0, 2.0) + generator.standard_normal(300)
+    scores = table.assign(**{"cm-score": cm, "asv-score": asv, "sasv-score": asv + cm})
+    scores.to_csv(tmp_path / "sasv.tsv", sep="\t", index=False)
+    labels = np.where(kinds == "spoof", "spoof", "bonafide")
+    key = table.assign(**{"cm-label": labels, "asv-label": kinds})
+    key.to_csv(tmp_path / "key.tsv", sep="\t", index=False)
+    files = [f"scores={tmp_path / 'sasv.tsv'}", f"key={tmp_path / 'key.tsv'}", "by=[]"]
+    found = evaluate(*files, f"asv={tmp_path / 'sasv.tsv'}", f"asv_key={tmp_path / 'key.tsv'}")
+    groups = [kinds == kind for kind in ("target", "nontarget", "spoof")]
+    bonafide, spoof = cm[kinds != "spoof"], cm[kinds == "spoof"]
+    rates = metrics.asv_rates(*(asv[group] for group in groups))
+    assert values(found)["min_adcf"] == metrics.min_adcf(*((asv + cm)[group] for group in groups))
+    assert values(found)["min_tdcf_2019"] == metrics.min_tdcf(bonafide, spoof, rates)
+    fixed = metrics.min_tdcf(bonafide, spoof, metrics.ASVSPOOF5_RATES, "revised")
+    assert values(evaluate(*files, "asv=asvspoof5"))["min_tdcf_revised"] == fixed
+
+
+def test_the_report_is_complete_and_logged_and_replaces_an_earlier_one(
+    evaluate: Evaluate, write_scores: WriteScores
+) -> None:
+    found = evaluate(f"scores={write_scores('first', 0)}", "llr=true", "experiment_name=whole", whole=True)
+    folder, corpus = found["folder"], found["results"][0]["corpus"]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64") == len(list(folder.glob("*.png"))) == 3
+    assert 'src="http' not in page
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert all(f"]({image.name})" in text for image in folder.glob("*.png"))
+    assert pd.read_csv(next(folder.glob("*.txt")), sep=" ", header=None).shape == (300, 4)
+    client = MlflowClient()
+    (run,) = client.search_runs([client.get_experiment_by_name("whole").experiment_id])
+    assert run.data.metrics[f"{corpus}/eer"] == number(found, "first", "eer").value
+    assert run.data.tags["trials_hash"] == found["results"][0]["trials_hash"]
+    assert "report.html" in {entry.path for entry in client.list_artifacts(run.info.run_id)}
+    (folder / "thesis.txt").write_text("of the user")
+    evaluate(f"scores={write_scores('second', 0)}", "llr=false")
+    names = {file.name for file in folder.iterdir()}
+    assert "thesis.txt" in names
+    assert not [name for name in names if name.startswith(("first", "reliability"))]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([], "There is nothing to measure"),
+        (["scores=nowhere.txt"], "There is no file 'nowhere.txt'"),
+        (["systems=nowhere.ckpt"], "There is no (system|file) 'nowhere.ckpt'"),
+        (["systems=x.ckpt", "key=k.txt"], "key=k.txt has no effect without scores"),
+        (["scores=x.txt", "others=[demo]"], "has no effect without systems"),
+        (["scores=x.txt", "fuse=median"], "fuse=median: use one of logistic, mean"),
+        (["systems=x.ckpt", "eval_crop=random"], "eval_crop=random: use one of first, centre, sliding"),
+        (["scores={a}", "by=[vocoder]"], "there is no such column"),
+        (["scores=[{a},{b}]", "dev_scores={a}"], "2 score files and 1 for dev"),
+        (["scores={{x y: {a}, x_y: {b}}}"], "need different names, also as file names, got x y on"),
+        (["scores={a}", "calibrate=true"], "cannot be calibrated: it has no dev scores"),
+        (["scores={a}", "fuse=mean"], "fuse=mean needs two systems"),
+        (["scores=[{a},{b}]", "fuse=logistic"], "learnt on dev; there are no dev scores of a, b"),
+        (["systems={a}"], "is no detector but a table"),
+    ],
+)
+def test_errors_are_one_sentence(
+    evaluate: Evaluate, write_scores: WriteScores, overrides: list[str], words: str
+) -> None:
+    files = {"a": write_scores("a", 0), "b": write_scores("b", 1)}
+    with pytest.raises(ValueError, match=words):
+        evaluate(*(override.format(**files) for override in overrides))
+
+
+def test_scores_that_rank_the_wrong_way_are_reported_as_they_are(
+    evaluate: Evaluate, write_scores: WriteScores
+) -> None:
+    file = write_scores("system", 0)
+    table = pd.read_csv(file)
+    table.assign(score=-table.score).to_csv(file, index=False)
+    inverted = evaluate(f"scores={file}")
+    assert says(inverted, "wrong way")
+    assert values(inverted)["auc"] < 0.5
+    table.assign(score=np.nan).to_csv(file, index=False)
+    with pytest.raises(ValueError, match="300 of 300"):
+        evaluate(f"scores={file}")
