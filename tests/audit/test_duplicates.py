@@ -11,7 +11,7 @@ import soxr
 
 from dfx import audio
 from dfx.audit import duplicates
-from dfx.audit.collect import collect
+from dfx.audit.measure import measure
 from dfx.tables.manifest import Manifest
 
 RATE = 16000
@@ -29,8 +29,8 @@ def found(
             audio.write(path, clip, (rates or {}).get(name, RATE))
         rows.append((name, str(path), 1, "train"))
     manifest = Manifest(pd.DataFrame(rows, columns=["id", "path", "label", "split"]))
-    measures = collect(manifest, RATE, tmp_path / "cache", num_workers=0, progress=False)
-    return duplicates.match(measures, np.ones(len(rows), bool))
+    measures = measure(manifest, RATE, tmp_path / "cache", num_workers=0, progress=False)
+    return duplicates.find_duplicates(measures, np.ones(len(rows), bool))
 
 
 def test_copies_at_another_gain_rate_shift_and_codec_are_found(
@@ -73,7 +73,6 @@ def test_a_vocoded_twin_is_another_recording(tmp_path: Path, babble: Callable[..
 def test_silence_and_no_clips_match_nothing(tmp_path: Path) -> None:
     result = found(tmp_path, {"a": np.zeros(8000), "b": np.zeros(8000)})
     assert result.near.tolist() == [-1, -1]
-    assert result.compared == 0
 
 
 def test_limits_are_said(
@@ -87,21 +86,16 @@ def test_limits_are_said(
     assert "the waveforms of 2 were compared" in limits
 
 
-def test_however_many_are_alike_few_pairs_are_kept(
+def test_only_so_many_candidates_stay_in_memory(
     tmp_path: Path, babble: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(duplicates, "MOST", 8)
+    monkeypatch.setattr(duplicates, "MAX_CANDIDATES", 8)
     monkeypatch.setattr(duplicates, "COLUMNS", 2)
-    kept: list[int] = []
-    most_alike = duplicates._most_alike
-    monkeypatch.setattr(
-        duplicates,
-        "_most_alike",
-        lambda pairs, n: kept.append(sum(len(p[0]) for p in pairs)) or most_alike(pairs, n),
-    )
+    monkeypatch.setattr(duplicates, "MAX_PAIRS", 1)
     clip = babble(16000, 1)
-    found(tmp_path, {f"c{n}": (0.5 + n / 20) * clip for n in range(8)})
-    assert max(kept) <= 8 + 2 * 8
+    limits = found(tmp_path, {f"c{n}": (0.5 + n / 20) * clip for n in range(8)}).limits
+    pairs = int(limits.split("of ")[1].split()[0])
+    assert pairs <= 8 < 8 * 7 / 2
 
 
 def test_blocks_do_not_matter(

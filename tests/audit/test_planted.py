@@ -15,7 +15,8 @@ import soundfile
 import soxr
 
 from dfx import audio
-from dfx.audit.inspect import inspect
+from dfx.audit.audit import audit_corpus
+from dfx.audit.report import plain
 from dfx.datasets import ManifestFile
 
 RATE = 16000
@@ -181,7 +182,8 @@ PLANTED = {
 def report(babble: Callable[..., np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     table = plant(tmp_path_factory.mktemp("planted"), babble)
     cache = tmp_path_factory.mktemp("cache")
-    return inspect(ManifestFile(str(table)), {}, RATE, cache=cache, num_workers=0, progress=False).report
+    found = audit_corpus(ManifestFile(str(table)), {}, RATE, cache=cache, num_workers=0, progress=False)
+    return plain(found.results)
 
 
 @pytest.mark.parametrize("fault", PLANTED)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dfx.audit.inspect import inspect
+from dfx.audit.audit import audit_corpus
 from dfx.datasets import Demo, ManifestFile
 
 SPEECH = Path(__file__).parents[2].parent / "shared" / "data" / "speech" / "metadata.csv"
@@ -35,7 +35,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if not SPEECH.exists():
         pytest.skip("there is no real speech here")
     cache = tmp_path_factory.mktemp("cache")
-    return inspect(ManifestFile(str(SPEECH)), {}, 16000, cache=cache, progress=False).report
+    return audit_corpus(ManifestFile(str(SPEECH)), {}, 16000, cache=cache, progress=False).results
 
 
 @pytest.mark.slow
@@ -63,6 +63,6 @@ def test_leaks_are_those_found_by_hand(speech: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_the_demo_corpus_has_no_shortcut(tmp_path: Path) -> None:
     demo = Demo(cache=str(tmp_path), num_clips=480, progress=False)
-    found = inspect(demo, {}, 16000, cache=tmp_path, progress=False).report
-    assert not [entry["kind"] for entry in found["findings"] if entry["severity"] != "note"]
+    found = audit_corpus(demo, {}, 16000, cache=tmp_path, progress=False).results
+    assert not [entry.kind for entry in found["findings"] if entry.severity != "note"]
     assert max(row["strength"] for row in found["scalars"]) < 0.57  # 480 clips: two deviations are .05

@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hydra import compose, initialize_config_dir
+from mlflow.tracking import MlflowClient
 
-from dfx.audit import page, publish, report, tables
-from dfx.audit.inspect import Found, inspect
-from dfx.audit.ranking import Area
+from dfx.audit import report
+from dfx.audit.__main__ import audit as command
+from dfx.audit.audit import Audit, audit_corpus
+from dfx.config.corpora import expand
+from dfx.config.schema import CONF_DIR, register_schema
 from dfx.datasets.corpus import Dataset
 from dfx.tables.findings import finding
 from dfx.tables.manifest import Manifest
 from dfx.tracking import audits
+
+register_schema()
 
 
 class Given(Dataset):
@@ -36,74 +42,56 @@ class Given(Dataset):
         return self.ready
 
 
-def audit(table: pd.DataFrame, cache: Path, others: dict[str, Dataset] | None = None) -> Found:
-    found = inspect(Given(table), others or {}, 16000, cache=cache, num_workers=0, progress=False)
-    found.report["time"]["seconds"] = 1.0
-    return found
+def audited(table: pd.DataFrame, cache: Path, others: dict[str, Dataset] | None = None) -> Audit:
+    return audit_corpus(Given(table), others or {}, 16000, cache=cache, num_workers=0, progress=False)
 
 
 @pytest.fixture(scope="module")
-def found(fair: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Found:
-    return audit(fair, tmp_path_factory.mktemp("cache"), {"elsewhere": Given(fair)})
+def found(fair: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Audit:
+    return audited(fair, tmp_path_factory.mktemp("cache"), {"elsewhere": Given(fair)})
 
 
-def strict(text: str) -> Any:
+def strict(path: Path) -> Any:
     def refuse(word: str) -> None:
         raise AssertionError(word)
 
-    return json.loads(text, parse_constant=refuse)
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
-def test_the_folder_holds_everything_and_the_page_needs_nothing(found: Found, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    folder.mkdir()
-    (folder / "thesis.txt").write_text("not of the audit")
-    files = publish.write(found, str(folder), tmp_path / "audits" / "x.json")
-    (folder / "thesis.txt").unlink()
+def test_the_report_has_everything(found: Audit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = report.document(found)
+    files = document.write(tmp_path)
     assert files[0].name == "report.html"
-    assert sorted(files) == sorted(folder.iterdir())
-    assert {path.name for path in folder.iterdir()} == {
-        *("report.md", "report.html", "report.json", "models.png", "scalars.png", "distributions.png")
-    }
-    html = (folder / "report.html").read_text(encoding="utf-8")
-    assert not re.findall(r'(?:src|href)="(?!data:)', html)
+    figures = {"models.png", "scalars.png", "distributions.png"}
+    assert {path.name for path in files} == {"report.html", "report.md", "report.json"} | figures
+    html = files[0].read_text(encoding="utf-8")
     assert "made &lt;by&gt; hand" in html
     assert html.count("data:image/png") == 3
-    for text in (html, (folder / "report.md").read_text(encoding="utf-8")):
-        assert found.report["headline"]["text"] in text
+    for text in (html, (tmp_path / "report.md").read_text(encoding="utf-8")):
+        assert found.results["headline"]["text"] in text
         assert "compare" in text
         assert not re.search(r"\bnan\b", re.sub('base64,[^"]*', "", text))
-    kept = strict((folder / "report.json").read_text(encoding="utf-8"))
-    assert kept == strict((tmp_path / "audits" / "x.json").read_text(encoding="utf-8"))
-    assert {row["name"] for row in kept["models"]} >= {"all scalars", "all scalars but length"}
-    assert set(kept["models"][0]["places"]) == {"dev", "eval", "elsewhere"}
-
-
-def test_the_terminal_shows_what_matters(
-    found: Found, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    publish.show(found.report, tmp_path / "report.html")
+    data = strict(tmp_path / "report.json")
+    assert {row["name"] for row in data["models"]} >= {"all scalars", "all scalars but length"}
+    assert set(data["models"][0]["places"]) == {"dev", "eval", "elsewhere"}
+    assert [entry["severity"] for entry in data["findings"]] == sorted(
+        (entry["severity"] for entry in data["findings"]), key=["error", "warning", "note"].index
+    )
+    document.show(files[0])
     shown = capsys.readouterr().out
-    assert "A detector has to beat AUC" in shown
-    assert "Warning: Row count." in shown
-    assert "600,000 clips like these" in shown
-    assert "Made <by> hand" in shown
+    for words in ("A detector has to beat AUC", "Warning: Row count.", "Made <by> hand", "This audit took"):
+        assert words in shown
 
 
-def test_metrics_are_numbers(found: Found) -> None:
-    numbers = publish.metrics(found.report)
+def test_metrics_are_numbers(found: Audit) -> None:
+    numbers = report.metrics(found.results)
     assert numbers["findings/warning"] >= 1
     assert 0 <= numbers["to_beat/auc"] <= 1
     assert 0.5 <= numbers["scalar/loudness"] <= 1
 
 
-def test_a_fair_corpus_has_no_shortcut(found: Found) -> None:
-    assert not [entry for entry in found.report["findings"] if entry["kind"].startswith("shortcut")]
-
-
-def test_findings_come_by_severity() -> None:
-    made = report.by_severity(finding(word, word, "text") for word in ("note", "error", "warning", "note"))
-    assert [entry["severity"] for entry in made] == ["error", "warning", "note", "note"]
+def test_a_fair_corpus_has_no_shortcut(found: Audit) -> None:
+    assert not [entry for entry in found.results["findings"] if entry.kind.startswith("shortcut")]
 
 
 def test_plain_has_no_nan() -> None:
@@ -111,51 +99,33 @@ def test_plain_has_no_nan() -> None:
     assert report.plain(given) == {"a": None, "b": [0.1235, 3], "c": [None, None, True]}
 
 
-def test_a_finding_for_people() -> None:
-    made = {
-        "findings": report.by_severity(
-            [finding("leaked-speaker", "warning", "Two. What to do: divide.", "ab")]
-        )
-    }
-    assert tables.findings(made) == [
-        {
-            "severity": "warning",
-            "title": "Leaked: speaker",
-            "wrong": "Two.",
-            "examples": "a, b",
-            "advice": "Divide.",
-        }
-    ]
-    assert "**Warning: Leaked: speaker.** Two." in page.markdown(made | _empty_report())
+@pytest.mark.parametrize(
+    ("kind", "title"),
+    [
+        ("leaked-speaker", "Leaked: speaker"),
+        ("shortcut-band", "Shortcut: band"),
+        ("dc-offset", "DC offset"),
+        ("nan-samples", "NaN samples"),
+        ("apple-double", "AppleDouble"),
+    ],
+)
+def test_a_finding_has_a_title_and_its_advice_apart(kind: str, title: str) -> None:
+    notice = report.notice(finding(kind, "warning", "Two of 'a'. What to do: divide.", ["a", "b"]))
+    assert notice == ("Two of 'a'.", "warning", title, "Divide.", "b")
 
 
-def _empty_report() -> dict[str, Any]:
-    return {
-        "corpus": {"name": "x", "rows": 0, "hash": "0" * 16, "note": ""},
-        "headline": {"auc": None, "text": "Nothing."},
-        "made": "",
-        "dfx": "",
-        "counts": [],
-        "models": [],
-        "scalars": [],
-        "leaks": [],
-        "files": {},
-        "figures": [],
-        "duplicates": {"limits": "not all"},
-        "time": {"seconds": 0.0, "estimate": {"text": ""}},
-    }
-
-
-def test_train_finds_what_is_to_beat(found: Found, fair: pd.DataFrame, tmp_path: Path) -> None:
+def test_train_finds_what_is_to_beat(found: Audit, fair: pd.DataFrame, tmp_path: Path) -> None:
     manifest = Given(fair).manifest()
     assert audits.to_beat(manifest, "f", tmp_path) is None
-    publish.write(found, str(tmp_path / "out"), audits.place(manifest, "f", tmp_path))
+    audits.keep(report.document(found).data, manifest, "f", tmp_path)
     known = audits.to_beat(manifest, "f", tmp_path)
     assert known is not None
-    assert known["auc"] == round(found.report["headline"]["auc"], 4)
+    assert known == audits.latest(manifest.hash, tmp_path)
+    assert known["auc"] == round(found.results["headline"]["auc"], 4)
     assert known["text"].startswith("A detector has to beat AUC")
+    assert audits.to_beat(manifest, "other files", tmp_path) is None
     assert audits.to_beat(Manifest(fair.iloc[1:], name="made"), "f", tmp_path) is None
-    audits.place(manifest, "f", tmp_path).write_text("{")
+    next((tmp_path / "audits").iterdir()).write_text("{")
     assert audits.to_beat(manifest, "f", tmp_path) is None
 
 
@@ -172,41 +142,76 @@ def test_train_finds_what_is_to_beat(found: Found, fair: pd.DataFrame, tmp_path:
 def test_a_corpus_that_lacks_something_is_still_audited(
     fair: pd.DataFrame, tmp_path: Path, change: Any, words: str
 ) -> None:
-    found = audit(change(fair).reset_index(drop=True), tmp_path / "cache")
-    assert words in found.report["headline"]["text"]
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "models.png").write_text("of an earlier audit")
-    files = publish.write(found, str(tmp_path / "out"), tmp_path / "x.json")
-    strict((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
-    assert set((tmp_path / "out").iterdir()) == set(files)
-    publish.show(found.report, files[0])
-    manifest = Manifest(change(fair).reset_index(drop=True))
-    (tmp_path / "audits").mkdir()
-    audits.place(manifest, "f", tmp_path).write_bytes((tmp_path / "x.json").read_bytes())
-    assert audits.to_beat(manifest, "f", tmp_path) is None
-
-
-def scalar(title: str, **places: float) -> dict[str, Any]:
-    return {"title": title, "places": {place: Area(auc, 0.02) for place, auc in places.items()}}
-
-
-def test_dev_chooses_what_is_to_beat() -> None:
-    rows = [scalar("peak", dev=0.7, eval=0.6), scalar("luck", dev=0.5, eval=0.65)]
-    found = report.headline(rows, [], "")
-    assert (found["name"], found["auc"]) == ("peak alone", 0.6)
-    assert "that much is reached on the files as they are" in found["text"]
-    assert found["text"].endswith("without listening (peak alone, chosen on dev).")
-
-
-def test_without_dev_eval_chooses_and_chance_is_called_so() -> None:
-    found = report.headline([scalar("peak", eval=0.49), scalar("luck", eval=0.52)], [], "")
-    assert (found["name"], found["auc"]) == ("luck alone", 0.52)
-    assert "no more than chance is reached on the files as they are" in found["text"]
-    assert found["text"].endswith("(luck alone, chosen on eval).")
+    table = change(fair).reset_index(drop=True)
+    lacking = audited(table, tmp_path / "cache")
+    assert words in lacking.results["headline"]["text"]
+    document = report.document(lacking)
+    document.show(document.write(tmp_path)[0])
+    strict(tmp_path / "report.json")
+    audits.keep(document.data, Manifest(table), "f", tmp_path)
+    assert audits.to_beat(Manifest(table), "f", tmp_path) is None
 
 
 def test_ready_features_are_refused(fair: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="made holds ready features, no audio"):
-        inspect(Given(fair, np.zeros((160, 3))), {}, 16000, cache=tmp_path)
+        audit_corpus(Given(fair, np.zeros((160, 3))), {}, 16000, cache=tmp_path)
     with pytest.raises(ValueError, match="second holds ready features"):
-        inspect(Given(fair), {"second": Given(fair, np.zeros((160, 3)))}, 16000, cache=tmp_path)
+        audit_corpus(Given(fair), {"second": Given(fair, np.zeros((160, 3)))}, 16000, cache=tmp_path)
+
+
+def run(*overrides: str) -> str:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return command(expand(compose("audit", overrides=["num_workers=0", *overrides])))
+
+
+def written(table: pd.DataFrame, path: Path) -> str:
+    table.assign(label=table["label"].map({1: "bonafide", 0: "spoof"})).to_csv(path, index=False)
+    return f"dataset.path={path}"
+
+
+@pytest.mark.slow
+def test_the_command_writes_shows_logs_and_measures_once(
+    fair: pd.DataFrame, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = written(fair, home / "fair.csv")
+    assert run("dataset=manifest", corpus).startswith("A detector has to beat AUC")
+    shown = capsys.readouterr()
+    assert "measuring" in shown.err
+    assert "A detector has to beat AUC" in shown.out
+    results = strict(home / "mlruns" / "audit" / "fair" / "report.json")
+    assert results["corpus"]["rows"] == 160
+    assert len(list((home / "cache" / "audits").glob("*.json"))) == 1
+    experiment = MlflowClient().get_experiment_by_name("dfx-audit")
+    logged = MlflowClient().search_runs([experiment.experiment_id])[0]
+    assert logged.info.status == "FINISHED"
+    assert logged.data.metrics["to_beat/auc"] == pytest.approx(results["headline"]["auc"], abs=1e-3)
+    artifacts = {entry.path for entry in MlflowClient().list_artifacts(logged.info.run_id)}
+    assert artifacts == {path.name for path in (home / "mlruns" / "audit" / "fair").iterdir()}
+
+    run("dataset=manifest", corpus, f"out={home / 'elsewhere'}")
+    shown = capsys.readouterr()
+    assert "Decoding" not in shown.err
+    assert "measuring" not in shown.err
+    assert (home / "elsewhere" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["dataset=manifest", "dataset.path=nowhere.csv"], "No table at 'nowhere.csv'"),
+        (["dataset=demo", "others=[nosuch]"], "there is no dataset 'nosuch'"),
+        (
+            ["dataset=demo", "others=[in_the_wild:eval]", "+corpora.in_the_wild.root=x"],
+            "an audit looks at whole corpora",
+        ),
+    ],
+)
+def test_errors_are_sentences(home: Path, overrides: list[str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        run(*overrides)
+
+
+def test_an_unknown_split_is_a_sentence(fair: pd.DataFrame, home: Path) -> None:
+    corpus = written(fair.assign(split="held-out"), home / "split.csv")
+    with pytest.raises(ValueError, match="unknown split"):
+        run("dataset=manifest", corpus)

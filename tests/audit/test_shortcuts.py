@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from dfx.audio.measures import SCALARS
-from dfx.audit import models, shortcuts
+from dfx.audit import shortcut_models, shortcuts
+from dfx.audit.shortcuts import auc_of_spoof
+from dfx.metrics import auc
 
 
 def table(clips: int = 400, **columns: np.ndarray) -> pd.DataFrame:
@@ -16,7 +18,7 @@ def table(clips: int = 400, **columns: np.ndarray) -> pd.DataFrame:
         {
             "label": label,
             "split": np.array(["train", "train", "dev", "eval"])[np.arange(clips) // 2 % 4],
-            **{name: generator.standard_normal(clips) for name in SCALARS},
+            **{scalar.name: generator.standard_normal(clips) for scalar in SCALARS},
             "bandwidth": 8000.0,
             "num_samples": generator.integers(8000, 90000, clips) | 1,
             "sample_rate": 16000,
@@ -36,14 +38,16 @@ def by_name(rows: list[dict]) -> dict[str, dict]:
 
 
 def said(rows: list[dict], made: pd.DataFrame) -> dict[str, str]:
-    return {found.kind: f"{found.severity} {found.text}" for found in shortcuts.findings(rows, made, 16000)}
+    return {
+        found.kind: f"{found.severity} {found.text}" for found in shortcuts.find_shortcuts(rows, made, 16000)
+    }
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
     made = table()
-    rows = shortcuts.look(made, {})
+    rows = shortcuts.evaluate_scalars(made, {})
     assert not said(rows, made)
-    assert all(row["whole"].strength < 0.6 for row in rows)
+    assert all(row["strength"] < 0.6 for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_nothing_is_found_where_nothing_is() -> None:
 )
 def test_each_scalar_is_named_with_its_advice(column: str, values: np.ndarray, kind: str, words: str) -> None:
     made = table(**{column: values})
-    found = said(shortcuts.look(made, {}), made)
+    found = said(shortcuts.evaluate_scalars(made, {}), made)
     assert list(found) == [kind]
     assert words in found[kind]
     assert "What to do: " in found[kind]
@@ -74,79 +78,145 @@ def test_severity_grows_with_the_leak() -> None:
     generator = np.random.default_rng(1)
     for shift, severity in ((0.3, "note"), (0.6, "warning"), (2.0, "error")):
         made = table(4000, loudness=generator.standard_normal(4000) + shift * (np.arange(4000) % 2))
-        assert said(shortcuts.look(made, {}), made)["shortcut-level"].startswith(severity)
+        assert said(shortcuts.evaluate_scalars(made, {}), made)["shortcut-level"].startswith(severity)
 
 
 def test_the_direction_is_that_of_train() -> None:
     made = table()
     turned = np.where(made["split"] == "eval", -1, 1) * np.where(SPOOF, 1.0, -1.0)
-    row = by_name(shortcuts.look(table(loudness=turned), {"elsewhere": table(loudness=-turned)}))["loudness"]
-    assert row["places"]["train"].auc == 1
-    assert row["places"]["eval"].auc == 0
-    assert row["places"]["elsewhere"].auc == pytest.approx(0.25)  # right in its eval, wrong elsewhere
+    row = by_name(shortcuts.evaluate_scalars(table(loudness=turned), {"elsewhere": table(loudness=-turned)}))[
+        "loudness"
+    ]
+    assert row["places"]["train"]["auc"] == 1
+    assert row["places"]["eval"]["auc"] == 0
+    assert row["places"]["elsewhere"]["auc"] == pytest.approx(0.25)  # right in its eval, wrong elsewhere
 
 
 def test_a_class_too_few_has_no_auc() -> None:
     made = table()
     made = made[(made["label"] == 1) | (made["split"] == "dev")]
-    rows = by_name(shortcuts.look(made, {}))
-    assert rows["loudness"]["whole"] is not None
+    rows = by_name(shortcuts.evaluate_scalars(made, {}))
+    assert rows["loudness"]["auc"] is not None
     assert rows["loudness"]["places"] == {}
-    assert by_name(shortcuts.look(made[made["label"] == 1], {}))["loudness"]["whole"] is None
+    assert by_name(shortcuts.evaluate_scalars(made[made["label"] == 1], {}))["loudness"]["auc"] is None
 
 
-def corpus(made: pd.DataFrame, cepstra: np.ndarray | None = None) -> models.Corpus:
+def corpus(made: pd.DataFrame, cepstra: np.ndarray | None = None) -> shortcut_models.Clips:
     noise = np.random.default_rng(2).standard_normal((len(made), 40)).astype(np.float32)
-    return models.Corpus(made, noise if cepstra is None else cepstra)
+    return shortcut_models.Clips(made, noise if cepstra is None else cepstra)
+
+
+def places(clips: shortcut_models.Clips, others: dict[str, shortcut_models.Clips] | None = None) -> dict:
+    return {
+        row["name"]: row["places"] for row in shortcut_models.evaluate_models(clips, others or {}, seed=0)
+    }
 
 
 def test_models_find_what_one_auc_does_not_see() -> None:
-    made = table(
-        loudness=np.where(SPOOF, np.random.default_rng(3).choice([-1.0, 1.0], 400), 0.0)
-    )  # spoof: either end
-    assert by_name(shortcuts.look(made, {}))["loudness"]["whole"].strength < 0.55
-    tested = {model.name: model for model in models.test(corpus(made), {"elsewhere": corpus(made)}, seed=0)}
-    assert tested["all scalars"].places["eval"][0].auc > 0.9
-    assert tested["all scalars"].places["eval"][1] < 0.2
-    assert tested["sample rate alone"].places["eval"][0].auc == 0.5
-    assert set(tested["all scalars"].places) == {"dev", "eval", "elsewhere"}
+    either_end = np.where(SPOOF, np.random.default_rng(3).choice([-1.0, 1.0], 400), 0.0)
+    made = table(loudness=either_end)
+    assert by_name(shortcuts.evaluate_scalars(made, {}))["loudness"]["strength"] < 0.55
+    tested = places(corpus(made), {"elsewhere": corpus(made)})
+    assert tested["all scalars"]["eval"]["auc"] > 0.9
+    assert tested["all scalars"]["eval"]["eer"] < 0.2
+    assert tested["sample rate alone"]["eval"]["auc"] == 0.5
+    assert set(tested["all scalars"]) == {"dev", "eval", "elsewhere"}
 
 
 def test_length_is_in_one_model_and_not_in_the_other() -> None:
     made = table(num_samples=np.where(SPOOF, 256 * 51, 256 * 51 + 1))
-    tested = {model.name: model.places["eval"][0].auc for model in models.test(corpus(made), {}, seed=0)}
-    assert tested["all scalars"] == tested["basic scalars, multiple of 256"] == 1
-    assert tested["all scalars but length"] < 0.7
-    assert tested["basic scalars"] < 0.7
+    found = {name: tested["eval"]["auc"] for name, tested in places(corpus(made)).items()}
+    assert found["all scalars"] == found["basic scalars, multiple of 256"] == 1
+    assert found["all scalars but length"] < 0.7
+    assert found["basic scalars"] < 0.7
 
 
 def test_cepstra_have_a_model_of_their_own() -> None:
     cepstra = np.zeros((400, 40), np.float32)
     cepstra[SPOOF, 3] = 1
-    made = table()
-    tested = {
-        model.name: model.places["eval"][0].auc for model in models.test(corpus(made, cepstra), {}, seed=0)
-    }
-    assert tested[models.CEPSTRA] == 1
+    assert places(corpus(table(), cepstra))[shortcut_models.CEPSTRA]["eval"]["auc"] == 1
 
 
 def test_only_so_many_clips_are_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "MAX_TRAIN", 60)
-    monkeypatch.setattr(models, "CHUNK", 33)
+    monkeypatch.setattr(shortcut_models, "MAX_TRAIN", 60)
+    monkeypatch.setattr(shortcut_models, "CHUNK", 33)
     made = table(num_samples=np.where(SPOOF, 256 * 51, 256 * 51 + 1))
-    again = [models.test(corpus(made), {}, seed=1) for _ in range(2)]
+    again = [shortcut_models.evaluate_models(corpus(made), {}, seed=1) for _ in range(2)]
     assert again[0] == again[1]
-    assert again[0][-2].places["eval"][0].auc == 1
+    assert again[0][-2]["places"]["eval"]["auc"] == 1
 
 
-def test_a_rare_class_is_drawn_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "MAX_TRAIN", 100)
-    is_spoof = np.arange(1000) < 990
-    drawn = models._drawn(np.arange(1000) + 5, is_spoof, 0)
+def test_a_rare_class_is_drawn_whole() -> None:
+    drawn = shortcut_models.draw_balanced(np.arange(1000) + 5, np.arange(1000) < 990, 100, seed=0)
     assert len(drawn) == len(set(drawn)) == 100
     assert set(range(995, 1005)) <= set(drawn)
 
 
 def test_no_model_without_both_classes_in_train() -> None:
     made = table()
-    assert models.test(corpus(made[(made["label"] == 1) | (made["split"] != "train")]), {}, seed=0) == []
+    assert places(corpus(made[(made["label"] == 1) | (made["split"] != "train")])) == {}
+
+
+def test_auc_counts_ties_half() -> None:
+    generator = np.random.default_rng(0)
+    spoof, bonafide = generator.integers(0, 9, 80), generator.integers(2, 11, 50)
+    found = auc_of_spoof(spoof, bonafide)
+    assert found is not None
+    assert found.auc == pytest.approx(auc(spoof, bonafide))
+    assert found.strength == pytest.approx(auc(bonafide, spoof))
+    assert found.reversed() == pytest.approx(auc_of_spoof(-spoof, -bonafide))
+
+
+def test_auc_needs_both_classes() -> None:
+    assert auc_of_spoof([], [1.0]) is None
+    assert auc_of_spoof([1.0], []) is None
+
+
+def test_the_interval_covers_the_truth() -> None:
+    generator = np.random.default_rng(1)
+    truth = 0.7602  # of normal values, means one deviation apart: Phi(1 / sqrt(2))
+    hits = 0
+    for _ in range(400):
+        found = auc_of_spoof(generator.normal(1, 1, 60), generator.normal(0, 1, 40))
+        assert found is not None
+        hits += found.low <= truth <= found.high
+    assert 0.92 <= hits / 400 <= 0.98
+
+
+def test_perfect_separation_of_few_clips_is_not_certain() -> None:
+    few, many = auc_of_spoof(np.ones(5), np.zeros(5)), auc_of_spoof(np.ones(1000), np.zeros(1000))
+    assert few is not None
+    assert many is not None
+    assert few.deviation == pytest.approx(0.2)
+    assert (many.low, many.high) == (pytest.approx(0.998, abs=1e-3), 1)
+
+
+def test_one_value_tells_nothing() -> None:
+    found = auc_of_spoof(np.ones(20), np.ones(20))
+    assert found == (0.5, 0.5, 0.5, 0)
+    assert found is not None
+    assert found.is_chance
+
+
+def what_to_beat(*scalars: dict[str, float]) -> dict:
+    rows = []
+    for number, aucs in enumerate(scalars):
+        cells = {
+            place: {"auc": value, "low": value - 0.04, "high": value + 0.04} for place, value in aucs.items()
+        }
+        rows.append({"title": f"scalar {number}", "places": cells})
+    return shortcut_models.what_to_beat(rows, [], "")
+
+
+def test_dev_chooses_what_is_to_beat() -> None:
+    found = what_to_beat({"dev": 0.7, "eval": 0.6}, {"dev": 0.5, "eval": 0.65})
+    assert (found["name"], found["auc"], found["eer"]) == ("scalar 0 alone", 0.6, None)
+    assert "that much is reached on the files as they are" in found["text"]
+    assert found["text"].endswith("without listening (scalar 0 alone, chosen on dev).")
+
+
+def test_without_dev_eval_chooses_and_chance_is_called_so() -> None:
+    found = what_to_beat({"eval": 0.49}, {"eval": 0.52})
+    assert (found["name"], found["auc"]) == ("scalar 1 alone", 0.52)
+    assert "no more than chance is reached on the files as they are" in found["text"]
+    assert found["text"].endswith("(scalar 1 alone, chosen on eval).")

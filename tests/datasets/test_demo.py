@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from dfx.audit.inspect import inspect
+from dfx.audit.audit import audit_corpus
 from dfx.datasets import Demo
 
 
 def shortcut_strengths(demo: Demo, cache: Path) -> dict[str, float]:
     """AUC, whichever way it points, of each scalar of the audit."""
-    report = inspect(demo, {}, 16000, cache=cache, progress=False).report
-    return {scalar["name"]: scalar["strength"] for scalar in report["scalars"]}
+    results = audit_corpus(demo, {}, 16000, cache=cache, progress=False).results
+    return {scalar["name"]: scalar["strength"] for scalar in results["scalars"]}
 
 
 def contents(folder: Path) -> dict[str, bytes]:

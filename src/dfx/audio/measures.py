@@ -1,36 +1,160 @@
-"""What can be measured of a recording without listening to it, at its own sample rate."""
+"""Measure a recording without a detector: file format, scalars (level, silence, bandwidth, ...), cepstra, fingerprint.
+
+`ClipScalars` and `ClipSpectra` take a clip block by block, so that memory hardly grows with its length. NumPy and SciPy
+only: worker processes import this module, and torch takes seconds to load in each of them.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from dfx import audio
-from dfx.audio.spectrum import MeanSpectrum, bandwidth_hz, cliff_db
 
 Floats = NDArray[np.float32]
 
 FRAME_S = 0.01
-SILENCE_DB = 40.0  # under the loudest frame: what is not speech
+SILENCE_DB = 40.0  # a frame so far below the loudest one is silence
 NOISE_PERCENTILE = 5
-LEAST_POWER = 1e-12  # -120 dB: what digital silence is given
+LEAST_POWER = 1e-12  # -120 dB; the level of digital silence
 VALUES = 1 << 16
-COARSE = 14.5  # bits; short or loud clips come down to 15 by chance, which is no trace of a coding
-FLAT_RUN = 3  # equal samples in a row, at the highest level of the clip: its tops were cut off
-FLAT_LEAST = 0.05  # of full scale; in fainter clips such runs come by chance
+COARSE = 14.5  # bits; short or loud clips reach 15 by chance, which is no trace of a codec
+FLAT_RUN = 3  # so many equal samples in a row at the peak of a clip mean that it was clipped
+FLAT_LEAST = 0.05  # of full scale; quieter clips have such runs by chance
 
-SCALARS = (
-    *("duration", "leading_silence", "trailing_silence", "loudness", "peak", "noise_floor"),
-    *("dc", "zeros", "clipped", "bandwidth", "relative_bandwidth", "cliff", "effective_bits"),
+MEAN_WINDOW = 1024  # samples; at 16 kHz bins of 16 Hz, fine enough to place the end of a band
+BAND_DROP_DB = 65.0  # under the strongest bin: below the noise of most rooms, above that of 16 bits
+CLIFF_SPAN_HZ = 400.0  # averaged on either side of a cliff
+CLIFF_GAP_HZ = 100.0  # left out on either side: no filter falls at once
+
+NUM_CEPSTRA = 20
+NUM_LFCC = 2 * NUM_CEPSTRA  # mean and deviation of each
+WINDOW_MS, HOP_MS, FFT_SIZE, PRE_EMPHASIS = 20, 10, 512, 0.97
+
+FINGERPRINT_BANDS = 8
+FINGERPRINT_SLOTS = 32
+FINGERPRINT_SIZE = FINGERPRINT_BANDS * FINGERPRINT_SLOTS
+FINGERPRINT_HZ = (100.0, 3400.0)  # what survives a telephone, so that a copy at 8 kHz is found
+FINGERPRINT_FLOOR = 1e-5  # 50 dB under the strongest cell: noise that a codec adds or removes does not count
+ACTIVE = (0.01, 0.99)  # the active part lies between these shares of the summed amplitude
+
+
+class Scalar(NamedTuple):
+    """A number that is measured of every clip: name, title for people, and unit."""
+
+    name: str
+    title: str
+    unit: str = ""
+
+    @property
+    def label(self) -> str:
+        """Title with unit, for tables and figures."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+
+SCALARS = (  # of `ClipScalars`, in the order of its values
+    Scalar("duration", "duration", "s"),
+    Scalar("leading_silence", "leading silence", "s"),
+    Scalar("trailing_silence", "trailing silence", "s"),
+    Scalar("loudness", "loudness", "dBFS RMS"),
+    Scalar("peak", "peak", "dBFS"),
+    Scalar("noise_floor", "noise floor", "dBFS"),
+    Scalar("dc", "mean, away from 0", "of full scale"),
+    Scalar("zeros", "exact zeros"),
+    Scalar("clipped", "clipped samples"),
+    Scalar("bandwidth", "bandwidth at -65 dB", "Hz"),
+    Scalar("relative_bandwidth", "band filled, of what the rate allows"),
+    Scalar("cliff", "steepest fall of the spectrum", "dB"),
+    Scalar("effective_bits", "bits that the values use"),
+)
+FILE_SCALARS = (  # of the header of a file
+    Scalar("sample_rate", "sample rate", "Hz"),
+    Scalar("bits", "bit depth of the file"),
+    Scalar("channels", "channels"),
+    Scalar("format", "file format"),
 )
 
+BLOCK_SECONDS = 10.0
+UNKNOWN_BITS = 0  # bit depth of a lossy format
+BITS = {
+    **{"pcm_s8": 8, "pcm_u8": 8, "pcm_16": 16, "pcm_24": 24, "pcm_32": 32},
+    **{"float": 32, "double": 64, "ulaw": 8, "alaw": 8},
+}
+COLUMNS = {  # of a row of `measure_file`, with their types; those of type object hold the bytes of an array
+    **{"sample_rate": "int32", "channels": "int32", "bits": "int32", "format": "str"},
+    **{"num_samples": "int64", "digest": "uint64"},
+    **{scalar.name: "float32" for scalar in SCALARS},
+    **{
+        "lfcc": "object",
+        "fingerprint": "object",
+        "start_s": "float32",
+        "active_s": "float32",
+        "reason": "str",
+    },
+}
 
-class Clip:
-    """The measures of one clip that comes in blocks; memory grows by a kilobyte a second.
 
-    A stereo file is measured as what a detector gets of it, the mean of its channels.
+def measure_files(paths: Iterable[str], sample_rate: int) -> list[dict[str, Any]]:
+    """Measure several files; the work of a worker process for one call. See `measure_file`."""
+    return [measure_file(path, sample_rate) for path in paths]
+
+
+def measure_file(path: str, sample_rate: int) -> dict[str, Any]:
+    """Measure one file at its own sample rate, and its spectra at the rate of the detectors.
+
+    Args:
+        path: the file.
+        sample_rate: of `SpectralSummary`, in Hz. Its samples are rounded to 16 bits, as those of the waveform store.
+
+    Returns:
+        `path` and a value for each of `COLUMNS`: what the header says, `num_samples`, `digest`, `SCALARS`,
+        `SpectralSummary`, and `reason`: why the file cannot be used, "" for a good file.
+    """
+    row = {"path": path, **unusable()}
+    try:
+        info = audio.probe(path)
+        row |= {"sample_rate": info.sample_rate, "channels": info.channels, "format": info.format}
+        row["bits"] = BITS.get(info.format.rpartition("/")[2], UNKNOWN_BITS)
+        scalars, spectra = ClipScalars(info.sample_rate), ClipSpectra(sample_rate)
+        for block in audio.read_blocks(path, info.sample_rate, BLOCK_SECONDS):
+            scalars.add(block)
+            if info.sample_rate == sample_rate:
+                spectra.add(_rounded(block))
+        if info.sample_rate != sample_rate:
+            for block in audio.read_blocks(path, sample_rate, BLOCK_SECONDS):
+                spectra.add(_rounded(block))
+    except audio.AudioError as error:
+        return row | {"reason": error.reason}
+    summary = spectra.summary()
+    row |= {"num_samples": scalars.num_samples, "digest": scalars.digest, **scalars.values()}
+    row |= {"lfcc": summary.lfcc.tobytes(), "fingerprint": summary.fingerprint.tobytes()}
+    return row | {"start_s": summary.start_s, "active_s": summary.active_s}
+
+
+def unusable(reason: str = "") -> dict[str, Any]:
+    """Values of `COLUMNS` for a file that cannot be measured."""
+    empty = {"str": "", "int32": 0, "int64": 0, "uint64": 0, "float32": np.nan}
+    return {
+        **{name: empty.get(kind) for name, kind in COLUMNS.items()},
+        "lfcc": np.full(NUM_LFCC, np.nan, np.float32).tobytes(),
+        "fingerprint": bytes(FINGERPRINT_SIZE),
+        "reason": reason,
+    }
+
+
+def _rounded(block: Floats) -> Floats:
+    return audio.to_int16(block).astype(np.float32) / np.float32(audio.FULL_SCALE)
+
+
+class ClipScalars:
+    """Measure the scalars of one clip, block by block; memory grows by 1 kB for each second.
+
+    Blocks are mono, as a detector gets them: the mean of the channels.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -48,7 +172,7 @@ class Clip:
         self._digest = hashlib.blake2b(digest_size=8)
 
     def add(self, block: Floats) -> None:
-        """The next samples (samples,), full scale 1."""
+        """Take the next samples (samples,), full scale 1."""
         self.num_samples += len(block)
         self._sum += float(block.sum(dtype=np.float64))
         self._squares += float(np.dot(block, block))
@@ -65,18 +189,18 @@ class Clip:
 
     @property
     def digest(self) -> int:
-        """64 bits that two clips share if their samples are the same to 16 bits, at whatever rate."""
+        """64-bit hash of the samples at 16 bits; the sample rate plays no part."""
         return int.from_bytes(self._digest.digest(), "little")
 
-    def measures(self) -> dict[str, float]:
-        """The value of each of `SCALARS`; only of a clip that has samples."""
+    def values(self) -> dict[str, float]:
+        """Value of each of `SCALARS`; the clip must have samples."""
         powers = np.concatenate(self._powers)
         if not len(powers):
             powers = np.square(self._rest, dtype=np.float64).mean(keepdims=True)
         levels = 10 * np.log10(powers + LEAST_POWER)
         loud = np.flatnonzero(levels > levels.max() - SILENCE_DB)
-        spectrum = self._spectrum.power()
-        bandwidth = bandwidth_hz(spectrum, self.sample_rate)
+        power = self._spectrum.power()
+        bandwidth = bandwidth_hz(power, self.sample_rate)
         return {
             "duration": self.num_samples / self.sample_rate,
             "leading_silence": float(loud[0]) * FRAME_S,
@@ -89,12 +213,12 @@ class Clip:
             "clipped": self._flat / self.num_samples if self._peak >= FLAT_LEAST else 0.0,
             "bandwidth": bandwidth,
             "relative_bandwidth": 2 * bandwidth / self.sample_rate,
-            "cliff": cliff_db(spectrum, self.sample_rate),
+            "cliff": cliff_db(power, self.sample_rate),
             "effective_bits": self._effective_bits(),
         }
 
     def _count_flat(self, block: Floats) -> None:
-        """Samples in runs of three or more at the peak; a clip that was made softer after clipping counts too."""
+        """Count samples in runs of three or more at the peak, also in a clip that was attenuated after clipping."""
         level = np.abs(block)
         peak = level.max(initial=np.float32(0))
         if peak > self._peak:
@@ -105,10 +229,10 @@ class Clip:
             self._flat += int(runs[runs >= FLAT_RUN].sum())
 
     def _effective_bits(self) -> float:
-        """16 less the bits that the small samples do not use: about 8 after 8-bit coding, 11 after mu-law.
+        """Estimate the bit depth that the sample values use: about 8 after 8-bit coding, 11 after mu-law, else 16.
 
-        Of the values up to the median magnitude, how many occur, against how many would by chance at 16 bits. Zeros
-        are left out, since digital silence is no coarse coding.
+        Among the values up to the median magnitude, count how many occur, and compare with how many would occur by
+        chance at 16 bits. Zeros do not count, since digital silence is no coarse coding.
         """
         middle = VALUES // 2
         values = self._values.copy()
@@ -124,3 +248,151 @@ class Clip:
         chance = -np.expm1(-span.sum() / (2 * median))
         bits = float(16 + np.log2(min(1.0, used / chance)))
         return bits if bits < COARSE else 16.0
+
+
+class MeanSpectrum:
+    """Compute the mean power spectrum of a clip, block by block: Hann windows of 1,024 samples, half overlapped."""
+
+    def __init__(self) -> None:
+        self._window = np.hanning(MEAN_WINDOW).astype(np.float32)
+        self._power = np.zeros(MEAN_WINDOW // 2 + 1)
+        self._count = 0
+        self._rest = np.zeros(0, np.float32)
+
+    def add(self, block: Floats) -> None:
+        """Take the next samples (samples,)."""
+        samples = np.concatenate([self._rest, block])
+        hop = MEAN_WINDOW // 2
+        count = max(0, (len(samples) - MEAN_WINDOW) // hop + 1)
+        self._rest = samples[count * hop :]
+        if count:
+            frames = np.lib.stride_tricks.sliding_window_view(samples, MEAN_WINDOW)[::hop][:count]
+            self._sum(frames)
+
+    def power(self) -> NDArray[np.float64]:
+        """Mean power (513,) of the windows so far; a clip shorter than a window is padded with zeros."""
+        if not self._count:
+            self._sum(np.pad(self._rest, (0, MEAN_WINDOW - len(self._rest)))[None])
+        return self._power / self._count
+
+    def _sum(self, frames: Floats) -> None:
+        spectrum = scipy.fft.rfft(frames * self._window, axis=1)
+        self._power += (spectrum.real**2 + spectrum.imag**2).sum(axis=0, dtype=np.float64)
+        self._count += len(frames)
+
+
+def bandwidth_hz(power: NDArray[np.float64], sample_rate: int) -> float:
+    """Bandwidth: highest frequency with a power less than 65 dB below the strongest bin; 0 for silence."""
+    if not power.any():
+        return 0.0
+    level = power > power.max() * 10 ** (-BAND_DROP_DB / 10)
+    return float(np.flatnonzero(level)[-1] * sample_rate / MEAN_WINDOW)
+
+
+def cliff_db(power: NDArray[np.float64], sample_rate: int) -> float:
+    """Steepest fall of a mean power spectrum above 2 kHz, in dB; 0 for silence.
+
+    Compares the mean level of a 400 Hz band with that of the next 400 Hz, with a gap of 200 Hz between. Speech falls
+    by 10 to 20 dB; more is the low-pass filter of an MP3 encoder, a resampler or a telephone.
+    """
+    step = sample_rate / MEAN_WINDOW
+    span, gap = max(1, round(CLIFF_SPAN_HZ / step)), round(CLIFF_GAP_HZ / step)
+    first = round(2000 / step)
+    size = len(power) - 2 * (span + gap) - first
+    if size <= 0 or not power.any():
+        return 0.0
+    level = 10 * np.log10(power + power.max() * 1e-12)
+    mean = np.convolve(level, np.ones(span) / span, "valid")[first:]
+    return float(max(0.0, np.max(mean[:size] - mean[span + 2 * gap :][:size])))
+
+
+class SpectralSummary(NamedTuple):
+    """Cepstral statistics and fingerprint of a clip, from `ClipSpectra`.
+
+    Attributes:
+        lfcc: (40,) mean and standard deviation of 20 linear-frequency cepstra.
+        fingerprint: (256,) int8, levels of 8 bands in 32 time slots, without the mean of each band; 0 for silence.
+        start_s: where the active part begins, in seconds.
+        active_s: length of the active part.
+    """
+
+    lfcc: Floats
+    fingerprint: NDArray[np.int8]
+    start_s: float
+    active_s: float
+
+
+class ClipSpectra:
+    """Compute cepstral statistics and fingerprint of a clip, block by block; memory grows by 3 kB for each second.
+
+    Cepstra: windows of 20 ms every 10 ms, pre-emphasis .97, 20 triangular filters from 0 Hz to half the sample rate,
+    logarithm, orthonormal DCT. Fingerprint: log energies of bands from 100 to 3,400 Hz in equal slots of the active
+    part. A copy at another gain or sample rate has the same fingerprint, a copy through a codec nearly the same.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        self._size, self._hop = sample_rate * WINDOW_MS // 1000, sample_rate * HOP_MS // 1000
+        self._window = np.hamming(self._size).astype(np.float32)
+        self._fft = max(FFT_SIZE, scipy.fft.next_fast_len(self._size, real=True))
+        hz = scipy.fft.rfftfreq(self._fft, 1 / sample_rate)
+        edges = np.linspace(0, sample_rate / 2, NUM_CEPSTRA + 2)
+        rising = (hz - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+        falling = (edges[2:, None] - hz) / (edges[2:] - edges[1:-1])[:, None]
+        triangles = np.maximum(0, np.minimum(rising, falling))
+        cuts = np.geomspace(*FINGERPRINT_HZ, FINGERPRINT_BANDS + 1)
+        bands = (hz >= cuts[:-1, None]) & (hz < cuts[1:, None])
+        self._bank = np.concatenate([triangles, bands]).T.astype(np.float32)
+        self._last = np.float32(0)
+        self._rest = np.zeros(0, np.float32)
+        self._count = 0
+        self._sum = np.zeros((2, NUM_CEPSTRA))
+        self._bands: list[Floats] = []
+
+    def add(self, block: Floats) -> None:
+        """Take the next samples (samples,)."""
+        if not len(block):
+            return
+        before = np.concatenate([[self._last], block[:-1]]).astype(np.float32)
+        samples = np.concatenate([self._rest, block - np.float32(PRE_EMPHASIS) * before])
+        self._last = block[-1]
+        count = max(0, (len(samples) - self._size) // self._hop + 1)
+        self._rest = samples[count * self._hop :]
+        if count:
+            self._take(np.lib.stride_tricks.sliding_window_view(samples, self._size)[:: self._hop][:count])
+
+    def summary(self) -> SpectralSummary:
+        """Summary of the samples so far; a clip shorter than a window is padded with zeros."""
+        if not self._count:
+            self._take(np.pad(self._rest, (0, self._size - len(self._rest)))[None])
+        mean = self._sum[0] / self._count
+        deviation = np.sqrt(np.maximum(0, self._sum[1] / self._count - mean**2))
+        return SpectralSummary(np.concatenate([mean, deviation]).astype(np.float32), *self._fingerprint())
+
+    def _take(self, frames: Floats) -> None:
+        spectrum = scipy.fft.rfft(frames * self._window, self._fft, axis=1)
+        energies = (spectrum.real**2 + spectrum.imag**2) @ self._bank
+        cepstra = scipy.fft.dct(np.log(energies[:, :NUM_CEPSTRA] + 1e-10), axis=1, norm="ortho")
+        self._count += len(frames)
+        self._sum += cepstra.sum(axis=0, dtype=np.float64), (cepstra.astype(np.float64) ** 2).sum(axis=0)
+        self._bands.append(energies[:, NUM_CEPSTRA:])
+
+    def _fingerprint(self) -> tuple[NDArray[np.int8], float, float]:
+        energies = np.concatenate(self._bands).astype(np.float64)
+        amplitude = np.cumsum(np.sqrt(energies.sum(axis=1)))
+        seconds = HOP_MS / 1000
+        if amplitude[-1] == 0:
+            return np.zeros(FINGERPRINT_SIZE, np.int8), 0.0, 0.0
+        begin, end = np.searchsorted(amplitude / amplitude[-1], ACTIVE)
+        active = energies[begin : end + 1]
+        # Means over slots of equal length; the edge of a slot may lie inside a frame.
+        summed = np.vstack([np.zeros(FINGERPRINT_BANDS), np.cumsum(active, axis=0)])
+        cuts = np.linspace(0, len(active), FINGERPRINT_SLOTS + 1)
+        at = np.column_stack(
+            [np.interp(cuts, np.arange(len(summed)), summed[:, band]) for band in range(FINGERPRINT_BANDS)]
+        )
+        slots = np.diff(at, axis=0)
+        level = np.log10(slots + slots.max() * FINGERPRINT_FLOOR)
+        level -= level.mean(axis=0)
+        largest = np.abs(level).max()
+        scaled = np.rint(level * (127 / largest)) if largest > 0 else level
+        return scaled.astype(np.int8).ravel(), float(begin * seconds), float(len(active) * seconds)

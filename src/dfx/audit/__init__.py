@@ -1,5 +1,5 @@
-"""The audit of a corpus before any training: is it whole, does it leak, could a detector win without listening?
+"""Audit a corpus before training: is it complete, does it leak, can a detector win by shortcuts?
 
-`clip` and `measure` are the work of the worker processes, one pass over the files. `collect` puts it together, one row
-a clip; `integrity`, `duplicates`, `leaks`, `shortcuts` and `models` look at it; `report`, `page` and `figures` say it.
+`audit.audit_corpus` runs the whole: `measure` the files, check `integrity`, find `duplicates`, `leaks` and `shortcuts`;
+`report` makes the document.
 """

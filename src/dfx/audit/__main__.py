@@ -1,4 +1,4 @@
-"""Look at a corpus before any training: `python -m dfx.audit`."""
+"""Audit a corpus before training: `python -m dfx.audit`."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from dfx.cli import prompt
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-PURPOSE = "is a corpus whole, does it leak, could a detector win without listening?"
+PURPOSE = "check a corpus before training: bad files, leaks between splits, shortcuts that need no listening"
 EXAMPLES = """
   python -m dfx.audit                                        the demo corpus
   python -m dfx.audit dataset=folder dataset.path=DIR        your own recordings
   python -m dfx.audit dataset=manifest dataset.path=FILE.csv
   python -m dfx.audit dataset=asvspoof2019_la dataset.root=DIR
   python -m dfx.audit dataset=... 'others=[in_the_wild]' +corpora.in_the_wild.root=DIR
-                                                             the same shortcuts on another corpus
+                                                             test the shortcuts on another corpus, too
 """.strip("\n")
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     prompt.run("audit", PURPOSE, EXAMPLES, audit)
 
 
 def audit(cfg: DictConfig) -> str:
-    """Audit one corpus and write, show and keep the report; returns the sentence that says what is to beat."""
-    import time
+    """Audit a corpus, write, show and log the report; returns the sentence that says what a detector has to beat."""
+    from pathlib import Path
 
-    began = time.perf_counter()
-    from dfx.audio.store import fingerprint
-    from dfx.audit import inspect, publish
+    from dfx.audit import report
+    from dfx.audit.audit import audit_corpus
     from dfx.detector import build, checks
+    from dfx.reporting.document import file_name
     from dfx.tracking import audits
     from dfx.tracking.run import log_report
 
@@ -42,20 +42,15 @@ def audit(cfg: DictConfig) -> str:
             f"others: {parts[0]} names a split, but an audit looks at whole corpora: leave the split out."
         )
     dataset = build.dataset(cfg)
-    found = inspect.inspect(dataset, build.others(cfg), cfg.sample_rate, cfg.seed, cfg.cache, cfg.num_workers)
-    found.report["time"]["seconds"] = time.perf_counter() - began
-    kept = audits.place(found.manifest, fingerprint(found.manifest), cfg.cache)
-    files = publish.write(found, cfg.out, kept)
-    publish.show(found.report, files[0])  # first: whoever keeps the runs may be out of reach
-    name = found.manifest.name or "corpus"
-    log_report(
-        cfg.experiment_name,
-        name,
-        files,
-        publish.metrics(found.report),
-        {"dataset": name, "manifest_hash": found.manifest.hash},
-    )
-    headline: str = found.report["headline"]["text"]
+    found = audit_corpus(dataset, build.others(cfg), cfg.sample_rate, cfg.seed, cfg.cache, cfg.num_workers)
+    corpus, document = found.results["corpus"], report.document(found)
+    folder = Path(cfg.out).expanduser() if cfg.out else Path("mlruns") / "audit" / file_name(corpus["name"])
+    files = document.write(folder)
+    audits.keep(document.data, found.manifest, corpus["files"], cfg.cache)
+    document.show(files[0])
+    tags = {"dataset": corpus["name"], "manifest_hash": corpus["hash"]}
+    log_report(cfg.experiment_name, corpus["name"], files, report.metrics(found.results), tags)
+    headline: str = found.results["headline"]["text"]
     return headline
 
 

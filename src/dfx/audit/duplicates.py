@@ -1,11 +1,12 @@
-"""The same recording twice: sample for sample, or at another gain, sample rate or codec.
+"""Find duplicate recordings: equal samples, or the same recording at another gain, sample rate or codec.
 
-Candidates have fingerprints of cosine .95 or more and active parts of like length (within 3 % or .1 s). Then their
-waveforms decide: the largest correlation of 4 seconds of both, band-limited, is .99 and more for copies at another
-gain, sample rate or in MP3, and below .9 for a recording and its vocoded twin, whose fingerprints match as well.
+Two clips are compared if their fingerprints have a cosine of .95 or more and their active parts are about equally long
+(within 3 % or .1 s). Then the waveforms decide: the largest correlation of 4 seconds of both, band-limited, is .99 or
+more for copies at another gain, at another sample rate or in MP3. It is below .9 for a recording and its vocoded twin,
+although their fingerprints match.
 
-Not found are copies that were trimmed by a few percent, stretched, or mixed with noise (20 dB under the speech hides
-them: it fills the pauses that the fingerprint sees).
+Copies that were trimmed by a few percent, stretched, or mixed with noise (20 dB below the speech is enough, since it
+fills the pauses) are not found.
 """
 
 from __future__ import annotations
@@ -18,20 +19,18 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from dfx.audio.spectrum import FINGERPRINT_HZ
+from dfx.audio.measures import FINGERPRINT_HZ
 from dfx.audio.store import WaveformStore
-from dfx.audit.collect import Measures
+from dfx.audit.measure import Measures
 
-ALIKE = (
-    0.95  # cosine of two fingerprints: copies have .98 and more, different recordings of speech .9 at most
-)
+ALIKE = 0.95  # cosine of two fingerprints: copies have .98 or more, different recordings of speech at most .9
 SAME = 0.95  # correlation of two waveforms
-LENGTHS = (0.03, 0.1)  # by which share, or how many seconds, active parts may differ in length
+LENGTHS = (0.03, 0.1)  # the lengths of active parts may differ by this share, or by so many seconds
 MAX_NEIGHBOURS = (
-    100_000  # of like length that a clip is compared with: half an hour for 600,000 clips of one length
+    100_000  # clips of about equal length that a clip is compared with: for 600,000 clips half an hour
 )
-MAX_PAIRS = 20_000  # whose waveforms are compared, the most alike first: a minute or two
-MOST = 2_000_000  # candidate pairs that are kept at a time
+MAX_PAIRS = 20_000  # pairs whose waveforms are compared, the most similar first: a minute or two
+MAX_CANDIDATES = 2_000_000  # pairs with similar fingerprints in memory
 COMPARED_S = 4.0
 BLOCK, COLUMNS = 1024, 16_384  # of one matrix product: 64 MiB
 
@@ -40,27 +39,26 @@ class Matches(NamedTuple):
     """Groups of rows that hold the same recording.
 
     Attributes:
-        exact: (rows,) number of the group of equal samples, -1 where a clip is alone.
-        near: (rows,) number of the group of like recordings, exact ones included; -1 where a clip is alone.
-        compared: pairs of fingerprints that were compared.
-        limits: what was not compared, in words; empty where everything was.
+        exact: (rows,) number of the group with equal samples; -1 for a clip without a duplicate.
+        near: (rows,) number of the group with the same recording, equal samples included; -1 likewise.
+        limits: what was not compared, in words; empty if everything was.
     """
 
     exact: NDArray[np.int64]
     near: NDArray[np.int64]
-    compared: int
     limits: str
 
 
-def match(measures: Measures, usable: NDArray[np.bool_]) -> Matches:
-    """Rows that hold the same recording.
+def find_duplicates(measures: Measures, usable: NDArray[np.bool_]) -> Matches:
+    """Group the rows of a corpus that hold the same recording.
 
     Args:
         measures: of the corpus.
-        usable: (rows,) rows to look at: decoded, and not silent.
+        usable: (rows,) the rows to compare: decoded, and not silent.
     """
-    digest, fingerprint, start_s, active_s = (
-        measures.array(name) for name in ("digest", "fingerprint", "start_s", "active_s")
+    fingerprint = measures.fingerprint
+    digest, start_s, active_s = (
+        measures.table[name].to_numpy() for name in ("digest", "start_s", "active_s")
     )
     rows = np.flatnonzero(usable & fingerprint.any(axis=1))
     exact = np.full(len(digest), -1, np.int64)
@@ -70,7 +68,7 @@ def match(measures: Measures, usable: NDArray[np.bool_]) -> Matches:
     exact[rows] = np.where(size[group] > 1, group, -1)
     single = rows[first]
     order = single[np.argsort(active_s[single], kind="stable")]
-    left, right, compared, limits = _candidates(fingerprint, active_s, order)
+    left, right, limits = _candidates(fingerprint, active_s, order)
     if len(left) > MAX_PAIRS:
         limits.append(
             f"of {len(left):,} pairs with like fingerprints the waveforms of {MAX_PAIRS:,} were compared"
@@ -88,15 +86,15 @@ def match(measures: Measures, usable: NDArray[np.bool_]) -> Matches:
     links = coo_array((np.ones(len(begin), np.int8), (begin, end)), shape=(len(digest), len(digest)))
     component = connected_components(links, directed=False)[1].astype(np.int64)
     alone = np.bincount(component)[component] == 1
-    return Matches(exact, np.where(alone, -1, component), compared, "; ".join(limits))
+    return Matches(exact, np.where(alone, -1, component), "; ".join(limits))
 
 
 def _candidates(
     fingerprint: NDArray[np.int8], active_s: NDArray[np.float32], order: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp], int, list[str]]:
-    """Pairs of like length and fingerprint, the most alike first; comparisons made; what was not compared.
+) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
+    """Pairs of rows of similar length and fingerprint, the most similar first, and what was not compared.
 
-    The rows come in `order` of length, so those of like length are neighbours: a band of the matrix of all pairs.
+    `order` sorts the rows by length, so only pairs near the diagonal of the matrix of all pairs are compared.
     """
     lengths = active_s[order].astype(np.float64)
     stop = np.searchsorted(
@@ -120,10 +118,12 @@ def _candidates(
             i, j = i[keep], j[keep]
             if len(i):
                 found.append((order[i + begin], order[j + first], alike[i, j]))
-            if sum(len(part[0]) for part in found) > MOST:  # after each product: all its pairs may be alike
-                found = [_most_alike(found, MOST // 2)]
-    left, right, _ = _most_alike(found, MOST)
-    return left, right, int((stop - np.arange(len(order)) - 1).sum()), limits
+            if (
+                sum(len(part[0]) for part in found) > MAX_CANDIDATES
+            ):  # after each product, all of which may be alike
+                found = [_most_alike(found, MAX_CANDIDATES // 2)]
+    left, right, _ = _most_alike(found, MAX_CANDIDATES)
+    return left, right, limits
 
 
 def _most_alike(
@@ -143,7 +143,7 @@ def _unit(fingerprint: NDArray[np.int8]) -> NDArray[np.float32]:
 
 
 def _correlation(store: WaveformStore, left: int, right: int, start_s: NDArray[np.float32]) -> float:
-    """Largest normalised correlation of two clips over all shifts, of either sign."""
+    """Largest absolute normalised correlation of two clips over all shifts."""
     size = round(COMPARED_S * store.sample_rate)
     clips = [
         store.read(row, min(round(float(start_s[row]) * store.sample_rate), store.length(row)), size)

@@ -1,4 +1,4 @@
-"""Whether a corpus is whole: what cannot be read, what holds no speech, which classes are there, what the files are."""
+"""Check that a corpus is complete and usable: bad files, silent or clipped clips, missing classes, file formats."""
 
 from __future__ import annotations
 
@@ -13,20 +13,16 @@ from dfx.tables.labels import BONAFIDE, NAMES, SPOOF
 from dfx.tables.manifest import SPLITS
 
 WORDS = {BONAFIDE: "bona fide", SPOOF: "spoof"}
-SHORTEST_S = 0.3  # less than a syllable or two
+SHORTEST_S = 0.3  # shorter than one or two syllables
 SILENT_DB = -75.0  # dBFS RMS: a few steps of 16 bits
-CLIPPED = 1e-3  # of the samples; one in a thousand is heard
+CLIPPED = 1e-3  # share of the samples; one in a thousand is audible
 DC = 0.01  # of full scale
 COARSE_BITS = 12.5  # mu-law leaves 11 to 12, 8-bit coding 8 to 9
-FEW = 10  # usable clips of a class in a split; fewer say nothing
+FEW = 10  # usable clips of a class in a split; an error rate on fewer means nothing
 
-# Words of the reason that `dfx.audio` gives -> kind, what is wrong, and what to do.
+# Words in the reason from `dfx.audio` -> kind of the finding, what is wrong, and what to do.
 REASONS = {
-    "does not exist": (
-        "missing-file",
-        "not there",
-        "complete the corpus, or take out their rows",
-    ),
+    "does not exist": ("missing-file", "not there", "complete the corpus, or take out their rows"),
     "is empty": ("empty-file", "0 bytes", "a copy or download broke off: get them again"),
     "no samples": ("no-samples", "a header but no samples", "get them again or take them out"),
     "NaN": ("nan-samples", "NaN or infinite samples", "make them again or take them out"),
@@ -35,11 +31,7 @@ REASONS = {
     "no audio stream": ("not-audio", "no sound in it", "take them out"),
 }
 UNREADABLE = ("unreadable-file", "cannot be read", "look at one, convert them or take them out")
-APPLE = (
-    "apple-double",
-    "AppleDouble (._name), which macOS writes beside the real file",
-    "delete them",
-)
+APPLE = ("apple-double", "AppleDouble (._name), which macOS writes beside the real file", "delete them")
 CONTAINERS = {
     ".wav": {"wav", "wavex", "rf64", "w64", "nist"},
     ".flac": {"flac"},
@@ -48,13 +40,13 @@ CONTAINERS = {
 }
 
 
-def look(table: pd.DataFrame) -> list[Finding]:
-    """Findings on the files and classes of `Measures.table`."""
-    return [*_bad(table), *_odd(table), *_classes(table), *_names(table)]
+def find_problems(table: pd.DataFrame) -> list[Finding]:
+    """Findings about the files and classes of a corpus, from `Measures.table`."""
+    return [*_bad_files(table), *_odd_clips(table), *_missing_classes(table), *_file_formats(table)]
 
 
-def counts(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row for each split and class: clips, usable ones, hours, attacks, speakers."""
+def class_counts(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Number of clips, usable clips, hours, attacks and speakers for each split and class."""
     return [
         {
             "split": split,
@@ -71,8 +63,8 @@ def counts(table: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def files(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """How many clips of each class have which sample rate, format, channels and bits; the commonest eight of each."""
+def format_counts(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """Number of clips of each class by sample rate, format, channels and bits: the eight most frequent values."""
     good = table[table["good"]]
     found = {}
     for name in ("sample_rate", "format", "channels", "bits"):
@@ -86,7 +78,7 @@ def files(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 
 
 def where(rows: pd.DataFrame) -> str:
-    """In words, which split and class rows belong to: `2 spoof in train, 1 bona fide in eval`."""
+    """Split and class of rows in words: `2 spoof in train, 1 bona fide in eval`."""
     found = rows.groupby(["split", "label"], sort=False).size()
     return ", ".join(
         f"{found[split, label]:,} {WORDS[label]} in {split}"
@@ -96,7 +88,7 @@ def where(rows: pd.DataFrame) -> str:
     )
 
 
-def _bad(table: pd.DataFrame) -> Iterator[Finding]:
+def _bad_files(table: pd.DataFrame) -> Iterator[Finding]:
     rows = table[~table["good"]]
     reasons = rows["reason"].astype("str")
     apple = rows["path"].map(lambda path: PurePath(path).name.startswith("._")).astype(bool)
@@ -122,10 +114,10 @@ def _bad(table: pd.DataFrame) -> Iterator[Finding]:
             )
 
 
-def _odd(table: pd.DataFrame) -> Iterator[Finding]:
+def _odd_clips(table: pd.DataFrame) -> Iterator[Finding]:
     good = table[table["good"]]
     silent = good["loudness"] < SILENT_DB
-    # What is measured, the cases, whether the smallest is the worst, what is wrong, and what to do.
+    # Kind: (measure, rows, whether a small value is bad), what is wrong, what to do.
     cases = {
         "silent": (
             ("loudness", silent, True),
@@ -161,7 +153,7 @@ def _odd(table: pd.DataFrame) -> Iterator[Finding]:
             yield finding(kind, severity, text, odd["id"])
 
 
-def _classes(table: pd.DataFrame) -> Iterator[Finding]:
+def _missing_classes(table: pd.DataFrame) -> Iterator[Finding]:
     good = table[table["good"]]
     for split in SPLITS:
         rows, usable = table[table["split"] == split], good[good["split"] == split]
@@ -194,7 +186,7 @@ def _classes(table: pd.DataFrame) -> Iterator[Finding]:
                 )
 
 
-def _names(table: pd.DataFrame) -> Iterator[Finding]:
+def _file_formats(table: pd.DataFrame) -> Iterator[Finding]:
     good = table[table["good"]]
     suffix = good["path"].str.extract(r"(\.[^./]*)$", expand=False).str.lower().fillna("")
     container = good["format"].astype("str").str.extract(r"^([^/]*)", expand=False)

@@ -1,4 +1,4 @@
-"""What stands on both sides of a split: speakers, utterances, sources, recordings, attacks."""
+"""Find leaks: speakers, utterances, sources, recordings and attacks that are in more than one split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dfx.tables.manifest import UNNAMED_ATTACK
 
 PAIRS = (("train", "eval"), ("train", "dev"), ("dev", "eval"))
 UNKNOWN = ("-", "", "unknown", "none", "nan")
-# What a column is called in the corpora of the field; the first that a manifest has.
+# Names that corpora give to a column; the first that a manifest has is used.
 COLUMNS = {
     "speaker": ("speaker",),
     "utterance": ("utterance", "utterance_id", "original_utterance", "sentence", "transcript", "text"),
@@ -30,11 +30,11 @@ ADVICE = {
 
 
 class Leaks(NamedTuple):
-    """What was found.
+    """Leaks between splits.
 
     Attributes:
-        rows: for each kind and pair of splits: values shared, clips of the second split that have one of them, clips
-            of it of which the value is known, and the share.
+        rows: for each kind and pair of splits: number of shared `values`, `clips` of the second split with one of them,
+            `of` how many clips with a known value, and the `share`.
         findings: the same in sentences.
     """
 
@@ -42,13 +42,13 @@ class Leaks(NamedTuple):
     findings: list[Finding]
 
 
-def look(table: pd.DataFrame, matches: Matches, groups: Sequence[str] = ()) -> Leaks:
-    """What is shared between splits.
+def find_leaks(table: pd.DataFrame, matches: Matches, groups: Sequence[str] = ()) -> Leaks:
+    """Find what is shared between splits.
 
     Args:
-        table: the manifest's columns, and `good`.
-        matches: the same recordings.
-        groups: further columns whose values should not be divided.
+        table: the columns of the manifest, and `good`.
+        matches: duplicate recordings.
+        groups: further columns whose values should be in one split only.
     """
     rows: list[dict[str, Any]] = []
     findings: list[Finding] = []
@@ -56,10 +56,10 @@ def look(table: pd.DataFrame, matches: Matches, groups: Sequence[str] = ()) -> L
     named |= {column: column for column in groups if column in table and column not in named.values()}
     for kind, column in named.items():
         values = _known(table[column]) if column else pd.Series(pd.NA, table.index, dtype="str")
-        if values.nunique() > (kind != "speaker"):  # a corpus of one source is not divided by source
+        if values.nunique() > (kind != "speaker"):  # a corpus with one source cannot be divided by source
             found = _shared(table, values, kind)
             rows += found
-            findings += _told(table, values, kind, found)
+            findings += _shared_findings(table, values, kind, found)
         elif kind == "speaker":
             text = (
                 "The corpus names no speakers, so nobody can say whether a voice stands on both sides of a split. What "
@@ -69,12 +69,12 @@ def look(table: pd.DataFrame, matches: Matches, groups: Sequence[str] = ()) -> L
     for kind, group in (("duplicate audio", matches.exact), ("same recording", matches.near)):
         values = pd.Series(group, table.index).astype("Int64").mask(group < 0)
         rows += _shared(table, values, kind)
-    findings += _duplicates(table, matches)
+    findings += _duplicate_findings(table, matches)
     spoof = table[table["label"] == SPOOF]
     attacks = _known(spoof["attack"]).mask(spoof["attack"] == UNNAMED_ATTACK)
     found = _shared(spoof, attacks, "attack")
     rows += found
-    findings += _attacks(spoof, attacks, found)
+    findings += _attack_findings(spoof, attacks, found)
     return Leaks(rows, findings)
 
 
@@ -110,7 +110,9 @@ def _shared(table: pd.DataFrame, values: pd.Series, kind: str) -> list[dict[str,
     return rows
 
 
-def _told(table: pd.DataFrame, values: pd.Series, kind: str, rows: list[dict[str, Any]]) -> Iterator[Finding]:
+def _shared_findings(
+    table: pd.DataFrame, values: pd.Series, kind: str, rows: list[dict[str, Any]]
+) -> Iterator[Finding]:
     rows = [row for row in rows if row["values"]]
     if not rows:
         return
@@ -130,11 +132,11 @@ def _told(table: pd.DataFrame, values: pd.Series, kind: str, rows: list[dict[str
     )
 
 
-def _duplicates(table: pd.DataFrame, matches: Matches) -> Iterator[Finding]:
-    """Recordings that occur twice: within a split, in two splits, in both classes; of exact ones the near are quiet."""
+def _duplicate_findings(table: pd.DataFrame, matches: Matches) -> Iterator[Finding]:
+    """Duplicate recordings across splits, in both classes, or within a split; exact copies are reported once."""
     for near, group in ((False, matches.exact), (True, matches.near)):
         rows = table.assign(group=group)[group >= 0]
-        if near:  # that hold more than exact copies of one
+        if near:  # leave out groups that are exact copies only
             digests = pd.Series(matches.exact, table.index).where(
                 matches.exact >= 0, -2 - pd.RangeIndex(len(table))
             )
@@ -158,7 +160,7 @@ def _duplicates(table: pd.DataFrame, matches: Matches) -> Iterator[Finding]:
         if len(both):
             yield finding(
                 f"{name}-in-both-classes",
-                "warning" if near else "error",  # twins by a codec are meant to be so
+                "warning" if near else "error",  # an attack by a codec looks like this
                 f"{_clips(both)} hold {word} as a clip of the other class; {where(both)}. What to do: "
                 "find out which label is right, and take out the other"
                 + (" (a codec that keeps the waveform looks like this too)." if near else "."),
@@ -176,7 +178,9 @@ def _duplicates(table: pd.DataFrame, matches: Matches) -> Iterator[Finding]:
             )
 
 
-def _attacks(spoof: pd.DataFrame, attacks: pd.Series, rows: list[dict[str, Any]]) -> Iterator[Finding]:
+def _attack_findings(
+    spoof: pd.DataFrame, attacks: pd.Series, rows: list[dict[str, Any]]
+) -> Iterator[Finding]:
     seen = next((row for row in rows if (row["first"], row["second"]) == ("train", "eval")), None)
     if seen is None or not seen["of"]:
         return
@@ -206,6 +210,6 @@ def _clips(rows: pd.DataFrame) -> str:
 
 
 def _sets(rows: pd.DataFrame) -> list[str]:
-    """The first groups, as ids that are the same."""
+    """The first groups as text: ids of equal clips."""
     groups = rows.groupby("group")["id"]
     return [" = ".join(members.head(3)) for _, members in islice(groups, MAX_EXAMPLES)]

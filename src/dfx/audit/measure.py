@@ -1,111 +1,144 @@
-"""The work of one process of an audit: measure the clips of one part of the waveform store, and write what was found.
+"""Measure every file of a corpus once, on all cores, and keep the measures in the cache folder.
 
-Worker processes import this module: it must stay free of torch and pandas.
+The measures are Parquet tables in `<cache>/measures/`, addressed by path, size and modification time of the file: a
+corpus that grows by one recording measures one file. Each table is a part that some audit finished; where two hold the
+same file, the first by name counts.
 """
 
 from __future__ import annotations
 
-import os
-import time
+import contextlib
+import uuid
+from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from dfx import audio
-from dfx.audio.measures import SCALARS, Clip
-from dfx.audio.spectrum import FINGERPRINT_SIZE, NUM_LFCC, Describer, Description
-from dfx.audio.store_parts import SAMPLE_BYTES
+from dfx import console, files
+from dfx.audio import store_index
+from dfx.audio.measures import COLUMNS, measure_files, unusable
+from dfx.audio.store import WaveformStore, open_store
+from dfx.audio.workers import each, num_cores
+from dfx.tables.manifest import Manifest
 
-BLOCK_SECONDS = 10.0
-UNKNOWN_BITS = 0  # bit depth of a lossy format
-BITS = {"pcm_s8": 8, "pcm_u8": 8, "pcm_16": 16, "pcm_24": 24, "pcm_32": 32, "float": 32, "double": 64} | {
-    "ulaw": 8,
-    "alaw": 8,
-}
-
-
-class Job(NamedTuple):
-    """One part: its files in order, and where the store keeps their waveforms."""
-
-    notes: Path  # to be written
-    paths: list[str]
-    data: Path  # samples of the part, 16 bit
-    lengths: list[int]  # of each clip in it; -1 for a bad file
-    bad: dict[int, str]  # reasons of bad files, by place; a decoder that one crashed is not to meet it again
-    sample_rate: int
+VERSION = 1  # of the measures; a new number measures everything again
+FEW_FILES = 200  # fewer are measured faster than worker processes start
+BATCH_FILES = 16  # for one call of a worker
+PART_FILES = 1000  # in a table: what a killed audit has to measure again, some ten seconds of two cores
 
 
-def measure(job: Job) -> int:
-    """Measure one part and write it, atomically; returns its number of files.
+class Measures(NamedTuple):
+    """The measures of the rows of a manifest.
 
-    The arrays of the file are `digest`, `sample_rate`, `channels`, `bits`, `format`, `num_samples`, `reason` ("" for a
-    good file), each of `clip.SCALARS`, `lfcc`, `fingerprint`, `start_s`, `active_s` (see `spectrum.Description`), and
-    `seconds`, the processor time that it took.
+    Attributes:
+        table: the manifest's table with the measures (`COLUMNS`; they replace metadata of the same name), and `good`:
+            whether the clip can be used.
+        lfcc: (rows, 40), NaN for bad files.
+        fingerprint: (rows, 256), 0 for bad files.
+        store: the waveforms that a detector gets.
     """
-    began = time.process_time()
-    count = len(job.paths)
-    table: dict[str, NDArray[Any]] = {
-        "digest": np.zeros(count, np.uint64),
-        "num_samples": np.zeros(count, np.int64),
-        **{name: np.zeros(count, np.int32) for name in ("sample_rate", "channels", "bits")},
-        **{name: np.full(count, np.nan, np.float32) for name in (*SCALARS, "start_s", "active_s")},
-        "lfcc": np.full((count, NUM_LFCC), np.nan, np.float32),
-        "fingerprint": np.zeros((count, FINGERPRINT_SIZE), np.int8),
-    }
-    formats, reasons = [""] * count, [""] * count
-    start = 0
-    for row, path in enumerate(job.paths):
-        if row in job.bad:
-            reasons[row] = job.bad[row]
-            continue
-        try:
-            info = audio.probe(path)
-            clip = Clip(info.sample_rate)
-            formats[row] = info.format
-            table["sample_rate"][row] = info.sample_rate
-            table["channels"][row] = info.channels
-            table["bits"][row] = BITS.get(info.format.rpartition("/")[2], UNKNOWN_BITS)
-            for block in audio.read_blocks(path, info.sample_rate, BLOCK_SECONDS):
-                clip.add(block)
-        except audio.AudioError as error:
-            reasons[row] = error.reason
-        else:
-            table["digest"][row] = clip.digest
-            table["num_samples"][row] = clip.num_samples
-            for name, value in clip.measures().items():
-                table[name][row] = value
-        length = job.lengths[row]
-        if length > 0 and not reasons[row]:
-            described = _describe(job.data, start, length, job.sample_rate)
-            for name, entry in described._asdict().items():
-                table[name][row] = entry
-        start += max(length, 0)
-    table |= {"format": np.array(formats, np.str_), "reason": np.array(reasons, np.str_)}
-    table["seconds"] = np.array(time.process_time() - began)
-    write(job.notes, table)
-    return count
+
+    table: pd.DataFrame
+    lfcc: NDArray[np.float32]
+    fingerprint: NDArray[np.int8]
+    store: WaveformStore
 
 
-def write(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write an .npz file, whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+def measure(
+    manifest: Manifest,
+    sample_rate: int,
+    cache: str | Path | None = None,
+    num_workers: int | None = None,
+    progress: bool = True,
+) -> Measures:
+    """Measure a corpus; files that were measured before are read from the cache folder.
+
+    Args:
+        manifest: the utterances.
+        sample_rate: of the waveform store, in Hz.
+        cache: folder of what dfx keeps; the usual one if None.
+        num_workers: processes; one for each core if None.
+        progress: show a bar on stderr.
+    """
+    store = open_store(
+        manifest, sample_rate, cache, max_bad_fraction=1.0, num_workers=num_workers, progress=progress
+    )
+    folder = files.cache_dir(cache) / "measures" / f"v{VERSION}-{sample_rate}"
+    bad = store.bad.drop_duplicates("path").set_index("path")["reason"]
+    paths = sorted(set(manifest.table["path"]))
+    sizes, times = store_index.look_at(paths)
+    wanted = pd.DataFrame({"size": sizes, "time": times}, index=paths)
+    wanted = wanted.drop(bad.index)  # a file that crashed a decoder is not opened again
+    with files.locked(folder, "measuring the corpus", console.say, f"{manifest.hash}.lock"):
+        files.remove_abandoned(folder)
+        known = _read(folder, wanted)
+        missing = wanted.index[~wanted.index.isin(known["path"])].tolist()
+        if missing:
+            workers = num_cores() if num_workers is None else num_workers
+            counts = _measure(missing, wanted, sample_rate, workers, folder)
+            console.advancing(counts, "measuring", len(missing), progress)
+            known = _read(folder, wanted)
+    refused = _table([{"path": path, **unusable(reason)} for path, reason in bad.items()])
+    rows = pd.concat([known, refused]).set_index("path").loc[manifest.table["path"]]
+    lfcc, fingerprint = _matrix(rows.pop("lfcc"), np.float32), _matrix(rows.pop("fingerprint"), np.int8)
+    rows = rows.astype({"format": "category", "reason": "category"})
+    table = manifest.table.assign(**{str(name): rows[name].array for name in rows})
+    table["good"] = (table["reason"] == "").to_numpy() & (store.lengths > 0)
+    return Measures(table, lfcc, fingerprint, store)
+
+
+def _measure(
+    paths: list[str], wanted: pd.DataFrame, sample_rate: int, num_workers: int, folder: Path
+) -> Generator[int]:
+    """Measure files and write finished ones to the folder; gives the number of files of each batch."""
+    batches = [paths[first : first + BATCH_FILES] for first in range(0, len(paths), BATCH_FILES)]
+    workers = num_workers if len(paths) >= FEW_FILES else 0
+    measured = each(partial(measure_files, sample_rate=sample_rate), batches, workers, "measuring the corpus")
+    rows: list[dict[str, Any]] = []
     try:
-        with temporary.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        temporary.replace(path)
+        with contextlib.closing(measured):
+            for found in measured:
+                rows += found
+                if len(rows) >= PART_FILES:
+                    _write(folder, rows, wanted)
+                    rows = []
+                yield len(found)
     finally:
-        temporary.unlink(missing_ok=True)
+        _write(folder, rows, wanted)
 
 
-def _describe(data: Path, start: int, length: int, sample_rate: int) -> Description:
-    """Description of one clip of a part of the store, read block by block."""
-    describer = Describer(sample_rate)
-    size = round(BLOCK_SECONDS * sample_rate)
-    with data.open("rb") as file:
-        file.seek(start * SAMPLE_BYTES)
-        for done in range(0, length, size):
-            samples = np.fromfile(file, "<i2", min(size, length - done))
-            describer.add(samples.astype(np.float32) / np.float32(audio.FULL_SCALE))
-    return describer.done()
+def _write(folder: Path, rows: list[dict[str, Any]], wanted: pd.DataFrame) -> None:
+    if rows:
+        table = _table(rows)
+        state = wanted.loc[table["path"]]
+        table = table.assign(size=state["size"].to_numpy(), time=state["time"].to_numpy())
+        place = folder / f"{uuid.uuid4().hex}.parquet"
+        with files.full_disk_is_an_error(folder, "measures"), files.replacing(place) as part:
+            table.to_parquet(part)
+
+
+def _read(folder: Path, wanted: pd.DataFrame) -> pd.DataFrame:
+    """Kept rows of the files that are as they were when they were measured."""
+    tables = [_table([])]
+    for part in sorted(folder.glob("*.parquet")):
+        try:
+            table = pd.read_parquet(part)
+        except (OSError, ValueError):  # a power cut can damage what was written last
+            part.unlink(missing_ok=True)
+            continue
+        state = wanted.reindex(table["path"])
+        same = (state["size"].to_numpy() == table["size"]) & (state["time"].to_numpy() == table["time"])
+        tables.append(table[same].drop(columns=["size", "time"]))
+    return pd.concat(tables).drop_duplicates("path")
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["path", *COLUMNS]).astype(COLUMNS)
+
+
+def _matrix(column: pd.Series, dtype: type) -> NDArray[Any]:
+    return np.frombuffer(b"".join(column), dtype).reshape(len(column), -1)

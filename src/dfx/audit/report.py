@@ -1,115 +1,227 @@
-"""The report as data: everything that was found, ready for JSON; `tables`, `page` and `publish` show it."""
+"""The report of an audit: the page, its tables, the short form on the terminal, and the numbers for MLflow."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from dfx.audit.models import CEPSTRA, Tested
-from dfx.audit.ranking import Area
-from dfx.tables.findings import SEVERITIES, Finding
+from dfx.audit import figures
+from dfx.audit.audit import Audit
+from dfx.audit.shortcut_models import CEPSTRA
+from dfx.reporting.document import Document, Findings, Heading, Lead, Notice, Part, Picture, Table, Text
+from dfx.tables.findings import MAX_EXAMPLES, SEVERITIES, Finding
+
+Results = dict[str, Any]  # of `Audit`
 
 DIGITS = 4
+MAX_SCALARS = 8  # on the terminal
+PERCENT = ("zeros", "clipped", "dc", "relative_bandwidth")
 
 
-def headline(scalars: Sequence[dict[str, Any]], tested: Sequence[Tested], why_not: str) -> dict[str, Any]:
-    """What is reached on eval without listening, by the model of scalars or the one scalar that is best on dev.
-
-    Without dev it is the best on eval itself: of so many, one is a little better by chance.
-
-    Args:
-        scalars: rows of `shortcuts.look`.
-        tested: of `models.test`.
-        why_not: said where nothing could be tested.
-    """
-    found: list[tuple[str, Mapping[str, tuple[Area, float | None]]]] = [
-        (model.name, model.places) for model in tested if model.name != CEPSTRA
-    ]
-    for row in scalars:
-        found.append(
-            (f"{row['title']} alone", {place: (area, None) for place, area in row["places"].items()})
-        )
-    found = [(name, places) for name, places in found if "eval" in places]
-    if not found:
-        return {"auc": None, "text": why_not}
-    chooser = "dev" if any("dev" in places for _, places in found) else "eval"
-    name, places = max(found, key=lambda entry: entry[1][chooser][0].auc)
-    best, eer = places["eval"]
-    low, high = best.interval
-    cepstra = next(
-        (model.places["eval"] for model in tested if model.name == CEPSTRA and "eval" in model.places), None
+def document(audit: Audit) -> Document:
+    """The report document of an audit."""
+    results = audit.results
+    corpus, headline = results["corpus"], results["headline"]
+    hours = sum(row["hours"] for row in results["counts"])
+    drawn = figures.draw(results["scalars"], results["models"], audit.table)
+    models, scalars, counts = models_table(results), scalars_table(results), counts_table(results)
+    findings = Findings([notice(found) for found in results["findings"]], overview=True)
+    took = f"This audit took {results['seconds']:.0f} s."
+    limits = results["duplicates"]["limits"]
+    about = (
+        f"{corpus['rows']:,} clips, {hours:,.2f} h, made {results['made']} by dfx {results['dfx']}, corpus "
+        f"{corpus['hash'][:8]}"
     )
-    error = f", EER {eer:.1%}" if eer is not None else ""
-    reached = "that much" if low > 0.5 else "no more than chance"
-    return {
-        "name": name,
-        "auc": best.auc,
-        "low": low,
-        "high": high,
-        "eer": eer,
-        "lfcc_auc": cepstra[0].auc if cepstra else None,
-        "lfcc_eer": cepstra[1] if cepstra else None,
-        "text": f"A detector has to beat AUC {best.auc:.2f} ({low:.2f} to {high:.2f}){error} on eval: {reached} is "
-        f"reached on the files as they are, without listening ({name}, chosen on {chooser}).",
-    }
-
-
-def scalar_rows(scalars: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of `shortcuts.look`, plain, the most telling first."""
-    rows = []
-    for row in scalars:
-        whole: Area | None = row["whole"]
-        low, high = whole.interval if whole else (None, None)
-        rows.append(
-            {
-                **{key: row[key] for key in ("name", "title", "family")},
-                "auc": whole.auc if whole else None,
-                "low": low,
-                "high": high,
-                "strength": whole.strength if whole else None,
-                "higher_in": None
-                if whole is None or whole.auc == 0.5
-                else "spoof"
-                if whole.auc > 0.5
-                else "bona fide",
-                **{
-                    word: dict(zip(("mean", "median"), row[word], strict=True)) if row.get(word) else None
-                    for word in ("bonafide", "spoof")
-                },
-                "from_train": {place: found.auc for place, found in row["places"].items()},
-            }
+    value = "" if headline["auc"] is None else f"{headline['auc']:.2f}"
+    parts: list[Part] = [
+        *(Text(line, "about") for line in (about, corpus["note"]) if line),
+        Lead(headline["text"], value, "AUC to beat, on eval", _for_scale(headline)),
+        findings,
+    ]
+    for table, names in (
+        (models, ("models",)),
+        (scalars, ("scalars", "distributions")),
+        (leaks_table(results), ()),
+        (counts, ()),
+        (files_table(results), ()),
+    ):
+        if table.rows:
+            parts += [table, *(Picture(name, drawn[name]) for name in names if name in drawn)]
+    parts += [Heading("How long"), Text(took, "small")]
+    parts += [Text(f"Duplicates: {limits}.", "small")] if limits else []
+    without_intervals = [[cell.partition(" (")[0] for cell in map(str, row)] for row in models.rows]
+    brief: list[Part] = [
+        table._replace(note="")
+        for table in (
+            counts,
+            models._replace(rows=without_intervals),
+            scalars._replace(head=scalars.head[:4], rows=[row[:4] for row in scalars.rows[:MAX_SCALARS]]),
         )
-    return sorted(rows, key=lambda row: -(row["strength"] or 0))
+        if table.rows
+    ]
+    brief += [findings, Lead(headline["text"])]
+    brief += [Text(f"{corpus['note'][0].upper()}{corpus['note'][1:]}", "warning")] if corpus["note"] else []
+    return Document("audit", f"Audit of {corpus['name']}", parts, [*brief, Text(took)], plain(results))
 
 
-def model_rows(tested: Iterable[Tested]) -> list[dict[str, Any]]:
-    """Rows of `models.test`, plain."""
-    rows = []
-    for model in tested:
-        places = {}
-        for place, (found, eer) in model.places.items():
-            low, high = found.interval
-            places[place] = {"auc": found.auc, "low": low, "high": high, "eer": eer}
-        rows.append({"name": model.name, "places": places})
-    return rows
-
-
-def by_severity(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Findings, the gravest first, in the order they came where they weigh the same."""
-    ordered = sorted(findings, key=lambda found: SEVERITIES.index(found.severity))
-    return [dataclasses.asdict(found) for found in ordered]
+def metrics(results: Results) -> dict[str, float]:
+    """Numbers of an audit for MLflow."""
+    severities = [found.severity for found in results["findings"]]
+    numbers = {f"findings/{severity}": float(severities.count(severity)) for severity in SEVERITIES}
+    for key in ("auc", "eer", "lfcc_auc", "lfcc_eer"):
+        if results["headline"].get(key) is not None:
+            numbers[f"to_beat/{key}"] = float(results["headline"][key])
+    for row in results["scalars"]:
+        if row["strength"] is not None:
+            numbers[f"scalar/{row['name']}"] = float(row["strength"])
+    return numbers
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: numbers to four digits after the point, and null for NaN and infinity."""
+    """A value as JSON has it: numbers rounded to four decimals, null for NaN and infinity."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.asdict(value)
     if isinstance(value, dict):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
     if isinstance(value, float):
         return round(float(value), DIGITS) if math.isfinite(value) else None
-    if hasattr(value, "item"):
-        return plain(value.item())
-    return value
+    return plain(value.item()) if hasattr(value, "item") else value
+
+
+def notice(found: Finding) -> Notice:
+    """A finding for the report; "leaked-speaker" becomes the title "Leaked: speaker"."""
+    wrong, _, advice = found.text.partition(" What to do: ")
+    shown = [name for name in found.examples if repr(name) not in wrong]
+    rest = ", ..." if len(shown) == MAX_EXAMPLES and found.count > len(shown) else ""
+    kind = found.kind
+    for start in ("leaked", "shortcut"):
+        kind = kind.replace(f"{start}-", f"{start}: ", 1) if kind.startswith(f"{start}-") else kind
+    title = _capitalized(kind.replace("-", " "))
+    for word, written in (("Dc ", "DC "), ("Nan ", "NaN "), ("Apple d", "AppleD")):
+        title = title.replace(word, written)
+    return Notice(wrong, found.severity, title, _capitalized(advice), ", ".join(shown) + rest)
+
+
+def counts_table(results: Results) -> Table:
+    """Clips by split and class."""
+    head = ["split", "class", "clips", "usable", "hours", "attacks", "speakers"]
+    rows = [
+        [
+            *(row["split"], row["class"], f"{row['clips']:,}", f"{row['usable']:,}", f"{row['hours']:.2f}"),
+            f"{row['attacks']:,}" if row["class"] == "spoof" else "",
+            f"{row['speakers']:,}" if row["speakers"] else "not named",
+        ]
+        for row in results["counts"]
+    ]
+    return Table("What is in it", head, rows, words=("class",))
+
+
+def models_table(results: Results) -> Table:
+    """AUC of the models that do not listen."""
+    places = _places(results["models"])
+    rows = []
+    for row in results["models"]:
+        cells = [row["places"].get(place) for place in places]
+        eer = row["places"].get("eval", {}).get("eer")
+        rows.append(
+            [
+                f"{row['name']} (listens; for scale)" if row["name"] == CEPSTRA else row["name"],
+                *(f"{c['auc']:.2f} ({c['low']:.2f}–{c['high']:.2f})" if c else "" for c in cells),
+                "" if eer is None else f"{eer:.1%}",
+            ]
+        )
+    note = (
+        "AUC with its 95 % interval, learned from train: gradient boosting of the scalars; the LFCC statistics (mean "
+        "and deviation of 20 cepstra at 16 kHz, logistic regression) do listen and are there for scale. Basic scalars: "
+        "duration, sample rate, bandwidth, silences, loudness, peak, noise floor, exact zeros. Intervals take clips as "
+        "independent: where they share speakers or sentences the true ones are wider."
+    )
+    return Table("Without listening: models", ["learned from", *places, "EER on eval"], rows, note)
+
+
+def scalars_table(results: Results) -> Table:
+    """AUC of each scalar alone, the strongest first."""
+    places = _places(results["scalars"])
+    rows, constant = [], []
+    for row in results["scalars"]:
+        if figures.is_constant(row):
+            constant.append(row["title"])
+        elif row["strength"] is not None:
+            low, high = sorted(end if row["auc"] >= 0.5 else 1 - end for end in (row["low"], row["high"]))
+            cells = [row["places"].get(place) for place in places]
+            rows.append(
+                [
+                    *(row["title"], f"{row['strength']:.2f}", f"{low:.2f}–{high:.2f}"),
+                    (row["higher_in"] or "") if row["name"] != "format" else "",
+                    *(_mean(row, "bonafide"), _mean(row, "spoof")),
+                    *(f"{cell['auc']:.2f}" if cell else "" for cell in cells),
+                ]
+            )
+    head = ["number", "AUC", "95 %", "higher in", "bona fide", "spoof", *places]
+    note = (
+        "AUC on the whole corpus, whichever way it points: .5 tells nothing, 1 everything. Bona fide, spoof: means. "
+        f"{', '.join(places) or 'eval'}: AUC in the direction that train has; below .5 it misleads there. Silence is "
+        "what is 40 dB under the loudest 10 ms, the noise floor the 5th percentile of 10 ms frames."
+    ) + (f" The same in all clips: {', '.join(constant)}." if constant else "")
+    return Table("Without listening: one number alone", head, rows, note, ("higher in",))
+
+
+def leaks_table(results: Results) -> Table:
+    """Speakers, utterances, sources, recordings and attacks on both sides of a split."""
+    rows = [
+        [
+            *(row["kind"], f"{row['first']} → {row['second']}", f"{row['values']:,}"),
+            f"{row['clips']:,} of {row['of']:,}",
+            f"{row['share']:.1%}" if 0 < row["share"] < 0.1 else f"{row['share']:.0%}",
+        ]
+        for row in results["leaks"]
+    ]
+    note = "Clips of the second split whose speaker, utterance, … the first has too; attacks: of its spoof clips."
+    head = ["", "splits", "in both", "clips", "share"]
+    return Table("On both sides of a split", head, rows, note, ("splits",))
+
+
+def files_table(results: Results) -> Table:
+    """Sample rates, formats, channels and bit depths of the files."""
+    titles = {"sample_rate": "sample rate (Hz)", "format": "format", "channels": "channels", "bits": "bits"}
+    rows = []
+    for name, title in titles.items():
+        for number, row in enumerate(results["formats"].get(name, [])):
+            value = "lossy" if name == "bits" and row["value"] == "0" else row["value"]
+            rows.append(["" if number else title, value, f"{row['bonafide']:,}", f"{row['spoof']:,}"])
+    return Table("The files", ["", "value", "bona fide", "spoof"], rows, words=("value",))
+
+
+def _for_scale(headline: dict[str, Any]) -> list[str]:
+    if headline.get("lfcc_auc") is None:
+        return []
+    return [
+        f"For scale: the mean and deviation of plain LFCCs, which do listen, reach AUC {headline['lfcc_auc']:.2f} "
+        f"(EER {headline['lfcc_eer']:.1%}) on eval with logistic regression."
+    ]
+
+
+def _places(rows: Iterable[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(place for row in rows for place in row["places"]))
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _mean(row: dict[str, Any], label: str) -> str:
+    """Mean of a scalar in a class, as text."""
+    value = row[label]["mean"] if row[label] else None
+    if value is None or math.isnan(value):
+        return ""
+    if row["name"].startswith("multiple_"):
+        return f"{value:.0%}"
+    if row["name"] in PERCENT:
+        return f"{100 * value:.2g}%"
+    if row["family"] == "silence":
+        return f"{value:.3f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

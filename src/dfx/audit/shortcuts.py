@@ -1,4 +1,4 @@
-"""Scalars that need no listening: how well each tells the classes apart, and what to do about it."""
+"""Find shortcuts: numbers that tell the classes apart without listening, such as length, sample rate or loudness."""
 
 from __future__ import annotations
 
@@ -7,49 +7,40 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 
-from dfx.audit.ranking import Area, area
+from dfx.audio.measures import FILE_SCALARS, SCALARS, Scalar
 from dfx.tables.findings import Finding, finding
 from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.manifest import SPLITS
 
 MULTIPLES = (128, 160, 200, 256, 300, 512)  # hops of vocoders and frame shifts, in samples
-NOTABLE, STRONG, DECISIVE = 0.55, 0.6, 0.75  # AUC that makes a note, a warning and an error
-SIGMAS = 3.0  # standard deviations from chance: of 30 scalars one goes beyond by chance in 12 corpora
+NOTABLE, STRONG, DECISIVE = 0.55, 0.6, 0.75  # AUC of a note, a warning and an error
+SIGMAS = 3.0  # standard deviations from chance: one of 30 scalars exceeds it by chance in one of 12 corpora
 MIN_CLIPS = 10  # of each class
-MOST_LISTED = 4  # scalars of a family
+MAX_LISTED = 4  # scalars of a family in a finding
+Z95 = 1.959964
 
-
-class Scalar(NamedTuple):
-    """A number that every clip has; `family` says what it is a trace of."""
-
-    name: str
-    title: str
-    family: str
-
-
-SCALARS = (
-    Scalar("duration", "duration (s)", "length"),
-    *(Scalar(f"multiple_{n}", f"length: a multiple of {n}", "length") for n in MULTIPLES),
-    Scalar("sample_rate", "sample rate (Hz)", "band"),
-    Scalar("bandwidth", "bandwidth at -65 dB (Hz)", "band"),
-    Scalar("relative_bandwidth", "band filled, of what the rate allows", "band"),
-    Scalar("cliff", "steepest fall of the spectrum (dB)", "band"),
-    Scalar("leading_silence", "leading silence (s)", "silence"),
-    Scalar("trailing_silence", "trailing silence (s)", "silence"),
-    Scalar("loudness", "loudness (dBFS RMS)", "level"),
-    Scalar("peak", "peak (dBFS)", "level"),
-    Scalar("clipped", "clipped samples", "level"),
-    Scalar("noise_floor", "noise floor (dBFS)", "noise"),
-    Scalar("zeros", "exact zeros", "noise"),
-    Scalar("dc", "mean, away from 0 (of full scale)", "offset"),
-    Scalar("bits", "bit depth of the file", "file"),
-    Scalar("effective_bits", "bits that the values use", "file"),
-    Scalar("channels", "channels", "file"),
-    Scalar("format", "file format", "file"),
-)
-WORDS = {
+FAMILIES = {  # what a scalar is a trace of
+    "length": ("duration", *(f"multiple_{n}" for n in MULTIPLES)),
+    "band": ("sample_rate", "bandwidth", "relative_bandwidth", "cliff"),
+    "silence": ("leading_silence", "trailing_silence"),
+    "level": ("loudness", "peak", "clipped"),
+    "noise": ("noise_floor", "zeros"),
+    "offset": ("dc",),
+    "file": ("bits", "effective_bits", "channels", "format"),
+}
+NAMES = tuple(name for names in FAMILIES.values() for name in names)
+TITLES = {
+    scalar.name: scalar.label
+    for scalar in (
+        *SCALARS,
+        *FILE_SCALARS,
+        *(Scalar(f"multiple_{n}", f"length: a multiple of {n}") for n in MULTIPLES),
+    )
+}
+SUBJECTS = {
     "length": "The length of a clip",
     "band": "The sample rate or the band that a clip fills",
     "silence": "The silence at the ends",
@@ -70,8 +61,62 @@ ADVICE = {
 }
 
 
-def values(table: pd.DataFrame, name: str, codes: Mapping[str, float]) -> NDArray[np.float64]:
-    """(rows,) values of one scalar; a format is given the share of spoof that `codes` says it has."""
+class Auc(NamedTuple):
+    """An AUC with its 95 % interval and its standard deviation."""
+
+    auc: float
+    low: float
+    high: float
+    deviation: float
+
+    @property
+    def strength(self) -> float:
+        """The AUC in the direction in which it is .5 or more: .5 tells nothing, 1 everything."""
+        return max(self.auc, 1 - self.auc)
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether chance alone explains it."""
+        return self.deviation == 0 or abs(self.auc - 0.5) / self.deviation <= SIGMAS
+
+    def reversed(self) -> Auc:
+        """The AUC of the negated values."""
+        return Auc(1 - self.auc, 1 - self.high, 1 - self.low, self.deviation)
+
+
+def auc_of_spoof(spoof: ArrayLike, bonafide: ArrayLike) -> Auc | None:
+    """How often a spoof clip has a higher value than a bona fide one, a tie counting half; None without both classes.
+
+    Clips count as independent; if they share speakers or sentences, the true interval is wider.
+
+    Source: DeLong, DeLong and Clarke-Pearson 1988, by ranks as in Sun and Xu 2014.
+
+    >>> auc_of_spoof([2.0, 3.0], [0.0, 2.0]).auc
+    0.875
+    """
+    positive, negative = (np.asarray(values, np.float64) for values in (spoof, bonafide))
+    m, n = len(positive), len(negative)
+    if not m or not n:
+        return None
+    ranks = rankdata(np.concatenate([positive, negative]))
+    above = (ranks[:m] - rankdata(positive)) / n  # for each spoof clip: the share of bona fide ones below it
+    below = 1 - (ranks[m:] - rankdata(negative)) / m
+    value = float(above.mean())
+    deviation = float(np.sqrt(sum(part.var(ddof=1) / len(part) for part in (above, below) if len(part) > 1)))
+    if value in (0.0, 1.0):
+        deviation = 1 / min(m, n)  # the formula gives 0 for any number of clips
+    return Auc(value, max(0.0, value - Z95 * deviation), min(1.0, value + Z95 * deviation), deviation)
+
+
+def auc_of_values(table: pd.DataFrame, values: NDArray[np.floating]) -> Auc | None:
+    """AUC of values (rows,) between the classes of a table; None if a class has fewer than 10 clips."""
+    label = table["label"].to_numpy()
+    spoof, bonafide = values[label == SPOOF], values[label == BONAFIDE]
+    return auc_of_spoof(spoof, bonafide) if min(len(spoof), len(bonafide)) >= MIN_CLIPS else None
+
+
+def scalar_values(table: pd.DataFrame, name: str, codes: Mapping[str, float]) -> NDArray[np.float64]:
+    """Values (rows,) of one scalar; for the file format its share of spoof in `codes`."""
     if name.startswith("multiple_"):
         samples = table["num_samples"].to_numpy(np.int64)
         return np.asarray(samples % int(name.removeprefix("multiple_")) == 0, np.float64)
@@ -81,7 +126,7 @@ def values(table: pd.DataFrame, name: str, codes: Mapping[str, float]) -> NDArra
 
 
 def format_codes(table: pd.DataFrame) -> dict[str, float]:
-    """For each file format, the share of spoof among its clips, the classes weighted alike."""
+    """Share of spoof among the clips of each file format, with equal weight for both classes."""
     forms = table["format"].astype("str")
     spoof, bonafide = (
         forms[table["label"] == label].value_counts(normalize=True) for label in (SPOOF, BONAFIDE)
@@ -90,65 +135,74 @@ def format_codes(table: pd.DataFrame) -> dict[str, float]:
     return {str(name): float(fake / (fake + real)) for name, (fake, real) in shares.items()}
 
 
-def measured(table: pd.DataFrame, scalar_values: NDArray[np.floating]) -> Area | None:
-    """The AUC of a scalar between the classes of a table; None where a class is missing or nearly so."""
-    label = table["label"].to_numpy()
-    spoof, bonafide = scalar_values[label == SPOOF], scalar_values[label == BONAFIDE]
-    return area(spoof, bonafide) if min(len(spoof), len(bonafide)) >= MIN_CLIPS else None
-
-
-def look(table: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    """A row for each scalar: its AUC on the whole corpus, and from train to the other splits and corpora.
-
-    An AUC is how often a spoof clip has the higher value. From train to elsewhere it is turned so that it is .5 or
-    more on train: below .5 elsewhere, the scalar misleads there.
+def evaluate_scalars(table: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """AUC of each scalar on the whole corpus, and from train on each split and on other corpora.
 
     Args:
         table: usable rows of the corpus.
         others: usable rows of other corpora, by name.
+
+    Returns:
+        A row for each scalar: `name`, `title`, `family`; `auc`, its interval `low` and `high`, `strength` and
+        `is_chance` on the whole corpus (None if it cannot be computed), `higher_in`: the class with higher values;
+        `bonafide` and `spoof`: `mean` and `median` of the class; `places`: for each split and other corpus `auc`,
+        `low`, `high` in the direction that train has: below .5, the scalar misleads there.
     """
     train = table[table["split"] == "train"]
     whole_codes, train_codes = format_codes(table), format_codes(train)
     places = {split: table[table["split"] == split] for split in SPLITS} | dict(others)
     rows = []
-    for scalar in SCALARS:
-        whole = measured(table, values(table, scalar.name, whole_codes))
-        first = measured(train, values(train, scalar.name, train_codes))
-        row: dict[str, Any] = {**scalar._asdict(), "whole": whole, "places": {}}
-        for label, word in ((BONAFIDE, "bonafide"), (SPOOF, "spoof")):
-            if scalar.name != "format":
-                found = values(table[table["label"] == label], scalar.name, {})
-                row[word] = (float(found.mean()), float(np.median(found))) if len(found) else None
-        for name, place in places.items():
-            there = measured(place, values(place, scalar.name, train_codes)) if first else None
-            if first and there:
-                row["places"][name] = Area(there.auc if first.auc >= 0.5 else 1 - there.auc, there.deviation)
-        rows.append(row)
+    for family, names in FAMILIES.items():
+        for name in names:
+            whole = auc_of_values(table, scalar_values(table, name, whole_codes))
+            first = auc_of_values(train, scalar_values(train, name, train_codes))
+            row: dict[str, Any] = {
+                "name": name,
+                "title": TITLES[name],
+                "family": family,
+                **_auc_columns(whole),
+            }
+            for label, word in ((BONAFIDE, "bonafide"), (SPOOF, "spoof")):
+                found = scalar_values(table[table["label"] == label], name, {})
+                known = len(found) and name != "format"
+                row[word] = (
+                    {"mean": float(found.mean()), "median": float(np.median(found))} if known else None
+                )
+            row["places"] = {}
+            for place, clips in places.items():
+                there = auc_of_values(clips, scalar_values(clips, name, train_codes)) if first else None
+                if first and there:
+                    there = there if first.auc >= 0.5 else there.reversed()
+                    row["places"][place] = {"auc": there.auc, "low": there.low, "high": there.high}
+            rows.append(row)
     return rows
 
 
-def findings(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate: int) -> Iterator[Finding]:
-    """One for each family with a scalar that tells the classes apart beyond chance, with all that do."""
-    for family, words in WORDS.items():
+def find_shortcuts(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate: int) -> Iterator[Finding]:
+    """A finding for each family with scalars that tell the classes apart beyond chance.
+
+    Args:
+        rows: of `evaluate_scalars`.
+        table: usable rows of the corpus.
+        sample_rate: of the detectors, in Hz.
+    """
+    for family, subject in SUBJECTS.items():
         telling = [
             row
             for row in rows
-            if row["family"] == family
-            and row["whole"]
-            and row["whole"].strength > NOTABLE
-            and row["whole"].sigmas > SIGMAS
+            if row["family"] == family and (row["strength"] or 0) > NOTABLE and not row["is_chance"]
         ]
         if not telling:
             continue
         telling.sort(key=_order)
-        best = telling[0]["whole"].strength
+        best = telling[0]["strength"]
         severity = "error" if best >= DECISIVE else "warning" if best >= STRONG else "note"
-        listed = "; ".join(map(_told, _different(telling)[:MOST_LISTED]))
+        listed = "; ".join(map(_in_words, _without_further_multiples(telling)[:MAX_LISTED]))
         advice = ADVICE[family].format(bandwidth_hz=common_band_hz(table, sample_rate))
         yield finding(
             f"shortcut-{family}",
             severity,
-            f"{words} gives the class away: {listed}. What to do: {advice}.",
+            f"{subject} gives the class away: {listed}. What to do: {advice}.",
             count=len(telling),
         )
 
@@ -159,28 +213,37 @@ def common_band_hz(table: pd.DataFrame, sample_rate: int) -> int:
     return max(100, int(0.9 * float(filled.min()) / 100) * 100)
 
 
+def _auc_columns(whole: Auc | None) -> dict[str, Any]:
+    if whole is None:
+        return dict.fromkeys(("auc", "low", "high", "strength", "is_chance", "higher_in"))
+    higher_in = None if whole.auc == 0.5 else "spoof" if whole.auc > 0.5 else "bona fide"
+    return {
+        **{"auc": whole.auc, "low": whole.low, "high": whole.high},
+        **{"strength": whole.strength, "is_chance": whole.is_chance, "higher_in": higher_in},
+    }
+
+
 def _order(row: dict[str, Any]) -> tuple[float, int]:
-    """The most telling first; of multiples that tell the same the largest, since it implies the others."""
+    """Sort key: the strongest first; of equally strong multiples the largest, since it implies the others."""
     number = row["name"].removeprefix("multiple_")
-    return -round(row["whole"].strength, 2), -int(number) if number.isdigit() else 0
+    return -round(row["strength"], 2), -int(number) if number.isdigit() else 0
 
 
-def _different(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows without the second and further multiples: what is a multiple of 256 is one of 128."""
+def _without_further_multiples(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     multiples = [row for row in rows if row["name"].startswith("multiple_")]
     return [row for row in rows if row not in multiples[1:]]
 
 
-def _told(row: dict[str, Any]) -> str:
-    whole: Area = row["whole"]
-    low, high = sorted(value if whole.auc >= 0.5 else 1 - value for value in whole.interval)
+def _in_words(row: dict[str, Any]) -> str:
+    low, high = sorted(end if row["auc"] >= 0.5 else 1 - end for end in (row["low"], row["high"]))
     if row["name"].startswith("multiple_"):
-        shares = f", true of {row['spoof'][0]:.0%} of the spoof and {row['bonafide'][0]:.0%} of the bona fide clips"
+        spoof, bonafide = row["spoof"]["mean"], row["bonafide"]["mean"]
+        shares = f", true of {spoof:.0%} of the spoof and {bonafide:.0%} of the bona fide clips"
     elif row["name"] == "format":
         shares = ""
     else:
-        shares = f", {'higher' if whole.auc >= 0.5 else 'lower'} in spoof"
+        shares = f", {'higher' if row['auc'] >= 0.5 else 'lower'} in spoof"
     there = row["places"].get("eval")
-    beyond = f"; from train to eval {there.auc:.2f}" if there else ""
+    beyond = f"; from train to eval {there['auc']:.2f}" if there else ""
     title = row["title"].removeprefix("length: ")
-    return f"{title}, AUC {whole.strength:.2f} ({low:.2f} to {high:.2f}){shares}{beyond}"
+    return f"{title}, AUC {row['strength']:.2f} ({low:.2f} to {high:.2f}){shares}{beyond}"

@@ -1,42 +1,48 @@
-"""Audits that were made, by corpus: what a detector has to beat on it."""
+"""Results of audits in the cache folder, by corpus: what a detector has to beat on it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dfx.files import cache_dir
+from dfx import files
 from dfx.tables.manifest import Manifest
 
 
-def place(manifest: Manifest, files: str, cache: str | Path | None = None) -> Path:
-    """File of the audit of a corpus as it is now; another one when rows or files change.
+def keep(
+    results: Mapping[str, Any], manifest: Manifest, fingerprint: str, cache: str | Path | None = None
+) -> None:
+    """Keep the results of an audit for `to_beat` and `latest`; they count until rows or files of the corpus change.
 
     Args:
+        results: ready for JSON, with `headline`.
         manifest: the corpus.
-        files: `store.fingerprint` of it.
-        cache: folder of what dfx keeps; `cache_dir()` if None.
+        fingerprint: of its files, `dfx.audio.store.fingerprint`.
+        cache: folder of what dfx keeps; the usual one if None.
     """
-    return _folder(cache) / f"{manifest.hash}-{files}.json"
+    files.write_text(
+        _path(manifest, fingerprint, cache), json.dumps(results, indent=1, allow_nan=False) + "\n"
+    )
 
 
-def to_beat(manifest: Manifest, files: str, cache: str | Path | None = None) -> dict[str, Any] | None:
-    """What models that never listen reach on the eval split of a corpus; None where it was not audited.
+def to_beat(manifest: Manifest, fingerprint: str, cache: str | Path | None = None) -> dict[str, Any] | None:
+    """What models that do not listen reach on the eval split of a corpus; None if it was not audited as it is now.
 
-    The arguments are those of `place`.
+    The arguments are those of `keep`.
 
     Returns:
-        `auc` and its 95 % interval `low` and `high`, `eer` (None where it is not known), `name` of the best such model,
+        `auc` and its 95 % interval `low` and `high`, `eer` (None if it is not known), `name` of the best such model,
         and `text`, all that in a sentence.
     """
-    return _headline(place(manifest, files, cache))
+    return _headline(_path(manifest, fingerprint, cache))
 
 
 def latest(manifest_hash: str, cache: str | Path | None = None) -> dict[str, Any] | None:
-    """The same for a corpus of which only the hash is known, `Manifest.hash`; of several audits the newest.
+    """The same for a corpus of which only `Manifest.hash` is known, from the newest audit.
 
-    Its files are not looked at: the audit may be of others under the same names.
+    The files are not compared: the audit may be of others under the same names.
     """
     found = _folder(cache).glob(f"{manifest_hash}-*.json") if manifest_hash else ()
     newest = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
@@ -44,14 +50,16 @@ def latest(manifest_hash: str, cache: str | Path | None = None) -> dict[str, Any
 
 
 def _folder(cache: str | Path | None) -> Path:
-    root = Path(cache).expanduser() if cache else cache_dir()
-    return root.absolute() / "audits"
+    return files.cache_dir(cache) / "audits"
+
+
+def _path(manifest: Manifest, fingerprint: str, cache: str | Path | None) -> Path:
+    return _folder(cache) / f"{manifest.hash}-{fingerprint}.json"
 
 
 def _headline(path: Path) -> dict[str, Any] | None:
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        headline = json.loads(path.read_text(encoding="utf-8")).get("headline")
     except (OSError, ValueError):
         return None
-    headline = report.get("headline")
     return headline if isinstance(headline, dict) and headline.get("auc") is not None else None

@@ -1,8 +1,9 @@
-"""The audit itself: from a dataset to a report."""
+"""The audit of a corpus: measure all files, run all checks, collect the results for the report."""
 
 from __future__ import annotations
 
 import datetime
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,30 +13,30 @@ import pandas as pd
 
 import dfx
 from dfx.audio.store import fingerprint
-from dfx.audit import duplicates, integrity, leaks, models, report, shortcuts
-from dfx.audit.collect import Measures, collect
-from dfx.audit.estimate import estimate
+from dfx.audit import duplicates, integrity, leaks, shortcut_models, shortcuts
+from dfx.audit.measure import Measures, measure
+from dfx.audit.shortcut_models import Clips
 from dfx.datasets.corpus import Dataset
-from dfx.tables.findings import Finding, finding
+from dfx.tables.findings import SEVERITIES, Finding, finding
 from dfx.tables.manifest import Manifest
 
 
 @dataclass
-class Found:
-    """What an audit found.
+class Audit:
+    """The result of an audit.
 
     Attributes:
         manifest: the corpus.
-        report: everything, as `publish.write` writes it to JSON.
+        results: everything that was found, as dictionaries, lists and numbers.
         table: usable rows with their measures, for the figures.
     """
 
     manifest: Manifest
-    report: dict[str, Any]
+    results: dict[str, Any]
     table: pd.DataFrame
 
 
-def inspect(
+def audit_corpus(
     dataset: Dataset,
     others: Mapping[str, Dataset],
     sample_rate: int,
@@ -43,12 +44,12 @@ def inspect(
     cache: str | Path | None = None,
     num_workers: int | None = None,
     progress: bool = True,
-) -> Found:
-    """Look at a corpus.
+) -> Audit:
+    """Audit a corpus.
 
     Args:
         dataset: the corpus.
-        others: further corpora that the models of its shortcuts are tested on, by name.
+        others: further corpora to test the shortcuts of this one on, by name.
         sample_rate: of the waveform store, in Hz.
         seed: of the models.
         cache: folder of decoded audio; the usual one if None.
@@ -58,6 +59,7 @@ def inspect(
     Raises:
         ValueError: if the corpus holds ready features instead of audio.
     """
+    began = time.perf_counter()
     manifest = dataset.manifest()
     for name, corpus in ((manifest.name or "this corpus", dataset), *others.items()):
         if corpus.vectors() is not None:
@@ -65,26 +67,27 @@ def inspect(
                 f"{name} holds ready features, no audio: there is nothing to listen to, or to audit. Audit the "
                 "recordings that the features were computed from."
             )
-    measures = collect(manifest, sample_rate, cache, num_workers, progress)
-    table = measures.table
-    good = table[table["good"]]
-    heard = (table["good"] & ~(table["loudness"] < integrity.SILENT_DB)).to_numpy()
-    matches = duplicates.match(measures, heard)
-    leaked = leaks.look(table, matches, getattr(dataset, "groups", ()))
+    measures = measure(manifest, sample_rate, cache, num_workers, progress)
+    table, clips = measures.table, _usable(measures)
+    audible = (table["good"] & ~(table["loudness"] < integrity.SILENT_DB)).to_numpy()
+    matches = duplicates.find_duplicates(measures, audible)
+    leaked = leaks.find_leaks(table, matches, getattr(dataset, "groups", ()))
     elsewhere = {
-        name: _usable(collect(other.manifest(), sample_rate, cache, num_workers, progress))
+        name: _usable(measure(other.manifest(), sample_rate, cache, num_workers, progress))
         for name, other in others.items()
     }
-    scalars = shortcuts.look(good, {name: corpus.table for name, corpus in elsewhere.items()})
-    tested = models.test(_usable(measures), elsewhere, seed)
-    findings: list[Finding] = [
+    scalars = shortcuts.evaluate_scalars(
+        clips.table, {name: other.table for name, other in elsewhere.items()}
+    )
+    models = shortcut_models.evaluate_models(clips, elsewhere, seed)
+    findings = [
         *dataset.findings,
-        *integrity.look(table),
+        *integrity.find_problems(table),
         *leaked.findings,
-        *shortcuts.findings(scalars, good, sample_rate),
-        *_limits(matches),
+        *shortcuts.find_shortcuts(scalars, clips.table, sample_rate),
+        *_not_compared(matches),
     ]
-    made = {
+    results = {
         "dfx": dfx.__version__,
         "made": datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
         "corpus": {
@@ -93,42 +96,38 @@ def inspect(
             "rows": len(manifest),
             "hash": manifest.hash,
             "files": fingerprint(manifest),
-            "others": {name: len(corpus.table) for name, corpus in elsewhere.items()},
+            "others": {name: len(other.table) for name, other in elsewhere.items()},
         },
-        "headline": report.headline(scalars, tested, _why_not(good)),
-        "findings": report.by_severity(findings),
-        "counts": integrity.counts(table),
-        "files": integrity.files(table),
+        "headline": shortcut_models.what_to_beat(scalars, models, _why_nothing_to_beat(clips.table)),
+        "findings": sorted(findings, key=lambda found: SEVERITIES.index(found.severity)),
+        "counts": integrity.class_counts(table),
+        "formats": integrity.format_counts(table),
         "leaks": leaked.rows,
         "duplicates": {
             "exact": int((matches.exact >= 0).sum()),
             "near": int((matches.near >= 0).sum()),
             "limits": matches.limits,
         },
-        "scalars": report.scalar_rows(scalars),
-        "models": report.model_rows(tested),
-        "time": {
-            "measuring_s": measures.seconds,
-            "estimate": estimate(measures, matches.compared, num_workers),
-        },
+        "scalars": sorted(scalars, key=lambda row: -(row["strength"] or 0)),
+        "models": models,
+        "seconds": time.perf_counter() - began,
     }
-    return Found(manifest, made, good)
+    return Audit(manifest, results, clips.table)
 
 
-def _usable(measures: Measures) -> models.Corpus:
-    good = measures.table["good"].to_numpy()
-    return models.Corpus(measures.table[good], measures.array("lfcc")[good])
+def _usable(measures: Measures) -> Clips:
+    return Clips(measures.table, measures.lfcc).rows(measures.table["good"].to_numpy())
 
 
-def _limits(matches: duplicates.Matches) -> list[Finding]:
+def _not_compared(matches: duplicates.Matches) -> list[Finding]:
     if not matches.limits:
         return []
     text = f"Not all clips could be compared for duplicates: {matches.limits}. Exact copies are all found."
     return [finding("duplicates-not-all-compared", "note", text)]
 
 
-def _why_not(good: pd.DataFrame) -> str:
-    """Why there is nothing to beat: which split lacks which class."""
+def _why_nothing_to_beat(good: pd.DataFrame) -> str:
+    """Why no shortcut could be tested: which split lacks which class."""
     if good.empty:
         return "No clip of this corpus can be used, so there is nothing to detect."
     for split in ("train", "eval"):

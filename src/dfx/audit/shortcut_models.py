@@ -1,0 +1,177 @@
+"""Models that do not listen: classifiers on all scalars together, and one on plain cepstral statistics for scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from dfx.audit.shortcuts import FAMILIES, NAMES, auc_of_values, format_codes, scalar_values
+from dfx.metrics import interpolated_eer
+from dfx.tables.labels import BONAFIDE, SPOOF
+from dfx.tables.manifest import SPLITS
+
+MAX_TRAIN = 20_000  # clips to learn from, drawn at random in each class: a few dozen numbers need no more
+CHUNK = 50_000  # rows scored at a time
+BASIC = (
+    *("duration", "sample_rate", "bandwidth", "leading_silence", "trailing_silence"),
+    *("loudness", "peak", "noise_floor", "zeros"),
+)
+SETS = {
+    "sample rate alone": ("sample_rate",),
+    "duration, silences, loudness, peak": (
+        *("duration", "leading_silence", "trailing_silence"),
+        *("loudness", "peak"),
+    ),
+    "basic scalars": BASIC,
+    "basic scalars, multiple of 256": (*BASIC, "multiple_256"),
+    "all scalars but length": tuple(name for name in NAMES if name not in FAMILIES["length"]),
+    "all scalars": NAMES,
+}
+CEPSTRA = "LFCC statistics"
+
+Matrix = NDArray[np.floating]
+Scorer = Callable[[Matrix], Matrix]
+
+
+class Clips(NamedTuple):
+    """Usable clips: table of their measures, and mean and deviation of their cepstra (rows, 40)."""
+
+    table: pd.DataFrame
+    lfcc: NDArray[np.float32]
+
+    def rows(self, chosen: NDArray[Any]) -> Clips:
+        """Some of the clips."""
+        return Clips(self.table[chosen], self.lfcc[chosen])
+
+
+def evaluate_models(corpus: Clips, others: Mapping[str, Clips], seed: int) -> list[dict[str, Any]]:
+    """Train a model on each set of scalars and one on the cepstra, and test them on the other splits and corpora.
+
+    Scalars go to gradient boosting (200 trees of depth 3, learning rate .05, half of the clips for each tree), cepstra
+    to logistic regression.
+
+    Args:
+        corpus: whose split train is learned from.
+        others: further corpora to test on, by name.
+        seed: of the choice of clips and of the boosting.
+
+    Returns:
+        A row for each model: `name`, and `places`: `auc`, `low`, `high`, `eer` for each other split and corpus. Empty
+        if train lacks a class.
+    """
+    train = (corpus.table["split"] == "train").to_numpy()
+    is_spoof = (corpus.table["label"] == SPOOF).to_numpy()
+    if min(np.sum(train & is_spoof), np.sum(train & ~is_spoof)) < 10:
+        return []
+    chosen = draw_balanced(np.flatnonzero(train), is_spoof[train], MAX_TRAIN, seed)
+    known, label = Clips(corpus.table.iloc[chosen], corpus.lfcc[chosen]), is_spoof[chosen]
+    codes = format_codes(known.table)
+    splits = {split: corpus.rows((corpus.table["split"] == split).to_numpy()) for split in SPLITS[1:]}
+    places = {name: clips for name, clips in splits.items() if len(clips.table)} | dict(others)
+
+    def inputs_of(clips: Clips, names: Sequence[str]) -> Matrix:
+        return np.column_stack([scalar_values(clips.table, name, codes) for name in names])
+
+    results = []
+    for name, names in {**SETS, CEPSTRA: ()}.items():
+        if name == CEPSTRA:
+            score = _regression(known.lfcc, label)
+            scores = {place: score(clips.lfcc) for place, clips in places.items()}
+        else:
+            score = _boosting(inputs_of(known, names), label, seed)
+            scores = {place: score(inputs_of(clips, names)) for place, clips in places.items()}
+        found = {place: _measured(clips.table, scores[place]) for place, clips in places.items()}
+        results.append({"name": name, "places": {place: cell for place, cell in found.items() if cell}})
+    return results
+
+
+def what_to_beat(
+    scalars: Sequence[dict[str, Any]], models: Sequence[dict[str, Any]], why_not: str
+) -> dict[str, Any]:
+    """What is reached on eval without listening, by the model of scalars or the single scalar that is best on dev.
+
+    Without dev it is the best on eval itself, which of so many is a little better by chance.
+
+    Args:
+        scalars: rows of `evaluate_scalars`.
+        models: rows of `evaluate_models`.
+        why_not: the sentence if nothing could be tested.
+
+    Returns:
+        `name`, `auc`, `low`, `high`, `eer` on eval (None for a single scalar), `lfcc_auc` and `lfcc_eer` of the cepstra
+        for scale, and `text`: all that in a sentence. Only `auc` (None) and `text` if nothing could be tested.
+    """
+    candidates = [(row["name"], row["places"]) for row in models if row["name"] != CEPSTRA]
+    candidates += [(f"{row['title']} alone", row["places"]) for row in scalars]
+    candidates = [(name, places) for name, places in candidates if "eval" in places]
+    if not candidates:
+        return {"auc": None, "text": why_not}
+    chooser = "dev" if any("dev" in places for _, places in candidates) else "eval"
+    name, places = max(candidates, key=lambda candidate: candidate[1][chooser]["auc"])
+    best = {"eer": None, **places["eval"]}
+    auc = f"AUC {best['auc']:.2f} ({best['low']:.2f} to {best['high']:.2f})"
+    cepstra: dict[str, Any] = next(
+        (row["places"].get("eval", {}) for row in models if row["name"] == CEPSTRA), {}
+    )
+    error = f", EER {best['eer']:.1%}" if best["eer"] is not None else ""
+    reached = "that much" if best["low"] > 0.5 else "no more than chance"
+    return {
+        "name": name,
+        **best,
+        "lfcc_auc": cepstra.get("auc"),
+        "lfcc_eer": cepstra.get("eer"),
+        "text": f"A detector has to beat {auc}{error} on eval: {reached} is reached on the files as they are, without "
+        f"listening ({name}, chosen on {chooser}).",
+    }
+
+
+def draw_balanced(
+    rows: NDArray[np.intp], is_spoof: NDArray[np.bool_], number: int, seed: int
+) -> NDArray[np.intp]:
+    """Draw at most `number` rows, up to half of them from the rarer class; sorted."""
+    if len(rows) <= number:
+        return rows
+    generator = np.random.default_rng(seed)
+    rare, common = sorted((rows[is_spoof], rows[~is_spoof]), key=len)
+    rare = generator.permutation(rare)[: number // 2]
+    common = generator.permutation(common)[: number - len(rare)]
+    return np.sort(np.concatenate([rare, common]))
+
+
+def _boosting(inputs: Matrix, is_spoof: NDArray[np.bool_], seed: int) -> Scorer:
+    from sklearn.ensemble import GradientBoostingClassifier  # takes a second to import
+
+    model = GradientBoostingClassifier(
+        n_estimators=200, learning_rate=0.05, max_depth=3, subsample=0.5, random_state=seed
+    ).fit(inputs, is_spoof)
+    return _in_chunks(model.decision_function)
+
+
+def _regression(inputs: NDArray[np.float32], is_spoof: NDArray[np.bool_]) -> Scorer:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(inputs, is_spoof)
+    return _in_chunks(model.decision_function)
+
+
+def _in_chunks(score: Scorer) -> Scorer:
+    def all_of(inputs: Matrix) -> Matrix:
+        return np.concatenate([score(inputs[at : at + CHUNK]) for at in range(0, len(inputs), CHUNK)])
+
+    return all_of
+
+
+def _measured(table: pd.DataFrame, scores: Matrix) -> dict[str, float] | None:
+    """AUC with its interval and EER of scores that are higher for spoof; None if a class is missing or nearly so."""
+    found = auc_of_values(table, scores)
+    if found is None:
+        return None
+    label = table["label"].to_numpy()
+    eer = interpolated_eer(-scores[label == BONAFIDE], -scores[label == SPOOF])
+    return {"auc": found.auc, "low": found.low, "high": found.high, "eer": eer}

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dfx import audio
+from dfx.audio import measures
+from dfx.audio.store import open_store
+from dfx.audit import measure
+from dfx.tables.manifest import Manifest
+
+
+def measured(table: pd.DataFrame, cache: Path, num_workers: int = 0) -> measure.Measures:
+    return measure.measure(Manifest(table), 16000, cache, num_workers, progress=False)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Paths of the files that are measured."""
+    paths: list[str] = []
+    whole = audio.probe
+    monkeypatch.setattr(audio, "probe", lambda path: paths.append(path) or whole(path))
+    return paths
+
+
+def test_rows_keep_their_order_and_may_share_a_file(fair: pd.DataFrame, tmp_path: Path) -> None:
+    rows = fair.iloc[[7, 3, 7, 1]].assign(id=list("abcd")).reset_index(drop=True)
+    found = measured(rows, tmp_path)
+    alone = measured(rows.iloc[[3]].reset_index(drop=True), tmp_path)
+    assert found.table["digest"][0] == found.table["digest"][2]
+    assert found.table["digest"][3] == alone.table["digest"][0]
+    np.testing.assert_array_equal(found.lfcc[3], alone.lfcc[0])
+    np.testing.assert_array_equal(found.fingerprint[3], alone.fingerprint[0])
+    assert found.table["duration"][0] == pytest.approx(found.store.length(0) / 16000)
+
+
+def test_a_measure_replaces_metadata_of_the_same_name(fair: pd.DataFrame, tmp_path: Path) -> None:
+    table = measured(fair.head(4).assign(sample_rate="said to be 8000", room="r"), tmp_path).table
+    assert set(table["sample_rate"]) == {16000}
+    assert set(table["room"]) == {"r"}
+
+
+def test_only_new_and_changed_files_are_measured(
+    fair: pd.DataFrame, tmp_path: Path, opened: list[str]
+) -> None:
+    rows = fair.head(4).copy()
+    changing = tmp_path / "changing.wav"
+    changing.write_bytes(Path(rows["path"][3]).read_bytes())
+    rows.loc[3, "path"] = str(changing)
+    measured(rows.head(3), tmp_path / "cache")
+    opened.clear()
+    measured(rows, tmp_path / "cache")
+    assert set(opened) == {str(changing)}
+    opened.clear()
+    measured(rows.iloc[[3, 1]], tmp_path / "cache")
+    assert not opened
+    audio.write(changing, np.full(5000, 0.5), 16000)
+    os.utime(changing, ns=(1, 1))
+    table = measured(rows, tmp_path / "cache").table
+    assert set(opened) == {str(changing)}
+    assert table["duration"][3] == pytest.approx(5000 / 16000)
+
+
+def test_a_killed_audit_measures_only_what_it_had_not_finished(
+    fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[str]
+) -> None:
+    monkeypatch.setattr(measure, "PART_FILES", 48)
+    first = measured(fair, tmp_path)
+    opened.clear()
+    parts = sorted((tmp_path / "measures").rglob("*.parquet"))
+    assert len(parts) == 4
+    lost = {path for part in parts[:2] for path in pd.read_parquet(part)["path"]}
+    parts[0].unlink()
+    parts[1].write_bytes(parts[1].read_bytes()[:1000])
+    again = measured(fair, tmp_path)
+    assert set(opened) == lost
+    pd.testing.assert_frame_equal(first.table, again.table)
+    np.testing.assert_array_equal(first.lfcc, again.lfcc)
+
+
+def test_what_was_measured_before_an_interruption_is_kept(
+    fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[str]
+) -> None:
+    whole, calls = measures.measure_file, []
+
+    def interrupted(path: str, sample_rate: int) -> dict:
+        calls.append(path)
+        if len(calls) > 40:
+            raise KeyboardInterrupt
+        return whole(path, sample_rate)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(measures, "measure_file", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            measured(fair, tmp_path)
+    opened.clear()
+    measured(fair, tmp_path)
+    assert len(set(opened)) == 160 - 32  # whole batches of 16 are kept
+
+
+@pytest.mark.slow
+def test_processes_measure_the_same(
+    fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "FEW_FILES", 1)
+    one, two = measured(fair, tmp_path / "a"), measured(fair, tmp_path / "b", num_workers=2)
+    pd.testing.assert_frame_equal(one.table, two.table)
+    np.testing.assert_array_equal(one.lfcc, two.lfcc)
+
+
+def test_bad_files_have_reasons_and_no_measures_and_are_not_opened_again(
+    fair: pd.DataFrame, tmp_path: Path, opened: list[str]
+) -> None:
+    (tmp_path / "text.wav").write_text("no audio")
+    rows = fair.head(3).copy()
+    rows["path"] = [str(tmp_path / "gone.wav"), str(tmp_path / "text.wav"), rows["path"][2]]
+    open_store(Manifest(rows), 16000, tmp_path / "cache", max_bad_fraction=1, num_workers=0, progress=False)
+    opened.clear()
+    found = measured(rows, tmp_path / "cache").table
+    assert found["good"].tolist() == [False, False, True]
+    assert "does not exist" in found["reason"][0]
+    assert "no decoder" in found["reason"][1]
+    assert np.isnan(found["duration"][0])
+    assert opened == [rows["path"][2]]
