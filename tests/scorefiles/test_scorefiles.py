@@ -339,8 +339,9 @@ def test_in_track_2_a_trial_is_a_speaker_and_an_utterance(tmp_path: Path) -> Non
     assert read_asv(score_file, key_file, "sasv-score").nontarget.tolist() == [-1]
     with pytest.raises(ValueError, match="does not say which trials are target"):
         read_asv(score_file)
-    with pytest.raises(ValueError, match=r"1 of 4 trials are not in the key k.tsv \('s1 u1'\)"):
-        read_asv(score_file, write(tmp_path, key.replace("s1\tu1", "s9\tu1"), "k.tsv"))
+    others = write(tmp_path, key.replace("s1\tu1\tbonafide\ttarget\n", ""), "others.tsv")
+    with pytest.raises(ValueError, match=r"1 of 4 trials are not in the key others.tsv \(s1 u1\)"):
+        read_asv(score_file, others)
 
 
 def test_scores_of_speaker_verification(tmp_path: Path) -> None:

@@ -26,17 +26,12 @@ class Row(NamedTuple):
     """One number of an evaluation; `results.csv` has these columns.
 
     Attributes:
-        system: name of the system.
-        corpus: name of the corpus.
         by: column that the trials are divided by; empty for all trials.
         part: value in that column.
-        metric: name of the metric.
-        value: its value.
-        low: lower end of its 95 % interval; NaN where trials were not resampled.
-        high: upper end of its 95 % interval.
+        low: lower end of the 95 % interval of `value`; NaN where trials were not resampled.
+        high: its upper end.
         bonafide: number of bona fide trials.
         spoof: number of spoof trials.
-        trials_hash: hash of these trials.
         crop: which part of an utterance the system scores.
     """
 
@@ -58,9 +53,6 @@ class Pair(NamedTuple):
     """Two systems compared on the same trials; differences are first minus second.
 
     Attributes:
-        corpus: name of the corpus.
-        first: a system.
-        second: another system.
         eer: difference of the EER by paired bootstrap; None where trials were not resampled.
         auc: difference of the AUC by DeLong's test.
     """

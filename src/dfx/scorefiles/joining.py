@@ -12,6 +12,7 @@ from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 
 PARTS = ("subset", "split")  # columns that divide a key into parts
 ALL = "all"
+EXTRA = "extra-trials"  # kind of the finding on scores of trials that are not in the key
 REPORTED = "eval"  # the part that published results are of
 _EXTENSION = r"(?i)\.(?:flac|wav|mp3|ogg|opus|m4a|aac|mp4|wma|aiff?|au|sph)$"
 _FOLDER_OR_EXTENSION = rf"{_EXTENSION}|^.*[/\\]"
@@ -43,28 +44,75 @@ def join(
         key, scores = scores.drop(columns="score"), scores.drop(columns=["label", "attack"], errors="ignore")
     if all("speaker" in table and table["id"].duplicated().any() for table in (scores, key)):
         scores, key = with_speaker_in_id(scores), with_speaker_in_id(key)  # as in track 2 of ASVspoof 5
-    refuse_repeated_ids(scores["id"], name, "Keep one score for each trial")
-    refuse_repeated_ids(key["id"], f"The key of {name}", "Keep one row for each trial")
+    given, trials, findings = align(scores, key, name, part)
+    return _score_table(given, trials, name), findings
+
+
+def align(
+    scores: pd.DataFrame,
+    key: pd.DataFrame,
+    name: str,
+    part: str | None = None,
+    repeated: str = "Keep one row for each trial",
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Finding]]:
+    """Rows of scores and rows of the key for the trials of a part of the key, in its order, and findings; see `join`.
+
+    Args:
+        scores: with a column `id`.
+        key: with a column `id`.
+        name: of the scores in sentences.
+        part: of the key.
+        repeated: what to do where the key repeats an id.
+
+    Raises:
+        ValueError: if ids repeat, the key has no such part, or a trial has no score.
+    """
+    _refuse_repeated_ids(scores["id"], name, "Keep one score for each trial")
+    _refuse_repeated_ids(key["id"], f"The key of {name}", repeated)
     rows, findings = _match(scores["id"], key["id"])
-    chosen, left_out = choose_part(key, part, name)
-    refuse_missing_scores(scores, key, rows, chosen, name)
+    chosen, left_out = _choose_part(key, part, name)
+    missing = key["id"][chosen & (rows < 0)]
+    if len(missing):
+        elsewhere = key[~chosen & (rows >= 0)]
+        hint = ""
+        if len(elsewhere):
+            other = next(str(elsewhere[column].iloc[0]) for column in PARTS if column in key)
+            hint = f" {len(elsewhere)} scores belong to other parts of the key, such as part={other.partition('_')[0]}."
+        if len(missing) == chosen.sum():
+            raise ValueError(
+                f"{name} and its key have no trial in common: the scores have {scores['id'].iloc[0]!r}, the key "
+                f"{missing.iloc[0]!r}. Give the key of these trials.{hint}"
+            )
+        raise ValueError(
+            f"{name}: {len(missing)} of {chosen.sum()} trials of the key have no score ({some(missing)}). Leaving them "
+            f"out could flatter the result: score them, or give a key of the trials that are meant.{hint}"
+        )
     extra = scores["id"][~np.isin(np.arange(len(scores)), rows)]
     if len(extra):
         text = (
             f"{name}: {len(extra)} of {len(scores)} scores are of trials that the key does not have ({some(extra)}) "
             "and are left out. Check that it is the key of these trials."
         )
-        findings.append(finding("extra-trials", "warning", text, extra))
+        findings.append(finding(EXTRA, "warning", text, extra))
     given = scores.iloc[rows[chosen]].reset_index(drop=True)
-    return _score_table(given, key[chosen].reset_index(drop=True), name), findings + left_out
+    return given, key[chosen].reset_index(drop=True), findings + left_out
 
 
-def choose_part(key: pd.DataFrame, part: str | None, name: str) -> tuple[NDArray[np.bool_], list[Finding]]:
-    """Choose the trials of a part of a key, as described at `join`: a mask `(trials,)`, and a note on the others.
+def with_speaker_in_id(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with `SPEAKER ID` as id: one utterance may be a trial of several speakers."""
+    return table.assign(id=table["speaker"] + " " + table["id"])
 
-    Raises:
-        ValueError: if the key has no such part.
-    """
+
+def _refuse_repeated_ids(ids: pd.Series, name: str, cure: str) -> None:
+    repeated = ids[ids.duplicated()]
+    if len(repeated):
+        raise ValueError(
+            f"{name}: {len(repeated)} of {len(ids)} trials repeat an id ({some(repeated.unique())}). {cure}."
+        )
+
+
+def _choose_part(key: pd.DataFrame, part: str | None, name: str) -> tuple[NDArray[np.bool_], list[Finding]]:
+    """A mask `(trials,)` of the trials of a part of a key, and a note on the others."""
     column = next((column for column in PARTS if column in key), None)
     everything = np.ones(len(key), dtype=bool)
     if column is None and part not in (None, ALL):
@@ -87,51 +135,6 @@ def choose_part(key: pd.DataFrame, part: str | None, name: str) -> tuple[NDArray
         f"are of {REPORTED}; part={ALL} takes every trial."
     )
     return chosen, [finding(column, "note", text, key["id"][~chosen].head(), left)]
-
-
-def with_speaker_in_id(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with `SPEAKER ID` as id: one utterance may be a trial of several speakers."""
-    return table.assign(id=table["speaker"] + " " + table["id"])
-
-
-def refuse_repeated_ids(ids: pd.Series, name: str, cure: str) -> None:
-    """Raise ValueError if trials have the same id."""
-    repeated = ids[ids.duplicated()]
-    if len(repeated):
-        raise ValueError(
-            f"{name}: {len(repeated)} of {len(ids)} trials repeat an id ({some(repeated.unique())}). {cure}."
-        )
-
-
-def refuse_missing_scores(
-    scores: pd.DataFrame, key: pd.DataFrame, rows: NDArray[np.intp], chosen: NDArray[np.bool_], name: str
-) -> None:
-    """Raise ValueError if chosen trials of the key have no score.
-
-    Args:
-        scores: the scores.
-        key: the key.
-        rows: row in `scores` of each trial of the key `(trials,)`, -1 for none.
-        chosen: which trials of the key are meant `(trials,)`.
-        name: of the scores in the sentence.
-    """
-    missing = key["id"][chosen & (rows < 0)]
-    if missing.empty:
-        return
-    elsewhere = key[~chosen & (rows >= 0)]
-    hint = ""
-    if len(elsewhere):
-        other = next(str(elsewhere[column].iloc[0]) for column in PARTS if column in key)
-        hint = f" {len(elsewhere)} scores belong to other parts of the key, such as part={other.partition('_')[0]}."
-    if len(missing) == chosen.sum():
-        raise ValueError(
-            f"{name} and its key have no trial in common: the scores have {scores['id'].iloc[0]!r}, the key "
-            f"{missing.iloc[0]!r}. Give the key of these trials.{hint}"
-        )
-    raise ValueError(
-        f"{name}: {len(missing)} of {chosen.sum()} trials of the key have no score ({some(missing)}). Leaving them "
-        f"out could flatter the result: score them, or give a key of the trials that are meant.{hint}"
-    )
 
 
 def _match(scores: pd.Series, key: pd.Series) -> tuple[NDArray[np.intp], list[Finding]]:

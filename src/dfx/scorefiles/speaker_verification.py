@@ -10,13 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.scorefiles.joining import (
-    PARTS,
-    choose_part,
-    refuse_missing_scores,
-    refuse_repeated_ids,
-    with_speaker_in_id,
-)
+from dfx.scorefiles.joining import EXTRA, PARTS, align, with_speaker_in_id
 from dfx.scorefiles.reading import existing_file, parse_numbers, table_with_header
 from dfx.tables import protocols
 from dfx.tables.findings import some
@@ -116,20 +110,19 @@ def _join_key(scores: pd.DataFrame, path_of_key: Path, path: Path, part: str | N
             f"{path_of_key} and {path} need speaker and utterance, and the key a column asv-label: they have "
             f"{', '.join(key.columns)} and {', '.join(scores.columns)}. Give both as the challenge ships them."
         )
-    rows: NDArray[np.intp] = np.arange(len(key))
-    if key["id"].tolist() != scores["id"].tolist():
+    if key["id"].tolist() == scores["id"].tolist():
+        scores, key = (
+            table.assign(id=table.index.astype(str) + " " + table["id"]) for table in (scores, key)
+        )
+    else:
         scores, key = with_speaker_in_id(scores), with_speaker_in_id(key)
-        refuse_repeated_ids(scores["id"], str(path), "Keep one score for each trial")
-        refuse_repeated_ids(key["id"], str(path_of_key), "Then the scores must have the order of the key")
-        lost = scores["id"][~scores["id"].isin(key["id"])]
-        if len(lost):
-            raise ValueError(
-                f"{path}: {len(lost)} of {len(scores)} trials are not in the key {path_of_key.name} ({some(lost)}): "
-                "give the key of these scores."
-            )
-        rows = pd.Index(scores["id"]).get_indexer(pd.Index(key["id"]))
-    chosen = np.ones(len(key), dtype=bool)
-    if any(name in key for name in PARTS):
-        chosen = choose_part(key, part, path.name)[0]
-    refuse_missing_scores(scores, key, rows, chosen, str(path))
-    return scores.iloc[rows[chosen]].assign(kind=key[column].to_numpy()[chosen]).reset_index(drop=True)
+    part = part if any(name in key for name in PARTS) else None
+    advice = "Then the scores must have the order of the key"
+    given, trials, findings = align(scores, key, str(path), part, advice)
+    extra = next((found for found in findings if found.kind == EXTRA), None)
+    if extra:
+        raise ValueError(
+            f"{path}: {extra.count} of {len(scores)} trials are not in the key {path_of_key.name} "
+            f"({', '.join(extra.examples)}): give the key of these scores."
+        )
+    return given.assign(kind=trials[column])
