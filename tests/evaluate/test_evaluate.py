@@ -241,7 +241,7 @@ def test_the_report_is_complete_and_logged_and_replaces_an_earlier_one(
     [
         ([], "There is nothing to measure"),
         (["scores=nowhere.txt"], "There is no file 'nowhere.txt'"),
-        (["systems=nowhere.ckpt"], "There is no (system|file) 'nowhere.ckpt'"),
+        (["systems=nowhere.ckpt"], "There is no (system|detector) 'nowhere.ckpt'"),
         (["systems=x.ckpt", "key=k.txt"], "key=k.txt has no effect without scores"),
         (["scores=x.txt", "others=[demo]"], "has no effect without systems"),
         (["scores=x.txt", "fuse=median"], "fuse=median: use one of logistic, mean"),
