@@ -107,6 +107,7 @@ def one(client: MlflowClient, experiment: str, parent: str, feature: str, model:
         tags=[RunTag("git_commit", "0" * 40)],
     )
     artifacts = Path(run.artifact_uri)
+    (artifacts / "scores").mkdir(parents=True, exist_ok=True)
     for split, table in tables.items():
         table.write(artifacts / "scores" / f"{split}.csv")
     (artifacts / "history.json").write_text(json.dumps(curve), encoding="utf-8")

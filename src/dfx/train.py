@@ -46,7 +46,7 @@ def train(cfg: DictConfig) -> float:
     from dfx.console import say
     from dfx.detector import build, checks
     from dfx.detector.checkpoint import RunCheckpoint
-    from dfx.reporting import grid, run_results
+    from dfx.reporting import run_results
     from dfx.tracking import audits, cells, launchers
     from dfx.tracking.run import track
 
@@ -61,7 +61,9 @@ def train(cfg: DictConfig) -> float:
         return float("nan") if error_rate is None else error_rate
     with track(cfg, identity, manifest, choices(cfg) | cells.tags(), say) as run:
         if run.finished:
-            return grid.line(run) if cells.inside() else run_results.show(run, dataset.note, to_beat)
+            return (
+                run_results.show_line(run) if cells.inside() else run_results.show(run, dataset.note, to_beat)
+            )
         data = build.datamodule(cfg, manifest, dataset.vectors())
         detector = build.detector(cfg, data)
         keeper = RunCheckpoint(run.folder, cfg.patience, run.log_history)
@@ -73,7 +75,7 @@ def train(cfg: DictConfig) -> float:
         scores = {"dev": keeper.dev_scores(), "eval": detector.scores["eval"]}
         run_results.write(run, scores, data, keeper, detector, dataset.note)
         run.log_artifacts()
-    return grid.line(run) if cells.inside() else run_results.show(run, dataset.note, to_beat)
+    return run_results.show_line(run) if cells.inside() else run_results.show(run, dataset.note, to_beat)
 
 
 def corpus(cfg: DictConfig) -> tuple[Dataset, Manifest, str]:

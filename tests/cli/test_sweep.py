@@ -109,7 +109,7 @@ def test_a_finished_sweep_is_shown_and_not_repeated(
     assert type_in(*GRID, "num_threads=1", experiment="grid") == 0  # how it is run is not part of what it is
     shown = capsys.readouterr().out
     assert "4 finished before, 0 finished now, 0 failed, 0 skipped" in shown
-    assert "EER, %: mean ± deviation over 2 seeds" in shown
+    assert "EER on eval (%), mean ± deviation over 2 seeds" in shown
     assert f"python -m dfx.report sweep={grid.run_id}" in shown
     assert places(grid) == before
     assert len(runs.sweeps("grid")) == 1
@@ -297,7 +297,7 @@ def test_a_sweep_that_is_killed_at_any_moment_ends_like_one_that_is_not(
     def table_of(process: subprocess.Popen[str]) -> str:
         shown = process.communicate(timeout=300)[0]
         assert process.returncode == 0
-        return shown[shown.rindex("EER, %") : shown.rindex("┘")]
+        return shown[shown.rindex("EER on dev (%)") : shown.rindex("┘")]
 
     whole = start(tmp_path / "whole")
     began = time.monotonic()

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from dfx.metrics import eer_difference, mean_eer_interval
-from dfx.report import collect, score_files
+from dfx.report import score_files
 from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, UNTESTED, WORSE, Measures, holm, measure
+from dfx.reporting import grid
 from dfx.tables.score_table import ScoreTable
 from dfx.tracking.runs import RunRecord
 
@@ -18,7 +19,7 @@ Make = Callable[..., RunRecord]
 
 
 def measured(runs: list[RunRecord], metric: str = "eval/eer", resamples: int | None = 400) -> Measures:
-    return measure(collect.grid(runs, "feature", "model"), metric, resamples)
+    return measure(grid.of_runs(runs, "feature", "model"), metric, resamples)
 
 
 def marks(measures: Measures) -> dict[str, str]:
@@ -89,8 +90,8 @@ def test_a_metric_that_nobody_has_or_that_has_no_direction_is_refused(make: Make
     runs = [make("lfcc", "a", 0)]
     with pytest.raises(ValueError, match="Whether a higher eval/cllr_x is better is not known"):
         measured(runs, "eval/cllr_x")
-    with pytest.raises(ValueError, match=r"No run has the metric 'eval/min_tdcf': they have .*eval/auc"):
-        measured(runs, "eval/min_tdcf")
+    with pytest.raises(ValueError, match=r"No run has the metric 'eval/min_tdcf_2019': they have .*eval/auc"):
+        measured(runs, "eval/min_tdcf_2019")
 
 
 def test_resamples_follow_the_number_of_cells(make: Make) -> None:

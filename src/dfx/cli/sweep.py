@@ -107,13 +107,13 @@ def kept() -> Iterator[None]:
 
 def _end(sweep: Sweep) -> bool:
     """Show how the cells ended, close the parent; whether all is well."""
-    from dfx.reporting import grid
+    from dfx.reporting import sweep_summary
     from dfx.tracking import cells
 
     status, num_cells = "FAILED", None
     try:
         found = cells.settle(sweep.parent, sweep.began_ms)
-        if grid.show(sweep.parent, sweep.axes, sweep.num_cells, sweep.began_ms, found):
+        if sweep_summary.show(sweep.parent, sweep.axes, sweep.num_cells, sweep.began_ms, found):
             status = "FINISHED"
         num_cells = sweep.num_cells or len(found)
     except KeyboardInterrupt:

@@ -1,5 +1,5 @@
-"""What runs say together: the feature × model table over seeds, and what may be concluded from it.
+"""Report on the runs of a sweep: the feature × model table over seeds, with intervals, tests and figures.
 
-`collect` sorts runs into cells, `measure` reads their score files and tests one against another, `gaps` lists what is
-missing, `tables` puts it into words, `figures` draws it, `page` and `publish` hand it out.
+`sweep_report` collects the runs and their notes, `measure` reads their score files and compares the cells, `tables`,
+`figures` and `formats` show them, and `document` puts the page together.
 """

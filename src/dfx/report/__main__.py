@@ -1,4 +1,4 @@
-"""What the runs of a sweep say together: `python -m dfx.report`."""
+"""Report on the runs of a sweep: `python -m dfx.report`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def quoted(argument: str) -> str:
-    """`query=FILTER` as Hydra takes it; other arguments, and a filter that is quoted, as they are."""
+    """`query=FILTER` as Hydra takes it; other arguments, and a filter in quotes, are returned as they are."""
     key, _, value = argument.partition("=")
     if key != "query" or value[:1] + value[-1:] in ("''", '""') or value == "null":
         return argument
@@ -34,28 +34,23 @@ def quoted(argument: str) -> str:
 
 
 def report(cfg: DictConfig) -> str:
-    """Read runs, and write, show and keep the report; returns the sentence that says what dev chose."""
+    """Read runs; write, show and log the report; returns the sentence that says what dev chose."""
     from pathlib import Path
 
-    from dfx.report import publish, story
+    from dfx.report import document, sweep_report
+    from dfx.tracking.run import log_files
 
-    told = story.tell(
-        cfg.sweep,
-        cfg.experiment_name,
-        cfg.query,
-        (cfg.rows, cfg.columns),
-        cfg.metric,
-        cfg.resamples,
-        cfg.cache,
+    axes = cfg.rows, cfg.columns
+    found = sweep_report.collect(
+        cfg.sweep, cfg.experiment_name, cfg.query, axes, cfg.metric, cfg.resamples, cfg.cache
     )
-    folder = Path(cfg.out).expanduser() if cfg.out else told.folder
-    files = publish.write(told.report, folder)
-    publish.show(told.report, files[0])
-    if told.parent is not None:
-        from dfx.tracking.run import log_files
-
-        log_files(told.parent.run_id, files, "report")
-    return told.report.lead
+    folder = Path(cfg.out).expanduser() if cfg.out else found.folder
+    page = document.build(found, folder)
+    files = page.write(folder, document.further_files(found))
+    page.show(files[0])
+    if found.parent is not None:
+        log_files(found.parent.run_id, files, "report")
+    return found.lead
 
 
 if __name__ == "__main__":

@@ -1,151 +1,132 @@
-"""The pictures of a report; each shows what can be read, and says how much it leaves out."""
+"""Figures of a report: what each of them shows, with a sentence on what it leaves out."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from dfx.metrics import attack_name
-from dfx.report import tables, wording
-from dfx.report.collect import Cell, Grid
-from dfx.report.gaps import Gap
-from dfx.report.measure import Measures, higher_is_better
+from dfx.report import tables
+from dfx.report.measure import CHOSEN
+from dfx.report.sweep_report import SweepReport
 from dfx.reporting import figures as plots
+from dfx.reporting import metric_names
+from dfx.reporting.document import Picture, counted
+from dfx.reporting.grid import Cell
 from dfx.tracking import runs
 from dfx.tracking.runs import RunRecord
 
-MOST_DET = 6
-MOST_CURVES = 6
+MOST_CURVES = 6  # also of the DET curves
 MOST_ATTACKS = 30
 MOST_COLUMNS = 16  # cells in the picture of the attacks
 
 
-def draw(grid: Grid, measures: Measures, gaps: Sequence[Gap]) -> dict[str, Figure]:
-    """Each figure by the name of its file, those left out for which there is nothing to draw."""
-    ranked = [cell for cell in grid.by_dev("dev/eer") if (cell.row, cell.column) in measures.cells]
-    drawn = {
-        "table": _table(grid, measures, gaps),
-        "det": _det(ranked, measures),
-        "attacks": _attacks(ranked, measures),
-        "cost": _cost(grid, measures),
-        "curves": _curves(ranked),
-    }
-    return {name: figure for name, figure in drawn.items() if figure is not None}
+def draw(report: SweepReport) -> list[Picture]:
+    """The figures for which there is something to draw."""
+    drawn = [(name, title, make(report)) for name, (title, make) in FIGURES.items()]
+    return [Picture(name, figure, title) for name, title, figure in drawn if figure is not None]
 
 
-NAMES = ("table", "det", "attacks", "cost", "curves")
-TITLES = {
-    "table": "The table in colours",
-    "det": "Detection error trade-off",
-    "attacks": "Attack by attack",
-    "cost": "Quality against cost",
-    "curves": "Learning curves",
-}
-
-
-def _table(grid: Grid, measures: Measures, gaps: Sequence[Gap]) -> Figure:
-    metric = measures.metric
+def _table(report: SweepReport) -> Figure:
+    grid, metric = report.grid, report.measures.metric
+    scale = 100 if metric_names.find(metric).percent else 1
     values = np.full((len(grid.rows), len(grid.columns)), np.nan)
     texts, bold, framed = [], [], []
     for i, row in enumerate(grid.rows):
         line = []
         for j, column in enumerate(grid.columns):
-            one = measures.cells.get((row, column))
+            one = report.measures.cells.get((row, column))
             if one is None:
-                line.append(tables.why(gaps, grid, row, column))
+                line.append(grid.empty(row, column).text)
                 continue
-            values[i, j] = one.mean * (100 if wording.is_percent(metric) else 1)
-            deviation = "" if math.isnan(one.deviation) else f"\n± {wording.number(one.deviation, metric)}"
-            line.append(f"{wording.number(one.mean, metric)}{tables.SIGNS.get(one.mark, '')}{deviation}")
+            values[i, j] = scale * one.mean
+            deviation = (
+                "" if math.isnan(one.deviation) else f"\n± {metric_names.number(one.deviation, metric)}"
+            )
+            line.append(f"{metric_names.number(one.mean, metric)}{tables.SIGNS.get(one.mark, '')}{deviation}")
             bold += [(i, j)] if tables.bold(one) else []
-            framed += [(i, j)] if tables.SIGNS.get(one.mark, "").strip() == tables.STAR else []
+            framed += [(i, j)] if one.mark == CHOSEN else []
         texts.append(line)
     caption = "Mean ± deviation over seeds."
     if framed:
         caption += " Framed: chosen on dev. Bold: not significantly worse than it."
-    label = f"{wording.title(metric)}, {tables.direction(metric)}"
-    title = wording.title(metric).replace(" (%)", ", %")
+    heading = metric_names.heading(metric)
+    label, title = f"{heading}, {metric_names.direction(metric)}", heading.replace(" (%)", ", %")
     return plots.heat_map(
         values, grid.rows, grid.columns, texts, label, title, bold=bold, framed=framed, caption=caption
     )
 
 
-def _det(ranked: Sequence[Cell], measures: Measures) -> Figure | None:
-    """One curve a cell: a run that exists, the one whose EER on dev is in the middle."""
-    chosen = [(cell, middle(cell)) for cell in ranked]
-    known = [(cell, run) for cell, run in chosen if run.run_id in measures.tables]
+def _det(report: SweepReport) -> Figure | None:
+    """One curve for each cell: of a run that exists, the one with the median EER on dev."""
+    score_tables = report.measures.tables
+    known = [(cell, run) for cell in report.ranked if (run := median_run(cell)).run_id in score_tables]
     if not known:
         return None
     shown = {
-        f"{cell.name} (s{run.tags.get('seed', '?')})": measures.tables[run.run_id]
-        for cell, run in known[:MOST_DET]
+        f"{cell.name} (s{run.tags.get('seed', '?')})": score_tables[run.run_id]
+        for cell, run in known[:MOST_CURVES]
     }
-    split = measures.metric.partition("/")[0]
-    note = "Of each cell the seed whose EER on dev is the middle one."
-    return plots.det(shown, f"Detection error trade-off on {split}", note + _left_out(len(known), MOST_DET))
+    note = "Of each cell the seed whose EER on dev is the middle one." + _left_out(len(known), MOST_CURVES)
+    return plots.det(shown, f"Detection error trade-off on {report.split}", note)
 
 
-def middle(cell: Cell) -> RunRecord:
+def median_run(cell: Cell) -> RunRecord:
     """The run with the median EER on dev; of an even number, the better one of the two."""
     known = sorted(cell.runs, key=lambda run: run.metrics.get("dev/eer", math.inf))
     return known[(len(known) - 1) // 2]
 
 
-def _attacks(ranked: Sequence[Cell], measures: Measures) -> Figure | None:
-    split = measures.metric.partition("/")[0]
-    prefix = f"{split}/eer/"
-    cells = ranked[:MOST_COLUMNS]
+def _attacks(report: SweepReport) -> Figure | None:
+    prefix = f"{report.split}/eer/"
+    cells = report.ranked[:MOST_COLUMNS]
     keys = sorted(
         {key for cell in cells for run in cell.runs for key in run.metrics if key.startswith(prefix)}
     )
     if len(keys) < 2:
         return None
-    sizes = _trials(cells, measures)
-    names = {key: attack_name(key.removeprefix(f"{split}/")) for key in keys}
+    sizes = _trials(cells, report)
+    names = {key: attack_name(key.removeprefix(f"{report.split}/")) for key in keys}
     # An attack of one trial has an EER as any other, and it says nothing.
     largest = sorted(keys, key=lambda key: -sizes.get(names[key], 0))[:MOST_ATTACKS]
     means = {key: [100 * cell.mean(key) for cell in cells] for key in largest}
     hardest = sorted(largest, key=lambda key: -float(np.nanmean(means[key])))
     rows = [f"{names[key]} ({sizes[names[key]]:,})" if names[key] in sizes else names[key] for key in hardest]
     values = np.array([means[key] for key in hardest])
-    texts = [[_short(value) for value in line] for line in values]
-    caption = "Mean over seeds of each attack against all bona fide trials. In brackets: its trials; few say little."
     few = f"The {MOST_ATTACKS} of {len(keys)} attacks with most trials, the hardest on top."
-    note = few if len(keys) > MOST_ATTACKS else ""
     return plots.heat_map(
         values,
         rows,
         [cell.name for cell in cells],
-        texts,
+        [[_two_digits(value) for value in line] for line in values],
         "EER (%)",
-        f"EER of each attack on {split}, %",
-        note + _left_out(len(ranked), MOST_COLUMNS),
-        caption=caption,
+        f"EER of each attack on {report.split}, %",
+        (few if len(keys) > MOST_ATTACKS else "") + _left_out(len(report.ranked), MOST_COLUMNS),
+        caption="Mean over seeds of each attack against all bona fide trials. In brackets: its trials; few say little.",
     )
 
 
-def _short(value: float) -> str:
-    """Two digits of a percentage."""
+def _two_digits(value: float) -> str:
     if math.isnan(value):
         return "–"
     return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}"
 
 
-def _trials(cells: Sequence[Cell], measures: Measures) -> dict[str, int]:
+def _trials(cells: Sequence[Cell], report: SweepReport) -> dict[str, int]:
     """Trials of each attack, from any score file of the first cell that has one."""
-    for cell in cells:
-        for run in cell.runs:
-            if run.run_id in measures.tables:
-                return {name: scores.size for name, scores in measures.tables[run.run_id].attacks().items()}
-    return {}
+    known = (report.measures.tables.get(run.run_id) for cell in cells for run in cell.runs)
+    table = next((table for table in known if table is not None), None)
+    return {name: scores.size for name, scores in table.attacks().items()} if table else {}
 
 
-def _cost(grid: Grid, measures: Measures) -> Figure | None:
-    scale = 100 if wording.is_percent(measures.metric) else 1
+def _cost(report: SweepReport) -> Figure | None:
+    metric, grid = report.measures.metric, report.grid
+    scale = 100 if metric_names.find(metric).percent else 1
+    measured = [report.measures.cells.get((row, column)) for row in grid.rows for column in grid.columns]
     systems = [
         plots.System(
             one.cell.row,
@@ -153,35 +134,32 @@ def _cost(grid: Grid, measures: Measures) -> Figure | None:
             scale * one.mean,
             scale * one.deviation,
             {
-                words: one.cell.mean(name)
-                for name, words in wording.COSTS.items()
+                metric_names.cost_label(name): one.cell.mean(name)
+                for name in metric_names.COSTS
                 if one.cell.values(name).size
             },
         )
-        for row in grid.rows
-        for column in grid.columns
-        if (one := measures.cells.get((row, column)))
+        for one in measured
+        if one
     ]
-    if not any(system.costs for system in systems):
-        return None
     without = sum(not system.costs for system in systems)
-    note = f"{tables.count(without, 'cell')} without costs left out." if without else ""
-    return plots.tradeoff(
-        systems, wording.title(measures.metric), higher_is_better(measures.metric), note=note
-    )
+    if without == len(systems):
+        return None
+    note = f"{counted(without, 'cell')} without costs left out." if without else ""
+    higher = metric_names.higher_is_better(metric)
+    return plots.tradeoff(systems, metric_names.heading(metric), higher, note=note)
 
 
-def _curves(ranked: Sequence[Cell]) -> Figure | None:
+def _curves(report: SweepReport) -> Figure | None:
     curves = {}
-    for cell in ranked[:MOST_CURVES]:
+    for cell in report.ranked[:MOST_CURVES]:
         seeds = [epochs for run in cell.runs if (epochs := _epochs(run))]
         if seeds:
-            curves[f"{cell.name} ({tables.count(len(seeds), 'seed')})"] = seeds
+            curves[f"{cell.name} ({counted(len(seeds), 'seed')})"] = seeds
     if not curves:
         return None
-    return plots.learning_curves(
-        curves, title="EER on dev after each epoch", note=_left_out(len(ranked), MOST_CURVES).strip()
-    )
+    note = _left_out(len(report.ranked), MOST_CURVES).strip()
+    return plots.learning_curves(curves, title="EER on dev after each epoch", note=note)
 
 
 def _epochs(run: RunRecord) -> list[float]:
@@ -195,3 +173,12 @@ def _epochs(run: RunRecord) -> list[float]:
 
 def _left_out(number: int, most: int) -> str:
     return f" The best {most} of {number} cells on dev are shown." if number > most else ""
+
+
+FIGURES: dict[str, tuple[str, Callable[[SweepReport], Figure | None]]] = {  # by the name of the file
+    "table": ("The table in colours", _table),
+    "det": ("Detection error trade-off", _det),
+    "attacks": ("Attack by attack", _attacks),
+    "cost": ("Quality against cost", _cost),
+    "curves": ("Learning curves", _curves),
+}

@@ -1,16 +1,16 @@
-"""The table for other programs: LaTeX with booktabs, and CSV of cells and of runs."""
+"""Exports of a report: LaTeX table with booktabs, CSV of cells and of runs."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 import pandas as pd
 
-from dfx.report import tables, wording
-from dfx.report.collect import OPTIONS, Grid
-from dfx.report.gaps import Gap
-from dfx.report.measure import Measured, Measures
+from dfx.report import tables
+from dfx.report.measure import Measured
+from dfx.report.sweep_report import SweepReport
+from dfx.reporting import metric_names
+from dfx.reporting.grid import OPTIONS
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _SPECIAL |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
@@ -24,28 +24,30 @@ _SIGNS = {
 }
 
 
-def latex(grid: Grid, measures: Measures, gaps: Sequence[Gap], beat: dict[str, dict[str, object]]) -> str:
+def latex(report: SweepReport) -> str:
     """The table for a paper; needs the packages booktabs and amssymb."""
-    metric = measures.metric
+    grid, metric = report.grid, report.measures.metric
     lines = []
     for row in grid.rows:
+        measured = [report.measures.cells.get((row, column)) for column in grid.columns]
         cells = [
-            _latex_cell(measures.cells.get((row, column)), metric)
-            or escaped(tables.why(gaps, grid, row, column))
-            for column in grid.columns
+            _latex_cell(one, metric) if one else escaped(grid.empty(row, column).text)
+            for column, one in zip(grid.columns, measured, strict=True)
         ]
         lines.append(" & ".join([escaped(row), *cells]) + r" \\")
-        bounds = [_latex_interval(measures.cells.get((row, column)), metric) for column in grid.columns]
+        bounds = [
+            rf"{{\scriptsize {one.bounds(metric)}}}" if one and one.interval else "" for one in measured
+        ]
         lines += [" & ".join(["", *bounds]) + r" \\[2pt]"] if any(bounds) else []
-    last = [tables.to_beat(beat.get(column), metric.partition("/")[2]) for column in grid.columns]
-    if any(last):
-        lines += [r"\midrule", " & ".join(["has to beat this", *map(escaped, last)]) + r" \\"]
+    beat = tables.last_row(report)
+    if beat:
+        lines += [r"\midrule", " & ".join(map(escaped, (tables.TO_BEAT, *beat))) + r" \\"]
     return "\n".join(
         [
             "% needs \\usepackage{booktabs,amssymb}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escaped(tables.caption(measures, beat))}}}",
+            rf"\caption{{{escaped(tables.caption(report))}}}",
             rf"\begin{{tabular}}{{l{'r' * len(grid.columns)}}}",
             r"\toprule",
             " & ".join(["", *map(escaped, grid.columns)]) + r" \\",
@@ -67,26 +69,27 @@ def escaped(text: str) -> str:
     return text
 
 
-def cells(grid: Grid, measures: Measures) -> pd.DataFrame:
-    """A row a cell, numbers unrounded; rates from 0 to 1."""
+def cells(report: SweepReport) -> pd.DataFrame:
+    """A row for each cell, numbers unrounded; rates from 0 to 1."""
+    row, column = report.grid.axes
     records = []
-    for one in measures.cells.values():
+    for one in report.measures.cells.values():
         cell, gap = one.cell, one.difference
-        record: dict[str, object] = {grid.axes[0]: cell.row, grid.axes[1]: cell.column, "seeds": one.seeds}
-        record |= {"metric": measures.metric, "mean": one.mean, "deviation": one.deviation}
+        record: dict[str, object] = {row: cell.row, column: cell.column, "seeds": one.seeds}
+        record |= {"metric": report.measures.metric, "mean": one.mean, "deviation": one.deviation}
         record |= {"low": one.interval.low, "high": one.interval.high} if one.interval else {}
         record |= {"dev/eer": cell.mean("dev/eer"), "mark": one.mark, "trials": one.trials}
         if gap is not None:
             record |= {"difference": gap.value, "difference_low": gap.low, "difference_high": gap.high}
             record["p_holm"] = one.p_value
-        records.append(record | {name: cell.mean(name) for name in wording.COSTS})
+        records.append(record | {name: cell.mean(name) for name in metric_names.COSTS})
     return pd.DataFrame(records).sort_values("dev/eer", ignore_index=True)
 
 
-def runs(grid: Grid, measures: Measures) -> pd.DataFrame:
-    """A row a run that is in the table, with its options and every final metric."""
+def runs(report: SweepReport) -> pd.DataFrame:
+    """A row for each run of the table, with its options and every final metric."""
     records = []
-    for cell in grid.cells.values():
+    for cell in report.grid.cells.values():
         for run in cell.runs:
             record: dict[str, object] = {"run_id": run.run_id, "name": run.name}
             record |= {"row": cell.row, "column": cell.column, "seed": run.tags.get("seed", "")}
@@ -96,15 +99,8 @@ def runs(grid: Grid, measures: Measures) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def _latex_cell(one: Measured | None, metric: str) -> str:
-    if one is None:
-        return ""
-    mean = escaped(wording.number(one.mean, metric))
+def _latex_cell(one: Measured, metric: str) -> str:
+    mean = escaped(metric_names.number(one.mean, metric))
     mean = rf"\textbf{{{mean}}}" if tables.bold(one) else mean
-    deviation = "" if one.seeds < 2 else rf" $\pm$ {wording.number(one.deviation, metric)}"
+    deviation = "" if one.seeds < 2 else rf" $\pm$ {metric_names.number(one.deviation, metric)}"
     return f"{mean}{deviation}{escaped(tables.SIGNS.get(one.mark, '').strip())}"
-
-
-def _latex_interval(one: Measured | None, metric: str) -> str:
-    bounds = wording.interval(one.interval, metric) if one else ""
-    return rf"{{\scriptsize {bounds}}}" if bounds else ""

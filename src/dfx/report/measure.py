@@ -1,4 +1,4 @@
-"""What may be concluded from a table: how far chance moves each cell, and which differ from the one chosen on dev."""
+"""Confidence intervals of the cells, and significance tests against the cell that dev chooses."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import numpy as np
 from dfx.metrics import Difference, Interval, attack_name, cluster_column
 from dfx.metrics.bootstrap import clusters_of, eer_interval, mean_eers, same_trials
 from dfx.metrics.comparison import of_resampled
-from dfx.report import score_files, wording
-from dfx.report.collect import Cell, Grid
+from dfx.report import score_files
+from dfx.reporting import metric_names
+from dfx.reporting.document import listed
+from dfx.reporting.grid import Cell, Grid
 from dfx.tables.labels import BONAFIDE
 from dfx.tables.score_table import ScoreTable
 
@@ -22,15 +24,6 @@ LEVEL = 0.05  # of the tests, over all cells together
 LEAST, WANTED = 50, 400
 BUDGET = 400_000_000  # trials of all files times resamples: seconds
 CHOSEN, AS_GOOD, BETTER, WORSE, UNTESTED = "chosen on dev", "not worse", "better", "worse", ""
-# First part of a metric's name without its split -> whether higher is better.
-HIGHER = {
-    **dict.fromkeys(("auc", "accuracy", "balanced_accuracy", "f1"), True),
-    **dict.fromkeys(
-        ("eer", "eer_interpolated", "eer_seen", "eer_unseen", "eer_on", "min_dcf", "act_dcf"), False
-    ),
-    **dict.fromkeys(("cllr", "min_cllr", "ece", "brier", "loss", "min_tdcf", "min_adcf"), False),
-    **dict.fromkeys(("parameters", "train_seconds", "latency_ms"), False),
-}
 
 
 @dataclass(frozen=True)
@@ -59,6 +52,10 @@ class Measured:
     p_value: float | None = None
     mark: str = UNTESTED
 
+    def bounds(self, metric: str) -> str:
+        """The interval as text, `[10.91, 14.02]`; empty where there is none."""
+        return metric_names.interval(self.interval, metric)
+
 
 @dataclass(frozen=True)
 class Measures:
@@ -71,20 +68,10 @@ class Measures:
     resamples: int
     notes: list[str]
 
-
-def higher_is_better(metric: str) -> bool:
-    """The direction of a metric.
-
-    Raises:
-        ValueError: if it is not known.
-    """
-    name = metric.split("/")[1] if "/" in metric else metric
-    if name not in HIGHER:
-        raise ValueError(
-            f"Whether a higher {metric} is better is not known: choose one whose direction is, "
-            f"eval/ or dev/ with {', '.join(HIGHER)}."
-        )
-    return HIGHER[name]
+    @property
+    def most_seeds(self) -> int:
+        """Seeds of the cell that has most."""
+        return max(one.seeds for one in self.cells.values())
 
 
 def measure(grid: Grid, metric: str, resamples: int | None = None) -> Measures:
@@ -101,7 +88,7 @@ def measure(grid: Grid, metric: str, resamples: int | None = None) -> Measures:
     Raises:
         ValueError: if no run has the metric, or its direction is not known.
     """
-    higher_is_better(metric)
+    metric_names.higher_is_better(metric)  # refuses a metric without a direction
     plain = {
         place: Measured(cell, cell.mean(metric), cell.deviation(metric), len(values))
         for place, cell in grid.cells.items()
@@ -232,14 +219,14 @@ def _about(measured: Iterable[Measured], resamples: int) -> list[str]:
     without = [one.cell.name for one in measured if one.trials is None]
     if without:
         notes.append(
-            f"No interval and no test for {wording.some(without)}: a score file is missing, the seeds judged different "
+            f"No interval and no test for {listed(without)}: a score file is missing, the seeds judged different "
             "trials, or a class has a single trial."
         )
     groups = Counter(one.trials for one in measured if one.trials)
     if len(groups) > 1:
-        listed = ", ".join(f"{trials[:8]} ({count} cells)" for trials, count in groups.most_common(6))
+        lists = ", ".join(f"{trials[:8]} ({count} cells)" for trials, count in groups.most_common(6))
         notes.append(
-            f"The cells were measured on {len(groups)} different lists of trials: {listed}. Only cells of the "
+            f"The cells were measured on {len(groups)} different lists of trials: {lists}. Only cells of the "
             "same list are compared, and each list has its own choice."
         )
     return notes

@@ -43,6 +43,7 @@ from dfx.tables.findings import SEVERITIES
 
 if TYPE_CHECKING:
     import rich.table
+    import rich.text
     from matplotlib.figure import Figure
     from rich.console import Console
 
@@ -108,7 +109,8 @@ class Text(NamedTuple):
 
     Attributes:
         text: one or more sentences.
-        look: "about" (a grey line under the title), "small" (grey), "warning" (yellow on the terminal) or nothing.
+        look: "about" (a grey line under the title), "small" (grey), "warning" or "note" (in colour on the
+            terminal) or nothing.
     """
 
     text: str
@@ -124,7 +126,7 @@ class Text(NamedTuple):
 
     def show(self, console: Console) -> None:
         """A line in the colour of its look."""
-        styles = {"small": "dim", "warning": "yellow"}
+        styles = {"small": "dim", "warning": "yellow", "note": "cyan"}
         console.print(self.text, style=styles.get(self.look), soft_wrap=True)
 
 
@@ -310,8 +312,9 @@ class Table(NamedTuple):
         return "\n".join([*lines, "", self.note] if self.note else lines)
 
     def show(self, console: Console) -> None:
-        """The table with its note."""
-        console.print(self.rich())
+        """The title, which may be longer than the table is wide, the table, and its note."""
+        console.print(self.title, style="italic", soft_wrap=True)
+        console.print(self._replace(title="").rich())
         if self.note:
             Text(self.note, "small").show(console)
 
@@ -323,7 +326,7 @@ class Table(NamedTuple):
         for name, text in zip(self.head, self.is_text, strict=True):
             drawn.add_column(name, justify="left" if text else "right", overflow="fold")
         for row in self.rows:
-            drawn.add_row(*map(str, row))
+            drawn.add_row(*map(_rich_cell, row))
         return drawn
 
 
@@ -468,13 +471,7 @@ class Document:
 
     def show(self, file: Path) -> None:
         """Print the short form on the terminal, and the file that has all of it."""
-        from rich.console import Console
-
-        console = Console(highlight=False, markup=False)
-        console.print()
-        for part in self.brief:
-            part.show(console)
-        console.print(f"report     {file}", soft_wrap=True)
+        show_parts([*self.brief, Text(f"report     {file}")])
 
     def _written_before(self, folder: Path) -> set[str]:
         """Names of the files of an earlier report of this kind in a folder."""
@@ -484,6 +481,16 @@ class Document:
             return {name for name in names if Path(name).name == name}
         except (OSError, ValueError, KeyError, TypeError):
             return set()
+
+
+def show_parts(parts: Iterable[Part]) -> None:
+    """Print parts on the terminal, after an empty line."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    console.print()
+    for part in parts:
+        part.show(console)
 
 
 def file_name(name: str) -> str:
@@ -501,6 +508,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """The first names of a list: `a, b and 3 more`."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _writer(picture: Picture) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(picture.png)
 
@@ -511,6 +523,14 @@ def _html_cell(tag: str, cell: str | Cell, is_text: bool) -> str:
     below = f"<div>{escaped(small)}</div>" if small else ""
     attribute = f' class="{looks}"' if looks else ""
     return f"<{tag}{attribute}>{escaped(text)}{below}</{tag}>"
+
+
+def _rich_cell(cell: str | Cell) -> str | rich.text.Text:
+    import rich.text
+
+    if isinstance(cell, str) or cell.plain or not cell.small:
+        return str(cell)
+    return rich.text.Text(cell.text).append(f" {cell.small}" if cell.text else cell.small, "dim")
 
 
 def _markdown_row(row: Iterable[str | Cell]) -> str:

@@ -1,140 +1,289 @@
-"""What a sweep shows at its end: the grid of error rates over seeds, and what has no result, with its reason."""
+"""Grid of results: finished runs in the cells of a table, feature × model for example, one run for each seed."""
 
 from __future__ import annotations
 
+import functools
+import itertools
+import re
 import shlex
-import statistics
-from collections.abc import Sequence
-from itertools import product
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
-from rich.console import Console
-from rich.table import Table
+import numpy as np
+from numpy.typing import NDArray
 
+from dfx.config.identity import BOOKKEEPING
+from dfx.config.schema import closest
+from dfx.reporting import metric_names
+from dfx.reporting.document import Cell as TableCell
+from dfx.reporting.document import Table, counted, listed
 from dfx.tracking.cells import place_tag
-from dfx.tracking.run import TrackedRun
 from dfx.tracking.runs import RunRecord
 
+OPTIONS = ("dataset", "feature", "model", "loss", "augment", "optimizer", "trainer", "manifest_hash")
+NOT_SET = "(not set)"
 SEED = "seed"  # the axis that is averaged over
-MOST_LISTED = 20
-Place = dict[str, str]
+Axes = Mapping[str, Sequence[str]]  # values of each key that a sweep varies, in the order of its command
+Key = TypeVar("Key")
 
 
-def line(run: TrackedRun) -> float:
-    """Print the result of a cell in a line, as the sweep goes on; returns dev EER, as `results.show` does."""
-    rates = ", ".join(f"{split} EER {100 * run.metrics[f'{split}/eer']:.1f} %" for split in ("dev", "eval"))
-    before = ", finished before" if run.finished else ""
-    Console(highlight=False, markup=False).print(f"{run.name}: {rates}{before}", soft_wrap=True)
-    return run.metrics["dev/eer"]
+@dataclass(frozen=True)
+class Cell:
+    """The finished runs of one place in the grid, one for each seed, in the order of the seeds."""
+
+    row: str
+    column: str
+    runs: tuple[RunRecord, ...]
+
+    @property
+    def name(self) -> str:
+        """Row and column: `lfcc · lcnn`."""
+        return f"{self.row} · {self.column}"
+
+    def values(self, metric: str) -> NDArray[np.float64]:
+        """A metric of each run that has it, `(runs,)`."""
+        return np.array([run.metrics[metric] for run in self.runs if metric in run.metrics])
+
+    def mean(self, metric: str) -> float:
+        """Mean over the seeds; NaN where no run has the metric."""
+        values = self.values(metric)
+        return float(values.mean()) if values.size else float("nan")
+
+    def deviation(self, metric: str) -> float:
+        """Sample deviation over the seeds; NaN for one seed."""
+        values = self.values(metric)
+        return float(values.std(ddof=1)) if values.size > 1 else float("nan")
+
+    def text(self, metric: str) -> str:
+        """`12.34 ± 1.20`."""
+        return metric_names.spread(self.mean(metric), self.deviation(metric), metric)
 
 
-def show(
-    parent: str, axes: dict[str, list[str]], num_cells: int | None, began_ms: int, found: Sequence[RunRecord]
-) -> bool:
-    """Print the table of a sweep, the counts of its cells, and the reasons of those without a result.
+@dataclass(frozen=True)
+class Grid:
+    """Cells by row and column.
 
-    Args:
-        parent: run id of the sweep.
-        axes: values of each key.
-        num_cells: cells of the grid; None where it is not known.
-        began_ms: when the sweep was started this time.
-        found: its runs (`cells.settle`).
-
-    Returns:
-        Whether every cell has a result or cannot have one.
+    Attributes:
+        axes: names of what rows and columns are; the second is empty where there is one column.
+        rows: labels, in the order of the table.
+        columns: labels, in the order of the table.
+        cells: by (row, column); a place without a finished run is missing.
+        why_empty: by (row, column), what became of a place without a result: "failed", "skipped" …
+        notes: sentences on how runs were sorted.
     """
-    console = Console(highlight=False, markup=False)
-    finished = [run for run in found if run.status == "FINISHED"]
-    done = {run.tags[place_tag(parent)] for run in finished}
-    rest = [run for run in found if run not in finished]
-    # A run that another process has under way takes nothing from the result that is there.
-    rest = [run for run in rest if run.tags[place_tag(parent)] not in done or run.status != "RUNNING"]
-    skipped = [run for run in rest if "skipped" in run.tags]
-    failed = [run for run in rest if run not in skipped]
-    missing = max(0, (num_cells or 0) - len({run.tags[place_tag(parent)] for run in found}))
-    seeds = len(axes.get(SEED, [""]))
-    console.print(f"\nEER, %{f': mean ± deviation over {seeds} seeds' if seeds > 1 else ''}")
-    console.print(table(parent, axes, [*finished, *rest]))
-    now = sum((run.end_ms or 0) >= began_ms for run in finished)
-    counts = [(len(finished) - now, "finished before"), (now, "finished now"), (len(failed), "failed")]
-    counts += [(len(skipped), "skipped")] + ([(missing, "without a run")] if missing else [])
-    console.print(", ".join(f"{number} {word}" for number, word in counts))
-    for run in skipped:
-        console.print(
-            f"skipped  {_title(run, parent)}: {run.tags['skipped']}", style="yellow", soft_wrap=True
-        )
-    for run in failed[:MOST_LISTED]:
-        reason = run.tags.get("error", f"it is {run.status}: its process died, or another one is at it.")
-        console.print(f"failed   {_title(run, parent)}: {reason}", style="red", soft_wrap=True)
-        console.print(f"         {run.tags.get('command', '')}", soft_wrap=True)
-    if len(failed) > MOST_LISTED:
-        console.print(f"         and {len(failed) - MOST_LISTED} more")
-    if failed or missing:
-        console.print("The same command tries again what has no result yet.")
-    console.print(f"report   python -m dfx.report sweep={parent}", soft_wrap=True)
-    return not failed and not missing
+
+    axes: tuple[str, str]
+    rows: list[str]
+    columns: list[str]
+    cells: dict[tuple[str, str], Cell]
+    why_empty: dict[tuple[str, str], str]
+    notes: list[str]
+
+    @property
+    def head(self) -> list[str]:
+        """Names of the columns of a table of the grid."""
+        corner = " \\ ".join(name for name in self.axes if name)
+        return [corner, *self.columns]
+
+    def by_dev(self) -> list[Cell]:
+        """Cells that have an EER on dev, the lowest mean first."""
+        known = [cell for cell in self.cells.values() if cell.values("dev/eer").size]
+        return sorted(known, key=lambda cell: cell.mean("dev/eer"))
+
+    def empty(self, row: str, column: str) -> TableCell:
+        """What stands at a place without a result: a word why, or a dash."""
+        return TableCell(self.why_empty.get((row, column), "–"), looks="empty")
+
+    def table(self, metric: str, seeds: int) -> Table:
+        """Mean ± sample deviation over the seeds; a mean over fewer than `seeds` says over how many.
+
+        Args:
+            metric: `eval/eer`.
+            seeds: how many a whole cell has.
+        """
+        rows = []
+        for row in self.rows:
+            line: list[str | TableCell] = [row]
+            for column in self.columns:
+                cell = self.cells.get((row, column))
+                size = cell.values(metric).size if cell else 0
+                fewer = f"({size})" if size < seeds else ""
+                line.append(TableCell(cell.text(metric), fewer) if cell and size else self.empty(row, column))
+            rows.append(line)
+        over = f", mean ± deviation over {seeds} seeds" if seeds > 1 else ""
+        return Table(f"{metric_names.heading(metric)}{over}", self.head, rows, grid=True)
 
 
-def table(parent: str, axes: dict[str, list[str]], found: Sequence[RunRecord]) -> Table:
-    """EER on dev and eval, in percent: mean ± sample deviation over seeds.
-
-    The first axis gives the rows and the second the columns; further ones are told apart by rows too, the seeds
-    averaged. A mean over fewer seeds than the sweep has says how many; a cell without a result says why.
-    """
-    places = [(_place(run, parent), run) for run in found]
-    drawn = _drawn(axes)
-    shown = [key for key, values in axes.items() if key != SEED and (len(values) > 1 or key in drawn)]
-    across = next((key for key in shown[1:] if key not in drawn), None)
-    rows = [key for key in shown if key != across]
-    seeds = len(axes.get(SEED, [""]))
-    made = Table()
-    for key in rows or [""]:
-        made.add_column(key, overflow="fold")
-    columns = axes[across] if across else ["EER"]
-    for column in columns:
-        made.add_column(column, justify="right", overflow="fold")
-    for split in ("dev", "eval"):
-        if rows:
-            made.add_row(split, style="bold")
-        for values in _rows(rows, axes, places):
-            here = dict(zip(rows, values, strict=True))
-            cells = []
-            for column in columns:
-                wanted = {**here, across: column} if across else here
-                runs = [run for place, run in places if wanted.items() <= place.items()]
-                cells.append(_cell(runs, f"{split}/eer", seeds))
-            made.add_row(*(values or [split]), *cells)
-        made.add_section()
-    return made
+def is_cell(run: RunRecord) -> bool:
+    """Whether a run is one of `dfx.train`, or a cell that a sweep could not start."""
+    return "kind" not in run.tags and (
+        "config_hash" in run.tags or any(tag.startswith("sweep.") for tag in run.tags)
+    )
 
 
-def _rows(
-    keys: list[str], axes: dict[str, list[str]], places: list[tuple[Place, RunRecord]]
-) -> list[tuple[str, ...]]:
-    """Values of the rows: of a grid in its order, of drawn values as they were drawn."""
-    found = {tuple(place.get(key, "") for key in keys): None for place, _ in places}
-    grid = [] if _drawn(axes) & set(keys) else list(product(*(axes[key] for key in keys)))
-    return grid + [row for row in reversed(found) if row not in grid]
+def value(run: RunRecord, key: str) -> str:
+    """A tag, or else a parameter."""
+    return run.tags.get(key) or run.params.get(key, NOT_SET)
 
 
-def _drawn(axes: dict[str, list[str]]) -> set[str]:
+def drawn(axes: Axes) -> set[str]:
     """Keys whose values a sweeper draws, so that the axis names no value."""
     return {key for key, values in axes.items() if values[0].startswith("interval(")}
 
 
-def _cell(runs: list[RunRecord], key: str, seeds: int) -> str:
-    values = [100 * run.metrics[key] for run in runs if run.status == "FINISHED" and key in run.metrics]
-    if not values:
-        if not runs:
-            return ""
-        return "skipped" if all("skipped" in run.tags for run in runs) else "failed"
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.1f}{spread}{f' ({len(values)})' if len(values) < seeds else ''}"
-
-
-def _place(run: RunRecord, parent: str) -> Place:
+def place(run: RunRecord, parent: str) -> dict[str, str]:
+    """Where a run stands in a sweep: the value of each key."""
     words = shlex.split(run.tags[place_tag(parent)])
-    return {key: value for key, _, value in (word.partition("=") for word in words)}
+    return {key: text for key, _, text in (word.partition("=") for word in words)}
 
 
-def _title(run: RunRecord, parent: str) -> str:
-    return run.tags[place_tag(parent)] or run.name
+def of_sweep(runs: Sequence[RunRecord], parent: str, axes: Axes) -> Grid:
+    """The grid of a sweep by its axes: the first gives the rows, the second the columns, further ones more rows.
+
+    Seeds are averaged. An axis whose values are drawn gives rows.
+
+    Args:
+        runs: of the sweep, also those without a result.
+        parent: run id of the sweep.
+        axes: of the sweep.
+    """
+    shown = [key for key, values in axes.items() if key != SEED and (len(values) > 1 or key in drawn(axes))]
+    across = next((key for key in shown[1:] if key not in drawn(axes)), None)
+    down = [key for key in shown if key != across]
+    columns = list(axes[across]) if across else ["EER"]
+
+    def row_of(run: RunRecord) -> str:
+        return ", ".join(place(run, parent).get(key, "") for key in down) or "all"
+
+    whole = [] if drawn(axes) & set(down) else list(itertools.product(*(axes[key] for key in down)))
+    rows = [", ".join(values) or "all" for values in whole]
+    rows += [row for row in reversed(dict.fromkeys(map(row_of, runs))) if row not in rows]
+    cells, why_empty = {}, {}
+    groups = _grouped(runs, lambda run: (row_of(run), place(run, parent).get(across or "", columns[0])))
+    for at, found in groups.items():
+        finished = tuple(run for run in found if run.status == "FINISHED")
+        if finished:
+            cells[at] = Cell(*at, finished)
+        else:
+            why_empty[at] = "skipped" if all("skipped" in run.tags for run in found) else "failed"
+    return Grid((", ".join(down), across or ""), rows, columns, cells, why_empty, [])
+
+
+def of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: Axes | None = None) -> Grid:
+    """The grid of any finished runs by two of their tags or parameters.
+
+    Runs of one place that differ in more than the seed are not averaged: the settings that differ become part of the
+    label. Of several runs of one place and seed the newest counts.
+
+    Args:
+        records: runs, of which only the finished ones are taken.
+        rows: tag or parameter.
+        columns: tag or parameter.
+        order: values of an axis in the order of the sweep's command.
+
+    Raises:
+        ValueError: if no run is finished, or none has such a tag or parameter.
+    """
+    finished = [run for run in records if run.status == "FINISHED" and is_cell(run)]
+    if not finished:
+        raise ValueError(
+            "There is no finished run to report, got none: let dfx.train finish one, or name another sweep, "
+            "experiment_name or query."
+        )
+    for axis in (rows, columns):
+        _check_axis(axis, finished)
+    extra = _differing(finished, rows, columns)
+
+    def label(run: RunRecord, axis: str, keys: list[str]) -> str:
+        known = [(key, value(run, key)) for key in keys]
+        return ", ".join([value(run, axis), *(f"{_short(k)}={_brief(v)}" for k, v in known if v != NOT_SET)])
+
+    of_columns = [key for key in extra if key.split(".")[0] == columns]
+    of_rows = [key for key in extra if key not in of_columns]
+    places = _grouped(finished, lambda run: (label(run, rows, of_rows), label(run, columns, of_columns)))
+    notes = []
+    if extra:
+        notes.append(
+            f"Runs of one {rows} and {columns} differ in {listed(extra)}: they stand apart, since their mean would say "
+            "nothing."
+        )
+    cells, repeated = {}, 0
+    for at, runs in places.items():
+        newest = {value(run, SEED): run for run in sorted(runs, key=lambda run: run.start_ms)}
+        repeated += len(runs) - len(newest)
+        cells[at] = Cell(*at, tuple(newest[seed] for seed in sorted(newest, key=_natural)))
+    if repeated:
+        repeat = f"{counted(repeated, 'finished run')} {'repeats' if repeated == 1 else 'repeat'}"
+        notes.append(f"{repeat} a cell and a seed that a newer run has; the newest of each is taken.")
+    commits = {run.tags.get("git_commit", "") for cell in cells.values() for run in cell.runs}
+    if len(commits) > 1:
+        notes.append(f"The runs come from {len(commits)} versions of the code (tag git_commit).")
+    order = order or {}
+    row_labels = _ordered({row for row, _ in cells}, order.get(rows, []))
+    column_labels = _ordered({column for _, column in cells}, order.get(columns, []))
+    return Grid((rows, columns), row_labels, column_labels, cells, {}, notes)
+
+
+def _check_axis(axis: str, runs: Sequence[RunRecord]) -> None:
+    known = sorted({key for run in runs for key in (*run.tags, *run.params) if not key.startswith("mlflow.")})
+    if axis not in known:
+        raise ValueError(
+            f"No run has a tag or parameter {axis!r}: {closest(axis, known) or 'use feature, model, loss …'}"
+        )
+
+
+def _differing(runs: Sequence[RunRecord], rows: str, columns: str) -> list[str]:
+    """Settings in which runs of one place differ: options first, then parameters that these do not explain."""
+    params = sorted({key for run in runs for key in run.params})
+    keys = [key for key in OPTIONS if key not in (rows, columns)]
+    keys += [key for key in params if not _is_bookkeeping(key) and key not in (rows, columns, *OPTIONS)]
+    keys = [key for key in keys if len({value(run, key) for run in runs}) > 1]
+    found: list[str] = []
+    groups = list(_grouped(runs, lambda run: (value(run, rows), value(run, columns))).values())
+    for key in keys:
+        split = [list(_grouped(group, functools.partial(value, key=key)).values()) for group in groups]
+        if all(len(parts) == 1 for parts in split) or _is_seed(key, runs):
+            continue
+        found.append(key)
+        groups = [part for parts in split for part in parts]
+    return found
+
+
+def _is_bookkeeping(key: str) -> bool:
+    return key == SEED or key in BOOKKEEPING or f"dataset.{key.rpartition('.')[2]}" in BOOKKEEPING
+
+
+def _is_seed(key: str, runs: Sequence[RunRecord]) -> bool:
+    return all(value(run, key) in (NOT_SET, value(run, SEED)) for run in runs)
+
+
+def _grouped(runs: Iterable[RunRecord], key: Callable[[RunRecord], Key]) -> dict[Key, list[RunRecord]]:
+    groups: dict[Key, list[RunRecord]] = defaultdict(list)
+    for run in runs:
+        groups[key(run)].append(run)
+    return dict(groups)
+
+
+def _short(key: str) -> str:
+    return "corpus" if key == "manifest_hash" else key.rpartition(".")[2]
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= 24 else f"{text[:23]}…"
+
+
+def _natural(text: str) -> list[tuple[int, float, str]]:
+    """Sorts 2 before 10, and 0.0003 before 0.001."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", text)
+    return [(0, float(part), "") if number % 2 else (1, 0.0, part) for number, part in enumerate(parts)]
+
+
+def _ordered(labels: set[str], typed: Sequence[str]) -> list[str]:
+    """In the order of the command, also values without a run; labels of no such value at the end."""
+    known = {label.partition(", ")[0] for label in labels}
+    position = {label: number for number, label in enumerate(typed)}
+    first = {label: position.get(label.partition(", ")[0], len(position)) for label in labels}
+    first |= {label: number for label, number in position.items() if label not in known}
+    return sorted(first, key=lambda label: (first[label], _natural(label)))

@@ -13,45 +13,48 @@ class Metric(NamedTuple):
 
     Attributes:
         title: for people.
-        percent: whether it is a rate that is shown in percent.
+        unit: "%" for a rate that is shown in percent; "s", "ms" or nothing.
         higher_is_better: its direction; None for a number that has none.
         meaning: a few words for the table of one run or of one evaluation.
-        unit: of a cost, which is shown with few digits; empty for a metric of scores.
     """
 
     title: str
-    percent: bool
+    unit: str
     higher_is_better: bool | None
     meaning: str = ""
-    unit: str = ""
+
+    @property
+    def percent(self) -> bool:
+        """Whether it is a rate, measured from 0 to 1 and shown in percent."""
+        return self.unit == "%"
 
 
 METRICS = {
-    "eer": Metric("EER", True, False, "organisers'; lower is better"),
-    "eer_interpolated": Metric("EER, interpolated", True, False, "as most toolkits give it"),
-    "auc": Metric("AUC", False, True, "higher is better"),
-    "min_tdcf_2019": Metric("min t-DCF, 2019", False, False, "with speaker verification; lower is better"),
-    "min_tdcf_revised": Metric("min t-DCF, revised", False, False, "as of 2021"),
-    "min_adcf": Metric("min a-DCF", False, False, "spoofing-robust speaker verification"),
-    "min_dcf": Metric("minDCF", False, False, "P_spoof .05, C_miss 1, C_fa 10"),
-    "act_dcf": Metric("actDCF", False, False, "the same, at Bayes' threshold"),
-    "cllr": Metric("Cllr", False, False, "bits; under 1 is informative"),
-    "min_cllr": Metric("min Cllr", False, False, "Cllr after the best calibration"),
-    "ece": Metric("ECE", False, False, "gap between probability and frequency"),
-    "brier": Metric("Brier score", False, False, "mean squared error of the probability"),
-    "accuracy": Metric("accuracy", True, True, "at dev's EER threshold"),
-    "balanced_accuracy": Metric("balanced accuracy", True, True, "the same, classes counted alike"),
-    "f1": Metric("F1", False, True, "at dev's EER threshold, spoof is to be found"),
-    "dev_threshold": Metric("threshold", False, None, "of dev's EER"),
-    "eer_seen": Metric("EER, seen attacks", True, False, "attacks in train"),
-    "eer_unseen": Metric("EER, unseen attacks", True, False, "attacks not in train"),
-    "eer_on": Metric("EER", True, False, "of one corpus of several"),
-    "loss": Metric("loss", False, False),
-    "parameters": Metric("parameters", False, False, unit="parameters"),
-    "train_seconds": Metric("training time", False, False, unit="training time (s)"),
-    "latency_ms": Metric("latency", False, False, unit="latency of a 5 s clip, one core (ms)"),
+    "eer": Metric("EER", "%", False, "organisers'; lower is better"),
+    "eer_interpolated": Metric("EER, interpolated", "%", False, "as most toolkits give it"),
+    "auc": Metric("AUC", "", True, "higher is better"),
+    "min_tdcf_2019": Metric("min t-DCF, 2019", "", False, "with speaker verification; lower is better"),
+    "min_tdcf_revised": Metric("min t-DCF, revised", "", False, "as of 2021"),
+    "min_adcf": Metric("min a-DCF", "", False, "spoofing-robust speaker verification"),
+    "min_dcf": Metric("minDCF", "", False, "P_spoof .05, C_miss 1, C_fa 10"),
+    "act_dcf": Metric("actDCF", "", False, "the same, at Bayes' threshold"),
+    "cllr": Metric("Cllr", "", False, "bits; under 1 is informative"),
+    "min_cllr": Metric("min Cllr", "", False, "Cllr after the best calibration"),
+    "ece": Metric("ECE", "", False, "gap between probability and frequency"),
+    "brier": Metric("Brier score", "", False, "mean squared error of the probability"),
+    "accuracy": Metric("accuracy", "%", True, "at dev's EER threshold"),
+    "balanced_accuracy": Metric("balanced accuracy", "%", True, "the same, classes counted alike"),
+    "f1": Metric("F1", "", True, "at dev's EER threshold, spoof is to be found"),
+    "dev_threshold": Metric("threshold", "", None, "of dev's EER"),
+    "eer_seen": Metric("EER, seen attacks", "%", False, "attacks in train"),
+    "eer_unseen": Metric("EER, unseen attacks", "%", False, "attacks not in train"),
+    "eer_on": Metric("EER", "%", False, "of one corpus of several"),
+    "loss": Metric("loss", "", False),
+    "parameters": Metric("parameters", "", False),
+    "train_seconds": Metric("training time", "s", False),
+    "latency_ms": Metric("latency", "ms", False, "of a 5 s clip, one core"),
 }
-COSTS = tuple(name for name, metric in METRICS.items() if metric.unit)
+COSTS = ("cost/parameters", "cost/train_seconds", "cost/latency_ms")  # shown with few digits
 
 
 def find(name: str) -> Metric:
@@ -99,17 +102,21 @@ def title(name: str) -> str:
 
 def heading(name: str) -> str:
     """A metric in words with its unit: `EER on eval (%)`."""
-    return f"{title(name)} (%)" if find(name).percent else title(name)
+    unit = find(name).unit
+    return f"{title(name)} ({unit})" if unit else title(name)
+
+
+def cost_label(name: str) -> str:
+    """The axis of a cost: `latency of a 5 s clip, one core (ms)`."""
+    cost = find(name)
+    return " ".join(
+        part for part in (cost.title, cost.meaning, f"({cost.unit})" if cost.unit else "") if part
+    )
 
 
 def direction(name: str) -> str:
     """Which way is better, in words."""
     return "higher is better" if higher_is_better(name) else "lower is better"
-
-
-def scale(name: str) -> int:
-    """Factor from a value to the number that is shown: 100 for a rate in percent."""
-    return 100 if find(name).percent else 1
 
 
 def number(value: float, name: str, sign: str = "") -> str:
@@ -122,10 +129,9 @@ def number(value: float, name: str, sign: str = "") -> str:
     """
     if math.isnan(value):
         return "–"
-    metric = find(name)
-    if metric.unit:
+    if name in COSTS:
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
-    return f"{100 * value:{sign}.2f}" if metric.percent else f"{value:{sign}.4f}"
+    return f"{100 * value:{sign}.2f}" if find(name).percent else f"{value:{sign}.4f}"
 
 
 def with_unit(value: float | None, name: str) -> str:

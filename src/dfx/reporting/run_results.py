@@ -1,4 +1,4 @@
-"""What a run leaves for people: metrics, score files, figures, and the table at the end."""
+"""Results of a run: metrics, score files, figures and the table on the terminal."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 
 from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from dfx import files
 from dfx.console import say
@@ -20,21 +18,15 @@ from dfx.detector.detector import Detector
 from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, eer, summary
 from dfx.metrics.doubts import backwards
 from dfx.reporting import figures as plots
+from dfx.reporting import metric_names
+from dfx.reporting.document import Cell, Part, Table, Text, show_parts
 from dfx.tables.labels import SPOOF
 from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 from dfx.tracking.database import ui_command
 from dfx.tracking.run import TrackedRun
 
-SHOWN = {  # metric -> (name, whether it is a rate that reads as a percentage, meaning)
-    "eer": ("EER", True, "organisers'; lower is better"),
-    "auc": ("AUC", False, "higher is better"),
-    "accuracy": ("accuracy", True, "at dev's EER threshold"),
-    "min_dcf": ("minDCF", False, "P_spoof .05, C_miss 1, C_fa 10"),
-    "act_dcf": ("actDCF", False, "the same, at Bayes' threshold"),
-    "cllr": ("Cllr", False, "bits; under 1 is informative"),
-    "eer_seen": ("EER, seen attacks", True, "attacks that train has"),
-    "eer_unseen": ("EER, unseen attacks", True, "attacks that train has not"),
-}
+SHOWN = ("eer", "auc", "accuracy", "min_dcf", "act_dcf", "cllr", "eer_seen", "eer_unseen")
+MOST_LISTED = 12  # attacks, or corpora, in a line
 
 
 def write(
@@ -60,7 +52,7 @@ def write(
     threshold = eer(dev.bonafide, dev.spoof)[1]
     metrics: dict[str, float] = {}
     for split, table in (("dev", dev), ("eval", evaluation)):
-        values = summary(table, threshold) | _seen_unseen(table, seen) | _by_corpus(table)
+        values = summary(table, threshold) | seen_unseen_eer(table, seen) | _by_corpus(table)
         values |= {"num_bonafide": float(len(table.bonafide)), "num_spoof": float(len(table.spoof))}
         left_out = () if detector.loss.llr else NEED_LLR
         metrics |= {f"{split}/{name}": value for name, value in values.items() if name not in left_out}
@@ -104,49 +96,56 @@ def show(run: TrackedRun, note: str, to_beat: dict[str, Any] | None = None) -> f
         to_beat: what the audit of the corpus found (`audits.to_beat`).
     """
     metrics = run.metrics
-    console = Console(highlight=False, markup=False)
-    table = Table(
-        title=f"{run.name}{': finished before; rerun=true runs it again' if run.finished else ''}",
-        title_justify="left",
-    )
-    for column, justify in (("", "left"), ("dev", "right"), ("eval", "right"), ("", "left")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for name, (title, percent, meaning) in SHOWN.items():
-        cells = [_cell(metrics.get(f"{split}/{name}"), percent) for split in ("dev", "eval")]
+    title = f"{run.name}{': finished before; rerun=true runs it again' if run.finished else ''}"
+    parts: list[Part] = [Table(title, ["", "dev", "eval", "meaning"], _rows(metrics), words=("meaning",))]
+    for kind, prefix in (("corpus", "eval/eer_on/"), ("attack", "eval/eer/")):
+        values = {attack_name(k.removeprefix(prefix)): v for k, v in metrics.items() if k.startswith(prefix)}
+        worst = [
+            f"{name} {100 * value:.1f}" for name, value in sorted(values.items(), key=lambda one: -one[1])
+        ]
+        if worst:
+            more = ", …" if len(worst) > MOST_LISTED else ""
+            parts.append(Text(f"eval EER by {kind}, %: {', '.join(worst[:MOST_LISTED])}{more}"))
+    if to_beat:
+        sides = "above" if metrics["eval/auc"] > to_beat["high"] else "not above"
+        reached = f"This run: AUC {metrics['eval/auc']:.2f}, {sides} that interval."
+        parts.append(Text(f"{to_beat['text']} {reached}", "note"))
+    if note:
+        parts.append(Text(f"{note[0].upper()}{note[1:]}", "warning"))
+    if "epochs" in metrics:
+        best, last = f"{metrics['best_epoch']:.0f}", f"{metrics['epochs'] - 1:.0f}"
+        parts.append(Text(f"dev chose epoch {best} of 0-{last}; one seed: report several."))
+    parts += [Text(f"artifacts  {run.artifact_uri}"), Text(f"compare    {ui_command()}")]
+    show_parts(parts)
+    return metrics["dev/eer"]
+
+
+def show_line(run: TrackedRun) -> float:
+    """Print the result of a cell of a sweep in a line; returns dev EER."""
+    rates = ", ".join(f"{split} EER {100 * run.metrics[f'{split}/eer']:.1f} %" for split in ("dev", "eval"))
+    before = ", finished before" if run.finished else ""
+    Console(highlight=False, markup=False).print(f"{run.name}: {rates}{before}", soft_wrap=True)
+    return run.metrics["dev/eer"]
+
+
+def _rows(metrics: dict[str, float]) -> list[list[str | Cell]]:
+    """A row for each metric that the run has: name, dev, eval, meaning."""
+    rows: list[list[str | Cell]] = []
+    for name in SHOWN:
+        cells = [metric_names.with_unit(metrics.get(f"{split}/{name}"), name) for split in ("dev", "eval")]
         if any(cells):
-            table.add_row(title, *cells, Text(meaning, style="dim"))
+            metric = metric_names.find(name)
+            rows.append([metric.title, *cells, Cell("", metric.meaning)])
     if "dev/num_spoof" in metrics:
         counts = [
             f"{metrics[f'{s}/num_bonafide']:.0f} + {metrics[f'{s}/num_spoof']:.0f}" for s in ("dev", "eval")
         ]
-        table.add_row("trials", *counts, Text("bona fide + spoof", style="dim"))
-    console.print()
-    console.print(table)
-    for kind, prefix in (("corpus", "eval/eer_on/"), ("attack", "eval/eer/")):
-        values = {attack_name(k.removeprefix(prefix)): v for k, v in metrics.items() if k.startswith(prefix)}
-        worst = sorted(values.items(), key=lambda item: -item[1])
-        listed = ", ".join(f"{name} {100 * value:.1f}" for name, value in worst[:12])
-        if worst:
-            console.print(
-                f"eval EER by {kind}, %: {listed}{', …' if len(worst) > 12 else ''}", soft_wrap=True
-            )
-    if to_beat:
-        sides = "above" if metrics["eval/auc"] > to_beat["high"] else "not above"
-        reached = f"This run: AUC {metrics['eval/auc']:.2f}, {sides} that interval."
-        console.print(f"{to_beat['text']} {reached}", style="cyan", soft_wrap=True)
-    if note:
-        console.print(f"{note[0].upper()}{note[1:]}", style="yellow", soft_wrap=True)
-    if "epochs" in metrics:
-        console.print(
-            f"dev chose epoch {metrics['best_epoch']:.0f} of 0-{metrics['epochs'] - 1:.0f}; one seed: report several."
-        )
-    console.print(f"artifacts  {run.artifact_uri}", soft_wrap=True)
-    console.print(f"compare    {ui_command()}", soft_wrap=True)
-    return metrics["dev/eer"]
+        rows.append(["trials", *counts, Cell("", "bona fide + spoof")])
+    return rows
 
 
-def _seen_unseen(table: ScoreTable, seen: set[str]) -> dict[str, float]:
-    """EER over the attacks that training had, and over the others, where there are any; unknown ones are neither."""
+def seen_unseen_eer(table: ScoreTable, seen: set[str]) -> dict[str, float]:
+    """EER of the attacks in train, and of those not in train, where there are any; unknown attacks are neither."""
     values = {}
     attack = table.table["attack"]
     known = attack.isin(seen).to_numpy()
@@ -203,13 +202,5 @@ def _write_figures(
     }
     if len(evaluation.attacks()) > 1:
         figures["attacks_eval"] = plots.bars_per_attack(evaluation, seen, note=note)
-    folder = run.artifacts / "figures"
-    folder.mkdir(exist_ok=True)
     for name, figure in figures.items():
-        figure.savefig(folder / f"{name}.png", dpi=110)
-
-
-def _cell(value: float | None, percent: bool) -> str:
-    if value is None:
-        return ""
-    return f"{100 * value:.2f} %" if percent else f"{value:.4f}"
+        plots.save(figure, run.artifacts / "figures" / f"{name}.png")

@@ -11,6 +11,7 @@ from dfx.reporting.figures.heat_map import heat_map
 from dfx.reporting.figures.intervals import intervals
 from dfx.reporting.figures.learning import learning_curves
 from dfx.reporting.figures.reliability import reliability
+from dfx.reporting.figures.style import save
 from dfx.reporting.figures.tradeoff import System, tradeoff
 from dfx.reporting.figures.training import curves
 
@@ -28,5 +29,6 @@ __all__ = [
     "learning_curves",
     "reliability",
     "roc",
+    "save",
     "tradeoff",
 ]

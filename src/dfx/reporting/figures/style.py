@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+
+from dfx import files
 
 # Okabe and Ito's palette without its yellow: told apart with any colour vision.
 BLUE = "#0072B2"
@@ -41,6 +44,12 @@ def png(figure: Figure) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=DPI)
     return file.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG file, atomically."""
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(png(figure))
 
 
 def decorate(axes: Any) -> None:

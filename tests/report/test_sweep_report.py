@@ -13,7 +13,7 @@ import pytest
 from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
-from dfx.report import story
+from dfx.report import sweep_report
 from dfx.report.__main__ import quoted
 from dfx.tracking import runs
 from dfx.tracking.runs import RunRecord
@@ -42,27 +42,31 @@ def sweep(make: Make, home: Path) -> str:
     return str(parent)
 
 
-def test_the_latest_sweep_is_told_with_what_has_to_be_beaten(sweep: str, home: Path, tmp_path: Path) -> None:
+def test_the_latest_sweep_is_reported_with_what_has_to_be_beaten(
+    sweep: str, home: Path, tmp_path: Path
+) -> None:
     audit = tmp_path / "audits" / "0123456789abcdef-ff.json"
     audit.parent.mkdir()
     audit.write_text(json.dumps({"headline": {"auc": 0.6, "low": 0.5, "high": 0.7, "eer": 0.4, "name": "x"}}))
-    told = story.tell(None, None, None, ("feature", "model"), "eval/eer", 200, str(tmp_path))
-    assert told.parent is not None
-    assert told.parent.run_id == sweep
-    assert told.folder == Path("mlruns/reports") / f"sweep_2_feature_2_seed-{sweep[:8]}"
-    assert told.report.grid.rows == ["mfcc", "lfcc"]
-    assert told.report.beat["mlp"]["eer"] == 0.4
-    assert [gap.cell for gap in told.report.gaps] == ["feature=lfcc seed=1"]
-    assert told.report.notes[0].startswith("One seed is not a result: lfcc · mlp has one.")
+    report = sweep_report.collect(None, None, None, ("feature", "model"), "eval/eer", 200, str(tmp_path))
+    assert report.parent is not None
+    assert report.parent.run_id == sweep
+    assert report.folder == Path("mlruns/reports") / f"sweep_2_feature_2_seed-{sweep[:8]}"
+    assert report.grid.rows == ["mfcc", "lfcc"]
+    assert report.to_beat["mlp"]["eer"] == 0.4
+    assert [cell.cell for cell in report.missing] == ["feature=lfcc seed=1"]
+    assert report.notes[0].startswith("One seed is not a result: lfcc · mlp has one.")
 
 
 def test_an_experiment_or_a_filter_needs_no_sweep(sweep: str, home: Path) -> None:
-    told = story.tell(None, "grid", "tags.feature = 'mfcc'", ("feature", "model"), "eval/auc", 200)
-    assert told.parent is None
-    assert told.folder == Path("mlruns/reports/grid")
-    assert told.report.grid.rows == ["mfcc"]
+    report = sweep_report.collect(
+        None, "grid", "tags.feature = 'mfcc'", ("feature", "model"), "eval/auc", 200
+    )
+    assert report.parent is None
+    assert report.folder == Path("mlruns/reports/grid")
+    assert report.grid.rows == ["mfcc"]
     with pytest.raises(ValueError, match="There is no sweep to report, got none in MLflow"):
-        story.tell("latest", "no such", None, ("feature", "model"), "eval/eer", 200)
+        sweep_report.collect("latest", "no such", None, ("feature", "model"), "eval/eer", 200)
 
 
 def test_a_filter_needs_no_quotes_of_hydra() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dfx.report import gaps
+from dfx.reporting import missing_cells
 from dfx.tracking.runs import RunRecord
 
 Make = Callable[..., RunRecord]
@@ -25,15 +25,15 @@ def place(feature: str, seed: int, **more: str) -> dict[str, str]:
     return {"sweep.p": f"feature={feature} model=mlp seed={seed}", **more}
 
 
-def test_the_gaps_of_a_sweep(make: Make, parent: RunRecord) -> None:
+def test_the_missing_cells_of_a_sweep(make: Make, parent: RunRecord) -> None:
     runs = [
         make("lfcc", "mlp", 0, tags=place("lfcc", 0)),
         make("lfcc", "mlp", 0, tags=place("lfcc", 0), status="FAILED"),  # a later success replaced it
         make("lfcc", "mlp", 1, tags=place("lfcc", 1, error="No memory.", command="typed"), status="FAILED"),
         make("mfcc", "mlp", 0, tags=place("mfcc", 0, skipped="Does not fit."), status="KILLED"),
     ]
-    found = gaps.find(runs, parent)
-    assert [(gap.cell, gap.kind, gap.sentence, gap.command) for gap in found] == [
+    found = missing_cells.find(runs, parent)
+    assert [(cell.cell, cell.kind, cell.reason, cell.command) for cell in found] == [
         ("feature=lfcc model=mlp seed=1", "failed", "No memory.", "typed"),
         (
             "feature=mfcc model=mlp seed=1",
@@ -49,24 +49,39 @@ def test_what_runs_or_was_interrupted_is_not_missing(make: Make, parent: RunReco
     runs = [
         make("lfcc", "mlp", s, tags=place("lfcc", s), status=w) for s, w in ((0, "RUNNING"), (1, "KILLED"))
     ]
-    found = gaps.find(runs, parent)
-    assert [gap.kind for gap in found] == ["missing", "missing", "interrupted", "running"]
+    found = missing_cells.find(runs, parent)
+    assert [cell.kind for cell in found] == ["missing", "missing", "interrupted", "running"]
     assert found[3].command == "python -m dfx.train patience=3 feature=lfcc model=mlp seed=0"
-    assert "was killed before it could say so" in found[3].sentence
+    assert found[3].reason == "Still running, or killed without a status; repeat the command to resume."
 
 
-def test_without_a_sweep_the_gaps_are_runs_that_did_not_finish(make: Make) -> None:
+def test_without_a_sweep_missing_cells_are_runs_that_did_not_finish(make: Make) -> None:
     runs = [
         make("lfcc", "mlp", 0, tags={"config_hash": "a"}),
         make("lfcc", "mlp", 0, tags={"config_hash": "a"}, status="FAILED"),
         make("lfcc", "mlp", 1, tags={"config_hash": "b", "error": "No memory."}, status="FAILED"),
     ]
-    (gap,) = gaps.find(runs, None)
-    assert (gap.cell, gap.kind, gap.sentence) == ("lfcc-mlp-s1", "failed", "No memory.")
+    (cell,) = missing_cells.find(runs, None)
+    assert (cell.cell, cell.kind, cell.reason) == ("lfcc-mlp-s1", "failed", "No memory.")
+
+
+def test_a_sweep_of_drawn_values_misses_only_what_it_drew(make: Make, parent: RunRecord) -> None:
+    parent.tags["axes"] = json.dumps({"lr": ["interval(0,1)"]})
+    runs = [
+        make("lfcc", "mlp", 0, tags={"sweep.p": f"lr={rate}"}, status=status)
+        for rate, status in ((0.1, "FINISHED"), (0.2, "FAILED"))
+    ]
+    assert [cell.cell for cell in missing_cells.find(runs, parent)] == ["lr=0.2"]
 
 
 def test_the_command_of_one_cell() -> None:
     cell = "feature=mfcc model=mlp seed=1"
-    assert gaps.single(COMMAND, cell) == "python -m dfx.train patience=3 feature=mfcc model=mlp seed=1"
-    assert gaps.single("dfx train --multirun seed=0,1 '+a=x y'", "seed=1") == "dfx train '+a=x y' seed=1"
-    assert gaps.single("", cell) == ""
+    assert (
+        missing_cells.cell_command(COMMAND, cell)
+        == "python -m dfx.train patience=3 feature=mfcc model=mlp seed=1"
+    )
+    assert (
+        missing_cells.cell_command("dfx train --multirun seed=0,1 '+a=x y'", "seed=1")
+        == "dfx train '+a=x y' seed=1"
+    )
+    assert missing_cells.cell_command("", cell) == ""

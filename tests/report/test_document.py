@@ -9,46 +9,54 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dfx.report import collect, figures, formats, page, publish, tables
-from dfx.report.gaps import Gap
+from dfx.report import document, figures, formats, tables
 from dfx.report.measure import measure
-from dfx.report.page import Report
+from dfx.report.sweep_report import SweepReport
+from dfx.reporting import grid as grids
+from dfx.reporting import missing_cells
+from dfx.reporting.missing_cells import MissingCell
 from dfx.tracking.runs import RunRecord
 
 Make = Callable[..., RunRecord]
 BEAT = {"eer": 0.3125, "auc": 0.75, "low": 0.7, "high": 0.8, "name": "all scalars"}
 
 
-def report(runs: list[RunRecord], metric: str = "eval/eer", beat: bool = True) -> Report:
-    grid = collect.grid(runs, "feature", "model")
+def report(runs: list[RunRecord], metric: str = "eval/eer", beat: bool = True) -> SweepReport:
+    grid = grids.of_runs(runs, "feature", "model")
     missing = [
-        Gap("feature=lfcc model=mlp_x seed=2", "missing", "", "python -m dfx.train model=mlp_x seed=2"),
-        Gap("feature=mfcc model=lcnn seed=0", "skipped", "Too <short>.", ""),
+        MissingCell(
+            "feature=lfcc model=mlp_x seed=2", "missing", "", "python -m dfx.train model=mlp_x seed=2"
+        ),
+        MissingCell("feature=mfcc model=lcnn seed=0", "skipped", "Too <short>.", ""),
     ]
-    known = {column: BEAT for column in grid.columns} if beat else {}
-    return Report(
-        "feature × model",
-        ["4 runs."],
-        grid,
-        measure(grid, metric, 200),
-        missing,
-        known,
-        "sweep again",
-        ["Note & note."],
+    grid.why_empty.update(missing_cells.by_place(missing, grid))
+    return SweepReport(
+        title="feature × model",
+        about="4 runs.",
+        grid=grid,
+        measures=measure(grid, metric, 200),
+        missing=missing,
+        to_beat={column: BEAT for column in grid.columns} if beat else {},
+        command="sweep again",
+        notes=["Note & note."],
     )
 
 
+def write(report: SweepReport, folder: Path) -> list[Path]:
+    return document.build(report, folder).write(folder, document.further_files(report))
+
+
 @pytest.fixture
-def made(make: Make) -> Report:
+def made(make: Make) -> SweepReport:
     far = {("lfcc", "lcnn"): 3.0, ("lfcc", "mlp_x"): 2.9, ("mfcc", "mlp_x"): 0.5}
     return report([make(*place, seed, of, of) for place, of in far.items() for seed in (0, 1)])
 
 
-def test_the_folder_holds_everything_and_the_page_needs_nothing(made: Report, tmp_path: Path) -> None:
+def test_the_folder_holds_everything_and_the_page_needs_nothing(made: SweepReport, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "curves.png").write_text("of an earlier report")
-    files = publish.write(made, folder)
+    files = write(made, folder)
     assert files[0].name == "report.html"
     assert set(files) == set(folder.iterdir())
     assert {path.name for path in files} >= {
@@ -58,10 +66,10 @@ def test_the_folder_holds_everything_and_the_page_needs_nothing(made: Report, tm
         "runs.csv",
         "commands.txt",
     }
-    assert {path.stem for path in files if path.suffix == ".png"} == set(figures.NAMES)
+    assert {path.stem for path in files if path.suffix == ".png"} == set(figures.FIGURES)
     html = (folder / "report.html").read_text(encoding="utf-8")
     assert not re.findall(r'(?:src|href)="(?!data:)', html)
-    assert html.count("data:image/png") == len(figures.NAMES)
+    assert html.count("data:image/png") == len(figures.FIGURES)
     assert "Too &lt;short&gt;." in html
     markdown = (folder / "report.md").read_text(encoding="utf-8")
     for text in (html.replace("&amp;", "&"), markdown):
@@ -71,7 +79,7 @@ def test_the_folder_holds_everything_and_the_page_needs_nothing(made: Report, tm
         assert "31.25" in text
         assert "python -m dfx.train model=mlp_x seed=2" in text
         assert not re.search(r"\bnan\b", re.sub('base64,[^"]*', "", text))
-    for name in figures.NAMES:
+    for name in figures.FIGURES:
         assert f"({name}.png)" in markdown
     assert (folder / "commands.txt").read_text().splitlines() == [
         "sweep again",
@@ -79,23 +87,23 @@ def test_the_folder_holds_everything_and_the_page_needs_nothing(made: Report, tm
     ]
 
 
-def test_the_table_says_what_was_chosen_what_is_as_good_and_what_is_missing(made: Report) -> None:
-    table = tables.main(made.grid, made.measures, made.gaps, made.beat)
+def test_the_table_says_what_was_chosen_what_is_as_good_and_what_is_missing(made: SweepReport) -> None:
+    table = tables.main(made)
     assert table.head == ["feature \\ model", "lcnn", "mlp_x"]
-    assert re.fullmatch(r"\d+\.\d\d ± \d+\.\d\d ★ \[\d+\.\d\d, \d+\.\d\d\]", table.rows[0][1])
-    assert table.rows[1][1] == "skipped"
-    assert table.rows[2] == ["has to beat this", "31.25", "31.25"]
+    assert re.fullmatch(r"\d+\.\d\d ± \d+\.\d\d ★ \[\d+\.\d\d, \d+\.\d\d\]", str(table.rows[0][1]))
+    assert str(table.rows[1][1]) == "skipped"
+    assert [str(cell) for cell in table.rows[2]] == ["has to beat this", "31.25", "31.25"]
     assert "mean ± sample deviation over 2 seeds" in table.note
     assert "Holm over 2 comparisons" in table.note
     assert "all scalars, a model that never listens" in table.note
-    lines = page.markdown(made, []).splitlines()
+    lines = document.build(made, Path()).markdown().splitlines()
     row = next(line for line in lines if line.startswith("| lfcc"))
     assert row.count("**") == 4  # the chosen one and the one that is not worse
     assert "**" not in next(line for line in lines if line.startswith("| mfcc"))
 
 
-def test_latex_is_whole(made: Report) -> None:
-    text = formats.latex(made.grid, made.measures, made.gaps, made.beat)
+def test_latex_is_whole(made: SweepReport) -> None:
+    text = formats.latex(made)
     rows = [line for line in text.splitlines() if line.endswith(r"\\") or line.endswith("[2pt]")]
     assert all(line.replace(r"\&", "").count("&") == 2 for line in rows)
     assert "mlp\\_x" in text
@@ -104,8 +112,8 @@ def test_latex_is_whole(made: Report) -> None:
     assert formats.escaped("a_b 5% \\ ^") == r"a\_b 5\% \textbackslash{} \textasciicircum{}"
 
 
-def test_the_files_for_programs_are_unrounded(made: Report, tmp_path: Path) -> None:
-    publish.write(made, tmp_path)
+def test_the_files_for_programs_are_unrounded(made: SweepReport, tmp_path: Path) -> None:
+    write(made, tmp_path)
     cells, runs = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("cells", "runs"))
     assert len(cells) == 3
     assert len(runs) == 6
@@ -118,7 +126,7 @@ def test_the_files_for_programs_are_unrounded(made: Report, tmp_path: Path) -> N
 
 def test_one_seed_and_one_cell_make_a_report_too(make: Make, tmp_path: Path) -> None:
     alone = report([make("lfcc", "lcnn", 0)], beat=False)
-    publish.write(alone, tmp_path)
+    write(alone, tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "±" not in next(line for line in text.splitlines() if line.startswith("| lfcc"))
     assert "Nothing is marked: no two cells judged the same trials" in text
@@ -127,12 +135,12 @@ def test_one_seed_and_one_cell_make_a_report_too(make: Make, tmp_path: Path) -> 
 
 def test_other_metrics_read_as_what_they_are(make: Make, tmp_path: Path) -> None:
     made = report([make("lfcc", "lcnn", seed) for seed in (0, 1)], "eval/auc")
-    table = tables.main(made.grid, made.measures, made.gaps, made.beat)
+    table = tables.main(made)
     assert table.title == "AUC on eval"
-    assert re.fullmatch(r"0\.\d{4} ± 0\.\d{4}", table.rows[0][1])
-    assert table.rows[1][1] == "0.7500 [0.7000, 0.8000]"
+    assert re.fullmatch(r"0\.\d{4} ± 0\.\d{4}", str(table.rows[0][1]))
+    assert str(table.rows[1][1]) == "0.7500 [0.7000, 0.8000]"
     assert "of the EER, from score files" in table.note
-    publish.write(made, tmp_path)
+    write(made, tmp_path)
 
 
 def test_the_lead_says_no_more_than_was_tested(make: Make) -> None:
@@ -143,12 +151,12 @@ def test_the_lead_says_no_more_than_was_tested(make: Make) -> None:
 
 def test_the_middle_seed_is_drawn(make: Make) -> None:
     runs = [make("lfcc", "lcnn", seed, dev=far) for seed, far in enumerate((1.0, 3.0, 2.0, 2.5))]
-    cell = collect.grid(runs, "feature", "model").cells["lfcc", "lcnn"]
-    assert figures.middle(cell) is runs[3]
+    cell = grids.of_runs(runs, "feature", "model").cells["lfcc", "lcnn"]
+    assert figures.median_run(cell) is runs[3]
 
 
-def test_the_terminal_shows_what_matters(made: Report, capsys: pytest.CaptureFixture[str]) -> None:
-    publish.show(made, Path("out/report.html"))
+def test_the_terminal_shows_what_matters(made: SweepReport, capsys: pytest.CaptureFixture[str]) -> None:
+    document.build(made, Path("out")).show(Path("out/report.html"))
     shown = capsys.readouterr().out
     assert made.lead in shown
     assert "Note & note." in shown

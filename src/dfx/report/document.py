@@ -1,0 +1,59 @@
+"""Document of a report: its parts in order, and the files for other programs beside the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dfx.report import figures, formats, tables
+from dfx.report.sweep_report import SweepReport
+from dfx.reporting.document import Code, Document, Findings, Lead, Notice, Part, Text
+
+MOST_COMMANDS = 20
+
+
+def build(report: SweepReport, folder: Path) -> Document:
+    """The page, and its short form for the terminal.
+
+    Args:
+        report: the report.
+        folder: that it will be written to.
+    """
+    lead, notes = Lead(report.lead), Findings([Notice(note) for note in report.notes])
+    parts: list[Part] = [Text(report.about, "about"), lead, notes, tables.main(report)]
+    brief: list[Part] = [tables.main(report, brief=True), notes]
+    seen_unseen = tables.seen_unseen(report)
+    parts += [seen_unseen] if seen_unseen else []
+    parts += [*figures.draw(report), tables.listed(report)]
+    missing = tables.missing(report)
+    if missing:
+        parts += [missing, *([Code(_commands(report))] if report.commands else [])]
+        todo = f"; {folder / 'commands.txt'} has what to type" if report.commands else ""
+        brief.append(Text(f"Without a result: {missing.note.rstrip('.')}{todo}."))
+    return Document("report", report.title, parts, [*brief, lead])
+
+
+def further_files(report: SweepReport) -> dict[str, str]:
+    """LaTeX, CSVs and commands by file name."""
+    return {
+        "table.tex": formats.latex(report),
+        "cells.csv": formats.cells(report).to_csv(index=False, lineterminator="\n"),
+        "runs.csv": formats.runs(report).to_csv(index=False, lineterminator="\n"),
+        "commands.txt": "".join(f"{line}\n" for line in report.commands),
+    }
+
+
+def _commands(report: SweepReport) -> str:
+    """The first commands with a word on each group."""
+    commands = report.commands
+    lines = commands[:MOST_COMMANDS]
+    if report.command:
+        first, *rest = commands
+        lines = [
+            "# all of them; finished cells are not run again",
+            first,
+            "# one by one",
+            *rest[:MOST_COMMANDS],
+        ]
+        commands = rest
+    more = len(commands) - MOST_COMMANDS
+    return "\n".join([*lines, *([f"# … {more} more in commands.txt"] if more > 0 else [])])

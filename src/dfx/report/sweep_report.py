@@ -1,0 +1,192 @@
+"""Contents of a report on runs: which runs, their grid and its numbers, missing cells, and notes for the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, Measures, measure
+from dfx.reporting import grid, metric_names, missing_cells
+from dfx.reporting.document import counted, file_name, listed
+from dfx.reporting.grid import Cell, Grid
+from dfx.reporting.missing_cells import MissingCell
+from dfx.tracking import audits, runs
+from dfx.tracking.runs import RunRecord
+
+ROOT = Path("mlruns") / "reports"
+UP = "▲"  # significantly better on eval than the cell that dev chose
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """Everything that a report says.
+
+    Attributes:
+        title: of the page.
+        about: where the runs come from.
+        grid: the cells.
+        measures: their numbers.
+        missing: cells without a result.
+        to_beat: what a model reaches that never listens (`dfx.audit`), by column.
+        command: runs everything that is missing; empty where it is not known.
+        notes: sentences that a reader must know.
+        folder: where it is written by default.
+        parent: run of the sweep; None where the report is of other runs.
+    """
+
+    title: str
+    about: str
+    grid: Grid
+    measures: Measures
+    missing: Sequence[MissingCell]
+    to_beat: Mapping[str, dict[str, Any]]
+    command: str = ""
+    notes: list[str] = field(default_factory=list)
+    folder: Path = ROOT
+    parent: RunRecord | None = None
+
+    @property
+    def split(self) -> str:
+        """The split that the metric is measured on."""
+        return self.measures.metric.partition("/")[0]
+
+    @property
+    def lead(self) -> str:
+        """Which cell dev chooses and what it reaches; of several lists of trials the first."""
+        measured = self.measures.cells
+        chosen = [one for one in measured.values() if one.mark == CHOSEN]
+        ranked = [measured[cell.row, cell.column] for cell in self.ranked]
+        if not ranked:
+            return "No run has an EER on dev, so none can be chosen."
+        best, metric = (chosen or ranked)[0], self.measures.metric
+        unit = " %" if metric_names.find(metric).percent else ""
+        bounds = f" {best.bounds(metric)}" if best.interval else ""
+        marks = [one.mark for one in measured.values()]
+        equals, better = marks.count(AS_GOOD), marks.count(BETTER)
+        rest = f" Significantly better on eval, but not the choice of dev: {better} ({UP})." if better else ""
+        if chosen and len(measured) > len(chosen) + better:
+            verb = "is" if equals == 1 else "are"
+            rest += (
+                f" {counted(equals, 'other cell')} {verb} not significantly worse."
+                if equals
+                else " All others that were tested are significantly worse."
+            )
+        return (
+            f"Dev chooses {best.cell.name}: {metric_names.title(metric)} {best.cell.text(metric)}{unit}{bounds} over "
+            f"{counted(best.seeds, 'seed')}, EER on dev {100 * best.cell.mean('dev/eer'):.2f} %.{rest}"
+        )
+
+    @property
+    def ranked(self) -> list[Cell]:
+        """Cells that have the metric and an EER on dev, the lowest EER on dev first."""
+        return [cell for cell in self.grid.by_dev() if (cell.row, cell.column) in self.measures.cells]
+
+    @property
+    def commands(self) -> list[str]:
+        """What to type for the cells that are missing, failed or interrupted: all together, then one by one."""
+        single = [cell.command for cell in self.missing if cell.command]
+        return [self.command, *single] if self.command and single else single
+
+
+def collect(
+    sweep: str | None,
+    experiment: str | None,
+    query: str | None,
+    axes: tuple[str, str],
+    metric: str,
+    resamples: int | None,
+    cache: str | None = None,
+) -> SweepReport:
+    """The report of a sweep, an experiment or a filter; of the latest sweep where nothing is named.
+
+    Args:
+        sweep: run id of a sweep's parent, or "latest".
+        experiment: name.
+        query: MLflow's filter.
+        axes: tag or parameter of the rows, and of the columns.
+        metric: `eval/eer`.
+        resamples: of the bootstraps.
+        cache: folder of the audits.
+
+    Raises:
+        ValueError: if there is nothing to report, or an axis or the metric is not known.
+    """
+    parent = _parent(sweep, experiment, query)
+    records = runs.find(experiment, parent.run_id if parent else None, query or "")
+    made = grid.of_runs(records, *axes, missing_cells.sweep_axes(parent))
+    missing = missing_cells.find(records, parent) if not (parent and query) else []
+    made.why_empty.update(missing_cells.by_place(missing, made))
+    measures = measure(made, metric, resamples)
+    name = parent.name if parent else experiment or "all experiments"
+    return SweepReport(
+        title=f"{' × '.join(axis.rpartition('.')[2] for axis in axes)} · {name}",
+        about=_about(parent, experiment, query, records, made),
+        grid=made,
+        measures=measures,
+        missing=missing,
+        to_beat=_to_beat(made, cache),
+        command=parent.tags.get("command", "") if parent else "",
+        notes=[*_seeds(measures), *made.notes, *measures.notes],
+        folder=ROOT / file_name(f"{name}-{parent.run_id[:8]}" if parent else name),
+        parent=parent,
+    )
+
+
+def _parent(sweep: str | None, experiment: str | None, query: str | None) -> RunRecord | None:
+    if sweep not in (None, "latest"):
+        return runs.get(str(sweep))
+    if sweep is None and (experiment or query):
+        return None
+    known = runs.sweeps(experiment)
+    if not known:
+        raise ValueError(
+            "There is no sweep to report, got none in MLflow: run dfx.train -m first, or name the runs with "
+            "experiment_name=NAME or query=FILTER."
+        )
+    return known[0]
+
+
+def _to_beat(made: Grid, cache: str | None) -> dict[str, dict[str, Any]]:
+    """The audit of a column's corpus, where all its runs have the same corpus and it was audited."""
+    found = {}
+    for column in made.columns:
+        cells = [cell for (_, name), cell in made.cells.items() if name == column]
+        hashes = {run.tags.get("manifest_hash", "") for cell in cells for run in cell.runs}
+        known = audits.latest(hashes.pop(), cache) if len(hashes) == 1 else None
+        if known:
+            found[column] = known
+    return found
+
+
+def _about(
+    parent: RunRecord | None,
+    experiment: str | None,
+    query: str | None,
+    records: Sequence[RunRecord],
+    made: Grid,
+) -> str:
+    taken = sum(len(cell.runs) for cell in made.cells.values())
+    where = f"experiment {experiment}" if experiment else "all experiments"
+    where = f"sweep {parent.run_id}" if parent else where
+    found = counted(sum(map(grid.is_cell, records)), "run")
+    return (
+        f"{counted(taken, 'run')} in {counted(len(made.cells), 'cell')}, of {found} found "
+        f"({where}{f', {query}' if query else ''})."
+    )
+
+
+def _seeds(measures: Measures) -> list[str]:
+    """That one seed is no result, and which cells have fewer seeds than others."""
+    alone = [one.cell.name for one in measures.cells.values() if one.seeds == 1]
+    fewer = [one.cell.name for one in measures.cells.values() if 1 < one.seeds < measures.most_seeds]
+    notes = []
+    if alone:
+        notes.append(
+            f"One seed is not a result: {listed(alone)} {'has' if len(alone) == 1 else 'have'} one. The same "
+            "detector differs by points from seed to seed, and no test here knows of that; run seed=0,1,2 at least."
+        )
+    if fewer:
+        notes.append(f"Fewer than {measures.most_seeds} seeds: {listed(fewer)}.")
+    return notes
