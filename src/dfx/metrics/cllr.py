@@ -1,4 +1,4 @@
-"""Cost of log-likelihood ratios: how much information the scores lose, threshold or not."""
+"""Cllr, the cost of log-likelihood ratios, and minCllr: how much information the scores lose at all thresholds."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dfx.metrics.det import FloatArray, check_scores
+from dfx.metrics.eer import FloatArray, check_scores
 
 
 def cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
-    """Cost of log-likelihood ratios, in bits: 0 is perfect, 1 says nothing, above 1 misleads.
+    """Cllr in bits: 0 is perfect, 1 is a detector that ignores its input, above 1 the scores mislead.
 
     Source: Brümmer and du Preez, Computer Speech & Language 2006. Written with softplus (`logaddexp`), since
     `log(1 + exp(-score))` overflows for scores of a confident detector.
@@ -25,11 +25,12 @@ def cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def min_cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
-    """Cllr after the best monotone calibration on these very scores, in bits; what is above it is bad calibration.
+    """Minimum Cllr in bits: after the best monotone calibration on these scores; the rest of Cllr is bad calibration.
 
-    Pool-adjacent-violators on the scores as they are, ties as one, without Laplace's extra trials and without a slope
-    added to the steps (BOSARIS, and the code of A. Nautsch that the field copies, add one of 1e-6). It depends on the
-    order of the scores alone, so it holds for any scores: 0 where a threshold divides the classes, at most 1.
+    Pool-adjacent-violators on the scores as they are, with equal scores as one, without Laplace's extra trials and
+    without a slope added to the steps (BOSARIS, and the code of A. Nautsch that is widely copied, add one of 1e-6). It
+    depends on the order of the scores only, so they need not be log-likelihood ratios: 0 where a threshold separates
+    the classes, at most 1.
 
     Source: Brümmer and du Preez, Computer Speech & Language 2006, section 7.
 
@@ -45,7 +46,7 @@ def min_cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def min_cllr_of_counts(bonafide: FloatArray, spoof: FloatArray) -> float:
-    """The same from the number of trials of each class at each score, `(scores,)`, lowest score first."""
+    """Minimum Cllr from the number of trials of each class at each score, `(scores,)`, lowest score first."""
     from scipy.optimize import isotonic_regression
 
     there = bonafide + spoof > 0

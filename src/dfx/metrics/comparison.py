@@ -1,4 +1,4 @@
-"""Two systems on the same trials: is the difference more than chance?"""
+"""Comparison of systems on the same trials: is the difference of their EER or AUC more than chance?"""
 
 from __future__ import annotations
 
@@ -8,19 +8,87 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfx.metrics.bootstrap import clusters_of, mean_eers, same_trials
-from dfx.metrics.bounds import percentiles
-from dfx.metrics.det import FloatArray, eer
-from dfx.tables.score_table import ScoreTable
+from dfx.metrics.auc import delong_deviation, placements
+from dfx.metrics.bootstrap import Interval, Trials
+from dfx.metrics.eer import FloatArray, eer
+from dfx.metrics.resampled import ResampledMetrics
+from dfx.tables.labels import BONAFIDE
+from dfx.tables.score_table import ScoreTable, side_by_side
 
 
 class Difference(NamedTuple):
-    """A difference, first minus second, its 95 % confidence interval, and the p-value of there being none."""
+    """A difference, first minus second, with its 95 % confidence interval and the p-value for no difference."""
 
     value: float
     low: float
     high: float
     p_value: float
+
+
+class PairedEers:
+    """EERs of several systems under the same bootstrap draws of trials: intervals, and differences of systems.
+
+    For a system with several seeds it is the mean EER over them. Intervals and differences tell what other *trials*
+    would change for these detectors; the deviation over the seeds tells what other seeds would change.
+
+    Args:
+        systems: score tables of each system, one for each seed; all hold the same trials.
+        cluster: column whose trials are drawn together, as in `intervals`; that of the first table.
+        resamples: how many.
+        seed: of the draws.
+
+    Attributes:
+        values: `(systems,)`, mean EER of each system.
+        resampled: `(systems, resamples)`, the same for each draw of trials.
+
+    Raises:
+        ValueError: if a system has no table, or the tables do not hold the same trials.
+
+    Source: Bisani and Ney, ICASSP 2004 (the paired draw).
+    """
+
+    def __init__(
+        self,
+        systems: Sequence[Sequence[ScoreTable]],
+        cluster: str | None = None,
+        resamples: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        if not systems or not all(systems):
+            raise ValueError(
+                f"There is nothing to measure, got {len(systems)} systems with "
+                f"{', '.join(str(len(tables)) for tables in systems) or 'no'} score tables: pass one for each seed."
+            )
+        tables = [table for seeds in systems for table in seeds]
+        self._trials = Trials(tables[0], cluster)
+        is_bonafide = self._trials.is_bonafide
+        scores = side_by_side(tables)
+        ends = np.cumsum([len(seeds) for seeds in systems])[:-1]
+
+        def mean_over_seeds(values: FloatArray) -> FloatArray:
+            return np.array([of_system.mean(axis=0) for of_system in np.split(values, ends)])
+
+        self.values = mean_over_seeds(
+            np.array([eer(row[is_bonafide], row[~is_bonafide])[0] for row in scores])
+        )
+        metrics = [ResampledMetrics(row, is_bonafide, ["eer"]) for row in scores]
+        drawn = [
+            np.array([one.measure([draw])["eer"] for one in metrics])
+            for draw in self._trials.draw(resamples, seed)
+        ]
+        self.resampled = mean_over_seeds(np.concatenate(drawn, axis=1))
+
+    def interval(self, system: int, confidence: float = 0.95) -> Interval:
+        """Confidence interval of the mean EER of a system, given by its number."""
+        return self._trials.interval("eer", float(self.values[system]), self.resampled[system], confidence)
+
+    def difference(self, first: int, second: int) -> Difference:
+        """Difference of the mean EERs of two systems, given by their numbers; `eer_difference` explains it."""
+        differences = self.resampled[first] - self.resampled[second]
+        low, high = np.quantile(differences, (0.025, 0.975))
+        beyond = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
+        p_value = min(1.0, 2 * (beyond + 1) / (differences.size + 1))
+        return Difference(float(self.values[first] - self.values[second]), float(low), float(high), p_value)
 
 
 def eer_difference(
@@ -30,77 +98,40 @@ def eer_difference(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Difference:
-    """Difference of the EER of two systems by a paired bootstrap: each draw of trials is given to both.
+    """Test of the difference of the EERs of two systems, by a paired bootstrap: both have the same draws of trials.
 
-    Of a system with several seeds it is the mean EER over them. The difference is one of these very detectors: that
-    another seed would have given another one is told by the deviation over the seeds. The p-value is two-sided and
-    belongs to the interval: twice the smaller share of resampled differences at or beyond 0 on either side, with the
-    observed one counted, `2 (k + 1) / (resamples + 1)`, so that it is never 0. On simulated corpora of 60 to 900 trials
-    a class, equal systems with an EER of 1 to 15 % were called different (p <= .05) in 2 to 5 of 100: where errors are
-    few it rather misses a difference. Without an error in either the interval is [0, 0], which is too short.
+    Arguments and errors as in `PairedEers`. The interval is that of the percentiles: a difference is not near an end of
+    its range. The p-value is two-sided and belongs to the interval: twice the smaller share of resampled differences at
+    or beyond 0 on either side, with the observed one counted, `2 (k + 1) / (resamples + 1)`, so that it is never 0. On
+    simulated corpora of 60 to 900 trials of each class, equal systems with an EER of 1 to 15 % were called different
+    (p <= .05) in 2 to 5 of 100: where errors are few it rather misses a difference. If neither system has an error the
+    interval is [0, 0], which is too short.
 
-    Args:
-        first: score tables of a system, one for each seed.
-        second: of the other system; all tables hold the same trials.
-        cluster: column whose trials are drawn together, as in `intervals`.
-        resamples: how many.
-        seed: of the draws.
-
-    Raises:
-        ValueError: if the tables do not hold the same trials.
-
-    Source: Bisani and Ney, ICASSP 2004 (the paired draw); Davison and Hinkley, Bootstrap Methods and their
-    Application, 1997, equation 4.11 (the p-value).
+    Source: Davison and Hinkley, Bootstrap Methods and their Application, 1997, equation 4.11 (the p-value).
     """
-    is_bonafide, scores = same_trials([*first, *second])
-    systems = scores[: len(first)], scores[len(first) :]
-    if not all(systems):
-        raise ValueError(
-            "A comparison needs two systems, got one without a score table: pass one for each seed."
-        )
-    value = [float(np.mean([eer(s[is_bonafide], s[~is_bonafide])[0] for s in system])) for system in systems]
-    resampled = mean_eers(systems, is_bonafide, clusters_of(first[0], cluster), resamples, seed)
-    return of_resampled(value[0] - value[1], resampled[0] - resampled[1])
-
-
-def of_resampled(value: float, differences: FloatArray) -> Difference:
-    """A difference with what its resampled values `(resamples,)` say of it; `eer_difference` tells how."""
-    beyond = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-    p_value = min(1.0, 2 * (beyond + 1) / (differences.size + 1))
-    return Difference(value, *percentiles(differences, 0.95), p_value)
+    return PairedEers([first, second], cluster, resamples, seed).difference(0, 1)
 
 
 def delong(first: ScoreTable, second: ScoreTable) -> Difference:
-    """Difference of the AUC of two systems on the same trials, with DeLong's variance; each trial by itself.
+    """DeLong's test of the difference of the AUCs of two systems on the same trials; each trial is independent.
 
     Raises:
         ValueError: if the tables do not hold the same trials, or a class has a single one.
 
-    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 1988; by ranks as Sun and Xu, IEEE SPL 2014.
+    Source: as in `delong_deviation`.
     """
-    is_bonafide, scores = same_trials([first, second])
-    bonafide, spoof = zip(*(_placements(of_system, is_bonafide) for of_system in scores), strict=True)
+    is_bonafide = first.table["label"].to_numpy() == BONAFIDE
+    scores = side_by_side([first, second])
+    bonafide, spoof = zip(*(placements(row[is_bonafide], row[~is_bonafide]) for row in scores), strict=True)
     if min(bonafide[0].size, spoof[0].size) < 2:
         raise ValueError(
             f"DeLong's variance needs two trials of each class, got {bonafide[0].size} bona fide and {spoof[0].size} "
             "spoof: measure on more."
         )
     value = float(bonafide[0].mean() - bonafide[1].mean())
-    variance = sum(np.var(of[0] - of[1], ddof=1) / of[0].size for of in (bonafide, spoof))
-    deviation = math.sqrt(variance)
-    if deviation == 0:  # every trial is placed alike by both
+    deviation = delong_deviation(bonafide[0] - bonafide[1], spoof[0] - spoof[1])
+    if deviation == 0:  # both systems place every trial alike
         return Difference(value, value, value, 1.0 if value == 0 else 0.0)
     p_value = math.erfc(abs(value) / deviation / math.sqrt(2))
     reach = 1.959963984540054 * deviation  # 97.5 % of a normal distribution
     return Difference(value, value - reach, value + reach, p_value)
-
-
-def _placements(scores: FloatArray, is_bonafide: np.ndarray) -> tuple[FloatArray, FloatArray]:
-    """Share of spoof below each bona fide trial, and of bona fide above each spoof trial; a tie counts half."""
-    bonafide, spoof = scores[is_bonafide], scores[~is_bonafide]
-    in_order = np.sort(spoof), np.sort(bonafide)
-    below = [np.searchsorted(in_order[0], bonafide, side) for side in ("left", "right")]
-    below_or_tied = [np.searchsorted(in_order[1], spoof, side) for side in ("left", "right")]
-    return (below[0] + below[1]) / (2 * spoof.size), 1 - (below_or_tied[0] + below_or_tied[1]) / (
-        2 * bonafide.size
-    )

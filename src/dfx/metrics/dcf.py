@@ -1,13 +1,14 @@
-"""Detection cost functions of ASVspoof 5: what the errors cost at a stated prior of spoofing."""
+"""Detection cost function (DCF) of ASVspoof 5: minDCF and actDCF, the cost of errors at a given prior of spoofing."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dfx.metrics.det import check_scores, det_curve
+from dfx.metrics.eer import FloatArray, check_scores, det_curve
 
 # ASVspoof 5 evaluation plan, track 1.
 P_SPOOF = 0.05
@@ -22,7 +23,7 @@ def min_dcf(
     c_miss: float = C_MISS,
     c_fa: float = C_FA,
 ) -> float:
-    """Normalised detection cost at the best threshold of these very scores; 1 is no better than blind.
+    """Normalised detection cost at the best threshold for these scores; 1 is a detector that ignores its input.
 
     Args:
         bonafide: scores of the bona fide trials.
@@ -38,7 +39,7 @@ def min_dcf(
     """
     miss, fa = dcf_weights(p_spoof, c_miss, c_fa)
     far, frr, _ = det_curve(bonafide, spoof)
-    return float(np.min(miss * frr + fa * far) / min(miss, fa))
+    return float(normalised_cost(far, frr, miss, fa).min())
 
 
 def act_dcf(
@@ -48,7 +49,7 @@ def act_dcf(
     c_miss: float = C_MISS,
     c_fa: float = C_FA,
 ) -> float:
-    """Normalised detection cost at the Bayes threshold, for scores that are log-likelihood ratios.
+    """Normalised detection cost at the Bayes threshold; for scores that are log-likelihood ratios.
 
     It equals `min_dcf` for calibrated scores and is larger otherwise. Arguments as in `min_dcf`.
 
@@ -58,12 +59,12 @@ def act_dcf(
     bonafide, spoof = check_scores(bonafide, spoof)
     miss, fa = dcf_weights(p_spoof, c_miss, c_fa)
     threshold = bayes_threshold(p_spoof, c_miss, c_fa)
-    cost = miss * np.mean(bonafide < threshold) + fa * np.mean(spoof >= threshold)
-    return float(cost / min(miss, fa))
+    far, frr = np.mean(spoof >= threshold), np.mean(bonafide < threshold)
+    return float(normalised_cost(far, frr, miss, fa))
 
 
 def bayes_threshold(p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = C_FA) -> float:
-    """Log-likelihood ratio from which accepting costs less than rejecting.
+    """Bayes threshold: the log-likelihood ratio from which accepting costs less than rejecting.
 
     >>> round(bayes_threshold(), 6)
     -0.641854
@@ -73,10 +74,16 @@ def bayes_threshold(p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: floa
 
 
 def dcf_weights(p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = C_FA) -> tuple[float, float]:
-    """Weight of misses and of false acceptances in the cost, before it is normalised by the smaller one."""
+    """Weight of misses and weight of false acceptances in the detection cost, not normalised."""
     if not (0 < p_spoof < 1 and c_miss > 0 and c_fa > 0):
         raise ValueError(
             f"A detection cost needs a prior between 0 and 1 and positive costs, got p_spoof={p_spoof}, "
             f"c_miss={c_miss}, c_fa={c_fa}; ASVspoof 5 uses {P_SPOOF}, {C_MISS}, {C_FA}."
         )
     return c_miss * (1 - p_spoof), c_fa * p_spoof
+
+
+def normalised_cost(far: Any, frr: Any, miss: float, fa: float, constant: float = 0.0) -> FloatArray:
+    """Weighted sum of both error rates and a constant, divided by that of the better constant answer."""
+    cost: FloatArray = (constant + miss * frr + fa * far) / (constant + min(miss, fa))
+    return cost

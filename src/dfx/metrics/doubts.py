@@ -1,4 +1,4 @@
-"""What looks odd in scores that are valid."""
+"""Warnings about valid scores that look wrong: constant, tied, decisions, probabilities, or the wrong way round."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dfx.metrics import auc
-from dfx.metrics.det import check_scores
+from dfx.metrics.auc import auc
+from dfx.metrics.eer import check_scores
 from dfx.tables.findings import Finding, finding
 from dfx.tables.score_table import ScoreTable
 
-FEW_VALUES = (
-    3  # the organisers refuse fewer: decisions, no scores (eval_wrapper.py of the packages of 2021 and 5)
-)
-CROWDED = 0.5  # share of the trials with the same score that makes an EER a matter of the order of ties
-DEVIATIONS = 3  # of the AUC below one half that count as beyond chance
+# The organisers refuse fewer: decisions, not scores (eval_wrapper.py of the packages of 2021 and 5).
+FEW_VALUES = 3
+CROWDED = 0.5  # share of the trials with the same score above which the EER depends on the order of ties
+DEVIATIONS = 3  # standard deviations of the AUC below one half that count as more than chance
 
 
 def doubts(table: ScoreTable) -> list[Finding]:
-    """What to know before the metrics of a table are believed; the scores stay as they are.
+    """Check the scores of a table for what makes its metrics meaningless or misleading; they are not changed.
 
-    The kinds are `constant-scores` (error), `few-values`, `crowded-scores`, `wrong-way` or
+    The kinds of finding are `constant-scores` (error), `few-values`, `crowded-scores`, `wrong-way` or
     `fake-probabilities` (warnings), and `probabilities` (note).
 
     Raises:
@@ -48,10 +47,10 @@ def doubts(table: ScoreTable) -> list[Finding]:
 
 
 def backwards(bonafide: ArrayLike, spoof: ArrayLike) -> bool:
-    """Whether bona fide scores rank below spoof scores beyond chance: AUC + 3 standard deviations below one half.
+    """Whether bona fide scores are below spoof scores by more than chance: AUC + 3 standard deviations below one half.
 
-    The deviation is the one that an AUC has where scores do not tell the classes apart; below seven trials of each
-    class nothing is beyond chance.
+    The deviation is that of the AUC of scores without information; with fewer than seven trials of each class the
+    answer is always no.
 
     Source: Mann and Whitney, Annals of Mathematical Statistics 1947.
 

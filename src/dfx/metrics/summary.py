@@ -1,4 +1,4 @@
-"""All metrics of one score table, under the names that MLflow shows."""
+"""All metrics of a score table under the names that MLflow shows; metric names of attacks."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from dfx.metrics.accuracy import accuracy, balanced_accuracy, f1
+from dfx.metrics.auc import auc
 from dfx.metrics.calibration import brier, ece
 from dfx.metrics.cllr import cllr, min_cllr
 from dfx.metrics.dcf import act_dcf, min_dcf
-from dfx.metrics.decisions import accuracy, balanced_accuracy, f1
-from dfx.metrics.det import auc, eer, interpolated_eer
+from dfx.metrics.eer import eer, interpolated_eer
 from dfx.tables.score_table import ScoreTable
 
-# MLflow allows letters, digits and "_-. :/" in a metric name and takes it for a path. The colon is the escape
-# sign here, the slash would make a folder, and a name of dots alone would be a step up.
+# MLflow allows letters, digits and "_-. :/" in a metric name and uses it as a path. The colon is the escape
+# character here, a slash would make a folder, and a name of dots alone would leave the folder.
 _UNSAFE = re.compile(r"[^A-Za-z0-9_. -]|^\.+$")
 
 NEED_LLR = ("act_dcf", "cllr", "ece", "brier")  # metrics that read a score as a log-likelihood ratio
@@ -24,16 +25,15 @@ NEED_LLR = ("act_dcf", "cllr", "ece", "brier")  # metrics that read a score as a
 def summary(table: ScoreTable, threshold: float | None = None) -> dict[str, float]:
     """Metrics of a score table by name: `eer`, `threshold` (of this EER), `auc`, `min_dcf`, `eer/A07`, ….
 
-    With a `threshold`, the one of dev's EER, `accuracy`, `balanced_accuracy` and `f1` at it are among them;
-    without one they are left out, because there is no accuracy without a decision. Each attack has its EER
-    against all bona fide trials under `attack_key`; spoof trials whose attack is unknown (`-`) count in
-    everything else only. Those of `NEED_LLR` say something for log-likelihood ratios only: who knows that the
-    scores are none leaves them out.
+    With a `threshold` (that of dev's EER) `accuracy`, `balanced_accuracy` and `f1` are included; there is no accuracy
+    without a decision. The EER of each attack, against all bona fide trials, has the name `attack_key`; spoof trials
+    whose attack is unknown (`-`) count in the other metrics only. The metrics in `NEED_LLR` are meaningful for
+    log-likelihood ratios only: a caller that knows that the scores are none leaves them out.
 
     Raises:
         ValueError: if the table has no bona fide or no spoof trial.
     """
-    # Each metric sorts what it gets, and NumPy's stable sort is fast on runs that are sorted already.
+    # Each metric sorts its scores, and NumPy's stable sort is fast on sorted parts.
     bonafide, spoof = np.sort(table.bonafide), np.sort(table.spoof)
     equal, own_threshold = eer(bonafide, spoof)
     metrics = {
@@ -57,7 +57,7 @@ def summary(table: ScoreTable, threshold: float | None = None) -> dict[str, floa
 
 
 def attack_key(attack: str) -> str:
-    """Metric name of an attack's EER, valid in MLflow; two attacks never share one.
+    """Metric name of the EER of an attack, valid in MLflow; two attacks never have the same.
 
     Other characters than letters, digits, space, `_`, `.` and `-` become a colon and the hexadecimal code of
     each of their UTF-8 bytes.
@@ -69,7 +69,7 @@ def attack_key(attack: str) -> str:
 
 
 def attack_name(key: str) -> str:
-    """The attack of a metric name; undoes `attack_key`.
+    """Name of the attack in a metric name; the inverse of `attack_key`.
 
     >>> attack_name("eer/tacotron2:2Bmelgan")
     'tacotron2+melgan'

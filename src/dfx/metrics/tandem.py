@@ -1,4 +1,4 @@
-"""Costs of a countermeasure together with a speaker verification system (ASV): t-DCF and a-DCF."""
+"""t-DCF and a-DCF: cost of a countermeasure together with automatic speaker verification (ASV)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dfx.metrics.det import check_class, det_curve, eer
+from dfx.metrics.dcf import normalised_cost
+from dfx.metrics.eer import check_class, det_curve, eer
 
 # Priors of all evaluation plans since 2019; the costs are 1 for a miss and 10 for any false acceptance.
 P_TARGET, P_NONTARGET, P_SPOOF = 0.9405, 0.0095, 0.05
@@ -23,7 +24,7 @@ class AsvRates(NamedTuple):
     p_fa_spoof: float  # spoof trials that it accepts
 
 
-# The fixed rates of the ASVspoof 5 evaluation package, for those who have no ASV scores.
+# Fixed rates of the ASVspoof 5 evaluation package, for use without ASV scores.
 ASVSPOOF5_RATES = AsvRates(
     p_miss=0.01880141010575793, p_fa=0.01881016557566423, p_fa_spoof=0.4607082907604729
 )
@@ -53,14 +54,14 @@ def asv_rates(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike) -> AsvR
 
 
 def min_tdcf(bonafide: ArrayLike, spoof: ArrayLike, rates: AsvRates, form: str = "2019") -> float:
-    """Normalised tandem detection cost at the best threshold of these very scores.
+    """Minimum t-DCF: normalised tandem detection cost at the best threshold for these scores.
 
     Args:
         bonafide: countermeasure scores of the bona fide trials.
         spoof: countermeasure scores of the spoof trials.
-        rates: of the verification system behind the countermeasure, of `asv_rates`; they do not depend on it.
-        form: "2019", where a perfect countermeasure has 0; or "revised" (2021 and 5), where it keeps the cost of
-            the verification system.
+        rates: error rates of the verification system, of `asv_rates`; they do not depend on the countermeasure.
+        form: "2019", where a perfect countermeasure has 0; or "revised" (ASVspoof 2021 and 5), where it has the cost
+            of the verification system alone.
 
     Raises:
         ValueError: if the form is unknown, or the verification system is so bad that the cost has no meaning.
@@ -70,13 +71,13 @@ def min_tdcf(bonafide: ArrayLike, spoof: ArrayLike, rates: AsvRates, form: str =
     >>> min_tdcf([2.0, 3.0], [0.0, 1.0], AsvRates(0.02, 0.02, 0.5), form="2019")
     0.0
     """
-    c0, c1, c2 = tdcf_weights(rates, form)
+    weights = tdcf_weights(rates, form)
     far, frr, _ = det_curve(bonafide, spoof)
-    return float(np.min(c0 + c1 * frr + c2 * far) / (c0 + min(c1, c2)))
+    return float(normalised_cost(far, frr, *weights).min())
 
 
 def tdcf_weights(rates: AsvRates, form: str) -> tuple[float, float, float]:
-    """Constant, weight of misses and weight of false acceptances of the countermeasure in the tandem cost."""
+    """Weight of misses, weight of false acceptances and constant of the t-DCF, as `normalised_cost` takes them."""
     if form not in FORMS:
         raise ValueError(f"The t-DCF has the forms {' and '.join(FORMS)}, got {form!r}: choose one of them.")
     if not all(0 <= rate <= 1 for rate in rates):
@@ -90,7 +91,7 @@ def tdcf_weights(rates: AsvRates, form: str) -> tuple[float, float, float]:
             f"With these error rates of speaker verification a countermeasure cannot lower the cost, got {rates}: it "
             "must accept some spoof, and most targets. Look at the ASV scores and their labels."
         )
-    return (0.0 if form == "2019" else of_asv), misses, accepted
+    return misses, accepted, 0.0 if form == "2019" else of_asv
 
 
 def min_adcf(
@@ -103,14 +104,14 @@ def min_adcf(
     c_fa_nontarget: float = 10.0,
     c_fa_spoof: float = 20.0,
 ) -> float:
-    """Normalised cost of one system that must reject both other speakers and spoof, at its best threshold.
+    """Minimum a-DCF: normalised cost of one system that must reject other speakers and spoof, at its best threshold.
 
     Args:
         target: scores of bona fide trials of the claimed speaker.
         nontarget: scores of bona fide trials of other speakers.
         spoof: scores of spoof trials.
         p_nontarget: prior probability of another speaker.
-        p_spoof: prior probability of spoof; the rest is the target's.
+        p_spoof: prior probability of spoof; the rest is the prior of the target.
         c_miss: cost of rejecting the target.
         c_fa_nontarget: cost of accepting another speaker.
         c_fa_spoof: cost of accepting spoof.

@@ -9,9 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dfx.metrics import Difference, Interval, attack_name, cluster_column
-from dfx.metrics.bootstrap import clusters_of, eer_interval, mean_eers, same_trials
-from dfx.metrics.comparison import of_resampled
+from dfx.metrics import Difference, Interval, PairedEers, attack_name, cluster_column
 from dfx.report import score_files
 from dfx.reporting import metric_names
 from dfx.reporting.document import listed
@@ -168,22 +166,18 @@ def _compared(
 
     Each draw of trials is given to all cells, as `metrics.eer_difference` does for two.
     """
-    tables = [judged[run.run_id] for one in group.values() for run in one.cell.runs]
-    is_bonafide, scores = same_trials(tables)
-    ends = np.cumsum([len(one.cell.runs) for one in group.values()])
-    systems = [scores[end - len(one.cell.runs) : end] for end, one in zip(ends, group.values(), strict=True)]
-    clusters = clusters_of(tables[0], cluster)
-    drawn = mean_eers(systems, is_bonafide, clusters, resamples, seed=0)
-    by_place = dict(zip(group, drawn, strict=True))
+    systems = [[judged[run.run_id] for run in one.cell.runs] for one in group.values()]
+    eers = PairedEers(systems, cluster, resamples)
     result = {
-        place: replace(one, interval=eer_interval(one.mean, by_place[place], is_bonafide, clusters))
-        for place, one in group.items()
+        place: replace(one, interval=eers.interval(number))
+        for number, (place, one) in enumerate(group.items())
     }
     best = _chosen(group)
     if len(group) < 2 or best is None:
         return result
-    for place, one in result.items():
-        gap = of_resampled(one.mean - group[best].mean, by_place[place] - by_place[best])
+    chosen = list(group).index(best)
+    for number, (place, one) in enumerate(result.items()):
+        gap = eers.difference(number, chosen)
         result[place] = replace(one, mark=CHOSEN) if place == best else replace(one, difference=gap)
     return result
 

@@ -15,8 +15,7 @@ from dfx.detector.checkpoint import RunCheckpoint
 from dfx.detector.costs import latency_ms, num_parameters
 from dfx.detector.datamodule import AudioDataModule
 from dfx.detector.detector import Detector
-from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, eer, summary
-from dfx.metrics.doubts import backwards
+from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, backwards, eer, summary
 from dfx.reporting import figures as plots
 from dfx.reporting import metric_names
 from dfx.reporting.document import Cell, Part, Table, Text, show_parts

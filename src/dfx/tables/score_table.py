@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.tables.findings import refuse_rows
+from dfx.tables.findings import refuse_rows, some
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF, parse_label
 
 COLUMNS = ["id", "attack", "label", "score"]
@@ -79,6 +80,10 @@ class ScoreTable:
         groups = self._of(SPOOF).groupby("attack", sort=True)["score"]
         return {str(name): scores.to_numpy() for name, scores in groups if name != UNKNOWN_ATTACK}
 
+    def with_scores(self, scores: NDArray[np.float64]) -> ScoreTable:
+        """The same table with other scores, `(trials,)`."""
+        return ScoreTable(self.table.assign(score=scores))
+
     @property
     def trials_hash(self) -> str:
         """Hash of the ids and labels in any order, 16 hex digits: equal for two tables of the same trials."""
@@ -133,6 +138,32 @@ class ScoreTable:
 
     def _of(self, label: int) -> pd.DataFrame:
         return self.table[self.table["label"] == label]
+
+
+def side_by_side(tables: Sequence[ScoreTable]) -> NDArray[np.float64]:
+    """Scores of several systems on the same trials, `(systems, trials)`, in the order of the first table.
+
+    Raises:
+        ValueError: if the tables do not hold the same trials with the same labels.
+    """
+    first = tables[0].table
+    scores = [first["score"].to_numpy()]
+    for number, table in enumerate(tables[1:], start=2):
+        other = table.table
+        rows = pd.Index(other["id"]).get_indexer(pd.Index(first["id"]))
+        if len(other) != len(first) or (rows < 0).any():
+            lost = [*first["id"][rows < 0], *other["id"].drop(index=rows[rows >= 0])]
+            raise ValueError(
+                f"Score tables 1 and {number} hold different trials: {len(first)} and {len(other)}, and {some(lost)} "
+                "only in one of them. Score the same files with all systems."
+            )
+        contrary = first["id"][other["label"].to_numpy()[rows] != first["label"].to_numpy()]
+        if len(contrary):
+            raise ValueError(
+                f"Score tables 1 and {number} have different labels for {some(contrary)}: use the same key for both."
+            )
+        scores.append(other["score"].to_numpy()[rows])
+    return np.array(scores)
 
 
 def _number(value: Any) -> float:

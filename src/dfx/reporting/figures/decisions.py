@@ -10,8 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dfx.metrics import accuracy
-from dfx.metrics.det import FloatArray, check_scores
+from dfx.metrics import FloatArray, accuracy, check_scores
 from dfx.reporting.figures import style
 from dfx.tables.score_table import ScoreTable
 

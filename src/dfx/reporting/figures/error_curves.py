@@ -9,8 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
-from dfx.metrics import auc, det_curve, eer
-from dfx.metrics.det import FloatArray
+from dfx.metrics import FloatArray, auc, det_curve, eer
 from dfx.reporting.figures import style
 from dfx.tables.score_table import ScoreTable
 

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from dfx.metrics import ece
-from dfx.metrics.calibration import BINS, bin_of, posterior
-from dfx.metrics.det import check_scores
+from dfx.metrics import BINS, bin_of, check_scores, ece, posterior
 from dfx.reporting.figures import style
 from dfx.tables.score_table import ScoreTable
 

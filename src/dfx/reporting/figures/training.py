@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dfx.metrics.det import FloatArray
+from dfx.metrics import FloatArray
 from dfx.reporting.figures import style
 
 

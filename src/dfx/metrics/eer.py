@@ -1,4 +1,4 @@
-"""Error rates of a detector at every threshold, and what is read from them: EER and AUC."""
+"""EER (equal error rate), and the DET curve: both error rates of a detector at every threshold."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 
 def check_scores(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -18,7 +19,7 @@ def check_scores(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, Flo
 
 
 def check_class(scores: ArrayLike, name: str = "spoof") -> FloatArray:
-    """Scores of one class, as in `check_scores`; the name stands in the error."""
+    """Scores of one class, as in `check_scores`; the name is for the error message."""
     array = np.asarray(scores, dtype=np.float64)
     if array.ndim != 1:
         raise ValueError(f"The {name} scores must be a list of numbers, got an array of shape {array.shape}.")
@@ -41,7 +42,7 @@ def det_curve(
     There is one point more than trials. Point `i` rejects the `i` lowest scores, so a trial is accepted as
     bona fide when its score is *above* the threshold. Point 0 rejects nothing; its threshold lies 0.001 below
     the lowest score. As in the organisers' code tied scores are not merged: each is a point of its own, and
-    within a tie bona fide is rejected first. With `merge_ties`, only the last point of each tie is kept, so
+    within a tie bona fide is rejected first. With `merge_ties`, only the last point of each tie is left, so
     that the thresholds are unique.
 
     Source: ASVspoof 2019, 2021 and 5 evaluation packages, `compute_det_curve`.
@@ -65,7 +66,7 @@ def det_curve(
 
 
 def eer(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[float, float]:
-    """Equal error rate by the organisers' definition, and its threshold.
+    """Equal error rate as the ASVspoof organisers define it, and its threshold.
 
     It is the mean of both error rates at the first point where they are closest, without interpolation. Since
     ties are not merged, a detector that gives every trial the same score has an EER of 1, not 0.5.
@@ -76,8 +77,8 @@ def eer(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[float, float]:
     (0.25, 0.35)
     """
     far, frr, thresholds = det_curve(bonafide, spoof)
-    closest = np.argmin(np.abs(frr - far))
-    return float((frr[closest] + far[closest]) / 2), float(thresholds[closest])
+    rate, point = closest_rates(far, frr)
+    return float(rate), float(thresholds[point])
 
 
 def interpolated_eer(bonafide: ArrayLike, spoof: ArrayLike) -> float:
@@ -90,22 +91,23 @@ def interpolated_eer(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     0.5
     """
     far, frr, _ = det_curve(bonafide, spoof, merge_ties=True)
+    return float(crossing_rate(far, frr))
+
+
+def closest_rates(far: FloatArray, frr: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
+    """Mean of FAR and FRR at the first point where they are closest, and that point; points `(..., points)`."""
+    point = np.argmin(np.abs(frr - far), axis=-1)
+    return _take((frr + far) / 2, point), point
+
+
+def crossing_rate(far: FloatArray, frr: FloatArray) -> FloatArray:
+    """Error rate where straight lines between the points `(..., points)` cross FAR = FRR."""
     gap = far - frr
-    after = int(np.argmax(gap <= 0))  # the gap runs from 1 to -1, so this is never the first point
-    weight = gap[after - 1] / (gap[after - 1] - gap[after])
-    return float(far[after - 1] + weight * (far[after] - far[after - 1]))
+    after = np.argmax(gap <= 0, axis=-1)  # the gap goes from 1 to -1, so this is never the first point
+    gap_before, gap_after, far_before = _take(gap, after - 1), _take(gap, after), _take(far, after - 1)
+    return far_before + gap_before / (gap_before - gap_after) * (_take(far, after) - far_before)
 
 
-def auc(bonafide: ArrayLike, spoof: ArrayLike) -> float:
-    """Area under the ROC curve: how often a bona fide trial scores above a spoof one; a tie counts half.
-
-    >>> auc([1.0, 2.0], [0.0, 1.0])
-    0.875
-    """
-    bonafide, spoof = check_scores(bonafide, spoof)
-    spoof = np.sort(spoof)
-    # Sorting the queries too keeps both searches in the cache: five times as fast at a million trials.
-    bonafide = np.sort(bonafide)
-    below = np.searchsorted(spoof, bonafide, side="left").sum()
-    below_or_tied = np.searchsorted(spoof, bonafide, side="right").sum()
-    return float((below + below_or_tied) / (2 * bonafide.size * spoof.size))
+def _take(values: FloatArray, point: NDArray[np.intp]) -> FloatArray:
+    taken: FloatArray = np.take_along_axis(values, np.expand_dims(point, -1), axis=-1)[..., 0]
+    return taken

@@ -1,18 +1,18 @@
-"""The score of the task with two voices: is a real voice present, is a fake voice present."""
+"""S3 score, of the task with two outputs: is a real voice present, is a fake voice present."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dfx.metrics.auc import auc
 from dfx.metrics.calibration import calibration_error
-from dfx.metrics.det import auc
 
 BINS = 10  # of the organisers
 
 
 def s3_score(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Mean over the outputs of `0.5 (1 - AUC) + 0.25 Brier + 0.25 ECE`; 0 is perfect, lower is better.
+    """S3 score: mean over the outputs of `0.5 (1 - AUC) + 0.25 Brier + 0.25 ECE`; 0 is perfect, lower is better.
 
     Args:
         labels: `(trials, outputs)`, 1 where the voice of that output is present, else 0.
