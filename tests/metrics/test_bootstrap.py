@@ -3,9 +3,8 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest, norm
 
-from dfx.metrics import AsvRates, Interval, cluster_column, eer, intervals, mean_eer_interval
-from dfx.metrics.bounds import interval
-from dfx.metrics.draws import draws
+from dfx.metrics import AsvRates, Interval, PairedEers, cluster_column, eer, intervals
+from dfx.metrics.bootstrap import Trials, wilson_interval
 from dfx.metrics.resampled import NAMES
 from dfx.tables.score_table import ScoreTable
 
@@ -88,9 +87,9 @@ def test_a_detector_without_an_error_is_not_certain():
 
 def test_the_interval_of_a_biased_metric_is_moved_by_its_bias():
     resampled = np.random.default_rng(0).normal(0.18, 0.02, 5000)  # its own value is .2
-    low, high = interval("min_dcf", 0.2, resampled, 0.95, 1000, 1000)
+    low, high = wilson_interval("min_dcf", 0.2, resampled, 0.95, 1000, 1000)
     assert (low + high) / 2 == pytest.approx(0.22, abs=0.004)
-    low, high = interval("eer", 0.2, resampled, 0.95, 1000, 1000)
+    low, high = wilson_interval("eer", 0.2, resampled, 0.95, 1000, 1000)
     assert (low + high) / 2 == pytest.approx(0.2, abs=0.004)
 
 
@@ -98,10 +97,11 @@ def test_clusters_are_drawn_whole_and_no_class_is_ever_empty():
     generator = np.random.default_rng(0)
     is_bonafide = generator.random(60) < 0.3
     cluster = np.where(is_bonafide, generator.integers(0, 6, 60), generator.integers(4, 15, 60))
-    cluster = np.unique(cluster, return_inverse=True)[1]
-    drawn = np.concatenate(list(draws(is_bonafide, cluster, 500, seed=0)))
+    columns = {"id": np.arange(60).astype(str), "attack": "-", "label": is_bonafide.astype(int), "score": 0.0}
+    table = ScoreTable(pd.DataFrame(columns | {"speaker": cluster}))
+    drawn = np.concatenate(list(Trials(table, "speaker").draw(500, seed=0)))
     assert drawn.shape == (500, 60)
-    for number in range(cluster.max() + 1):
+    for number in np.unique(cluster):
         assert (drawn[:, cluster == number] == drawn[:, cluster == number][:, :1]).all()
     assert drawn[:, is_bonafide].sum(axis=1).min() > 0
     assert drawn[:, ~is_bonafide].sum(axis=1).min() > 0
@@ -113,8 +113,9 @@ def test_clusters_are_drawn_whole_and_no_class_is_ever_empty():
 
 
 def test_without_clusters_each_class_keeps_its_number_of_trials():
-    is_bonafide = np.arange(500_000) < 1000
-    drawn = list(draws(is_bonafide, None, 3, seed=0))
+    table = simulated(0, 1000, 499_000, 0.1)
+    is_bonafide = table.table["label"] == 1
+    drawn = list(Trials(table).draw(3, seed=0))
     assert [chunk.shape for chunk in drawn] == [(1, 500_000)] * 3  # memory does not grow with the resamples
     assert all(chunk[:, is_bonafide].sum() == 1000 and chunk.sum() == 500_000 for chunk in drawn)
 
@@ -137,14 +138,14 @@ def test_speakers_are_proposed_where_they_are_known_in_both_classes():
 
 def test_seeds_of_one_system():
     tables = [simulated(seed, 100, 300, 0.1) for seed in range(3)]
-    one = mean_eer_interval(tables[:1], seed=4)
+    one = PairedEers([tables[:1]], seed=4).interval(0)
     assert one == pytest.approx(intervals(tables[0], ["eer"], seed=4)["eer"])
-    assert mean_eer_interval([tables[0], tables[0]], seed=4) == pytest.approx(one)
-    low, high = mean_eer_interval(tables)
+    assert PairedEers([[tables[0], tables[0]]], seed=4).interval(0) == pytest.approx(one)
+    low, high = PairedEers([tables]).interval(0)
     assert low < np.mean([eer(table.bonafide, table.spoof)[0] for table in tables]) < high
     assert high - low < one.high - one.low  # of independent detectors
     shuffled = ScoreTable(tables[1].table.sample(frac=1, random_state=0))
-    assert mean_eer_interval([tables[0], shuffled]) == mean_eer_interval(tables[:2])
+    assert PairedEers([[tables[0], shuffled]]).interval(0) == PairedEers([tables[:2]]).interval(0)
 
 
 def test_what_cannot_be_resampled_is_refused():
@@ -160,13 +161,6 @@ def test_what_cannot_be_resampled_is_refused():
         intervals(ScoreTable(table.table.iloc[99:]), ["eer"])
     with pytest.raises(ValueError, match=r"confidence between 0 and 1 .* got 95"):
         intervals(table, ["eer"], confidence=95, resamples=5)
-    with pytest.raises(ValueError, match=r"different trials, got 300 and 200 of which 200 are the same"):
-        mean_eer_interval([table, ScoreTable(table.table.iloc[:200])])
-    other = ScoreTable(table.table.assign(label=table.table["label"].to_numpy()[::-1]))
-    with pytest.raises(ValueError, match=r"same trials different labels"):
-        mean_eer_interval([table, other])
-    with pytest.raises(ValueError, match=r"got no score table"):
-        mean_eer_interval([])
 
 
 @pytest.mark.slow

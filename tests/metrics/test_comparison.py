@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from dfx.metrics import auc, delong, eer, eer_difference
+from dfx.metrics import PairedEers, auc, delong, eer, eer_difference
 from dfx.tables.score_table import ScoreTable
 
 
@@ -75,11 +75,13 @@ def test_different_trials_are_refused():
     fewer = ScoreTable(second.table.iloc[:-1])
     for compare in (lambda: eer_difference([first], [fewer]), lambda: delong(first, fewer)):
         with pytest.raises(
-            ValueError, match=r"different trials, got 1200 and 1199 of which 1199 are the same"
+            ValueError, match=r"1 and 2 hold different trials: 1200 and 1199, and '1199' only in one"
         ):
             compare()
-    with pytest.raises(ValueError, match="needs two systems"):
+    with pytest.raises(ValueError, match="got 2 systems with 1, 0 score tables"):
         eer_difference([first], [])
+    with pytest.raises(ValueError, match="got 0 systems with no score tables"):
+        PairedEers([])
     with pytest.raises(ValueError, match="two trials of each class, got 1 bona fide"):
         delong(*[ScoreTable(table.table.iloc[299:]) for table in (first, second)])
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfx.metrics import act_dcf, auc, cllr, eer, fusion, min_cllr, min_dcf
+from dfx.metrics import act_dcf, auc, calibrate, cllr, eer, fuse, min_cllr, min_dcf
 from dfx.tables.score_table import ScoreTable
 
 BONAFIDE, SPOOF = 1500, 6000
@@ -29,7 +29,7 @@ def rates(scored: ScoreTable) -> tuple[float, float]:
 
 def test_calibration_keeps_the_order_and_makes_ratios_of_scores() -> None:
     dev, other = simulated(0), simulated(1)
-    calibration = fusion.calibrate(dev)
+    calibration = calibrate(dev)
     on_dev, on_other = calibration.apply(dev), calibration.apply(other)
     assert calibration.findings == ()
     assert rates(on_dev) == rates(dev)
@@ -46,8 +46,8 @@ def test_calibration_keeps_the_order_and_makes_ratios_of_scores() -> None:
 
 
 def test_the_proportion_of_the_classes_does_not_move_a_ratio() -> None:
-    few = fusion.calibrate(simulated(0, num=(1500, 1500)))
-    many = fusion.calibrate(simulated(0, num=(1500, 30000)))
+    few = calibrate(simulated(0, num=(1500, 1500)))
+    many = calibrate(simulated(0, num=(1500, 30000)))
     zero = -7 + 0.01  # the middle between the classes
     assert few.slope * zero + few.intercept == pytest.approx(0, abs=0.1)
     assert many.slope * zero + many.intercept == pytest.approx(0, abs=0.1)
@@ -55,24 +55,24 @@ def test_the_proportion_of_the_classes_does_not_move_a_ratio() -> None:
 
 def test_classes_weigh_the_same_however_few_trials_one_has() -> None:
     dev = simulated(0, distance=1.0, num=(12, 1000))
-    probability = 1 / (1 + np.exp(-fusion.calibrate(dev).apply(dev).table["score"]))
+    probability = 1 / (1 + np.exp(-calibrate(dev).apply(dev).table["score"]))
     assert probability.groupby(dev.table["label"]).mean().sum() == pytest.approx(1, abs=1e-6)
 
 
 def test_the_scale_and_the_order_of_the_trials_do_not_matter() -> None:
     dev = simulated(0)
     order = np.random.default_rng(5).permutation(len(dev))
-    first, again = fusion.calibrate(dev), fusion.calibrate(ScoreTable(dev.table.iloc[order]))
+    first, again = calibrate(dev), calibrate(ScoreTable(dev.table.iloc[order]))
     assert (first.slope, first.intercept) == (again.slope, again.intercept)
     scaled = ScoreTable(dev.table.assign(score=dev.table["score"] * 1e6))
     expected = first.apply(dev).table["score"]
-    np.testing.assert_allclose(fusion.calibrate(scaled).apply(scaled).table["score"], expected, atol=1e-6)
+    np.testing.assert_allclose(calibrate(scaled).apply(scaled).table["score"], expected, atol=1e-6)
 
 
 def test_a_dev_set_without_errors_is_bounded_and_told() -> None:
     labels = np.repeat([1, 0], [20, 50])
     dev = table(labels + np.random.default_rng(0).uniform(0, 0.1, 70), labels)
-    calibration = fusion.calibrate(dev)
+    calibration = calibrate(dev)
     scores = calibration.apply(dev).table["score"]
     assert calibration.slope > 0
     assert np.abs(scores).max() < 1.5 * np.log(51)
@@ -96,7 +96,7 @@ def test_a_dev_set_without_errors_is_bounded_and_told() -> None:
 )
 def test_scores_that_do_not_rank_are_not_calibrated(scores: np.ndarray, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        fusion.calibrate(table(scores, np.repeat([1, 0], 50)))
+        calibrate(table(scores, np.repeat([1, 0], 50)))
 
 
 def systems(seed: int) -> list[ScoreTable]:
@@ -110,10 +110,10 @@ def systems(seed: int) -> list[ScoreTable]:
     ]
 
 
-@pytest.mark.parametrize("method", fusion.METHODS)
+@pytest.mark.parametrize("method", ["logistic", "mean"])
 def test_two_independent_systems_beat_each(method: str) -> None:
     dev, tested = systems(0), systems(1)
-    fused, findings = fusion.fuse(tested, method, dev)
+    fused, findings = fuse(tested, method, dev)
     assert findings == []
     assert rates(fused)[0] < min(rates(system)[0] for system in tested) - 0.03
     assert fused.table["id"].tolist() == tested[0].table["id"].tolist()
@@ -122,7 +122,7 @@ def test_two_independent_systems_beat_each(method: str) -> None:
         assert cllr(fused.bonafide, fused.spoof) == pytest.approx(
             min_cllr(fused.bonafide, fused.spoof), abs=0.04
         )
-    turned, _ = fusion.fuse(
+    turned, _ = fuse(
         [ScoreTable(system.table.iloc[::-1]) for system in tested],
         method,
         [ScoreTable(d.table.iloc[::-1]) for d in dev],
@@ -135,18 +135,18 @@ def test_two_independent_systems_beat_each(method: str) -> None:
 def test_eval_decides_nothing() -> None:
     dev, tested = systems(0), systems(1)
     wrong = [ScoreTable(system.table.assign(label=1 - system.table["label"])) for system in tested]
-    expected = fusion.fuse(tested, "logistic", dev)[0].table["score"]
-    np.testing.assert_array_equal(fusion.fuse(wrong, "logistic", dev)[0].table["score"], expected)
+    expected = fuse(tested, "logistic", dev)[0].table["score"]
+    np.testing.assert_array_equal(fuse(wrong, "logistic", dev)[0].table["score"], expected)
 
 
 def test_without_dev_the_mean_is_of_raw_scores_and_scales_are_told() -> None:
     first, second = systems(0)
-    fused, findings = fusion.fuse([first, second], "mean")
+    fused, findings = fuse([first, second], "mean")
     expected = first.table.set_index("id")["score"] / 2 + second.table.set_index("id")["score"] / 2
     np.testing.assert_allclose(fused.table["score"], expected[fused.table["id"]])
     assert [finding.kind for finding in findings] == ["different-scales"]
     assert "in a plain mean the widest decides nearly alone" in findings[0].text
-    assert fusion.fuse([first, first], "mean")[1] == []
+    assert fuse([first, first], "mean")[1] == []
 
 
 def test_a_negative_weight_is_told() -> None:
@@ -155,7 +155,7 @@ def test_a_negative_weight_is_told() -> None:
     noise = rng.normal(size=1000)
     good = table(1.0 * labels + noise, labels)
     echo = table(0.2 * labels + noise + 0.5 * rng.normal(size=1000), labels)  # mostly the noise of the first
-    findings = fusion.fuse([good, echo], "logistic", [good, echo])[1]
+    findings = fuse([good, echo], "logistic", [good, echo])[1]
     assert [finding.kind for finding in findings] == ["negative-weight"]
     assert "gives system 2 a negative weight" in findings[0].text
 
@@ -170,12 +170,12 @@ def test_a_negative_weight_is_told() -> None:
         (
             lambda a, b: ([a, ScoreTable(b.table[1:])], None),
             "mean",
-            "1 and 2 have other trials: 1800 and 1799",
+            "1 and 2 hold different trials: 1800 and 1799",
         ),
         (
             lambda a, b: ([a, ScoreTable(b.table.assign(label=1 - b.table["label"]))], None),
             "mean",
-            "1 and 2 have other labels for 'u0', 'u1'",
+            "1 and 2 have different labels for 'u0', 'u1'",
         ),
         (
             lambda a, b: ([a, b], [a, ScoreTable(b.table.assign(score=-b.table["score"]))]),
@@ -192,4 +192,4 @@ def test_a_negative_weight_is_told() -> None:
 def test_what_cannot_be_fused_gives_a_sentence(change: object, method: str, sentence: str) -> None:
     tables, dev = change(*systems(0))  # type: ignore[operator]
     with pytest.raises(ValueError, match=sentence):
-        fusion.fuse(tables, method, dev)
+        fuse(tables, method, dev)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dfx import metrics
-from dfx.metrics.resampled import NAMES, Resampled
+from dfx.metrics.resampled import NAMES, ResampledMetrics
 
 RATES = metrics.AsvRates(p_miss=0.02, p_fa=0.03, p_fa_spoof=0.5)
 PLAIN = {
@@ -45,7 +45,7 @@ def test_drawn_once_each_metric_is_the_plain_one(decimals):
     for _ in range(30):
         scores, is_bonafide = trials(generator, decimals)
         threshold = float(generator.choice(scores))
-        measured = Resampled(scores, is_bonafide, NAMES, threshold, RATES).measure(
+        measured = ResampledMetrics(scores, is_bonafide, NAMES, threshold, RATES).measure(
             [np.ones((1, scores.size), int)]
         )
         bonafide, spoof = scores[is_bonafide], scores[~is_bonafide]
@@ -62,7 +62,9 @@ def test_a_trial_drawn_three_times_counts_as_three(decimals):
         threshold = float(generator.choice(scores))
         drawn = generator.poisson(generator.choice([0.5, 1, 3]), (4, scores.size))
         drawn[:, :2] += 1  # both classes are there
-        measured = Resampled(scores, is_bonafide, NAMES, threshold, RATES).measure([drawn[:3], drawn[3:]])
+        measured = ResampledMetrics(scores, is_bonafide, NAMES, threshold, RATES).measure(
+            [drawn[:3], drawn[3:]]
+        )
         for row, times in enumerate(drawn):
             bonafide, spoof = (np.repeat(scores[of], times[of]) for of in (is_bonafide, ~is_bonafide))
             assert measured["eer"][row] == metrics.eer(bonafide, spoof)[0]
@@ -75,18 +77,18 @@ def test_a_trial_drawn_three_times_counts_as_three(decimals):
 def test_ties_are_the_organisers():
     scores, is_bonafide = np.array([1.0, 1, 0, 0, 0, 1]), np.array([True, True, True, False, False, False])
     once = np.ones((1, 6), int)
-    assert Resampled(scores, is_bonafide, ["eer"]).measure([once])["eer"][0] == 1 / 3
-    constant = Resampled(np.zeros(6), is_bonafide, ["eer", "eer_interpolated"]).measure([once])
+    assert ResampledMetrics(scores, is_bonafide, ["eer"]).measure([once])["eer"][0] == 1 / 3
+    constant = ResampledMetrics(np.zeros(6), is_bonafide, ["eer", "eer_interpolated"]).measure([once])
     assert (constant["eer"][0], constant["eer_interpolated"][0]) == (1.0, 0.5)
 
 
 def test_what_a_metric_needs_is_asked_for():
     scores, is_bonafide = np.array([1.0, 0.0]), np.array([True, False])
     with pytest.raises(ValueError, match=r"no confidence interval of EER, got EER: choose from eer"):
-        Resampled(scores, is_bonafide, ["EER"])
+        ResampledMetrics(scores, is_bonafide, ["EER"])
     with pytest.raises(
         ValueError, match=r"f1 cannot be resampled without a threshold, got None: pass the one of dev"
     ):
-        Resampled(scores, is_bonafide, ["eer", "f1"])
+        ResampledMetrics(scores, is_bonafide, ["eer", "f1"])
     with pytest.raises(ValueError, match=r"min_tdcf_2019 cannot be resampled without the error rates"):
-        Resampled(scores, is_bonafide, ["min_tdcf_2019"])
+        ResampledMetrics(scores, is_bonafide, ["min_tdcf_2019"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dfx.metrics import eer_difference, mean_eer_interval
+from dfx.metrics import PairedEers, eer_difference
 from dfx.report import score_files
 from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, UNTESTED, WORSE, Measures, holm, measure
 from dfx.reporting import grid
@@ -44,7 +44,7 @@ def test_interval_and_test_are_those_of_the_metrics(make: Make) -> None:
         for (_, model), one in measures.cells.items()
     }
     one = measures.cells["lfcc", "b"]
-    assert one.interval == mean_eer_interval(tables["b"], None, 400)
+    assert one.interval == PairedEers([tables["b"]], None, 400).interval(0)
     assert one.difference == pytest.approx(eer_difference(tables["b"], tables["a"], None, 400))
 
 
