@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from dfx.evaluate.result import Result
 from dfx import metrics
+from dfx.evaluate.result import Result
 
 NEEDS_DEV = "Give dev_scores=FILE dev_key=FILE, or a system that comes with its own."
 

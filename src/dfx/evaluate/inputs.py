@@ -14,8 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from dfx import metrics, scorefiles
 from dfx.audio import segments
 from dfx.evaluate.result import Result
-from dfx.metrics import fusion
-from dfx.metrics.doubts import doubts
+from dfx.metrics import doubts, fusion
 from dfx.tables.findings import Finding, finding
 
 if TYPE_CHECKING:
