@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from dfx.audio.measures import FILE_SCALARS, SCALARS, Scalar
+from dfx.metrics import delong_deviation, placements
 from dfx.tables.findings import Finding, finding
 from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.manifest import SPLITS
@@ -89,22 +89,18 @@ def auc_of_spoof(spoof: ArrayLike, bonafide: ArrayLike) -> Auc | None:
 
     Clips count as independent; if they share speakers or sentences, the true interval is wider.
 
-    Source: DeLong, DeLong and Clarke-Pearson 1988, by ranks as in Sun and Xu 2014.
+    Source: as in `dfx.metrics.delong_deviation`.
 
     >>> auc_of_spoof([2.0, 3.0], [0.0, 2.0]).auc
     0.875
     """
-    positive, negative = (np.asarray(values, np.float64) for values in (spoof, bonafide))
-    m, n = len(positive), len(negative)
-    if not m or not n:
+    sizes = np.size(spoof), np.size(bonafide)
+    if not all(sizes):
         return None
-    ranks = rankdata(np.concatenate([positive, negative]))
-    above = (ranks[:m] - rankdata(positive)) / n  # for each spoof clip: the share of bona fide ones below it
-    below = 1 - (ranks[m:] - rankdata(negative)) / m
-    value = float(above.mean())
-    deviation = float(np.sqrt(sum(part.var(ddof=1) / len(part) for part in (above, below) if len(part) > 1)))
+    by_spoof, by_bonafide = placements(spoof, bonafide)
+    value, deviation = float(by_spoof.mean()), delong_deviation(by_spoof, by_bonafide)
     if value in (0.0, 1.0):
-        deviation = 1 / min(m, n)  # the formula gives 0 for any number of clips
+        deviation = 1 / min(sizes)  # the formula gives 0 for any number of clips
     return Auc(value, max(0.0, value - Z95 * deviation), min(1.0, value + Z95 * deviation), deviation)
 
 
