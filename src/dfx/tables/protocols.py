@@ -143,7 +143,7 @@ def line_widths(frame: pd.DataFrame) -> pd.Series:
 
 
 def name_columns(frame: pd.DataFrame, names: Sequence[str], path: Path) -> pd.DataFrame:
-    """Name the columns of `split_columns`; what a line has too many belongs to its `id`.
+    """Name the columns that `split_columns` made; surplus fields of a line belong to its `id`.
 
     Raises:
         ValueError: if a line has too few.
