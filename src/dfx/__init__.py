@@ -1,3 +1,35 @@
 """dfx: experiments in audio deepfake detection."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dfx.detector.scoring import SavedDetector
+
 __version__ = "0.1.0"
+
+
+def load(place: str | Path) -> SavedDetector:
+    """Open a trained detector, to score audio with it.
+
+        import dfx
+        detector = dfx.load("best.ckpt")
+        detector.score("clip.flac")                    # -> one number, higher = more bona fide
+        detector.score(waveform, sample_rate=44100)    # a waveform (samples,) or (samples, channels) in [-1, 1]
+
+    The clip is resampled, conditioned, cut and padded as in the training of the detector, so the score is that of its
+    run. `detector.config`, `detector.sample_rate` and `detector.segment_seconds` say how.
+
+    Args:
+        place: a checkpoint (`best.ckpt`), an MLflow run (`runs:/RUN_ID`), a registered model (`models:/NAME@ALIAS`,
+            `models:/NAME/VERSION`) or an ONNX file (`model.onnx`).
+
+    Raises:
+        ValueError: if there is no such file, run or model, or it is no detector of dfx.
+    """
+    from dfx.detector import loading
+
+    return loading.load(place)

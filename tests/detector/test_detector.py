@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from dfx.config.schema import CONF_DIR, register_schema
-from dfx.detector import build
+from dfx.detector import build, loading
 from dfx.tables.manifest import Manifest
 
 register_schema()
@@ -44,7 +44,7 @@ def test_scores_of_a_run_in_mixed_precision_are_those_of_its_weights_in_full(
     trainer.fit(detector, data)
     trainer.test(detector, data, verbose=False)
     trainer.save_checkpoint(home / "mixed.ckpt", weights_only=True)
-    exact = build.load_detector(home / "mixed.ckpt")
+    exact = loading.load_network(home / "mixed.ckpt")
     for split, loader in (("dev", data.val_dataloader()), ("eval", data.test_dataloader())):
         waveforms = [batch["waveform"] for batch in loader]
         with torch.no_grad():

@@ -23,17 +23,17 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 from torchaudio.models import wav2vec2_model
 
+import dfx
 from dfx import audio
 from dfx.audio.conditioned_store import conditioned
 from dfx.audio.conditioning import Conditions
 from dfx.audio.store import WaveformStore, open_store
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.datasets import ManifestFile
-from dfx.detector import build, feature_build
+from dfx.detector import build, feature_build, loading, scoring
 from dfx.detector.datamodule import Batch
 from dfx.detector.feature_store import FeatureStore, open_features
 from dfx.detector.sampling import PADDING
-from dfx.evaluate import scoring, systems
 from dfx.evaluate.trials import Corpus
 from dfx.features import LFCC, MFCC, Feature, LogMel, Wav2Vec2, Waveform
 from dfx.tables.manifest import Manifest
@@ -489,16 +489,16 @@ def finished(home: Path, corpus_file: Path, weights: Path) -> Path:
 def test_a_detector_scores_waveforms_and_through_the_store_as_its_run_did(
     finished: Path, corpus: Manifest, corpus_file: Path, weights: Path, home: Path
 ) -> None:
-    detector = build.load_detector(finished / "checkpoint" / "best.ckpt")
+    detector = loading.load_network(finished / "checkpoint" / "best.ckpt")
     expected = ScoreTable.read(finished / "scores" / "eval.csv").table["score"].to_numpy()
     cfg = config(corpus_file, weights, *SHORT_RUN)
-    with pytest.raises(ValueError, match="as those in checkpoints of dfx, gives it random ones"):
+    with pytest.raises(ValueError, match="like those in checkpoints of dfx, names no weights"):
         build.datamodule(OmegaConf.merge(cfg, detector.checkpoint_config), corpus)
     before = {path: path.stat().st_mtime_ns for path in home.rglob("*.f16")}
     data = build.datamodule(cfg, corpus)
     assert {path: path.stat().st_mtime_ns for path in home.rglob("*.f16")} == before
     with torch.no_grad():
-        kept = torch.cat([detector.loss.score(detector.embed(b)) for b in data.test_dataloader()]).numpy()
+        kept = torch.cat([detector.loss.score(detector.embedding(b)) for b in data.test_dataloader()]).numpy()
         np.testing.assert_array_equal(kept.astype(np.float32), expected.astype(np.float32))
         # A whole utterance of the length of a segment: the same through the feature, but for half precision.
         waveform = torch.from_numpy(data.store.read(0))[None]
@@ -513,14 +513,16 @@ def test_a_detector_scores_waveforms_and_through_the_store_as_its_run_did(
 def test_evaluation_scores_through_the_store_as_the_run_did(
     finished: Path, corpus_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (system,) = systems.find(str(finished / "checkpoint" / "best.ckpt"))
+    system = dfx.load(finished / "checkpoint" / "best.ckpt")
     trials = Corpus(ManifestFile(str(corpus_file))).trials()
     monkeypatch.setattr(feature_build, "fill", None)  # the maps are there
-    table, _ = scoring.score(system, trials, scoring.Options(batch_size=8))
+    table, _ = scoring.score_manifest(
+        system, trials.manifest, trials.rows, scoring.ScoringOptions(batch_size=8)
+    )
     expected = ScoreTable.read(finished / "scores" / "eval.csv").table
     assert table.table["id"].tolist() == expected["id"].tolist()
     assert table.table["score"].tolist() == expected["score"].tolist()
-    assert str(scoring.policy(system)).startswith("first 0.5 s of the map of the whole clip, ")
+    assert str(system.policy()).startswith("first 0.5 s of the map of the whole clip, ")
 
 
 @pytest.mark.slow

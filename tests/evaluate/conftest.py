@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from dfx.config.corpora import expand
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.detector import build
-from dfx.detector.detector import CONFIG_KEY, Detector
+from dfx.detector.detector import CONFIG_KEY
 
 register_schema()
 
@@ -47,16 +46,14 @@ def evaluate(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eva
     return run
 
 
-def _write_detector(path: Path, seed: int) -> Detector:
+def _write_detector(path: Path, seed: int) -> None:
     """A checkpoint as dfx.train writes it, of a detector that was never trained."""
     overrides = ["feature=lfcc", "model=mlp", "segment_seconds=0.5", f"seed={seed}"]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         cfg = compose("train", overrides=overrides)
     detector = build.detector(cfg).eval()
-    config = {name: OmegaConf.to_container(cfg, resolve=True)[name] for name in build.CHECKPOINT_KEYS}
+    config = build.checkpoint_config(cfg, detector.feature)
     torch.save({CONFIG_KEY: config, "state_dict": detector.state_dict()}, path)
-    detector.checkpoint_config = config
-    return detector
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,7 @@
-"""Checkpoints, runs and ONNX files on corpora: the scores are those of the detector, made once."""
+"""Checkpoints and runs on corpora: the scores are those of the detector, computed once."""
 
 from __future__ import annotations
 
-import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from dfx import audio
 from dfx.audio import segments
-from dfx.detector import build
-from dfx.evaluate import scoring
+from dfx.detector import loading
 from dfx.tables import manifest
 from dfx.tables.score_table import ScoreTable
 
@@ -32,7 +29,7 @@ def by_hand(
     checkpoint: Path, corpus_file: Path, split: str = "eval", policy: str = "first"
 ) -> dict[str, float]:
     """Score of each utterance, one at a time and without any part of the evaluation."""
-    detector = build.load_detector(checkpoint)
+    detector = loading.load_network(checkpoint)
     found = {}
     with torch.inference_mode():
         for row in manifest.read(corpus_file).split(split).table.itertuples():
@@ -65,7 +62,7 @@ def test_what_was_scored_is_not_scored_again(
     evaluate: Evaluate, checkpoint: Path, corpus_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = evaluate(f"systems={checkpoint}", *of(corpus_file))
-    monkeypatch.setattr(scoring, "_score", None)
+    monkeypatch.setattr(loading, "load_network", None)
     assert written(evaluate(f"systems={checkpoint}", *of(corpus_file))) == written(first)
     with pytest.raises(TypeError):  # another policy is another matter
         evaluate(f"systems={checkpoint}", *of(corpus_file), "eval_crop=centre")
@@ -130,65 +127,6 @@ def log_run(checkpoint: Path, corpus_file: Path, folder: Path) -> tuple[str, dic
         client.log_artifact(run.info.run_id, str(folder / f"{split}.csv"), "scores")
     client.set_terminated(run.info.run_id)
     return run.info.run_id, tables
-
-
-@pytest.fixture(scope="session")
-def exported(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The detector of the checkpoint as ONNX, with its configuration in the metadata."""
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    detector = build.load_detector(checkpoint)
-    path = tmp_path_factory.mktemp("onnx") / "detector.onnx"
-
-    class Scores(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.feature, self.model, self.loss = detector.feature, detector.model, detector.loss
-
-        def forward(self, waveform: torch.Tensor) -> torch.Tensor:
-            return self.loss.score(self.model(self.feature(waveform)))
-
-    batch = torch.export.Dim("batch")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter
-        program = torch.onnx.export(
-            Scores().eval(),
-            (torch.randn(2, 8000),),
-            dynamo=True,
-            dynamic_shapes={"waveform": {0: batch}},
-            input_names=["waveform"],
-            output_names=["score"],
-            verbose=False,
-        )
-    program.save(path)
-    model = onnx.load(path)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "dfx_config", json.dumps(detector.checkpoint_config)
-    onnx.save(model, path)
-    return path
-
-
-@pytest.mark.slow
-def test_an_onnx_file_scores_as_its_checkpoint(
-    evaluate: Evaluate, exported: Path, checkpoint: Path, corpus_file: Path
-) -> None:
-    found = evaluate(f"systems={{onnx: {exported}}}", *of(corpus_file), "eval_crop=sliding")
-    assert written(found) == pytest.approx(by_hand(checkpoint, corpus_file, policy="sliding"), abs=1e-3)
-    assert found["results"][0]["llr"] is True
-
-
-@pytest.mark.slow
-def test_an_onnx_file_without_its_configuration_is_refused(
-    evaluate: Evaluate, exported: Path, corpus_file: Path, tmp_path: Path
-) -> None:
-    import onnx
-
-    model = onnx.load(exported)
-    del model.metadata_props[:]
-    onnx.save(model, tmp_path / "bare.onnx")
-    with pytest.raises(ValueError, match="metadata key 'dfx_config'"):
-        evaluate(f"systems={tmp_path / 'bare.onnx'}", *of(corpus_file))
 
 
 def test_bad_files_are_counted_and_listed(

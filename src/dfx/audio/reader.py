@@ -132,9 +132,18 @@ def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDAr
         raise AudioError(path, "it holds no samples")
 
 
+def resample(waveform: Waveform, source_rate: int, sample_rate: int) -> Waveform:
+    """A waveform (samples,) at another rate, resampled as `read` resamples a file."""
+    return np.concatenate([*_resampled(iter([(waveform, source_rate)]), Path("the waveform"), sample_rate)])
+
+
 def _at_rate(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDArray]:
+    yield from _resampled(_decode(path, block_seconds), path, sample_rate)
+
+
+def _resampled(blocks: Iterator[tuple[NDArray, int]], path: Path, sample_rate: int) -> Iterator[NDArray]:
     resampler, source_rate = None, 0
-    for block, rate in _decode(path, block_seconds):
+    for block, rate in blocks:
         if rate != (source_rate or rate):
             raise AudioError(path, f"its sample rate changes from {source_rate} to {rate} Hz")
         source_rate = rate

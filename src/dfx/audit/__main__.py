@@ -42,7 +42,9 @@ def audit(cfg: DictConfig) -> str:
             f"others: {parts[0]} names a split, but an audit looks at whole corpora: leave the split out."
         )
     dataset = build.dataset(cfg)
-    found = audit_corpus(dataset, build.others(cfg), cfg.sample_rate, cfg.seed, cfg.cache, cfg.num_workers)
+    found = audit_corpus(
+        dataset, build.other_datasets(cfg), cfg.sample_rate, cfg.seed, cfg.cache, cfg.num_workers
+    )
     corpus, document = found.results["corpus"], report.document(found)
     folder = Path(cfg.out).expanduser() if cfg.out else Path("mlruns") / "audit" / file_name(corpus["name"])
     files = document.write(folder)

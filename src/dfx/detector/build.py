@@ -1,4 +1,4 @@
-"""From the configuration to objects; the only caller of Hydra's `instantiate`."""
+"""Builds everything from a configuration: dataset, batches, detector, trainer. The only caller of `instantiate`."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from dfx import console
 from dfx.audio.conditioned_store import Waveforms, conditioned
 from dfx.audio.conditioning import Conditions
 from dfx.audio.store import open_store
-from dfx.audio.vectors import VectorStore
 from dfx.datasets.corpus import Dataset
-from dfx.detector.datamodule import AudioDataModule, require_both_classes
-from dfx.detector.detector import CONFIG_KEY, Detector, OptimizerFactory
+from dfx.detector.datamodule import ArrayStore, AudioDataModule, require_both_classes
+from dfx.detector.detector import Detector, OptimizerFactory
 from dfx.detector.feature_store import open_features
 from dfx.features.base import Feature
 from dfx.losses.base import Loss
@@ -31,7 +30,7 @@ from dfx.models.blocks import IncompatiblePairError
 from dfx.tables.manifest import Manifest
 from dfx.tracking import launchers
 
-# Parts of the configuration that a checkpoint holds: they rebuild the detector, and say how clips reach it.
+# Keys of the configuration that a checkpoint holds: they rebuild the detector and say how clips are prepared.
 CHECKPOINT_KEYS = (
     "feature",
     "model",
@@ -42,7 +41,7 @@ CHECKPOINT_KEYS = (
     "sample_rate",
     "segment_seconds",
 )
-QUIET = (
+QUIET = (  # warnings of Lightning that are not for users of dfx
     ".*GPU available but not used.*",  # a choice of the configuration, not an oversight
     ".*does not have many workers.*",  # the store needs none; `data.num_workers`
     ".*sync_dist=True.*",  # every process computes the metrics from all scores, so there is nothing to average
@@ -52,13 +51,13 @@ QUIET = (
 
 
 def dataset(cfg: DictConfig) -> Dataset:
-    """The corpus of a configuration, from its node `dataset`."""
+    """The dataset of a configuration, from its node `dataset`."""
     made: Dataset = instantiate(cfg.dataset, _convert_="all")
     return made
 
 
-def others(cfg: DictConfig) -> dict[str, Dataset]:
-    """Further corpora that a command looks at, by name, from the node `corpora`."""
+def other_datasets(cfg: DictConfig) -> dict[str, Dataset]:
+    """Further datasets of a command, by name, from the node `corpora`."""
     made: dict[str, Dataset] = instantiate(cfg.get("corpora") or {}, _convert_="all")
     return made
 
@@ -66,35 +65,34 @@ def others(cfg: DictConfig) -> dict[str, Dataset]:
 def datamodule(
     cfg: DictConfig, manifest: Manifest, vectors: NDArray[np.float32] | None = None
 ) -> AudioDataModule:
-    """The corpus as batches; decodes what the waveform store does not hold yet, and computes maps that are kept.
+    """Batches of a corpus. Decodes audio, and computes cached feature maps, where that has not been done before.
 
     Args:
         cfg: the configuration.
         manifest: the corpus.
-        vectors: ready features of its rows, where it has these instead of audio.
+        vectors: ready features of its rows, for a corpus that has these instead of audio.
 
     Raises:
         ValueError: if a split lacks a class, too many files are bad, vectors do not fit the segments or the feature, or
-            maps are to be kept that change.
+            the maps of the feature cannot be cached.
     """
     require_both_classes(manifest)
     if cfg.data.balance == "corpus" and "corpus" not in manifest.table:
         raise ValueError(
             "data.balance=corpus is for dataset=combined; this corpus is one: use class or attack."
         )
-    keeps_maps = cfg.feature.get("cache", False)
-    if keeps_maps and cfg.augment:
+    cached_features = cfg.feature.get("cache", False)
+    if cached_features and cfg.augment:
         raise IncompatiblePairError(
-            "The maps that feature.cache=true keeps are those of the waveforms as they are, but augment changes "
-            "waveforms at each draw: use augment=none (feature.mask, which hides parts of the map, is no obstacle), or "
-            "feature.cache=false."
+            "feature.cache=true caches the maps of unchanged waveforms, but augment changes waveforms at each draw: "
+            "use augment=none (feature.mask, which hides parts of the map, is allowed), or feature.cache=false."
         )
     options = dict(cfg.data)
     conditions = Conditions.of(cfg.conditioning)
     max_bad_fraction = options.pop("max_bad_fraction")
     if vectors is not None:
         _check_vectors(cfg, vectors, manifest.name, conditions)
-        table = VectorStore(vectors, Path(manifest.table["path"].iloc[0]))
+        table = ArrayStore(vectors, path=Path(manifest.table["path"].iloc[0]))
         return AudioDataModule(manifest, table, num_samples(cfg), cfg.seed, **options)
     if cfg.feature.get("_target_") == "dfx.features.Table":
         raise IncompatiblePairError(
@@ -115,24 +113,24 @@ def datamodule(
     augment = instantiate(cfg.augment, _convert_="all") if cfg.augment else None
     clips = conditioned(store, manifest, conditions)
     data = AudioDataModule(manifest, clips, num_samples(cfg), seed=cfg.seed, augment=augment, **options)
-    if keeps_maps:
-        _keep_maps(cfg, data, clips, manifest, conditions)
+    if cached_features:
+        _cache_features(cfg, data, clips, manifest, conditions)
     return data
 
 
-def _keep_maps(
+def _cache_features(
     cfg: DictConfig, data: AudioDataModule, clips: Waveforms, manifest: Manifest, conditions: Conditions
 ) -> None:
-    """Let the batches hold maps of a frozen feature that are computed once."""
+    """Compute the maps of a frozen feature once, and make the batches of crops of them."""
     config: Any = OmegaConf.to_container(cfg.feature, resolve=True)
-    # A feature of its own, that is gone when the maps are there: the detector's must be drawn as it always is.
+    # A feature object for this alone; the detector's own is drawn later, from the same seed as without a cache.
     torch.manual_seed(cfg.seed)
     feature: Feature = instantiate(cfg.feature, _convert_="all")
     rebuilt = feature.rebuild()
     if rebuilt and config | rebuilt == config:
         raise ValueError(
-            "Maps are kept of a feature whose weights are known, but this configuration, as those in checkpoints of "
-            "dfx, gives it random ones: name a file (feature.checkpoint=FILE feature.architecture=null), or use "
+            "Maps of a feature with random weights cannot be cached, and this configuration, like those in checkpoints "
+            "of dfx, names no weights: name a file (feature.checkpoint=FILE feature.architecture=null), or use "
             "feature.cache=false."
         )
     device = "cpu"
@@ -142,7 +140,7 @@ def _keep_maps(
         torch.set_num_threads(cfg.num_threads)
     cache = Path(cfg.cache) if cfg.cache else None
     maps = open_features(feature, clips, manifest, data.rows, config, conditions, cache, device)
-    data.keep_to(maps, feature.output_shape(num_samples(cfg)).frames)
+    data.use_cached_features(maps, feature.output_shape(num_samples(cfg)).frames)
 
 
 def _check_vectors(cfg: DictConfig, vectors: NDArray[np.float32], name: str, conditions: Conditions) -> None:
@@ -166,7 +164,7 @@ def num_samples(cfg: DictConfig) -> int:
 
 
 def detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
-    """Feature, model and loss, each told the shape that the one before gives.
+    """Feature, model and loss; each gets the output shape of the one before it.
 
     Args:
         cfg: the configuration.
@@ -175,7 +173,7 @@ def detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
     Raises:
         ValueError: if the model cannot take the feature's map.
     """
-    # Weights are drawn here: from the run's seed, whatever was drawn before.
+    # Initial weights follow from the run's seed, whatever was drawn before.
     torch.manual_seed(cfg.seed)
     feature: Feature = instantiate(cfg.feature, _convert_="all")
     shape = feature.output_shape(num_samples(cfg))
@@ -190,17 +188,16 @@ def detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
 
 
 def trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
-    """The Lightning trainer: no logger and no checkpointing of its own, `tracking` and `checkpoint` do these."""
+    """The Lightning trainer, without its logger and checkpoints: `tracking` and `checkpoint` do this."""
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
-        os.environ["OMP_NUM_THREADS"] = str(
-            cfg.num_threads
-        )  # or Lightning divides the cores among its processes
+        # Or Lightning divides the cores among its processes.
+        os.environ["OMP_NUM_THREADS"] = str(cfg.num_threads)
     # Lightning's advice on accelerators, loggers and its own services is not for the users of dfx.
     for name in ("pytorch_lightning", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     make = instantiate(cfg.trainer, _convert_="all")
-    # Bars of several processes on one terminal draw over each other; such cells tell when they are done.
+    # Progress bars of several processes on one terminal overwrite each other.
     shows_bar = cfg.trainer.get("enable_progress_bar", True) and not launchers.side_by_side()
     bar = [RichProgressBar(leave=False)] if shows_bar else []
     for message in QUIET:
@@ -218,28 +215,11 @@ def trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
 
 
 def checkpoint_config(cfg: DictConfig, feature: Feature) -> dict[str, Any]:
-    """The part of the resolved configuration that rebuilds the detector, free of files outside the checkpoint."""
+    """The part of the resolved configuration that rebuilds the detector, without files outside the checkpoint."""
     resolved: Any = OmegaConf.to_container(cfg, resolve=True)
-    kept = {key: resolved[key] for key in CHECKPOINT_KEYS}
-    kept["feature"].update(feature.rebuild())
-    return kept
-
-
-def load_detector(path: str | Path) -> Detector:
-    """A trained detector from its checkpoint, ready to score: in eval mode, on the CPU.
-
-    Raises:
-        ValueError: if the file is not a checkpoint of dfx.
-    """
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if CONFIG_KEY not in state:
-        raise ValueError(
-            f"{path} holds no dfx configuration: give a checkpoint that dfx.train wrote (best.ckpt)."
-        )
-    made = detector(OmegaConf.create(state[CONFIG_KEY]))
-    made.load_state_dict(state["state_dict"])
-    made.checkpoint_config = state[CONFIG_KEY]
-    return made.eval()
+    parts = {key: resolved[key] for key in CHECKPOINT_KEYS}
+    parts["feature"].update(feature.rebuild())
+    return parts
 
 
 def _optimizer_factory(cfg: DictConfig) -> OptimizerFactory:

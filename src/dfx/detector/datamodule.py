@@ -1,21 +1,21 @@
-"""From the waveform store to batches: which stretch of which utterance, decided by seeds alone."""
+"""Batches of a corpus: utterances cut to segments (or to crops of feature maps), augmented in training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dfx.audio import segments
 from dfx.audio.conditioned_store import Waveforms
 from dfx.audio.segments import Crop
-from dfx.audio.vectors import VectorStore
-from dfx.detector.feature_store import FeatureStore
 from dfx.detector.sampling import Draw, SeededSampler, SequentialBatches
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF
 from dfx.tables.manifest import SPLITS, Manifest
@@ -24,17 +24,61 @@ Batch = dict[str, torch.Tensor]
 Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
+class Readable(Protocol):
+    """What utterances are read from: a waveform store, a store of feature maps, or arrays in memory."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Samples (or frames) of each row."""
+
+    def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[Any]:
+        """Samples (or frames) of one row from `start`: `num_samples` of them, or fewer where the row ends."""
+
+
+class ArrayStore:
+    """Arrays in memory, read like a waveform store: the rows of a table of ready features, or a single clip.
+
+    Attributes:
+        sample_rate: in Hz; 1 for ready features, so that seconds count columns.
+        lengths: (rows,), of each array.
+        bad: table id, path, reason of bad files; empty.
+        path: the file that the arrays come from, if any.
+    """
+
+    def __init__(
+        self, arrays: Sequence[NDArray[Any]] | NDArray[Any], sample_rate: int = 1, path: Path | None = None
+    ) -> None:
+        self.path = path
+        self.sample_rate = sample_rate
+        self.lengths: NDArray[np.int64] = np.array([len(array) for array in arrays], np.int64)
+        self.bad = pd.DataFrame({"id": [], "path": [], "reason": []}, dtype="str")
+        self._arrays = arrays
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def length(self, row: int) -> int:
+        """Length of one array."""
+        return int(self.lengths[row])
+
+    def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[Any]:
+        """Values of one array from `start`: `num_samples` of them, or fewer where it ends."""
+        stop = None if num_samples is None else start + num_samples
+        values: NDArray[Any] = self._arrays[row][start:stop]
+        return values
+
+
 class AudioDataset(Dataset[Batch]):
     """Utterances of one split. Indexed by a list of `(index, seed)`, it gives the batch.
 
-    The seed decides the start of a random crop and every draw of the augmentation, so that an example is the same for
-    any number of workers. Where windows slide, it is the number of the window. Where maps of a feature are kept, crops
-    are of these, and count in frames.
+    The seed decides the start of a random crop and every draw of the augmentation, so an example is the same for any
+    number of workers. For sliding windows the seed is the number of the window. In a store of feature maps, crops are
+    cut from the maps and counted in frames.
     """
 
     def __init__(
         self,
-        store: Waveforms | VectorStore | FeatureStore,
+        store: Readable,
         rows: np.ndarray,
         labels: np.ndarray,
         crop: Crop,
@@ -52,26 +96,50 @@ class AudioDataset(Dataset[Batch]):
     def __getitem__(self, draws: list[Draw]) -> Batch:
         """The batch: label (batch,), index (batch,), and waveform (batch, samples) in float32.
 
-        Where maps are kept, there is feature (batch, channels, bins, frames) in float16 in place of the waveform.
+        A store of feature maps gives feature (batch, channels, bins, frames) in float16 instead of the waveform.
         """
         index = [index for index, _ in draws]
-        name, examples = "waveform", torch.from_numpy(np.stack([self.example(*draw) for draw in draws]))
-        if isinstance(self.store, FeatureStore):
-            name, examples = "feature", examples.permute(0, 2, 3, 1)
-        return {name: examples, "label": torch.from_numpy(self.labels[index]), "index": torch.tensor(index)}
+        examples = torch.from_numpy(np.stack([self.example(*draw) for draw in draws]))
+        batch = {"label": torch.from_numpy(self.labels[index]), "index": torch.tensor(index)}
+        if examples.ndim == 2:
+            return {"waveform": examples, **batch}
+        return {"feature": examples.permute(0, 2, 3, 1), **batch}
 
     def example(self, index: int, seed: int) -> np.ndarray:
-        """One example: (num_samples,) float32, or (num_frames, channels, bins) float16 where maps are kept."""
+        """One example: (num_samples,) float32, or (num_frames, channels, bins) float16 of a feature map."""
         generator = np.random.default_rng(seed)
         row = int(self.rows[index])
-        start = self.crop.start(self.store.length(row), seed, generator)
+        start = self.crop.start(int(self.store.lengths[row]), seed, generator)
         cut = self.store.read(row, start, self.crop.num_samples)
         example = segments.fit(cut, self.crop.num_samples, self.crop.pad)
         return example if self.augment is None else self.augment(example, generator)
 
 
+def batch_loader(dataset: AudioDataset, sampler: Sampler[list[Draw]], num_workers: int) -> DataLoader[Batch]:
+    """Loader of the batches that a sampler draws."""
+    # batch_size=None: the sampler makes the batches, the dataset returns them whole. A generator of its own,
+    # because a loader draws from torch's at every start, and a resumed run starts its loaders at another moment.
+    return DataLoader(
+        dataset,
+        sampler=sampler,
+        batch_size=None,
+        generator=torch.Generator(),
+        num_workers=num_workers,
+        persistent_workers=num_workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def scoring_loader(
+    dataset: AudioDataset, batch_size: int, num_workers: int, rank: int = 0, world: int = 1
+) -> DataLoader[Batch]:
+    """Loader of every window of every utterance, in order; the share of one process where there are several."""
+    windows = dataset.crop.num_windows(dataset.store.lengths[dataset.rows])
+    return batch_loader(dataset, SequentialBatches(windows, batch_size, rank, world), num_workers)
+
+
 class AudioDataModule(LightningDataModule):
-    """The three splits of a corpus as loaders over one waveform store.
+    """The three splits of a corpus as loaders.
 
     Args:
         manifest: the corpus.
@@ -88,7 +156,7 @@ class AudioDataModule(LightningDataModule):
     def __init__(
         self,
         manifest: Manifest,
-        store: Waveforms | VectorStore,
+        store: Waveforms | ArrayStore,
         num_samples: int,
         seed: int = 0,
         augment: Augmentation | None = None,
@@ -103,7 +171,7 @@ class AudioDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.store = store
-        self.maps: FeatureStore | None = None
+        self.maps: Readable | None = None
         self._map_frames = 0
         self.seed, self.augment = seed, augment
         self.batch_size, self.num_workers, self.balance = batch_size, num_workers, balance
@@ -133,64 +201,35 @@ class AudioDataModule(LightningDataModule):
         """Rows of the manifest that are used in any split."""
         return np.unique(np.concatenate([table["row"].to_numpy() for table in self.tables.values()]))
 
-    def keep_to(self, maps: FeatureStore, num_frames: int) -> None:
-        """Give batches of maps from now on, each of so many frames, instead of waveforms; for use without augment."""
+    def use_cached_features(self, maps: Readable, num_frames: int) -> None:
+        """Make batches of crops of cached feature maps, `num_frames` long, instead of waveforms; without augment."""
         self.maps, self._map_frames = maps, num_frames
 
     def dataset(self, split: str) -> AudioDataset:
         """The utterances of a split; augmented only in training."""
-        table = self.tables[split]
-        store, crop = self._source(split)
-        return AudioDataset(
-            store,
-            table["row"].to_numpy(),
-            table["label"].to_numpy(dtype=np.int64),
-            crop,
-            self.augment if split == "train" else None,
-        )
+        table, crop = self.tables[split], self.crops[split]
+        rows, labels = table["row"].to_numpy(), table["label"].to_numpy(dtype=np.int64)
+        if self.maps is not None:
+            return AudioDataset(self.maps, rows, labels, crop._replace(num_samples=self._map_frames))
+        return AudioDataset(self.store, rows, labels, crop, self.augment if split == "train" else None)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Training batches."""
-        return self._loader("train", self._train_sampler())
+        return batch_loader(self.dataset("train"), self._train_sampler(), self.num_workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The dev split, in order."""
-        return self._scoring_loader("dev")
+        return scoring_loader(self.dataset("dev"), self.batch_size, self.num_workers, *self._place())
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """The eval split, in order."""
-        return self._scoring_loader("eval")
+        return scoring_loader(self.dataset("eval"), self.batch_size, self.num_workers, *self._place())
 
     def _train_sampler(self) -> SeededSampler:
-        # After a resume Lightning starts the loader before it tells the sampler the epoch, and workers fetch at once.
+        # After a resume Lightning starts the loader before the sampler gets its epoch, and workers fetch at once.
         progress: Any = self.trainer.fit_loop.epoch_progress.current if self.trainer else None
         epoch = progress.processed if progress else 0
         return SeededSampler(*self._groups(), self.batch_size, self.seed, *self._place(), epoch)
-
-    def _scoring_loader(self, split: str) -> DataLoader[Batch]:
-        table = self.tables[split]
-        store, crop = self._source(split)
-        windows = crop.num_windows(store.lengths[table["row"].to_numpy()])
-        return self._loader(split, SequentialBatches(len(table), self.batch_size, *self._place(), windows))
-
-    def _loader(self, split: str, sampler: Sampler[list[Draw]]) -> DataLoader[Batch]:
-        # batch_size=None: the sampler makes the batches, the dataset returns them whole. A generator of its own,
-        # because a loader draws from torch's at every start, and a resumed run starts its loaders at another moment.
-        return DataLoader(
-            self.dataset(split),
-            sampler=sampler,
-            batch_size=None,
-            generator=torch.Generator(),
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
-
-    def _source(self, split: str) -> tuple[Waveforms | VectorStore | FeatureStore, Crop]:
-        """What the utterances of a split are read from, and how they are cropped: by samples, or by frames of maps."""
-        if self.maps is None:
-            return self.store, self.crops[split]
-        return self.maps, self.crops[split]._replace(num_samples=self._map_frames)
 
     def _place(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -203,7 +242,7 @@ class AudioDataModule(LightningDataModule):
             return labels, None
         if self.balance == "class":
             return labels, np.array([0.5, 0.5])
-        # Half of the draws are bona fide; the attacks, or in each class the corpora, share a half equally.
+        # Half of the draws are bona fide. The attacks (or, within each class, the corpora) have equal shares of a half.
         parts = table[self.balance].to_numpy(dtype=str)
         marks = np.where(labels == SPOOF, "spoof ", "bonafide ")
         names, groups = np.unique(np.char.add(marks, parts), return_inverse=True)
@@ -212,11 +251,7 @@ class AudioDataModule(LightningDataModule):
 
 
 def require_both_classes(manifest: Manifest) -> None:
-    """Refuse a corpus that cannot train a detector; asked before its audio is decoded.
-
-    Raises:
-        ValueError: if a split lacks a class.
-    """
+    """Raise ValueError if a split of a corpus lacks a class; called before its audio is decoded."""
     table = manifest.table
     _require_both_classes({split: table[table["split"] == split] for split in SPLITS}, manifest.name, "")
 

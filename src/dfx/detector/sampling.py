@@ -1,4 +1,4 @@
-"""The order of utterances: for training drawn from seeds alone, for scoring as they stand."""
+"""Samplers: which utterances form a batch, shuffled by seed for training, in order for scoring."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from collections.abc import Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
-# (index of the utterance, seed of everything random about it); for scoring the number of the window in it
-Draw = tuple[int, int]
-PADDING: Draw = (-1, 0)  # of an utterance that is scored elsewhere
+Draw = tuple[
+    int, int
+]  # (index of the utterance, seed of its random draws); for scoring (index, number of the window)
+PADDING: Draw = (-1, 0)  # fills the batches of a process that has none left
 
 
 class SeededSampler(Sampler[list[Draw]]):
-    """Batches of `(index, seed)` for training, drawn from (run seed, epoch) and nothing else.
+    """Shuffled batches of `(index, seed)` for training, drawn from the run's seed and the epoch alone.
 
-    Batches of an epoch differ by at most one in size, so no utterance is dropped and no batch of one is left over. With
-    several processes each takes its share of the same epoch.
+    Batches of an epoch differ by at most one in size, so no utterance is dropped and no batch of one is left over.
+    Several processes divide the same epoch among them.
 
     Args:
         groups: group of each utterance, 0, 1, …
@@ -77,24 +78,21 @@ class SeededSampler(Sampler[list[Draw]]):
 
 
 class SequentialBatches(Sampler[list[Draw]]):
-    """Every utterance once, in order, for scoring.
+    """Every window of every utterance once, in order, for scoring.
 
-    Several processes are dealt the batches of one in turn, since the last bits of a score depend on what else is in
-    its batch. Each gets as many, so that all of them meet where processes talk to each other: where the batches do not
-    divide, `PADDING` stands in for one, and what it scores is dropped.
+    Several processes get the batches of one process in turn, since the last bits of a score depend on what else is in
+    its batch. Each process gets the same number, so that all of them meet where they exchange data: where the batches
+    do not divide evenly, a batch of `PADDING` is added, whose scores are dropped.
 
     Args:
-        size: number of utterances.
-        batch_size: draws in a step.
+        windows: (utterances,) number of windows that are scored of each.
+        batch_size: windows in a step.
         rank: number of this process.
         world: number of processes.
-        windows: (utterances,) in how many windows each is scored; None: each in one.
     """
 
-    def __init__(
-        self, size: int, batch_size: int, rank: int = 0, world: int = 1, windows: np.ndarray | None = None
-    ) -> None:
-        self.windows = np.ones(size, np.int64) if windows is None else windows
+    def __init__(self, windows: np.ndarray, batch_size: int, rank: int = 0, world: int = 1) -> None:
+        self.windows = windows
         self.batch_size = batch_size
         self.rank, self.world = rank, world
 

@@ -1,20 +1,43 @@
-"""Systems × corpora, as results; everything here needs torch."""
+"""Scores of trained detectors on corpora, as results; everything here needs torch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from omegaconf import DictConfig
 
 from dfx.console import say
-from dfx.detector import build
-from dfx.evaluate import scoring
+from dfx.detector import build, loading
+from dfx.detector.scoring import SavedDetector, ScoringOptions, score_manifest
 from dfx.evaluate.result import Result
-from dfx.evaluate.scoring import Options
-from dfx.evaluate.systems import Given, System, find
 from dfx.evaluate.trials import Corpus, Trials, checked_split, further
 from dfx.tables.score_table import ScoreTable
+
+FROM_RUN = "dev split of its training"
+Given = str | Sequence[str] | Mapping[str, str] | None
+
+
+def load_all(given: Given) -> list[SavedDetector]:
+    """The detectors that a user names: one place (see `dfx.load`), a list of places, or a mapping name -> place.
+
+    Raises:
+        ValueError: if there is no such place, it is no detector, or one is given twice.
+    """
+    if isinstance(given, Mapping):
+        found = [replace(loading.load(place), name=str(name)) for name, place in given.items()]
+    else:
+        found = [loading.load(place) for place in ([given] if isinstance(given, str) else given or [])]
+    for number, detector in enumerate(found):
+        twin = next((other for other in found[:number] if other.digest == detector.digest), None)
+        if twin:
+            raise ValueError(f"{detector.file} and {twin.file} are the same file: name each system once.")
+    names = [detector.name for detector in found]
+    return [
+        replace(one, name=f"{one.name} {one.digest[:6]}") if names.count(one.name) > 1 else one
+        for one in found
+    ]
 
 
 def corpus(cfg: DictConfig) -> tuple[Corpus | None, Trials | None]:
@@ -29,7 +52,7 @@ def scored(cfg: DictConfig, given: Given, home: Corpus | None, trials: Trials | 
     Args:
         cfg: the configuration.
         given: the systems.
-        home: corpus whose dev split decides for systems without dev scores of their own.
+        home: corpus whose dev split gives thresholds to systems without dev scores of their own.
         trials: of this corpus.
 
     Raises:
@@ -37,57 +60,63 @@ def scored(cfg: DictConfig, given: Given, home: Corpus | None, trials: Trials | 
     """
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
-    options = Options(cfg.eval_crop, cfg.batch_size, cfg.num_workers, cfg.max_bad_fraction, cfg.cache)
-    systems = find(given)
-    corpora = [*([trials] if trials else []), *further(list(cfg.others), build.others(cfg))]
+    options = ScoringOptions(cfg.eval_crop, cfg.batch_size, cfg.num_workers, cfg.max_bad_fraction, cfg.cache)
+    detectors = load_all(given)
+    corpora = [*([trials] if trials else []), *further(list(cfg.others), build.other_datasets(cfg))]
     if not corpora:
-        return [_kept(system, options) for system in systems]
-    return [result for system in systems for result in _on_each(system, corpora, home, options)]
-
-
-def _on_each(
-    system: System, corpora: Sequence[Trials], home: Corpus | None, options: Options
-) -> list[Result]:
-    dev, source = _dev(system, home, options)
-    crop = str(scoring.policy(system, options.eval_crop))
+        return [_scores_of_run(detector, options) for detector in detectors]
     results = []
-    for trials in corpora:
-        table, bad = scoring.score(system, trials, options)
-        what = (crop, system.llr, dev, source, system.trained_on, bad)
-        results.append(Result(system.name, trials.name, table, *what, note=trials.note))
+    while detectors:  # each is dropped with its weights when it has scored
+        results += _on_each(detectors.pop(0), corpora, home, options)
     return results
 
 
-def _dev(system: System, home: Corpus | None, options: Options) -> tuple[ScoreTable | None, str]:
-    """Dev scores made the way the others are: those of the run where it cut alike, else of the corpus' dev split."""
-    own = system.config["data"]["eval_crop"]
-    if system.dev and options.eval_crop in (None, own):
-        return ScoreTable.read(system.dev), "dev split of its training"
+def _on_each(
+    detector: SavedDetector, corpora: Sequence[Trials], home: Corpus | None, options: ScoringOptions
+) -> list[Result]:
+    dev, source = _dev(detector, home, options)
+    crop = str(detector.policy(options.eval_crop))
+    results = []
+    for trials in corpora:
+        table, bad = score_manifest(detector, trials.manifest, trials.rows, options, trials.name)
+        what = (crop, detector.llr, dev, source, detector.trained_on, bad)
+        results.append(Result(detector.name, trials.name, table, *what, note=trials.note))
+    return results
+
+
+def _dev(
+    detector: SavedDetector, home: Corpus | None, options: ScoringOptions
+) -> tuple[ScoreTable | None, str]:
+    """Dev scores of the same crop: those of the run where it is the same, else scores of the corpus' dev split."""
+    if detector.dev_scores and options.eval_crop in (None, detector.policy().crop.policy):
+        return ScoreTable.read(detector.dev_scores), FROM_RUN
     trials = home.dev() if home else None
     if trials is None:
         return None, ""
-    say(f"{system.name}: the threshold comes from {trials.name}.")
-    return scoring.score(system, trials, options)[0], trials.name
+    say(f"{detector.name}: the threshold comes from {trials.name}.")
+    return score_manifest(detector, trials.manifest, trials.rows, options, trials.name)[0], trials.name
 
 
-def _kept(system: System, options: Options) -> Result:
-    if system.eval is None:
+def _scores_of_run(detector: SavedDetector, options: ScoringOptions) -> Result:
+    """The eval scores that a run has stored."""
+    if detector.eval_scores is None:
         raise ValueError(
-            f"{system.name} ({system.file}) is to be measured, but on what? Name a corpus, dataset=NAME; only a run "
-            "that dfx.train has finished, runs:/RUN_ID, has scores of its own."
+            f"{detector.name} ({detector.file}) is to be measured, but on what? Name a corpus, dataset=NAME; only a "
+            "run that dfx.train has finished, runs:/RUN_ID, has scores of its own."
         )
     if options.eval_crop:
         raise ValueError(
             f"eval_crop={options.eval_crop}: another crop means other scores; name the corpus that is to be scored, "
             "dataset=NAME."
         )
+    dev = ScoreTable.read(detector.dev_scores) if detector.dev_scores else None
     return Result(
-        system.name,
-        system.trained_on,
-        ScoreTable.read(system.eval),
-        str(scoring.policy(system)),
-        system.llr,
-        ScoreTable.read(system.dev) if system.dev else None,
-        "dev split of its training" if system.dev else "",
-        system.trained_on,
+        detector.name,
+        detector.trained_on,
+        ScoreTable.read(detector.eval_scores),
+        str(detector.policy()),
+        detector.llr,
+        dev,
+        FROM_RUN if dev else "",
+        detector.trained_on,
     )

@@ -115,6 +115,45 @@ def artifact(run: RunRecord | str, path: str) -> Path | None:
     return Path(client.download_artifacts(run.run_id, path, str(cached)))
 
 
+def registered_model(place: str) -> tuple[list[Path], RunRecord | None]:
+    """Files of a version of a registered model, on this machine, and the run that it was registered from.
+
+    Args:
+        place: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+
+    Raises:
+        ValueError: if there is no such model.
+    """
+    client = MlflowClient()
+    name, _, alias = place.removeprefix("models:/").partition("@")
+    number = ""
+    if not alias:
+        name, _, number = name.rpartition("/")
+    try:
+        by_alias = client.get_model_version_by_alias
+        version = by_alias(name, alias) if alias else client.get_model_version(name, number)
+        source = client.get_model_version_download_uri(name, version.version)
+    except MlflowException as error:
+        raise ValueError(
+            f"There is no model {place!r} in {mlflow.get_tracking_uri()} ({error.message}): give models:/NAME@ALIAS or "
+            "models:/NAME/VERSION, or set MLFLOW_TRACKING_URI to the place that has it."
+        ) from error
+    run = get(version.run_id) if version.run_id else None
+    parts = urlparse(source)
+    if parts.scheme == "runs":
+        run_id, _, path = parts.path.lstrip("/").partition("/")
+        found = artifact(run_id, path)
+    elif parts.scheme in ("", "file"):
+        found = Path(unquote(parts.path) if parts.scheme else source)
+    else:
+        folder = cache_dir() / "artifacts" / "models" / name / str(version.version)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(folder)))
+    if found is None or not found.exists():
+        return [], run
+    return [found] if found.is_file() else sorted(path for path in found.rglob("*") if path.is_file()), run
+
+
 def history(run_id: str, key: str) -> list[tuple[int, float]]:
     """The values of a metric by step, `epoch/dev/eer` by epoch; the last one where a step was written twice."""
     points = sorted(MlflowClient().get_metric_history(run_id, key), key=lambda p: (p.step, p.timestamp))

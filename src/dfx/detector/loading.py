@@ -1,0 +1,127 @@
+"""Open trained detectors: from a checkpoint, an MLflow run, a registered model or an ONNX file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from dfx.detector import build, onnx
+from dfx.detector.detector import CONFIG_KEY, Detector
+from dfx.detector.scoring import SavedDetector
+from dfx.tracking import runs
+from dfx.tracking.runs import RunRecord
+
+RUN, MODEL = "runs:/", "models:/"
+CHECKPOINT = "checkpoint/best.ckpt"  # in the artifacts of a run
+DEV_SCORES, EVAL_SCORES = "scores/dev.csv", "scores/eval.csv"
+
+
+def load(place: str | Path) -> SavedDetector:
+    """Open a trained detector; see `dfx.load`.
+
+    Raises:
+        ValueError: if there is no such file, run or model, or it is no detector of dfx.
+    """
+    place = str(place)
+    if place.startswith(RUN):
+        run_id, _, path = place.removeprefix(RUN).partition("/")
+        run = runs.get(run_id)
+        return _of_run(run, _artifact(run, path or CHECKPOINT))
+    if place.startswith(MODEL):
+        files, registered_from = runs.registered_model(place)
+        file = next((path for path in files if path.suffix in (".ckpt", onnx.SUFFIX)), None)
+        if registered_from is not None:
+            return _of_run(registered_from, file or _artifact(registered_from, CHECKPOINT))
+        if file is None:
+            raise ValueError(
+                f"{place} holds no checkpoint (.ckpt) and no ONNX file (.onnx): register the run of a detector."
+            )
+        return _of_file(file)
+    file = Path(place).expanduser()
+    if not file.is_file():
+        raise ValueError(
+            f"There is no detector {place!r}: give a checkpoint (best.ckpt), an ONNX file (.onnx), {RUN}RUN_ID or "
+            f"{MODEL}NAME@ALIAS."
+        )
+    if file.suffix in (".csv", ".txt", ".tsv"):
+        raise ValueError(
+            f"{place} is no detector but a table: scores={place} measures scores that were made before."
+        )
+    found = _of_file(file)
+    # A run whose artifacts are in a local folder has its dev scores beside the checkpoint.
+    artifacts = file.parent.parent
+    if file == artifacts / CHECKPOINT and (artifacts / DEV_SCORES).exists():
+        return replace(found, dev_scores=artifacts / DEV_SCORES)
+    return found
+
+
+def _artifact(run: RunRecord, path: str) -> Path:
+    file = runs.artifact(run, path)
+    if file is None:
+        raise ValueError(
+            f"The run {run.run_id} ({run.name}, {run.status}) has no artifact {path}: give a run that dfx.train has "
+            "finished."
+        )
+    return file
+
+
+def _of_run(run: RunRecord, file: Path) -> SavedDetector:
+    tags = run.tags
+    corpus = run.name.removeprefix(f"{tags.get('feature')}-{tags.get('model')}-")
+    corpus = corpus.removesuffix(f"-s{tags.get('seed')}")
+    return replace(
+        _of_file(file),
+        name=run.name,
+        trained_on=corpus if corpus != run.name else tags.get("dataset", ""),
+        dev_scores=runs.artifact(run, DEV_SCORES),
+        eval_scores=runs.artifact(run, EVAL_SCORES),
+    )
+
+
+def _of_file(file: Path) -> SavedDetector:
+    is_onnx = file.suffix == onnx.SUFFIX
+    # mmap: the weights are not read before the first score.
+    config = onnx.read_config(file) if is_onnx else _read_checkpoint(file, mmap=True)[CONFIG_KEY]
+    missing = [part for part in build.CHECKPOINT_KEYS if part not in config]
+    if missing:
+        raise ValueError(
+            f"{file} does not say its {', '.join(missing)}, as an early version of dfx left it out: train it again."
+        )
+    kinds = [str(config[part]["_target_"]).rpartition(".")[2].lower() for part in ("feature", "model")]
+
+    def read_network(device: torch.device) -> Detector | onnx.OnnxNetwork:
+        return onnx.OnnxNetwork(file) if is_onnx else load_network(file).to(device)
+
+    return SavedDetector(f"{'-'.join(kinds)}-s{config['seed']}", file, config, read_network)
+
+
+def load_network(file: str | Path) -> Detector:
+    """The LightningModule of a checkpoint, in eval mode, on the CPU: feature, model and loss with trained weights.
+
+    Raises:
+        ValueError: if the file is not a checkpoint of dfx.
+    """
+    state = _read_checkpoint(Path(file))
+    made = build.detector(OmegaConf.create(state[CONFIG_KEY]))
+    made.load_state_dict(state["state_dict"])
+    made.checkpoint_config = state[CONFIG_KEY]
+    return made.eval()
+
+
+def _read_checkpoint(file: Path, mmap: bool = False) -> Mapping[str, Any]:
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
+    except Exception as error:  # whatever a file that is no checkpoint makes torch raise
+        raise ValueError(
+            f"{file} is no checkpoint ({str(error).splitlines()[0]}): give one that dfx.train wrote (best.ckpt)."
+        ) from error
+    if not isinstance(state, dict) or CONFIG_KEY not in state:
+        raise ValueError(
+            f"{file} holds no dfx configuration: give a checkpoint that dfx.train wrote (best.ckpt)."
+        )
+    return state

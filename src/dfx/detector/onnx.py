@@ -1,0 +1,80 @@
+"""Detectors as ONNX files: waveforms (batch, samples) in, scores (batch,) out.
+
+The file has one float32 input and one float32 output, both with a batch of any size. Its metadata hold under
+`dfx_config`, as JSON, the configuration that a checkpoint holds. The length of a segment, the sample rate and the crop
+come from there, and whether the scores are log-likelihood ratios.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dfx.detector.datamodule import Batch
+from dfx.detector.detector import CONFIG_KEY
+
+SUFFIX = ".onnx"
+
+
+class OnnxNetwork:
+    """An ONNX file that scores batches of waveforms.
+
+    Raises:
+        ValueError: if it cannot be loaded, or does not have one input and one output.
+    """
+
+    feature = None  # it is part of the graph
+
+    def __init__(self, file: Path) -> None:
+        self._session = _session(file)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ValueError(
+                f"{file} has {len(inputs)} inputs and {len(outputs)} outputs: a detector takes waveforms (batch, "
+                "samples) and gives scores (batch,)."
+            )
+        self._input, self._output = inputs[0].name, outputs[0].name
+
+    def score_batch(self, batch: Batch) -> Tensor:
+        """Scores (batch,) of the waveforms of a batch."""
+        (scores,) = self._session.run([self._output], {self._input: batch["waveform"].cpu().numpy()})
+        return torch.from_numpy(scores)
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """The configuration of the detector, from the metadata of the file.
+
+    Raises:
+        ValueError: if the file is no ONNX file, or has no configuration.
+    """
+    text = _session(file).get_modelmeta().custom_metadata_map.get(CONFIG_KEY)
+    if text is None:
+        raise ValueError(
+            f"{file} does not say which segments it takes: dfx reads this from the metadata key {CONFIG_KEY!r}, the "
+            "JSON of the configuration in a checkpoint. Write it there, or score with other software and give the "
+            "file as scores=FILE."
+        )
+    config: dict[str, Any] = json.loads(text)
+    return config
+
+
+def _session(file: Path) -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ValueError(
+            f"{file} needs ONNX Runtime, which is not installed: pip install 'dfx[onnx]'."
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3  # its advice on optimisation is not for users
+    try:
+        return onnxruntime.InferenceSession(file, options, providers=onnxruntime.get_available_providers())
+    except Exception as error:  # of a type that only its compiled part knows
+        raise ValueError(
+            f"{file} cannot be loaded as ONNX ({str(error).splitlines()[0]}): export it anew."
+        ) from error

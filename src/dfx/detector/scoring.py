@@ -1,0 +1,381 @@
+"""The scorer: one score for each utterance, cut, padded and conditioned as in the training of the detector.
+
+`ScoreCollector` averages the scores of windows, in validation and test of a run and here alike. `SavedDetector.score`
+scores one clip, `score_manifest` utterances of a corpus.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from hydra.utils import get_object
+from numpy.typing import ArrayLike
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from dfx import audio, console, files
+from dfx.audio.conditioned_store import conditioned
+from dfx.audio.conditioning import Conditions, condition
+from dfx.audio.samples import plausible
+from dfx.audio.segments import Crop
+from dfx.audio.store import fingerprint, open_store
+from dfx.detector.datamodule import ArrayStore, AudioDataset, Batch, Readable, scoring_loader
+from dfx.detector.feature_build import Site, pieces
+from dfx.detector.feature_store import open_features
+from dfx.features.base import Feature
+from dfx.tables.manifest import Manifest
+from dfx.tables.score_table import COLUMNS, ScoreTable
+
+VERSION = 3  # of the way scores are computed: a new number computes all of them again
+TABLE_FEATURE = "dfx.features.Table"
+BATCH_SIZE = 64
+
+
+class ScoreCollector:
+    """Collects scores of windows batch by batch, and averages them to one score for each utterance.
+
+    Args:
+        utterances: id, attack, label and metadata; row i is the utterance that batches call index i.
+        name: of these utterances, for errors: "eval".
+    """
+
+    def __init__(self, utterances: pd.DataFrame, name: str) -> None:
+        self.utterances = utterances
+        self.name = name
+        self._batches: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, index: Tensor, scores: Tensor) -> None:
+        """Add the scores (batch,) of windows of the utterances `index` (batch,); a negative index is padding."""
+        self._batches.append((index, scores))
+
+    def finish(self, gather: Callable[[list[Any]], list[Any]] = list) -> ScoreTable:
+        """The mean score of each utterance over its windows, in float64; the collector is empty afterwards.
+
+        Args:
+            gather: puts the batches of all processes together.
+
+        Raises:
+            ValueError: if an utterance has no score, or one that is not a finite number.
+        """
+        batches = gather([(index.tolist(), scores.tolist()) for index, scores in self._batches])
+        self._batches.clear()
+        indices = np.array([index for batch, _ in batches for index in batch], np.int64)
+        scores = np.array([score for _, batch in batches for score in batch], np.float64)
+        indices, scores = indices[indices >= 0], scores[indices >= 0]
+        counts = np.bincount(indices, minlength=len(self.utterances))
+        if not counts.all():
+            raise ValueError(
+                f"{np.count_nonzero(counts)} of {len(counts)} utterances of {self.name} were scored: a metric of a "
+                "part is not the metric. Leave Lightning's limits alone and use data.limit_utterances."
+            )
+        return ScoreTable(self.utterances.assign(score=np.bincount(indices, weights=scores) / counts))
+
+
+class Policy(NamedTuple):
+    """Which part of an utterance a detector scores, and how it is prepared.
+
+    Attributes:
+        sample_rate: in Hz.
+        crop: length, position and padding of the segments.
+        conditions: low-pass, trimming and level of the clip, applied before it is cut.
+        whole_maps: whether segments are cut from the feature map of the whole clip, as with `feature.cache=true`.
+    """
+
+    sample_rate: int
+    crop: Crop
+    conditions: Conditions
+    whole_maps: bool
+
+    def __str__(self) -> str:
+        seconds = self.crop.num_samples / self.sample_rate
+        segment = f"{self.crop.policy} {seconds:g} s" + (
+            " of the map of the whole clip" if self.whole_maps else ""
+        )
+        steps = [
+            f"{name} {value:g}" for name, value in self.conditions._asdict().items() if value is not None
+        ]
+        return ", ".join([segment, f"{self.crop.pad} where shorter", *steps])
+
+
+class Network(Protocol):
+    """Weights that score batches: a `Detector`, or an ONNX file."""
+
+    @property
+    def feature(self) -> Feature | None:
+        """The feature that comes first; None where it cannot be run alone."""
+
+    def score_batch(self, batch: Batch) -> Tensor:
+        """Scores (batch,) in float32 of a batch of waveforms or feature maps."""
+
+
+@dataclass(frozen=True)
+class SavedDetector:
+    """A trained detector that scores audio. Its weights are read from the file at the first score.
+
+    Attributes:
+        name: as tables show it.
+        file: checkpoint or ONNX file.
+        config: the part of its configuration that rebuilds it (`build.CHECKPOINT_KEYS`).
+        read_network: reads the weights onto a device.
+        trained_on: name of the corpus; empty where it is not known.
+        dev_scores: score file of the dev split that chose the weights, where the run is known.
+        eval_scores: score file of the eval split of the same corpus.
+    """
+
+    name: str
+    file: Path
+    config: dict[str, Any]
+    read_network: Callable[[torch.device], Network]
+    trained_on: str = ""
+    dev_scores: Path | None = None
+    eval_scores: Path | None = None
+
+    @property
+    def sample_rate(self) -> int:
+        """In Hz; audio of other rates is resampled."""
+        return int(self.config["sample_rate"])
+
+    @property
+    def segment_seconds(self) -> float:
+        """Length of the segments that the network takes."""
+        return float(self.config["segment_seconds"])
+
+    @property
+    def llr(self) -> bool:
+        """Whether its scores are log-likelihood ratios."""
+        return bool(get_object(self.config["loss"]["_target_"]).llr)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        with self.file.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """The weights, on the GPU if there is one."""
+        return self.read_network(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where scores are computed."""
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def policy(self, eval_crop: str | None = None) -> Policy:
+        """What the detector was trained for, or the same with another position of the segments."""
+        data = self.config["data"]
+        num_samples = round(self.segment_seconds * self.sample_rate)
+        crop = Crop(num_samples, eval_crop or data["eval_crop"], data["pad"])
+        whole_maps = bool(self.config["feature"].get("cache")) and self.file.suffix != ".onnx"
+        return Policy(self.sample_rate, crop, Conditions.of(self.config["conditioning"]), whole_maps)
+
+    def score(self, clip: str | Path | ArrayLike, sample_rate: int | None = None) -> float:
+        """Score of one clip, higher = more bona fide; equal to the score that the run of the detector would give it.
+
+        Args:
+            clip: an audio file of any format and rate, or a waveform (samples,) or (samples, channels) of
+                floating-point numbers in [-1, 1]. For `feature=table` a row of ready features (columns,).
+            sample_rate: of a waveform, in Hz; a file says its own.
+
+        Raises:
+            ValueError: if the file cannot be read, or the waveform has no rate, no samples, NaN or another shape.
+        """
+        policy = self.policy()
+        samples = self._samples(clip, sample_rate)
+        clips = ArrayStore([condition(samples, policy.sample_rate, policy.conditions)], policy.sample_rate)
+        source, crop = _source(self, policy, clips, lambda feature: _whole_map(feature, clips, self.device))
+        dataset = AudioDataset(source, np.zeros(1, np.int64), np.zeros(1, np.int64), crop)
+        batches = _window_scores(self, scoring_loader(dataset, BATCH_SIZE, num_workers=0))
+        score = float(torch.cat([scores for _, scores in batches]).double().mean())
+        if not np.isfinite(score):
+            raise ValueError(
+                f"{self.name} gives this clip the score {score}: look at the clip, and at the training of the detector."
+            )
+        return score
+
+    def _samples(self, clip: str | Path | ArrayLike, sample_rate: int | None) -> audio.Waveform:
+        """The clip at the rate of the detector, rounded to 16 bits as the waveform store does."""
+        if isinstance(clip, str | Path):
+            if sample_rate is not None:
+                raise ValueError(f"{clip} is a file and says its sample rate: leave out sample_rate.")
+            samples = audio.read(clip, self.sample_rate)
+        else:
+            samples = _mono(clip, sample_rate)
+            if self.config["feature"]["_target_"] == TABLE_FEATURE:
+                return samples
+            rate = plausible(Path("the waveform"), int(sample_rate or 0))
+            samples = audio.resample(samples, rate, self.sample_rate)
+        return np.multiply(audio.to_int16(samples), 1 / audio.FULL_SCALE, dtype=np.float32)
+
+
+class ScoringOptions(NamedTuple):
+    """How `score_manifest` works.
+
+    Attributes:
+        eval_crop: position of the segments instead of the detector's own: first, centre or sliding.
+        batch_size: segments at once.
+        num_workers: processes that load them.
+        max_bad_fraction: more bad files than this are an error.
+        cache: folder of decoded audio and scores; the usual one if None.
+    """
+
+    eval_crop: str | None = None
+    batch_size: int = BATCH_SIZE
+    num_workers: int = 0
+    max_bad_fraction: float = 0.01
+    cache: str | None = None
+
+
+def score_manifest(
+    detector: SavedDetector,
+    manifest: Manifest,
+    rows: np.ndarray,
+    options: ScoringOptions | None = None,
+    name: str = "",
+) -> tuple[ScoreTable, pd.DataFrame]:
+    """Score utterances of a corpus. Scores are cached by detector file, recordings and policy.
+
+    Args:
+        detector: the detector.
+        manifest: the corpus.
+        rows: (trials,) the rows of the manifest to score.
+        options: how.
+        name: of the trials, for the progress bar and errors.
+
+    Returns:
+        The score table with the metadata of the manifest, and the files that cannot be read: id, reason.
+
+    Raises:
+        ValueError: if too many files are bad, or a score is not a finite number.
+    """
+    options = options or ScoringOptions()
+    policy = detector.policy(options.eval_crop)
+    path = _cached_scores(detector, manifest, rows, policy, options)
+    trials = manifest.table.iloc[rows].reset_index(drop=True)
+    trials = trials.drop(columns=["path"] if trials["split"].nunique() > 1 else ["path", "split"])
+    usable, bad = np.ones(len(trials), bool), pd.DataFrame({"id": [], "reason": []}, dtype="str")
+    cached = ScoreTable.read(path) if path.exists() else None
+    if cached is None or len(cached) < len(trials):
+        store = open_store(manifest, policy.sample_rate, options.cache, options.max_bad_fraction)
+        clips = conditioned(store, manifest, policy.conditions)
+        usable = clips.lengths[rows] > 0
+        reasons = dict(zip(store.bad["id"], store.bad["reason"], strict=True))
+        bad_ids = trials["id"][~usable].tolist()
+        bad = pd.DataFrame(
+            {"id": bad_ids, "reason": [reasons.get(i, "no samples") for i in bad_ids]}, dtype="str"
+        )
+        if cached is None or len(cached) < usable.sum():
+            collector = ScoreCollector(trials[usable], name)
+            work = _score_rows(detector, manifest, clips, rows[usable], policy, options, collector)
+            total = int(policy.crop.num_windows(clips.lengths[rows[usable]]).sum())
+            console.advancing(work, f"{detector.name} on {name}", total, show=True)
+            cached = ScoreTable(collector.finish().table[COLUMNS])
+            with files.replacing(path) as temporary:
+                cached.write(temporary)
+    scores = trials["id"][usable].map(cached.table.set_index("id")["score"])
+    return ScoreTable(trials[usable].assign(score=scores)), bad
+
+
+def _score_rows(
+    detector: SavedDetector,
+    manifest: Manifest,
+    clips: Any,
+    rows: np.ndarray,
+    policy: Policy,
+    options: ScoringOptions,
+    collector: ScoreCollector,
+) -> Generator[int]:
+    """Add the scores of all windows to the collector; yields how many there were in each batch."""
+
+    def stored_maps(feature: Feature) -> Readable:
+        config, conditions = detector.config["feature"], policy.conditions
+        return open_features(
+            feature, clips, manifest, rows, config, conditions, options.cache, detector.device
+        )
+
+    source, crop = _source(detector, policy, clips, stored_maps)
+    labels = manifest.table["label"].to_numpy(np.int64)[rows]
+    dataset = AudioDataset(source, rows, labels, crop)
+    for index, scores in _window_scores(
+        detector, scoring_loader(dataset, options.batch_size, options.num_workers)
+    ):
+        collector.add(index, scores)
+        yield len(scores)
+
+
+def _source(
+    detector: SavedDetector, policy: Policy, clips: Readable, maps: Callable[[Feature], Readable]
+) -> tuple[Readable, Crop]:
+    """What segments are cut from, and how: the clips, or the feature maps of whole clips."""
+    feature = detector.network.feature if policy.whole_maps else None
+    if feature is None:
+        return clips, policy.crop
+    frames = feature.output_shape(policy.crop.num_samples).frames
+    return maps(feature), policy.crop._replace(num_samples=frames)
+
+
+def _whole_map(feature: Feature, clips: Any, device: torch.device) -> ArrayStore:
+    """The feature map of a clip in memory, rounded as a store of maps does."""
+    channels, bins, _ = feature.output_shape(max(clips.sample_rate, feature.min_samples))
+    with torch.inference_mode():
+        whole = [
+            piece.half().cpu() for piece in pieces(Site(Path(), feature, clips, device, channels * bins), 0)
+        ]
+    return ArrayStore([torch.cat(whole).numpy()], clips.sample_rate)
+
+
+def _window_scores(detector: SavedDetector, loader: DataLoader[Batch]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Index and score of the windows of each batch, on the CPU."""
+    for batch in loader:
+        with torch.inference_mode():
+            moved = {name: part.to(detector.device) for name, part in batch.items()}
+            scores = detector.network.score_batch(moved).cpu()
+        yield batch["index"], scores
+
+
+def _cached_scores(
+    detector: SavedDetector, manifest: Manifest, rows: np.ndarray, policy: Policy, options: ScoringOptions
+) -> Path:
+    """File of scores, named by everything that they depend on."""
+    chosen = Manifest(manifest.table.iloc[rows], require_split=False)
+    facts = [VERSION, detector.digest, fingerprint(chosen), chosen.table["id"].tolist(), *policy]
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+    return files.cache_dir(options.cache) / "scores" / f"{key}.csv"
+
+
+def _mono(waveform: ArrayLike, sample_rate: int | None) -> audio.Waveform:
+    """A waveform given as an array, averaged to one channel.
+
+    Raises:
+        ValueError: if it has no rate, no samples, samples that are not finite numbers, or another shape or type.
+    """
+    array = np.asarray(waveform)
+    if sample_rate is None:
+        raise ValueError(
+            "An array does not say its sample rate: give it in Hz, score(waveform, sample_rate=16000)."
+        )
+    if array.dtype.kind != "f":
+        raise ValueError(
+            f"A waveform holds floating-point numbers in [-1, 1], got {array.dtype}: divide integer samples by their "
+            "full scale (32768 for int16)."
+        )
+    channels = array.T if array.ndim == 2 else array[None]
+    if channels.ndim != 2 or not channels.size or len(channels) > channels.shape[1]:
+        raise ValueError(
+            f"A waveform has the shape (samples,) or (samples, channels) and at least one sample, got {array.shape}: "
+            "give one clip at a time, channels last."
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(
+            "The waveform has samples that are NaN or infinite: leave them out, or repair the recording."
+        )
+    return audio.mono(channels.astype(np.float32))
