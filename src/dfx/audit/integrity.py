@@ -42,7 +42,7 @@ CONTAINERS = {
 
 def find_problems(table: pd.DataFrame) -> list[Finding]:
     """Findings about the files and classes of a corpus, from `Measures.table`."""
-    return [*_bad_files(table), *_odd_clips(table), *_missing_classes(table), *_file_formats(table)]
+    return [*_bad_files(table), *_odd_clips(table), *_missing_classes(table)]
 
 
 def class_counts(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -100,57 +100,86 @@ def _bad_files(table: pd.DataFrame) -> Iterator[Finding]:
     for (kind, wrong, advice), chosen in [*groups, (UNREADABLE, left)]:
         if chosen.any():
             bad = rows[chosen]
-            detail = (
-                f" ({reasons[chosen].iloc[0]})"
-                if kind in ("not-audio", "cut-short", "unreadable-file")
-                else ""
-            )
-            yield finding(
-                kind,
-                "error" if len(bad) > len(table) / 100 else "warning",
-                f"{_files(bad)}: {wrong}{detail}; {where(bad)}. Left out of everything below. What to do: "
-                f"{advice}.",
-                bad["id"],
-            )
+            if kind in ("not-audio", "cut-short", "unreadable-file"):
+                wrong += f" ({reasons[chosen].iloc[0]})"
+            severity = "error" if len(bad) > len(table) / 100 else "warning"
+            yield _about_files(bad, kind, severity, wrong, advice, " Left out of everything below.")
 
 
 def _odd_clips(table: pd.DataFrame) -> Iterator[Finding]:
     good = table[table["good"]]
-    silent = good["loudness"] < SILENT_DB
-    # Kind: (measure, rows, whether a small value is bad), what is wrong, what to do.
-    cases = {
-        "silent": (
-            ("loudness", silent, True),
+    silent, short = good["loudness"] < SILENT_DB, good["duration"] < SHORTEST_S
+    clipped, offset = good["clipped"] > CLIPPED, good["dc"] > DC
+    coarse = (good["effective_bits"] < COARSE_BITS) & ~silent
+    renamed = _is_misnamed(good)
+    suffixes = _suffixes(good[renamed]) + " holds " + good["format"][renamed].astype("str")
+    # Kind and severity, rows, measure to sort by and whether its least is the worst, what is wrong, what to do.
+    for kind, severity, chosen, order, wrong, advice in (
+        (
+            "silent",
+            "warning",
+            silent,
+            ("loudness", True),
             f"silent (under {SILENT_DB:g} dBFS)",
             "take them out",
         ),
-        "too-short": (
-            ("duration", good["duration"] < SHORTEST_S, True),
-            f"shorter than {SHORTEST_S:g} s",
+        (
+            *("too-short", "warning", short, ("duration", True), f"shorter than {SHORTEST_S:g} s"),
             "take them out, or know that dfx repeats them to fill a segment (data.pad)",
         ),
-        "clipped": (
-            ("clipped", good["clipped"] > CLIPPED, False),
+        (
+            *("clipped", "note", clipped, ("clipped", False)),
             f"clipped (more than {CLIPPED:.1%} of the samples lie on a flat top)",
             "nothing repairs them; take out the worst, or make sure that both classes have as many",
         ),
-        "dc-offset": (
-            ("dc", good["dc"] > DC, False),
+        (
+            *("dc-offset", "note", offset, ("dc", False)),
             f"a mean that is not 0 (more than {DC:.0%} of full scale)",
             "high-pass them, or take them out where they are of one system",
         ),
-        "coarse-values": (
-            ("effective_bits", (good["effective_bits"] < COARSE_BITS) & ~silent, True),
+        (
+            *("coarse-values", "note", coarse, ("effective_bits", True)),
             f"fewer sample values than 16 bits give ({COARSE_BITS:g} bits or less), as after mu-law or 8-bit coding",
             "make sure that both classes have them alike",
         ),
-    }
-    for kind, ((measure, chosen, ascending), wrong, advice) in cases.items():
+        (
+            *("name-is-not-format", "note", renamed, None),
+            f"not what the name says ({'; '.join(sorted(set(suffixes))[:3])})",
+            "know that they were coded once more than the others",
+        ),
+        (
+            *("several-channels", "note", good["channels"] > 1, None, "more than one channel"),
+            "nothing, dfx takes the mean of the channels, if both classes have them alike",
+        ),
+    ):
         if chosen.any():
-            odd = good[chosen].sort_values(measure, ascending=ascending, kind="stable")
-            text = f"{_files(odd)}: {wrong}; {where(odd)}. What to do: {advice}."
-            severity = "warning" if kind in ("silent", "too-short") else "note"
-            yield finding(kind, severity, text, odd["id"])
+            odd = good[chosen]
+            if order:
+                odd = odd.sort_values(order[0], ascending=order[1], kind="stable")
+            yield _about_files(odd, kind, severity, wrong, advice)
+
+
+def _suffixes(rows: pd.DataFrame) -> pd.Series:
+    return rows["path"].str.extract(r"(\.[^./]*)$", expand=False).str.lower().fillna("")
+
+
+def _is_misnamed(rows: pd.DataFrame) -> pd.Series:
+    """Whether each file has another format than its suffix says."""
+    suffixes = _suffixes(rows)
+    container = rows["format"].astype("str").str.extract(r"^([^/]*)", expand=False)
+    wrong = pd.Series(False, index=rows.index)
+    for suffix, containers in CONTAINERS.items():
+        wrong |= (suffixes == suffix) & ~container.isin(containers)
+    return wrong
+
+
+def _about_files(
+    rows: pd.DataFrame, kind: str, severity: str, wrong: str, advice: str, more: str = ""
+) -> Finding:
+    files = f"{len(rows):,} file{'s' if len(rows) > 1 else ''}"
+    return finding(
+        kind, severity, f"{files}: {wrong}; {where(rows)}.{more} What to do: {advice}.", rows["id"]
+    )
 
 
 def _missing_classes(table: pd.DataFrame) -> Iterator[Finding]:
@@ -184,36 +213,3 @@ def _missing_classes(table: pd.DataFrame) -> Iterator[Finding]:
                     "nothing. What to do: gather more, or divide anew.",
                     usable["id"][usable["label"] == label],
                 )
-
-
-def _file_formats(table: pd.DataFrame) -> Iterator[Finding]:
-    good = table[table["good"]]
-    suffix = good["path"].str.extract(r"(\.[^./]*)$", expand=False).str.lower().fillna("")
-    container = good["format"].astype("str").str.extract(r"^([^/]*)", expand=False)
-    wrong = pd.Series(False, index=good.index)
-    for ending, containers in CONTAINERS.items():
-        wrong |= (suffix == ending) & ~container.isin(containers)
-    if wrong.any():
-        odd = good[wrong]
-        kinds = sorted(set(suffix[wrong] + " holds " + odd["format"].astype("str")))
-        yield finding(
-            "name-is-not-format",
-            "note",
-            f"{_files(odd)}: not what the name says ({'; '.join(kinds[:3])}); {where(odd)}. "
-            "What to do: know that they were coded once more than the others.",
-            odd["id"],
-        )
-    several = good["channels"] > 1
-    if several.any():
-        odd = good[several]
-        yield finding(
-            "several-channels",
-            "note",
-            f"{_files(odd)}: more than one channel; {where(odd)}. What to do: nothing, dfx takes "
-            "the mean of the channels, if both classes have them alike.",
-            odd["id"],
-        )
-
-
-def _files(rows: pd.DataFrame) -> str:
-    return f"{len(rows):,} file{'s' if len(rows) > 1 else ''}"

@@ -86,27 +86,15 @@ def _known(column: pd.Series) -> pd.Series:
 def _shared(table: pd.DataFrame, values: pd.Series, kind: str) -> list[dict[str, Any]]:
     rows = []
     for first, second in PAIRS:
-        inside = values[table["split"] == second].dropna()
-        known = values[table["split"] == first].dropna().unique()
-        if not (table["split"] == first).any() or not (table["split"] == second).any() or values.isna().all():
+        before, after = values[table["split"] == first], values[table["split"] == second]
+        if before.empty or after.empty or values.isna().all():
             continue
-        leaked = inside[inside.isin(known)]
-        clips = (
-            int((table["split"] == second).sum())
-            if kind in ("duplicate audio", "same recording")
-            else len(inside)
-        )
-        rows.append(
-            {
-                "kind": kind,
-                "first": first,
-                "second": second,
-                "values": int(leaked.nunique()),
-                "clips": len(leaked),
-                "of": clips,
-                "share": len(leaked) / clips if clips else 0.0,
-            }
-        )
+        known = after.dropna()
+        shared = known[known.isin(before.dropna().unique())]
+        clips = len(after) if kind in ("duplicate audio", "same recording") else len(known)
+        share = len(shared) / clips if clips else 0.0
+        counts = {"values": int(shared.nunique()), "clips": len(shared), "of": clips, "share": share}
+        rows.append({"kind": kind, "first": first, "second": second, **counts})
     return rows
 
 
@@ -145,37 +133,28 @@ def _duplicate_findings(table: pd.DataFrame, matches: Matches) -> Iterator[Findi
             continue
         word = "the same recording at another gain, rate or codec" if near else "the same samples"
         name = "same-recording" if near else "duplicate-audio"
+        label_advice = "find out which label is right, and take out the other"
+        if near:  # an attack by a codec is no mistake
+            label_advice += " (a codec that keeps the waveform looks like this too)"
         several = rows.groupby("group")[["split", "label"]].transform("nunique") > 1
-        across, both = rows[several["split"]], rows[several["label"]]
-        within = rows[~several["split"] & ~several["label"]]
-        if len(across):
-            yield finding(
-                f"{name}-across-splits",
-                "error",
-                f"{_clips(across)} hold {word} as a clip of another split; {where(across)}. What to do: "
-                "take them out of one of the splits; what was learned by heart must not be measured.",
-                _sets(across),
-                len(across),
-            )
-        if len(both):
-            yield finding(
-                f"{name}-in-both-classes",
-                "warning" if near else "error",  # an attack by a codec looks like this
-                f"{_clips(both)} hold {word} as a clip of the other class; {where(both)}. What to do: "
-                "find out which label is right, and take out the other"
-                + (" (a codec that keeps the waveform looks like this too)." if near else "."),
-                _sets(both),
-                len(both),
-            )
-        if len(within):
-            yield finding(
-                f"{name}-within-a-split",
-                "note",
-                f"{_clips(within)} hold {word} as a clip of the same split; {where(within)}. What to do: "
-                "keep one of each, or know that they count twice.",
-                _sets(within),
-                len(within),
-            )
+        for kind, severity, chosen, place, advice in (
+            (
+                *("across-splits", "error", several["split"], "another split"),
+                "take them out of one of the splits; what was learned by heart must not be measured",
+            ),
+            (
+                *("in-both-classes", "warning" if near else "error", several["label"], "the other class"),
+                label_advice,
+            ),
+            (
+                *("within-a-split", "note", ~several["split"] & ~several["label"], "the same split"),
+                "keep one of each, or know that they count twice",
+            ),
+        ):
+            if chosen.any():
+                clips = rows[chosen]
+                text = f"{len(clips):,} clips hold {word} as a clip of {place}; {where(clips)}. What to do: {advice}."
+                yield finding(f"{name}-{kind}", severity, text, _equal_ids(clips), len(clips))
 
 
 def _attack_findings(
@@ -190,26 +169,16 @@ def _attack_findings(
         "clips"
     )
     if seen["values"] == number:
-        yield finding(
-            "no-unseen-attack",
-            "note",
-            f"{share}: results say nothing about attacks to come. What to do: measure on another corpus too.",
-            count=number,
+        text = (
+            f"{share}: results say nothing about attacks to come. What to do: measure on another corpus too."
         )
+        yield finding("no-unseen-attack", "note", text, count=number)
     else:
-        yield finding(
-            "seen-attacks",
-            "note",
-            f"{share}. What to do: nothing; dfx reports the EER of seen and of unseen attacks apart.",
-            count=seen["values"],
-        )
+        text = f"{share}. What to do: nothing; dfx reports the EER of seen and of unseen attacks apart."
+        yield finding("seen-attacks", "note", text, count=seen["values"])
 
 
-def _clips(rows: pd.DataFrame) -> str:
-    return f"{len(rows):,} clips"
-
-
-def _sets(rows: pd.DataFrame) -> list[str]:
-    """The first groups as text: ids of equal clips."""
+def _equal_ids(rows: pd.DataFrame) -> list[str]:
+    """Ids of equal clips as text, for the first groups."""
     groups = rows.groupby("group")["id"]
     return [" = ".join(members.head(3)) for _, members in islice(groups, MAX_EXAMPLES)]
