@@ -54,32 +54,30 @@ def test_blocks_of_any_size_give_the_same_scalars() -> None:
         assert whole[name] == pytest.approx(pieces[name], rel=1e-4, abs=1e-6), name
 
 
-def test_levels_of_a_sine() -> None:
-    wave = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
-    found = measure(wave)
-    assert found["duration"] == 1
-    assert found["loudness"] == pytest.approx(-9.03, abs=0.01)
-    assert found["peak"] == pytest.approx(-6.02, abs=0.01)
-    assert found["dc"] == pytest.approx(0, abs=1e-6)
+SINE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+SILENT_ENDS = np.concatenate([np.zeros(1600), noise(RATE), 1e-4 * noise(3200)])
 
 
-def test_offset_of_either_sign() -> None:
-    assert measure(noise(RATE) - 0.05)["dc"] == pytest.approx(0.05, abs=0.002)
-
-
-def test_silences_at_the_ends() -> None:
-    found = measure(np.concatenate([np.zeros(1600), noise(RATE), 1e-4 * noise(3200)]))
-    assert found["leading_silence"] == pytest.approx(0.1)
-    assert found["trailing_silence"] == pytest.approx(0.2)
-
-
-def test_noise_floor_is_that_of_the_quietest_frames() -> None:
-    loud, quiet = noise(RATE, 0.1), noise(RATE // 4, 0.001)
-    assert measure(np.concatenate([loud, quiet]))["noise_floor"] == pytest.approx(-60.5, abs=1)
-
-
-def test_share_of_exact_zeros() -> None:
-    assert measure(np.concatenate([np.zeros(4000), noise(12000)]))["zeros"] == pytest.approx(0.25, abs=1e-4)
+@pytest.mark.parametrize(
+    ("waveform", "rate", "name", "value", "tolerance"),
+    [
+        (SINE, RATE, "duration", 1, 0),
+        (SINE, RATE, "loudness", -9.03, 0.01),
+        (SINE, RATE, "peak", -6.02, 0.01),
+        (SINE, RATE, "dc", 0, 1e-6),
+        (noise(RATE) - 0.05, RATE, "dc", 0.05, 0.002),
+        (SILENT_ENDS, RATE, "leading_silence", 0.1, 1e-6),
+        (SILENT_ENDS, RATE, "trailing_silence", 0.2, 1e-6),
+        (np.concatenate([noise(RATE), noise(RATE // 4, 0.001)]), RATE, "noise_floor", -60.5, 1),
+        (np.concatenate([np.zeros(4000), noise(12000)]), RATE, "zeros", 0.25, 1e-4),
+        (noise(48000), 48000, "bandwidth", 24000, 0),
+        (noise(48000), 48000, "relative_bandwidth", 1, 0),
+    ],
+)
+def test_scalars_of_known_clips(
+    waveform: np.ndarray, rate: int, name: str, value: float, tolerance: float
+) -> None:
+    assert measure(waveform, rate)[name] == pytest.approx(value, abs=tolerance)
 
 
 def test_clipped_tops_are_counted_also_of_a_clip_made_softer() -> None:
@@ -90,16 +88,10 @@ def test_clipped_tops_are_counted_also_of_a_clip_made_softer() -> None:
     assert measure(np.zeros(RATE))["clipped"] == 0
 
 
-def test_bandwidth_at_the_rate_of_the_file() -> None:
-    found = measure(noise(48000), rate=48000)
-    assert found["bandwidth"] == 24000
-    assert found["relative_bandwidth"] == 1
-
-
-@pytest.mark.parametrize("level", [0.01, 0.05, 0.2])
-def test_ordinary_samples_use_16_bits(level: float) -> None:
-    assert measure(to_16_bits(noise(RATE, level)))["effective_bits"] > 15.7
-    assert measure(to_16_bits(noise(4000, level)))["effective_bits"] > 15
+def test_ordinary_samples_use_16_bits() -> None:
+    for level in (0.01, 0.05, 0.2):
+        assert measure(to_16_bits(noise(RATE, level)))["effective_bits"] > 15.7
+        assert measure(to_16_bits(noise(4000, level)))["effective_bits"] > 15
 
 
 def test_coarse_values_are_noticed() -> None:

@@ -68,11 +68,11 @@ def test_only_new_and_changed_files_are_measured(
 def test_a_killed_audit_measures_only_what_it_had_not_finished(
     fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[str]
 ) -> None:
-    monkeypatch.setattr(measure, "PART_FILES", 48)
+    monkeypatch.setattr(measure, "SAVE_SECONDS", 0)
     first = measured(fair, tmp_path)
     opened.clear()
     parts = sorted((tmp_path / "measures").rglob("*.parquet"))
-    assert len(parts) == 4
+    assert len(parts) == 10
     lost = {path for part in parts[:2] for path in pd.read_parquet(part)["path"]}
     parts[0].unlink()
     parts[1].write_bytes(parts[1].read_bytes()[:1000])

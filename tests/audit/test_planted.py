@@ -212,23 +212,3 @@ def test_scalars_point_the_way_they_were_planted(report: dict[str, Any]) -> None
 def test_the_headline_says_that_nobody_needs_to_listen(report: dict[str, Any]) -> None:
     assert report["headline"]["auc"] > 0.95
     assert "dev" not in report["models"][0]["places"]
-
-
-REFUSED = {
-    "swapped label word": (("label", 3, "bonafied"), "1 of .* labels are unknown .'bonafied'"),
-    "duplicate id": (("id", 3, "real0"), "duplicate ids in 2 of .*'real0'"),
-    "unknown split": (("split", 3, "held-out"), "1 of .* rows have an unknown split .'held-out'"),
-    "row without a path": (("path", 3, ""), "empty path in 1 of"),
-}
-
-
-@pytest.mark.parametrize("fault", REFUSED)
-def test_what_the_table_gets_wrong_is_a_sentence_before_any_audio(tmp_path: Path, fault: str) -> None:
-    (column, row, value), words = REFUSED[fault]
-    table = pd.DataFrame(
-        {"id": [f"real{n}" for n in range(8)], "path": "x.wav", "label": "bonafide", "split": "train"}
-    )
-    table.loc[row, column] = value
-    table.to_csv(tmp_path / "table.csv", index=False)
-    with pytest.raises(ValueError, match=words):
-        ManifestFile(str(tmp_path / "table.csv")).manifest()

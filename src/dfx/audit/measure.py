@@ -1,13 +1,14 @@
 """Measure every file of a corpus once, on all cores, and keep the measures in the cache folder.
 
 The measures are Parquet tables in `<cache>/measures/`, addressed by path, size and modification time of the file: a
-corpus that grows by one recording measures one file. Each table is a part that some audit finished; where two hold the
-same file, the first by name counts.
+corpus that grows by one recording measures one file. A table holds what an audit measured in some seconds; where two
+tables hold the same file, the first by name counts.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 import uuid
 from collections.abc import Generator
 from functools import partial
@@ -28,7 +29,7 @@ from dfx.tables.manifest import Manifest
 VERSION = 1  # of the measures; a new number measures everything again
 FEW_FILES = 200  # fewer are measured faster than worker processes start
 BATCH_FILES = 16  # for one call of a worker
-PART_FILES = 1000  # in a table: what a killed audit has to measure again, some ten seconds of two cores
+SAVE_SECONDS = 10.0  # between two tables: what a killed audit has to measure again
 
 
 class Measures(NamedTuple):
@@ -99,13 +100,14 @@ def _measure(
     workers = num_workers if len(paths) >= FEW_FILES else 0
     measured = each(partial(measure_files, sample_rate=sample_rate), batches, workers, "measuring the corpus")
     rows: list[dict[str, Any]] = []
+    saved = time.monotonic()
     try:
         with contextlib.closing(measured):
             for found in measured:
                 rows += found
-                if len(rows) >= PART_FILES:
+                if time.monotonic() - saved >= SAVE_SECONDS:
                     _write(folder, rows, wanted)
-                    rows = []
+                    rows, saved = [], time.monotonic()
                 yield len(found)
     finally:
         _write(folder, rows, wanted)
