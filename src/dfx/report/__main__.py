@@ -10,7 +10,7 @@ from dfx.cli import prompt
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-PURPOSE = "the feature × model table over seeds, and what may be concluded from it"
+PURPOSE = "the feature × model table of a sweep over seeds, with confidence intervals, tests and figures"
 EXAMPLES = """
   python -m dfx.report                                       the latest sweep
   python -m dfx.report sweep=RUN_ID metric=eval/auc          another one, by the id of its parent run

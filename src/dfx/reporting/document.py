@@ -541,36 +541,3 @@ def _markdown_row(row: Iterable[str | Cell]) -> str:
             text = f"**{cell.text}** {cell.small}".rstrip()
         cells.append(text.replace("|", "\\|"))
     return "| " + " | ".join(cells) + " |"
-
-
-# Until audit and evaluate make a `Document`:
-
-
-def markdown(table: Table) -> str:
-    """A table in Markdown."""
-    return table.markdown()
-
-
-def html_table(table: Table) -> str:
-    """A table in HTML."""
-    return table.html()
-
-
-def rich_table(table: Table) -> rich.table.Table:
-    """A table for the terminal."""
-    return table.rich()
-
-
-def image(file: Path, words: str) -> str:
-    """A PNG inside the page."""
-    data = base64.b64encode(file.read_bytes()).decode()
-    return f'<img alt="{escaped(words)}" src="data:image/png;base64,{data}">'
-
-
-def page(title: str, parts: Iterable[str]) -> str:
-    """A whole page of parts that are HTML already."""
-    old = ".sub, .how { color: var(--dim); font-size: 14px } .how { margin: 8px 0 0 }"
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escaped(title)}</title>'
-        f"<style>{STYLE}{old}</style></head>\n<body><main>\n" + "\n".join(parts) + "\n</main></body></html>\n"
-    )

@@ -194,7 +194,7 @@ def _write_figures(
         "roc": plots.roc(tables, note=note),
         "histogram_eval": plots.histogram(evaluation, threshold, note=note),
         "confusion_eval": plots.confusion(evaluation, threshold, note=note),
-        "curves": plots.curves(keeper.history, keeper.best_epoch, note=note),
+        "curves": plots.training_curves(keeper.history, keeper.best_epoch, note=note),
         "performance": plots.bars(
             {s: {m: metrics[f"{s}/{m}"] for m in ("auc", "accuracy", "eer")} for s in tables}, note=note
         ),

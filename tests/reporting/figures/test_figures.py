@@ -64,9 +64,11 @@ FIGURES = {
         marked=[0],
         note=NOTE,
     ),
+    "reliability": lambda: plots.reliability({"lcnn": TABLE}, note=NOTE),
+    "reliability of many": lambda: plots.reliability(MANY, note=NOTE),
     "confusion": lambda: plots.confusion(TABLE, 0.1, note=NOTE),
-    "curves": lambda: plots.curves(HISTORY, note=NOTE),
-    "curves of one epoch": lambda: plots.curves(HISTORY[:1], note=NOTE),
+    "curves": lambda: plots.training_curves(HISTORY, note=NOTE),
+    "curves of one epoch": lambda: plots.training_curves(HISTORY[:1], note=NOTE),
     "bars": lambda: plots.bars({"dev": {"auc": 1.0, "eer": 0.0, "accuracy": 1.0}, "eval": {}}, note=NOTE),
     "attacks": lambda: plots.bars_per_attack(ATTACKS, seen={"A01"}, note=NOTE),
     "one attack": lambda: plots.bars_per_attack(TABLE, seen={"A01"}, note=NOTE),
@@ -211,18 +213,20 @@ def dashed(axes) -> list[float]:
 
 
 def test_curves_mark_the_first_best_epoch_or_the_one_that_is_given():
-    assert [dashed(axes) for axes in plots.curves(HISTORY).axes] == [[1], [1], [1]]
-    assert [dashed(axes) for axes in plots.curves(HISTORY, chosen=3).axes] == [[3], [3], [3]]
+    assert [dashed(axes) for axes in plots.training_curves(HISTORY).axes] == [[1], [1], [1]]
+    assert [dashed(axes) for axes in plots.training_curves(HISTORY, chosen=3).axes] == [[3], [3], [3]]
 
 
 def test_curves_show_what_is_there():
-    figure = plots.curves([{"train/loss": 0.5}, {"train/loss": 0.4, "dev/eer": 0.2}, {"dev/eer": np.nan}])
+    figure = plots.training_curves(
+        [{"train/loss": 0.5}, {"train/loss": 0.4, "dev/eer": 0.2}, {"dev/eer": np.nan}]
+    )
     losses, rates = figure.axes
     assert losses.lines[0].get_ydata().tolist()[:2] == [0.5, 0.4]
     assert np.isnan(losses.lines[0].get_ydata()[2])
     assert rates.lines[0].get_ydata()[1] == 20.0
     assert dashed(rates) == [1]
-    assert not dashed(plots.curves([{"train/loss": 0.5}]).axes[0])
+    assert not dashed(plots.training_curves([{"train/loss": 0.5}]).axes[0])
 
 
 def test_bars_stand_at_their_values():
@@ -276,10 +280,12 @@ def test_a_missing_class_is_named(draw):
 def test_nothing_to_draw_is_said():
     with pytest.raises(ValueError, match="no score table"):
         plots.det({})
+    with pytest.raises(ValueError, match="no score table"):
+        plots.reliability({})
     with pytest.raises(ValueError, match="empty history"):
-        plots.curves([])
+        plots.training_curves([])
     with pytest.raises(ValueError, match="got the keys loss"):
-        plots.curves([{"loss": 1.0}])
+        plots.training_curves([{"loss": 1.0}])
     with pytest.raises(ValueError, match="no auc, accuracy or eer"):
         plots.bars({"dev": {}})
     with pytest.raises(ValueError, match="got no panel"):

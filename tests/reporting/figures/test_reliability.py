@@ -3,7 +3,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from dfx import metrics
 from dfx.reporting import figures as plots
@@ -33,23 +32,3 @@ def test_calibrated_ratios_lie_on_the_line_and_stretched_ones_do_not() -> None:
 def test_every_trial_is_in_a_bin() -> None:
     (stairs,) = plots.reliability({"true": ratios()}).axes[1].patches
     assert stairs.get_data().values.sum() == pytest.approx(100)
-
-
-@pytest.mark.parametrize("systems", [1, 9])
-def test_no_text_hides_another(systems: int) -> None:
-    tables = {f"a system with a long name, seed {number}": ratios(seed=number) for number in range(systems)}
-    figure = plots.reliability(tables, note="synthetic demo corpus")
-    FigureCanvasAgg(figure).draw()
-    small = figure._supxlabel.get_window_extent()
-    for axes in figure.axes:
-        boxes = [
-            axes.get_tightbbox(),
-            *([axes.get_legend().get_window_extent()] if axes.get_legend() else []),
-        ]
-        assert not any(box.overlaps(small) or box.y0 < -1 for box in boxes)
-        assert axes.get_window_extent().height > 60
-
-
-def test_nothing_to_draw_is_said() -> None:
-    with pytest.raises(ValueError, match="no score table"):
-        plots.reliability({})

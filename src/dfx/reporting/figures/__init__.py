@@ -1,26 +1,24 @@
-"""Figures of a detector: error curves, scores, decisions, training and attacks.
+"""Figures of all commands.
 
-Each function returns a `matplotlib.figure.Figure` of its own; pyplot and its global state stay out, so that
-figures can be drawn in any thread and without a display. `note` is printed small at the bottom.
+Each function returns a new `matplotlib.figure.Figure`; pyplot and its global state are not used, so that figures can be
+drawn in any thread and without a display. `note` is printed small at the bottom.
 """
 
-from dfx.reporting.figures.comparison import bars, bars_per_attack
-from dfx.reporting.figures.decisions import confusion, histogram, histograms
+from dfx.reporting.figures.bars import bars, bars_per_attack
 from dfx.reporting.figures.error_curves import det, roc
-from dfx.reporting.figures.heat_map import heat_map
+from dfx.reporting.figures.heat_map import confusion, heat_map
+from dfx.reporting.figures.histograms import histogram, histograms
 from dfx.reporting.figures.intervals import intervals
-from dfx.reporting.figures.learning import learning_curves
+from dfx.reporting.figures.learning_curves import learning_curves, training_curves
 from dfx.reporting.figures.reliability import reliability
 from dfx.reporting.figures.style import save
 from dfx.reporting.figures.tradeoff import System, tradeoff
-from dfx.reporting.figures.training import curves
 
 __all__ = [
     "System",
     "bars",
     "bars_per_attack",
     "confusion",
-    "curves",
     "det",
     "heat_map",
     "histogram",
@@ -31,4 +29,5 @@ __all__ = [
     "roc",
     "save",
     "tradeoff",
+    "training_curves",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,8 @@ def det(tables: Mapping[str, ScoreTable], title: str = "Detection error trade-of
     low, high = _limits(tables, max(rates.values()))
     ends = ndtri([low, high])
     axes.plot(ends, ends, ":", color=style.GREY, linewidth=0.8)
-    for name, table, line in _systems(tables):
+    for number, (name, table) in enumerate(tables.items()):
+        line = style.line_look(number)
         far, frr, _ = det_curve(table.bonafide, table.spoof)
         x, y = (ndtri(np.clip(rate, NEVER, 1 - NEVER)) for rate in (far, frr))
         axes.plot(
@@ -48,7 +49,8 @@ def roc(tables: Mapping[str, ScoreTable], title: str = "ROC", note: str = "") ->
     """ROC curves of one or more systems, with the area under each in the legend."""
     figure, axes = _square(title, tables)
     axes.plot([0, 100], [0, 100], ":", color=style.GREY, linewidth=0.8)
-    for name, table, line in _systems(tables):
+    for number, (name, table) in enumerate(tables.items()):
+        line = style.line_look(number)
         far, frr, _ = det_curve(table.bonafide, table.spoof, merge_ties=True)
         area = auc(table.bonafide, table.spoof)
         x, y = _thin(100 * far, 100 - 100 * frr, 0.05)
@@ -77,14 +79,6 @@ def _square(title: str, tables: Mapping[str, ScoreTable]) -> tuple[Figure, Any]:
         raise ValueError("There is no system to draw, got no score table: pass {name: table}.")
     figure, axes = style.new_figure(title, size=(6.4, 6.9 + 0.2 * len(tables)))
     return figure, axes
-
-
-def _systems(tables: Mapping[str, ScoreTable]) -> Iterator[tuple[str, ScoreTable, dict[str, Any]]]:
-    """Name, scores and line style of each; once the colours are used up, they come again with another dash."""
-    for number, (name, table) in enumerate(tables.items()):
-        turn, kind = divmod(number, len(style.COLOURS))
-        dash = style.DASHES[turn % len(style.DASHES)]
-        yield name, table, {"color": style.COLOURS[kind], "linestyle": dash, "linewidth": 1.8}
 
 
 def _thin(x: FloatArray, y: FloatArray, cell: float) -> tuple[FloatArray, FloatArray]:

@@ -1,4 +1,4 @@
-"""Numbers of a table as colours, with the numbers in them."""
+"""Heat map of a table of numbers, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
+from dfx.metrics import accuracy
 from dfx.reporting.figures import style
+from dfx.tables.score_table import ScoreTable
 
 COLOUR_MAP = "PuBu"  # one hue from light to dark: read with any colour vision, and in grey
 DARK = 0.45  # luminance under which black text is hard to read
@@ -86,6 +88,27 @@ def heat_map(
     bar = figure.colorbar(image, ax=axes, label=label, fraction=0.04, pad=0.02, aspect=max(10, 4 * len(rows)))
     bar.outline.set_visible(False)
     return style.finish(figure, caption, note)
+
+
+def confusion(table: ScoreTable, threshold: float, title: str = "Decisions", note: str = "") -> Figure:
+    """Counts and shares of right and wrong decisions at a threshold; a score at the threshold is rejected."""
+    right = accuracy(table.bonafide, table.spoof, threshold)
+    accepted = [scores > threshold for scores in (table.bonafide, table.spoof)]
+    counts = np.array([[np.count_nonzero(yes), np.count_nonzero(~yes)] for yes in accepted])
+    shares = 100 * counts / counts.sum(axis=1, keepdims=True)
+    figure, axes = style.new_figure(title, size=(5.2, 4.6))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for (row, column), count in np.ndenumerate(counts):
+        text = f"{count:,}\n{shares[row, column]:.2f} %"
+        colour = "white" if shares[row, column] > 55 else style.BLACK
+        axes.text(column, row, text, ha="center", va="center", fontsize=15, color=colour, linespacing=1.5)
+    axes.set_xticks([0, 1], ["bona fide", "spoof"])
+    axes.set_yticks([0, 1], ["bona fide", "spoof"], rotation=90, va="center")
+    axes.set_xlabel(f"decision at threshold {threshold:.4g}")
+    axes.set_ylabel("truth")
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    return style.finish(figure, f"Percent of each row. Accuracy {style.percent(right)}.", note)
 
 
 def _cell_size(texts: Sequence[Sequence[str]]) -> tuple[float, float]:

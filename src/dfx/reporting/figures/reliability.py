@@ -1,4 +1,4 @@
-"""Reliability diagram: do the probabilities that scores stand for come true?"""
+"""Reliability diagram: predicted probability of bona fide against the share that is bona fide."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def reliability(
     """
     if not tables:
         raise ValueError("There is no system to draw, got no score table: pass {name: table}.")
-    figure = Figure(figsize=(6.4, 7.4 + 0.2 * len(tables)), dpi=150, layout="constrained")
-    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    size = (6.4, 7.4 + 0.2 * len(tables))
+    figure, grid = style.new_panels(size, 2, 1, sharex=True, height_ratios=[3, 1])
+    axes, below = grid[:, 0]
     axes.set_title(title, fontsize=12)
     axes.plot([0, 100], [0, 100], ":", color=style.GREY, linewidth=0.8)
     edges = np.linspace(0, 100, bins + 1)

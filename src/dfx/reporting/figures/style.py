@@ -1,4 +1,4 @@
-"""What all figures share: colours, frame, legend and small print."""
+"""Style of all figures: colours, frame, legend and small print; writes them as PNG."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from dfx import files
 
-# Okabe and Ito's palette without its yellow: told apart with any colour vision.
+# Okabe and Ito's palette without its yellow, for any colour vision.
 BLUE = "#0072B2"
 ORANGE = "#D55E00"
 GREEN = "#009E73"
@@ -59,6 +59,12 @@ def decorate(axes: Any) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def line_look(number: int) -> dict[str, Any]:
+    """Colour, dash and width of a curve; when the colours are used up, they come again with another dash."""
+    turn, kind = divmod(number, len(COLOURS))
+    return {"color": COLOURS[kind], "linestyle": DASHES[turn % len(DASHES)], "linewidth": 1.8}
+
+
 def legend_below(axes: Any, columns: int = 1) -> None:
     """Legend under the axis label, where it hides nothing; the pad, in font sizes, clears ticks and label."""
     labels_high = 1 + max(text.get_text().count("\n") for text in axes.get_xticklabels())
@@ -68,7 +74,7 @@ def legend_below(axes: Any, columns: int = 1) -> None:
 
 
 def finish(figure: Figure, caption: str, note: str) -> Figure:
-    """The figure with its small print: what to read from it, then the caller's note."""
+    """Add the small print at the bottom: the caption, then the caller's note."""
     text = "\n".join(line for line in (caption, note) if line)
     if text:
         figure.supxlabel(text, fontsize=8, color=GREY)
@@ -81,5 +87,5 @@ def percent(rate: float) -> str:
 
 
 def shorten(name: str, length: int = 60) -> str:
-    """A long name without its middle: what tells systems apart stands at either end."""
+    """Cut the middle out of a long name; names of systems differ at either end."""
     return name if len(name) <= length else f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"

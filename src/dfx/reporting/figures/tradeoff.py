@@ -1,4 +1,4 @@
-"""Quality against cost: which systems nothing else beats in both."""
+"""Quality of systems against their costs, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def tradeoff(
     labels = list(dict.fromkeys(name for system in systems for name in system.costs))
     if not labels:
         raise ValueError("There is nothing to draw, got no cost: pass systems with costs.")
-    figure = Figure(figsize=(2.4 + 3.6 * len(labels), 4.8), dpi=150, layout="constrained")
-    panels = figure.subplots(1, len(labels), sharey=True, squeeze=False)[0]
+    figure, grid = style.new_panels((2.4 + 3.6 * len(labels), 4.8), 1, len(labels), sharey=True)
+    panels = grid[0]
     looks = _looks(systems)
     for axes, cost in zip(panels, labels, strict=True):
         _panel(axes, [system for system in systems if cost in system.costs], cost, higher_is_better, looks)

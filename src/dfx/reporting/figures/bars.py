@@ -1,4 +1,4 @@
-"""Bar charts: the metrics of a run, and the attacks that it finds hard."""
+"""Bar charts: metrics of a run, and its EER by attack."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from collections.abc import Collection, Mapping
 from matplotlib.figure import Figure
 
 from dfx.metrics import eer
+from dfx.reporting import metric_names
 from dfx.reporting.figures import style
 from dfx.tables.score_table import ScoreTable
 
-SHOWN = {
-    "auc": "AUC\nhigher is better",
-    "accuracy": "accuracy\nhigher is better",
-    "eer": "EER\nlower is better",
-}
+SHOWN = ("auc", "accuracy", "eer")
 
 
 def bars(metrics: Mapping[str, Mapping[str, float]], title: str = "Performance", note: str = "") -> Figure:
     """AUC, accuracy and EER side by side, one bar for each split: `{"dev": summary, "eval": summary}`."""
-    names = {name: text for name, text in SHOWN.items() if any(name in values for values in metrics.values())}
+    names = [name for name in SHOWN if any(name in values for values in metrics.values())]
     if not names:
         raise ValueError(
             "There is nothing to draw, got no auc, accuracy or eer: pass {split: summary(table)}."
@@ -28,11 +25,12 @@ def bars(metrics: Mapping[str, Mapping[str, float]], title: str = "Performance",
     width = 0.8 / len(metrics)
     for number, (split, values) in enumerate(metrics.items()):
         shown = [name for name in names if name in values]
-        places = [list(names).index(name) + (number + 0.5) * width - 0.4 for name in shown]
+        places = [names.index(name) + (number + 0.5) * width - 0.4 for name in shown]
         colour = style.COLOURS[number % len(style.COLOURS)]
         drawn = axes.bar(places, [values[name] for name in shown], 0.92 * width, color=colour, label=split)
         axes.bar_label(drawn, fmt="%.4f", padding=2, fontsize=9)
-    axes.set_xticks(range(len(names)), list(names.values()))
+    labels = [f"{metric_names.title(name)}\n{metric_names.direction(name)}" for name in names]
+    axes.set_xticks(range(len(names)), labels)
     axes.set_ylim(0, 1.08)
     axes.set_ylabel("rate, from 0 to 1")
     axes.grid(visible=False, axis="x")
@@ -47,7 +45,7 @@ def bars_per_attack(
 
     Args:
         table: the scores.
-        seen: attacks that were in training; the others are coloured as unseen. None: no such distinction.
+        seen: attacks in train; the others are coloured as unseen. None: one colour for all.
         title: heading.
         note: small print at the bottom.
     """

@@ -1,4 +1,4 @@
-"""Learning curves of one run."""
+"""Learning curves: losses and metrics of one run by epoch, or the EER of several systems over their seeds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dfx.metrics import FloatArray
 from dfx.reporting.figures import style
 
 
-def curves(
+def training_curves(
     history: Sequence[Mapping[str, float]], chosen: int | None = None, title: str = "Training", note: str = ""
 ) -> Figure:
     """Losses and dev metrics after each epoch, with the chosen epoch marked.
@@ -23,6 +23,9 @@ def curves(
         chosen: the epoch whose weights were kept; by default the first one with the lowest `dev/eer`.
         title: heading.
         note: small print at the bottom.
+
+    Raises:
+        ValueError: if there is nothing to draw.
     """
     if not history:
         raise ValueError(
@@ -43,8 +46,8 @@ def curves(
         )
     if chosen is None and np.isfinite(rates := _series(history, "dev/eer")).any():
         chosen = int(epochs[np.nanargmin(rates)])
-    figure = Figure(figsize=(7.2, 1.0 + 1.9 * len(panels)), dpi=150, layout="constrained")
-    all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    figure, grid = style.new_panels((7.2, 1.0 + 1.9 * len(panels)), len(panels), 1, sharex=True)
+    all_axes = grid[:, 0]
     for axes, (label, scale, lines) in zip(all_axes, panels, strict=True):
         for name, (legend, colour) in lines.items():
             if name in known:
@@ -65,3 +68,49 @@ def curves(
 
 def _series(history: Sequence[Mapping[str, float]], name: str) -> FloatArray:
     return np.array([row.get(name, np.nan) for row in history], dtype=np.float64)
+
+
+def learning_curves(
+    systems: Mapping[str, Sequence[Sequence[float]]],
+    label: str = "dev EER (%)",
+    title: str = "Learning curves",
+    note: str = "",
+) -> Figure:
+    """The mean over seeds after each epoch, with a band of one deviation to both sides.
+
+    Args:
+        systems: by name, for each seed the values by epoch; seeds may have stopped at different epochs.
+        label: of the values, with the unit.
+        title: heading.
+        note: small print at the bottom.
+
+    Raises:
+        ValueError: if there is no curve.
+    """
+    curves = {name: [list(seed) for seed in seeds if len(seed)] for name, seeds in systems.items()}
+    curves = {name: seeds for name, seeds in curves.items() if seeds}
+    if not curves:
+        raise ValueError("There are no learning curves to draw, got none: train for an epoch first.")
+    figure, axes = style.new_figure(title, size=(7.2, 4.6 + 0.13 * len(curves)))
+    for number, (name, seeds) in enumerate(curves.items()):
+        look = style.line_look(number)
+        longest, common = max(map(len, seeds)), min(map(len, seeds))
+        values = np.full((len(seeds), longest), np.nan)
+        for row, seed in zip(values, seeds, strict=True):
+            row[: len(seed)] = seed
+        epochs, mean = np.arange(longest), np.nanmean(values, axis=0)
+        axes.plot(epochs[:common], mean[:common], **look, label=style.shorten(name))
+        axes.plot(epochs[common - 1 :], mean[common - 1 :], ":", color=look["color"], linewidth=1.2)
+        if len(seeds) > 1:
+            spread = np.std(values[:, :common], axis=0, ddof=1)
+            ends = mean[:common] - spread, mean[:common] + spread
+            axes.fill_between(epochs[:common], *ends, color=look["color"], alpha=0.13, linewidth=0)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    style.legend_below(axes, columns=2)
+    caption = (
+        "Mean over seeds, band: one deviation. Dotted: where some seeds had stopped, the mean of the others."
+    )
+    return style.finish(figure, caption, note)

@@ -1,4 +1,4 @@
-"""Histograms of the two classes, and the decisions at a threshold."""
+"""Histograms of the bona fide and the spoof class: scores of a system, or other numbers of the clips."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from dfx.metrics import FloatArray, accuracy, check_scores
+from dfx.metrics import FloatArray, check_scores
 from dfx.reporting.figures import style
 from dfx.tables.score_table import ScoreTable
 
@@ -39,27 +39,6 @@ def histogram(
     style.legend_below(axes, columns=3)
     caption = "In brackets: trials. The end bins also hold the outermost 0.1 % of the scores."
     return style.finish(figure, caption, note)
-
-
-def confusion(table: ScoreTable, threshold: float, title: str = "Decisions", note: str = "") -> Figure:
-    """Counts and shares of right and wrong decisions at a threshold; a score at the threshold is rejected."""
-    right = accuracy(table.bonafide, table.spoof, threshold)
-    accepted = [scores > threshold for scores in (table.bonafide, table.spoof)]
-    counts = np.array([[np.count_nonzero(yes), np.count_nonzero(~yes)] for yes in accepted])
-    shares = 100 * counts / counts.sum(axis=1, keepdims=True)
-    figure, axes = style.new_figure(title, size=(5.2, 4.6))
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    for (row, column), count in np.ndenumerate(counts):
-        text = f"{count:,}\n{shares[row, column]:.2f} %"
-        colour = "white" if shares[row, column] > 55 else style.BLACK
-        axes.text(column, row, text, ha="center", va="center", fontsize=15, color=colour, linespacing=1.5)
-    axes.set_xticks([0, 1], ["bona fide", "spoof"])
-    axes.set_yticks([0, 1], ["bona fide", "spoof"], rotation=90, va="center")
-    axes.set_xlabel(f"decision at threshold {threshold:.4g}")
-    axes.set_ylabel("truth")
-    axes.grid(visible=False)
-    axes.tick_params(length=0)
-    return style.finish(figure, f"Percent of each row. Accuracy {style.percent(right)}.", note)
 
 
 def histograms(
