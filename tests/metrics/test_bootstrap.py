@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import binomtest, norm
 
 from dfx.metrics import AsvRates, Interval, PairedEers, cluster_column, eer, intervals
-from dfx.metrics.bootstrap import Trials, wilson_interval
+from dfx.metrics.bootstrap import Bootstrap
 from dfx.metrics.resampled import NAMES
 from dfx.tables.score_table import ScoreTable
 
@@ -12,12 +12,7 @@ RATES = AsvRates(p_miss=0.02, p_fa=0.03, p_fa_spoof=0.5)
 
 
 def simulated(
-    seed: int,
-    num_bonafide: int,
-    num_spoof: int,
-    true_eer: float,
-    num_speakers: int = 0,
-    effect: float = 0.7,
+    seed: int, num_bonafide: int, num_spoof: int, true_eer: float, num_speakers: int = 0, effect: float = 0.7
 ) -> ScoreTable:
     """Unit normals at equal distances from 0; with speakers, each adds an effect of its own to its trials."""
     generator = np.random.default_rng(seed)
@@ -59,9 +54,8 @@ def test_the_same_seed_gives_the_same_interval_and_another_one_another():
 
 def test_more_trials_and_less_confidence_are_narrower():
     def width(num_trials: int, confidence: float = 0.95) -> float:
-        low, high = intervals(simulated(0, num_trials, num_trials, 0.1), ["eer"], confidence=confidence)[
-            "eer"
-        ]
+        table = simulated(0, num_trials, num_trials, 0.1)
+        low, high = intervals(table, ["eer"], confidence=confidence)["eer"]
         return high - low
 
     assert width(1600) == pytest.approx(width(400) / 2, rel=0.2)
@@ -87,10 +81,9 @@ def test_a_detector_without_an_error_is_not_certain():
 
 def test_the_interval_of_a_biased_metric_is_moved_by_its_bias():
     resampled = np.random.default_rng(0).normal(0.18, 0.02, 5000)  # its own value is .2
-    low, high = wilson_interval("min_dcf", 0.2, resampled, 0.95, 1000, 1000)
-    assert (low + high) / 2 == pytest.approx(0.22, abs=0.004)
-    low, high = wilson_interval("eer", 0.2, resampled, 0.95, 1000, 1000)
-    assert (low + high) / 2 == pytest.approx(0.2, abs=0.004)
+    for name, centre in (("min_dcf", 0.22), ("eer", 0.2)):
+        low, high = Bootstrap(simulated(0, 1000, 1000, 0.1)).interval(name, 0.2, resampled)
+        assert (low + high) / 2 == pytest.approx(centre, abs=0.004)
 
 
 def test_clusters_are_drawn_whole_and_no_class_is_ever_empty():
@@ -99,7 +92,7 @@ def test_clusters_are_drawn_whole_and_no_class_is_ever_empty():
     cluster = np.where(is_bonafide, generator.integers(0, 6, 60), generator.integers(4, 15, 60))
     columns = {"id": np.arange(60).astype(str), "attack": "-", "label": is_bonafide.astype(int), "score": 0.0}
     table = ScoreTable(pd.DataFrame(columns | {"speaker": cluster}))
-    drawn = np.concatenate(list(Trials(table, "speaker").draw(500, seed=0)))
+    drawn = np.concatenate(list(Bootstrap(table, "speaker").draw(500, seed=0)))
     assert drawn.shape == (500, 60)
     for number in np.unique(cluster):
         assert (drawn[:, cluster == number] == drawn[:, cluster == number][:, :1]).all()
@@ -115,7 +108,7 @@ def test_clusters_are_drawn_whole_and_no_class_is_ever_empty():
 def test_without_clusters_each_class_keeps_its_number_of_trials():
     table = simulated(0, 1000, 499_000, 0.1)
     is_bonafide = table.table["label"] == 1
-    drawn = list(Trials(table).draw(3, seed=0))
+    drawn = list(Bootstrap(table).draw(3, seed=0))
     assert [chunk.shape for chunk in drawn] == [(1, 500_000)] * 3  # memory does not grow with the resamples
     assert all(chunk[:, is_bonafide].sum() == 1000 and chunk.sum() == 500_000 for chunk in drawn)
 
@@ -148,39 +141,40 @@ def test_seeds_of_one_system():
     assert PairedEers([[tables[0], shuffled]]).interval(0) == PairedEers([tables[:2]]).interval(0)
 
 
-def test_what_cannot_be_resampled_is_refused():
-    table = simulated(0, 100, 200, 0.1, num_speakers=20)
-    with pytest.raises(ValueError, match=r"drawn by 'source', got a table with the columns id, .*, speaker"):
-        intervals(table, ["eer"], cluster="source")
-    one_voice = table.table.assign(speaker=lambda rows: rows["speaker"].where(rows["label"] == 1, "LJ"))
-    with pytest.raises(ValueError, match=r"All spoof trials have the same speaker, got 'LJ'"):
-        intervals(ScoreTable(one_voice), ["eer"], cluster="speaker")
-    with pytest.raises(ValueError, match=r"There are no spoof scores"):
-        intervals(ScoreTable(table.table[table.table["label"] == 1]), ["eer"])
-    with pytest.raises(ValueError, match=r"class with a single trial"):
-        intervals(ScoreTable(table.table.iloc[99:]), ["eer"])
-    with pytest.raises(ValueError, match=r"confidence between 0 and 1 .* got 95"):
-        intervals(table, ["eer"], confidence=95, resamples=5)
+@pytest.mark.parametrize(
+    ("change", "options", "sentence"),
+    [
+        (lambda rows: rows, {"cluster": "source"}, "drawn by 'source', got .* the columns id, .*, speaker"),
+        (
+            lambda rows: rows.assign(speaker=rows["speaker"].where(rows["label"] == 1, "LJ")),
+            {"cluster": "speaker"},
+            "All spoof trials have the same speaker, got 'LJ'",
+        ),
+        (lambda rows: rows[rows["label"] == 1], {}, "There are no spoof scores"),
+        (lambda rows: rows.iloc[99:], {}, "class with a single trial"),
+        (lambda rows: rows, {"confidence": 95, "resamples": 5}, "confidence between 0 and 1 .* got 95"),
+    ],
+)
+def test_what_cannot_be_resampled_is_an_error(change, options, sentence):
+    table = ScoreTable(change(simulated(0, 100, 200, 0.1, num_speakers=20).table))
+    with pytest.raises(ValueError, match=sentence):
+        intervals(table, ["eer"], **options)
+
+
+def coverage(tables: list[ScoreTable], true_eer: float, cluster: str | None = None) -> float:
+    found = [intervals(table, ["eer"], cluster=cluster, resamples=200)["eer"] for table in tables]
+    return float(np.mean([covers(interval, true_eer) for interval in found]))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("num_bonafide", "num_spoof", "true_eer"), [(200, 1000, 0.05), (100, 400, 0.0137)])
 def test_the_interval_of_the_eer_holds_the_truth_in_95_of_100_corpora(num_bonafide, num_spoof, true_eer):
-    held = [
-        covers(
-            intervals(simulated(seed, num_bonafide, num_spoof, true_eer), ["eer"], resamples=200)["eer"],
-            true_eer,
-        )
-        for seed in range(500)
-    ]
-    assert 0.93 <= np.mean(held) <= 0.97
+    tables = [simulated(seed, num_bonafide, num_spoof, true_eer) for seed in range(500)]
+    assert 0.93 <= coverage(tables, true_eer) <= 0.97
 
 
 @pytest.mark.slow
 def test_where_speakers_differ_they_must_be_drawn_whole():
     tables = [simulated(seed, 400, 800, 0.1, num_speakers=40, effect=1.0) for seed in range(300)]
-    for cluster, some, low, high in (("speaker", tables, 0.92, 0.975), (None, tables[:50], 0.0, 0.85)):
-        held = [
-            covers(intervals(table, ["eer"], cluster=cluster, resamples=200)["eer"], 0.1) for table in some
-        ]
-        assert low <= np.mean(held) <= high, cluster
+    assert 0.92 <= coverage(tables, 0.1, "speaker") <= 0.975
+    assert coverage(tables[:50], 0.1) <= 0.85

@@ -1,10 +1,11 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.calibration import calibration_curve
-from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import brier_score_loss
 
-from dfx.metrics import brier, cllr, ece, min_cllr
+from dfx.metrics import act_dcf, auc, brier, calibrate, cllr, ece, eer, min_cllr, min_dcf
+from dfx.tables.score_table import ScoreTable
 
 
 def ratios(scale: float = 1.0, num_bonafide: int = 2000) -> tuple[np.ndarray, np.ndarray]:
@@ -44,23 +45,90 @@ def test_extremes_by_hand():
         ece([1.0], [0.0], bins=0)
 
 
-@pytest.mark.parametrize("decimals", [0, 1, 12])
-def test_min_cllr_is_the_cllr_after_isotonic_regression(decimals):
-    bonafide, spoof = (scores.round(decimals) for scores in ratios())
-    label = np.repeat([1.0, 0.0], [bonafide.size, spoof.size])
-    fitted = IsotonicRegression(y_min=1e-300, y_max=1 - 1e-16).fit_transform(
-        np.concatenate([bonafide, spoof]), label
-    )
-    llr = np.log(fitted) - np.log1p(-fitted) - np.log(bonafide.size / spoof.size)
-    expected = cllr(llr[: bonafide.size], llr[bonafide.size :])
-    assert min_cllr(bonafide, spoof) == pytest.approx(expected, abs=1e-9)
-    assert min_cllr(bonafide, spoof) <= cllr(bonafide, spoof)
-    assert min_cllr(np.exp(bonafide / 9), np.exp(spoof / 9)) == pytest.approx(expected, abs=1e-9)
+def table(scores: np.ndarray, labels: np.ndarray) -> ScoreTable:
+    frame = pd.DataFrame({"id": [f"u{number}" for number in range(len(scores))], "attack": "-"})
+    frame = frame.assign(label=labels, score=scores, codec="x")
+    return ScoreTable(frame)
 
 
-def test_min_cllr_by_hand():
-    assert min_cllr([2, 3], [0, 1]) == 0.0
-    assert min_cllr([0, 0, 0], [0]) == 1.0  # ties say nothing
-    assert min_cllr([0, 1], [2, 3]) == 1.0  # one pool: the order is wrong
-    # Pools {spoof}, {bona fide and spoof tied}, {bona fide}: half of each class costs one bit.
-    assert min_cllr([1, 2], [0, 1]) == pytest.approx(0.5)
+def simulated(seed: int, distance: float = 2.0, num: tuple[int, int] = (1500, 6000)) -> ScoreTable:
+    """Gaussian scores, scaled and shifted: `distance` standard deviations between the classes."""
+    labels = np.repeat([1, 0], num)
+    scores = np.random.default_rng(seed).normal(size=len(labels)) + distance * labels
+    return table(0.01 * scores - 7, labels)
+
+
+def rates(scored: ScoreTable) -> tuple[float, float]:
+    return eer(scored.bonafide, scored.spoof)[0], auc(scored.bonafide, scored.spoof)
+
+
+def test_calibration_keeps_the_order_and_makes_ratios_of_scores() -> None:
+    dev, other = simulated(0), simulated(1)
+    calibration = calibrate(dev)
+    on_dev, on_other = calibration.apply(dev), calibration.apply(other)
+    assert calibration.findings == ()
+    assert rates(on_dev) == rates(dev)
+    assert rates(on_other) == rates(other)
+    assert cllr(on_dev.bonafide, on_dev.spoof) < cllr(dev.bonafide, dev.spoof)
+    for part in (on_dev, on_other):
+        assert cllr(part.bonafide, part.spoof) == pytest.approx(min_cllr(part.bonafide, part.spoof), abs=0.02)
+        least = min_dcf(part.bonafide, part.spoof)
+        assert least <= act_dcf(part.bonafide, part.spoof) < least + 0.03
+    # two Gaussians of one deviation: the ratio is a straight line of slope distance / deviation through the middle
+    assert calibration.slope == pytest.approx(2 / 0.01, rel=0.05)
+    assert -calibration.intercept / calibration.slope == pytest.approx(-7 + 0.01, abs=0.001)
+    assert list(on_dev.table["codec"].unique()) == ["x"]
+
+
+def test_the_proportion_of_the_classes_does_not_move_a_ratio() -> None:
+    few = calibrate(simulated(0, num=(1500, 1500)))
+    many = calibrate(simulated(0, num=(1500, 30000)))
+    zero = -7 + 0.01  # the middle between the classes
+    assert few.slope * zero + few.intercept == pytest.approx(0, abs=0.1)
+    assert many.slope * zero + many.intercept == pytest.approx(0, abs=0.1)
+
+
+def test_classes_weigh_the_same_however_few_trials_one_has() -> None:
+    dev = simulated(0, distance=1.0, num=(12, 1000))
+    probability = 1 / (1 + np.exp(-calibrate(dev).apply(dev).table["score"]))
+    assert probability.groupby(dev.table["label"]).mean().sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_the_scale_and_the_order_of_the_trials_do_not_matter() -> None:
+    dev = simulated(0)
+    order = np.random.default_rng(5).permutation(len(dev))
+    first, again = calibrate(dev), calibrate(ScoreTable(dev.table.iloc[order]))
+    assert (first.slope, first.intercept) == (again.slope, again.intercept)
+    scaled = ScoreTable(dev.table.assign(score=dev.table["score"] * 1e6))
+    expected = first.apply(dev).table["score"]
+    np.testing.assert_allclose(calibrate(scaled).apply(scaled).table["score"], expected, atol=1e-6)
+
+
+def test_a_dev_set_without_errors_is_bounded_and_told() -> None:
+    labels = np.repeat([1, 0], [20, 50])
+    dev = table(labels + np.random.default_rng(0).uniform(0, 0.1, 70), labels)
+    calibration = calibrate(dev)
+    scores = calibration.apply(dev).table["score"]
+    assert calibration.slope > 0
+    assert np.abs(scores).max() < 1.5 * np.log(51)
+    assert [finding.kind for finding in calibration.findings] == ["separated"]
+    assert "The 70 dev trials are separated without an error by the system" in calibration.findings[0].text
+
+
+@pytest.mark.parametrize(
+    ("scores", "sentence"),
+    [
+        (
+            -np.repeat([1.0, 0.0], 50) + np.linspace(0, 1, 100),
+            "AUC of the system on dev .* the wrong way round",
+        ),
+        (np.ones(100), "All 100 dev scores of the system are alike"),
+        (
+            np.r_[np.linspace(0, 1, 50) - 0.02, np.linspace(0, 1, 50)],
+            "found a slope of -.*, where the AUC is 0.490 .* dfx does not turn",
+        ),
+    ],
+)
+def test_scores_that_do_not_rank_are_not_calibrated(scores: np.ndarray, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        calibrate(table(scores, np.repeat([1, 0], 50)))

@@ -20,21 +20,8 @@ def table() -> ScoreTable:
 
 def test_every_metric_stands_in_the_summary(table):
     metrics = summary(table, threshold=0.0)
-    assert list(metrics) == [
-        *[
-            "eer",
-            "eer_interpolated",
-            "threshold",
-            "auc",
-            "min_dcf",
-            "act_dcf",
-            "cllr",
-            "min_cllr",
-            "ece",
-            "brier",
-        ],
-        *["accuracy", "balanced_accuracy", "f1", "eer/A07", "eer/A08"],
-    ]
+    names = "eer eer_interpolated threshold auc min_dcf act_dcf cllr min_cllr ece brier accuracy balanced_accuracy f1"
+    assert list(metrics) == [*names.split(), "eer/A07", "eer/A08"]
     assert all(type(value) is float for value in metrics.values())
     assert (metrics["eer"], metrics["threshold"]) == eer(table.bonafide, table.spoof)
     assert metrics["accuracy"] == accuracy(table.bonafide, table.spoof, 0.0)
@@ -63,22 +50,7 @@ def test_a_missing_class_stops_with_a_sentence(table):
         summary(only_spoof, threshold=0.0)
 
 
-NAMES = [
-    "A07",
-    "a+b",
-    "a:2Bb",
-    "a b",
-    "a/b",
-    "a",
-    ".",
-    "..",
-    "a..b",
-    "Ü",
-    "tacotron2+waveglow",
-    "~",
-    "a\tb",
-    "%",
-]
+NAMES = ["A07", "a+b", "a:2Bb", "a b", "a/b", "a", ".", "..", "a..b", "Ü", "tacotron2+wg", "~", "a\tb", "%"]
 
 
 def test_attack_names_become_valid_metric_names_without_collisions():

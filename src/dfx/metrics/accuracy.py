@@ -56,28 +56,24 @@ class Decisions(NamedTuple):
 
     @property
     def accuracy(self) -> FloatArray:
-        """Share of all trials that are decided correctly."""
+        """As the function `accuracy`."""
         correct = self.bonafide - self.rejected_bonafide + self.rejected_spoof
         return correct / (self.bonafide + self.spoof)
 
     @property
     def balanced_accuracy(self) -> FloatArray:
-        """Mean over the classes of the share that is decided correctly."""
+        """As the function `balanced_accuracy`."""
         accepted = (self.bonafide - self.rejected_bonafide) / self.bonafide
         return (accepted + self.rejected_spoof / self.spoof) / 2
 
     @property
     def f1(self) -> FloatArray:
-        """F1 score with spoof as the positive class."""
+        """As the function `f1`."""
         return 2 * self.rejected_spoof / (self.rejected_spoof + self.rejected_bonafide + self.spoof)
 
 
 def decide(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> Decisions:
-    """Reject every trial at or below a threshold, and count.
-
-    Raises:
-        ValueError: if a class is empty, or a score or the threshold is not a number.
-    """
+    """Reject every trial at or below a threshold, and count."""
     bonafide, spoof = check_scores(bonafide, spoof)
     if math.isnan(threshold):
         raise ValueError(

@@ -2,23 +2,19 @@
 
 *Draws.* Trials of one speaker resemble each other, so a corpus of 20 speakers and 10,000 trials says less than 10,000
 independent trials. Where a cluster (a speaker, a recording) is drawn, all of its trials are drawn, of both classes. The
-number of drawn clusters is fixed in each of three groups: those with bona fide only, with spoof only, with both. So a
-class is never empty; and where each trial is a cluster by itself, this is the two-sample bootstrap with a fixed number
-of trials of each class.
+number of drawn clusters is fixed in each of three groups (with bona fide only, with spoof only, with both), so a class
+is never empty. Where each trial is a cluster by itself, this is the two-sample bootstrap.
 
-*Intervals.* The percentiles of the resampled values are too narrow where errors are few, which is the case for good
-detectors: with an EER of 0.5 % on 100 bona fide and 400 spoof trials a "95 %" interval holds the truth in 67 % of
-corpora, and a detector without an error gets the interval [0, 0]. The standard error of a share depends on the share
-itself, which percentiles ignore. Wilson's interval for a share of independent trials takes it into account: it holds
-all true values from which the observed one is not too far *by their own* standard error. Here the bootstrap says how
-many independent trials the corpus is worth (a share of n trials has the variance p (1 - p) / n), and Wilson's formula
-does the rest; Student's t allows for few clusters. The least value over all thresholds and a sum of absolute gaps are
-biased: the mean of the resamples shows by how much, and the interval is moved by that.
+*Intervals.* Percentiles of the resampled values are too narrow where errors are few, which is the case for good
+detectors: at an EER of 0.5 % on 100 bona fide and 400 spoof trials a "95 %" interval holds the truth in 67 of 100
+corpora. The standard error of a share depends on the share, which Wilson's interval takes into account. The bootstrap
+says how many independent trials the corpus is worth (a share of n trials has the variance p (1 - p) / n), Wilson's
+formula does the rest, and Student's t allows for few clusters. The least value over all thresholds and a sum of
+absolute gaps are biased: the mean of the resamples shows by how much, and the interval is moved by that.
 
 Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, sections 8.3 (two samples) and 10.2 (bias);
 Bisani and Ney, ICASSP 2004 (speakers are drawn, not utterances); Wu, Martin, Greenberg and Kacker, IEEE TIFS 2017 (two
-samples, by set); Wilson, JASA 1927; Korn and Graubard, Survey Methodology 1998 (effective number of trials, Student's
-t).
+samples, by set); Wilson, JASA 1927; Korn and Graubard, Survey Methodology 1998 (effective number of trials, t).
 """
 
 from __future__ import annotations
@@ -73,8 +69,7 @@ def intervals(
 
     Args:
         table: the scores.
-        names: of metrics: eer, eer_interpolated, auc, min_dcf, act_dcf, min_cllr, accuracy, balanced_accuracy, f1,
-            min_tdcf_2019, min_tdcf_revised, cllr, ece, brier.
+        names: of metrics, from `dfx.metrics.resampled.NAMES`: eer, auc, min_dcf, cllr, min_tdcf_2019 …
         threshold: for accuracy, balanced_accuracy and f1, as in `summary`; it is the same for all resamples.
         cluster: column whose trials of one value are drawn together (`cluster_column` proposes one); None: each trial
             by itself. Trials whose value is unknown (`-`) are each a cluster by themselves.
@@ -86,11 +81,13 @@ def intervals(
     Raises:
         ValueError: if a class is missing, a name or column is unknown, or a metric lacks what it needs.
     """
-    trials = Trials(table, cluster)
-    metrics = ResampledMetrics(table.table["score"].to_numpy(), trials.is_bonafide, names, threshold, rates)
+    bootstrap = Bootstrap(table, cluster)
+    metrics = ResampledMetrics(
+        table.table["score"].to_numpy(), bootstrap.is_bonafide, names, threshold, rates
+    )
     value = metrics.measure([np.ones((1, len(table)), np.int64)])
-    found = metrics.measure(trials.draw(resamples, seed))
-    return {name: trials.interval(name, float(value[name][0]), found[name], confidence) for name in names}
+    found = metrics.measure(bootstrap.draw(resamples, seed))
+    return {name: bootstrap.interval(name, float(value[name][0]), found[name], confidence) for name in names}
 
 
 def cluster_column(table: ScoreTable) -> str | None:
@@ -107,12 +104,14 @@ def cluster_column(table: ScoreTable) -> str | None:
     return "speaker"
 
 
-class Trials:
-    """Trials of a score table as the bootstrap draws them: one by one, or those of a cluster together.
+class Bootstrap:
+    """Bootstrap of the trials of a score table: draws of them, one by one or by cluster, and intervals from the draws.
 
     Attributes:
         is_bonafide: `(trials,)` bool.
         cluster: `(trials,)`, number of the cluster of each trial; None: each trial by itself.
+        num_trials: trials of the class that has fewer.
+        num_clusters: clusters of the class that has fewer; `num_trials` where each trial is by itself.
 
     Raises:
         ValueError: if a class is missing or has a single trial or cluster, or there is no such column.
@@ -121,8 +120,8 @@ class Trials:
     def __init__(self, table: ScoreTable, cluster: str | None = None) -> None:
         check_scores(table.bonafide, table.spoof)
         self.is_bonafide = table.table["label"].to_numpy() == BONAFIDE
-        self.cluster = None if cluster is None else _numbered(table.table, cluster)
-        self.num_trials = min(len(table.bonafide), len(table.spoof))  # of the class that has fewer
+        self.cluster = None if cluster is None else _cluster_numbers(table.table, cluster)
+        self.num_trials = min(len(table.bonafide), len(table.spoof))
         self.num_clusters = self.num_trials
         if self.cluster is not None:
             self.num_clusters = min(
@@ -158,57 +157,41 @@ class Trials:
             yield drawn if self.cluster is None else drawn[:, self.cluster]
 
     def interval(self, name: str, value: float, resampled: FloatArray, confidence: float = 0.95) -> Interval:
-        """Confidence interval of a metric of these trials.
+        """Confidence interval of a metric of these trials, which is at least 0 and has a largest value.
 
         Args:
             name: of the metric.
             value: of the trials.
             resampled: `(resamples,)`, of resamples of these trials.
             confidence: of the interval, in (0, 1).
+
+        Raises:
+            ValueError: if the confidence is not between 0 and 1, or there are fewer than two resamples.
         """
-        return wilson_interval(name, value, resampled, confidence, self.num_trials, self.num_clusters)
+        from scipy.special import stdtrit
 
-
-def wilson_interval(
-    name: str, value: float, resampled: FloatArray, confidence: float, num_trials: int, num_clusters: int
-) -> Interval:
-    """Confidence interval of a metric that lies in [0, 1], or in [0, its largest value], from its resampled values.
-
-    Args:
-        name: of the metric.
-        value: of the trials.
-        resampled: `(resamples,)`, of resamples of these trials.
-        confidence: of the interval, in (0, 1).
-        num_trials: of the class with fewer.
-        num_clusters: that were drawn with replacement, of the class with fewer; the trials where each is by itself.
-
-    Raises:
-        ValueError: if the confidence is not between 0 and 1, or there are fewer than two resamples.
-    """
-    from scipy.special import stdtrit
-
-    if not 0 < confidence < 1 or resampled.size < 2:
-        raise ValueError(
-            f"A confidence interval needs a confidence between 0 and 1 and two resamples, got {confidence} and "
-            f"{resampled.size}: 0.95 and 1000 are usual."
+        if not 0 < confidence < 1 or resampled.size < 2:
+            raise ValueError(
+                f"A confidence interval needs a confidence between 0 and 1 and two resamples, got {confidence} and "
+                f"{resampled.size}: 0.95 and 1000 are usual."
+            )
+        top = _TOP.get(name, 1.0)
+        deviation = float(stdtrit(self.num_clusters - 1, (1 + confidence) / 2)) * math.sqrt(
+            self.num_clusters / (self.num_clusters - 1)
         )
-    top = _TOP.get(name, 1.0)
-    deviation = float(stdtrit(num_clusters - 1, (1 + confidence) / 2)) * math.sqrt(
-        num_clusters / (num_clusters - 1)
-    )
-    spread = value * (1 - value / top)  # the variance of one trial
-    # Without an error (or a hit) resamples do not vary: then each trial counts as independent.
-    one_by = float(np.var(resampled, ddof=1)) / spread if spread > 0 else 1 / num_trials
-    reach = deviation**2 * one_by
-    centre = value - (float(np.mean(resampled)) - value) * (name in _BIASED)
-    centre = min(max(centre, 0.0), top)
-    # The ends solve (centre - end)^2 = reach end (1 - end / top).
-    middle, scale = 2 * centre + reach, 2 * (1 + reach / top)
-    root = math.sqrt(max(middle**2 - 2 * scale * centre**2, 0.0))
-    return Interval(max(middle - root, 0.0) / scale, min((middle + root) / scale, top))
+        spread = value * (1 - value / top)  # the variance of one trial
+        # Without an error (or a hit) resamples do not vary: then each trial counts as independent.
+        one_by = float(np.var(resampled, ddof=1)) / spread if spread > 0 else 1 / self.num_trials
+        reach = deviation**2 * one_by
+        centre = value - (float(np.mean(resampled)) - value) * (name in _BIASED)
+        centre = min(max(centre, 0.0), top)
+        # The ends solve (centre - end)^2 = reach end (1 - end / top).
+        middle, scale = 2 * centre + reach, 2 * (1 + reach / top)
+        root = math.sqrt(max(middle**2 - 2 * scale * centre**2, 0.0))
+        return Interval(max(middle - root, 0.0) / scale, min((middle + root) / scale, top))
 
 
-def _numbered(table: pd.DataFrame, column: str) -> IntArray:
+def _cluster_numbers(table: pd.DataFrame, column: str) -> IntArray:
     """Number of the cluster of each trial `(trials,)`, from 0 on without gaps."""
     if column not in table:
         raise ValueError(

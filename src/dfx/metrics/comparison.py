@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dfx.metrics.auc import delong_deviation, placements
-from dfx.metrics.bootstrap import Interval, Trials
+from dfx.metrics.bootstrap import Bootstrap, Interval
 from dfx.metrics.eer import FloatArray, eer
 from dfx.metrics.resampled import ResampledMetrics
 from dfx.tables.labels import BONAFIDE
@@ -60,8 +60,8 @@ class PairedEers:
                 f"{', '.join(str(len(tables)) for tables in systems) or 'no'} score tables: pass one for each seed."
             )
         tables = [table for seeds in systems for table in seeds]
-        self._trials = Trials(tables[0], cluster)
-        is_bonafide = self._trials.is_bonafide
+        self._bootstrap = Bootstrap(tables[0], cluster)
+        is_bonafide = self._bootstrap.is_bonafide
         scores = side_by_side(tables)
         ends = np.cumsum([len(seeds) for seeds in systems])[:-1]
 
@@ -74,13 +74,13 @@ class PairedEers:
         metrics = [ResampledMetrics(row, is_bonafide, ["eer"]) for row in scores]
         drawn = [
             np.array([one.measure([draw])["eer"] for one in metrics])
-            for draw in self._trials.draw(resamples, seed)
+            for draw in self._bootstrap.draw(resamples, seed)
         ]
         self.resampled = mean_over_seeds(np.concatenate(drawn, axis=1))
 
     def interval(self, system: int, confidence: float = 0.95) -> Interval:
         """Confidence interval of the mean EER of a system, given by its number."""
-        return self._trials.interval("eer", float(self.values[system]), self.resampled[system], confidence)
+        return self._bootstrap.interval("eer", float(self.values[system]), self.resampled[system], confidence)
 
     def difference(self, first: int, second: int) -> Difference:
         """Difference of the mean EERs of two systems, given by their numbers; `eer_difference` explains it."""

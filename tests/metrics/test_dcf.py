@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dfx.metrics import act_dcf, cllr, min_dcf
+from dfx.metrics import act_dcf, min_dcf
 
 
 @pytest.fixture
@@ -41,27 +41,3 @@ def test_costs_and_prior_change_the_cost(calibrated):
         min_dcf(*calibrated, p_spoof=0.0)
     with pytest.raises(ValueError, match="c_miss=-1"):
         act_dcf(*calibrated, c_miss=-1)
-
-
-def test_cllr_by_hand():
-    assert cllr([0, 0, 0], [0]) == 1.0  # says nothing
-    assert cllr([np.log(3)], [-np.log(3)]) == pytest.approx(np.log2(4 / 3))
-    assert cllr([5.0], [-5.0]) < 0.02 < 1 < cllr([-5.0], [5.0])
-
-
-def test_cllr_is_least_at_calibration(calibrated):
-    bonafide, spoof = calibrated
-    assert cllr(bonafide, spoof) < min(cllr(0.5 * bonafide, 0.5 * spoof), cllr(2 * bonafide, 2 * spoof))
-
-
-def test_cllr_does_not_overflow():
-    assert cllr([1e4], [-1e4]) == 0.0
-    assert cllr([-1e4], [1e4]) == pytest.approx(1e4 / np.log(2))
-
-
-@pytest.mark.parametrize("metric", [min_dcf, act_dcf, cllr])
-def test_a_missing_class_or_a_nan_is_refused(metric):
-    with pytest.raises(ValueError, match="no spoof scores"):
-        metric([1.0], [])
-    with pytest.raises(ValueError, match="1 of 2 bona fide scores"):
-        metric([1.0, np.nan], [0.0])
