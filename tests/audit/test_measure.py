@@ -76,8 +76,11 @@ def test_a_killed_audit_measures_only_what_it_had_not_finished(
     lost = {path for part in parts[:2] for path in pd.read_parquet(part)["path"]}
     parts[0].unlink()
     parts[1].write_bytes(parts[1].read_bytes()[:1000])
+    unfinished = parts[0].with_name(".tmp-x.parquet")
+    unfinished.write_bytes(b"another process is writing this")
     again = measured(fair, tmp_path)
     assert set(opened) == lost
+    assert unfinished.exists()
     pd.testing.assert_frame_equal(first.table, again.table)
     np.testing.assert_array_equal(first.lfcc, again.lfcc)
 

@@ -126,7 +126,7 @@ def _write(folder: Path, rows: list[dict[str, Any]], wanted: pd.DataFrame) -> No
 def _read(folder: Path, wanted: pd.DataFrame) -> pd.DataFrame:
     """Kept rows of the files that are as they were when they were measured."""
     tables = [_table([])]
-    for part in sorted(folder.glob("*.parquet")):
+    for part in sorted(folder.glob("[!.]*.parquet")):
         try:
             table = pd.read_parquet(part)
         except (OSError, ValueError):  # a power cut can damage what was written last
