@@ -11,7 +11,7 @@ import soxr
 
 from dfx import audio
 from dfx.audit import duplicates
-from dfx.audit.measure import measure
+from dfx.audit.measure import measure_corpus
 from dfx.tables.manifest import Manifest
 
 RATE = 16000
@@ -29,7 +29,7 @@ def found(
             audio.write(path, clip, (rates or {}).get(name, RATE))
         rows.append((name, str(path), 1, "train"))
     manifest = Manifest(pd.DataFrame(rows, columns=["id", "path", "label", "split"]))
-    measures = measure(manifest, RATE, tmp_path / "cache", num_workers=0, progress=False)
+    measures = measure_corpus(manifest, RATE, tmp_path / "cache", num_workers=0, progress=False)
     return duplicates.find_duplicates(measures, np.ones(len(rows), bool))
 
 

@@ -15,7 +15,7 @@ from dfx.tables.manifest import Manifest
 
 
 def measured(table: pd.DataFrame, cache: Path, num_workers: int = 0) -> measure.Measures:
-    return measure.measure(Manifest(table), 16000, cache, num_workers, progress=False)
+    return measure.measure_corpus(Manifest(table), 16000, cache, num_workers, progress=False)
 
 
 @pytest.fixture

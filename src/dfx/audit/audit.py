@@ -1,4 +1,4 @@
-"""The audit of a corpus: measure all files, run all checks, collect the results for the report."""
+"""Audit of a corpus: measure all files, run all checks, collect the results for the report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pandas as pd
 import dfx
 from dfx.audio.store import fingerprint
 from dfx.audit import duplicates, integrity, leaks, shortcut_models, shortcuts
-from dfx.audit.measure import Measures, measure
+from dfx.audit.measure import Measures, measure_corpus
 from dfx.audit.shortcut_models import Clips
 from dfx.datasets.corpus import Dataset
 from dfx.tables.findings import SEVERITIES, Finding, finding
@@ -45,7 +45,7 @@ def audit_corpus(
     num_workers: int | None = None,
     progress: bool = True,
 ) -> Audit:
-    """Audit a corpus.
+    """Run all checks on a corpus.
 
     Args:
         dataset: the corpus.
@@ -67,13 +67,13 @@ def audit_corpus(
                 f"{name} holds ready features, no audio: there is nothing to listen to, or to audit. Audit the "
                 "recordings that the features were computed from."
             )
-    measures = measure(manifest, sample_rate, cache, num_workers, progress)
+    measures = measure_corpus(manifest, sample_rate, cache, num_workers, progress)
     table, clips = measures.table, _usable(measures)
     audible = (table["good"] & ~(table["loudness"] < integrity.SILENT_DB)).to_numpy()
     matches = duplicates.find_duplicates(measures, audible)
     leaked = leaks.find_leaks(table, matches, getattr(dataset, "groups", ()))
     elsewhere = {
-        name: _usable(measure(other.manifest(), sample_rate, cache, num_workers, progress))
+        name: _usable(measure_corpus(other.manifest(), sample_rate, cache, num_workers, progress))
         for name, other in others.items()
     }
     scalars = shortcuts.evaluate_scalars(

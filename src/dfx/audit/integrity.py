@@ -77,8 +77,8 @@ def format_counts(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def where(rows: pd.DataFrame) -> str:
-    """Split and class of rows in words: `2 spoof in train, 1 bona fide in eval`."""
+def counts_in_words(rows: pd.DataFrame) -> str:
+    """Number of rows by split and class, in words: `2 spoof in train, 1 bona fide in eval`."""
     found = rows.groupby(["split", "label"], sort=False).size()
     return ", ".join(
         f"{found[split, label]:,} {WORDS[label]} in {split}"
@@ -178,7 +178,7 @@ def _about_files(
 ) -> Finding:
     files = f"{len(rows):,} file{'s' if len(rows) > 1 else ''}"
     return finding(
-        kind, severity, f"{files}: {wrong}; {where(rows)}.{more} What to do: {advice}.", rows["id"]
+        kind, severity, f"{files}: {wrong}; {counts_in_words(rows)}.{more} What to do: {advice}.", rows["id"]
     )
 
 

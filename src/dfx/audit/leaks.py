@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dfx.audit.duplicates import Matches
-from dfx.audit.integrity import where
+from dfx.audit.integrity import counts_in_words
 from dfx.tables.findings import MAX_EXAMPLES, Finding, finding
 from dfx.tables.labels import SPOOF
 from dfx.tables.manifest import UNNAMED_ATTACK
@@ -43,7 +43,7 @@ class Leaks(NamedTuple):
 
 
 def find_leaks(table: pd.DataFrame, matches: Matches, groups: Sequence[str] = ()) -> Leaks:
-    """Find what is shared between splits.
+    """Find speakers, utterances, sources, recordings and attacks that splits share.
 
     Args:
         table: the columns of the manifest, and `good`.
@@ -153,7 +153,8 @@ def _duplicate_findings(table: pd.DataFrame, matches: Matches) -> Iterator[Findi
         ):
             if chosen.any():
                 clips = rows[chosen]
-                text = f"{len(clips):,} clips hold {word} as a clip of {place}; {where(clips)}. What to do: {advice}."
+                wrong = f"{len(clips):,} clips hold {word} as a clip of {place}; {counts_in_words(clips)}."
+                text = f"{wrong} What to do: {advice}."
                 yield finding(f"{name}-{kind}", severity, text, _equal_ids(clips), len(clips))
 
 

@@ -33,7 +33,7 @@ SAVE_SECONDS = 10.0  # between two tables: what a killed audit has to measure ag
 
 
 class Measures(NamedTuple):
-    """The measures of the rows of a manifest.
+    """Measures of the rows of a manifest.
 
     Attributes:
         table: the manifest's table with the measures (`COLUMNS`; they replace metadata of the same name), and `good`:
@@ -49,14 +49,14 @@ class Measures(NamedTuple):
     store: WaveformStore
 
 
-def measure(
+def measure_corpus(
     manifest: Manifest,
     sample_rate: int,
     cache: str | Path | None = None,
     num_workers: int | None = None,
     progress: bool = True,
 ) -> Measures:
-    """Measure a corpus; files that were measured before are read from the cache folder.
+    """Measure all files of a corpus; files that were measured before are read from the cache folder.
 
     Args:
         manifest: the utterances.
@@ -95,7 +95,7 @@ def measure(
 def _measure(
     paths: list[str], wanted: pd.DataFrame, sample_rate: int, num_workers: int, folder: Path
 ) -> Generator[int]:
-    """Measure files and write finished ones to the folder; gives the number of files of each batch."""
+    """Measure files, write the measures to the folder, and give the number of files of each batch."""
     batches = [paths[first : first + BATCH_FILES] for first in range(0, len(paths), BATCH_FILES)]
     workers = num_workers if len(paths) >= FEW_FILES else 0
     measured = each(partial(measure_files, sample_rate=sample_rate), batches, workers, "measuring the corpus")
@@ -124,7 +124,7 @@ def _write(folder: Path, rows: list[dict[str, Any]], wanted: pd.DataFrame) -> No
 
 
 def _read(folder: Path, wanted: pd.DataFrame) -> pd.DataFrame:
-    """Kept rows of the files that are as they were when they were measured."""
+    """Read the measures of the files that have not changed since they were measured."""
     tables = [_table([])]
     for part in sorted(folder.glob("[!.]*.parquet")):
         try:

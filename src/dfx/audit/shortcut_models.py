@@ -1,4 +1,4 @@
-"""Models that do not listen: classifiers on all scalars together, and one on plain cepstral statistics for scale."""
+"""Classifiers that get scalars instead of audio, and one that gets cepstral statistics, for scale."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def evaluate_models(corpus: Clips, others: Mapping[str, Clips], seed: int) -> li
 def what_to_beat(
     scalars: Sequence[dict[str, Any]], models: Sequence[dict[str, Any]], why_not: str
 ) -> dict[str, Any]:
-    """What is reached on eval without listening, by the model of scalars or the single scalar that is best on dev.
+    """AUC on eval that a detector has to beat: of the model of scalars or the single scalar that is best on dev.
 
     Without dev it is the best on eval itself, which of so many is a little better by chance.
 
@@ -168,7 +168,7 @@ def _in_chunks(score: Scorer) -> Scorer:
 
 
 def _measured(table: pd.DataFrame, scores: Matrix) -> dict[str, float] | None:
-    """AUC with its interval and EER of scores that are higher for spoof; None if a class is missing or nearly so."""
+    """AUC with its interval and EER of scores that are higher for spoof; None if a class has too few clips."""
     found = auc_of_values(table, scores)
     if found is None:
         return None

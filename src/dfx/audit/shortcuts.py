@@ -76,7 +76,7 @@ class Auc(NamedTuple):
 
     @property
     def is_chance(self) -> bool:
-        """Whether chance alone explains it."""
+        """Whether it is within three standard deviations of .5."""
         return self.deviation == 0 or abs(self.auc - 0.5) / self.deviation <= SIGMAS
 
     def reversed(self) -> Auc:
@@ -85,9 +85,9 @@ class Auc(NamedTuple):
 
 
 def auc_of_spoof(spoof: ArrayLike, bonafide: ArrayLike) -> Auc | None:
-    """How often a spoof clip has a higher value than a bona fide one, a tie counting half; None without both classes.
+    """AUC: how often a spoof clip has a higher value than a bona fide clip; None if a class is missing.
 
-    Clips count as independent; if they share speakers or sentences, the true interval is wider.
+    A tie counts half. Clips count as independent; if they share speakers or sentences, the true interval is wider.
 
     Source: as in `dfx.metrics.delong_deviation`.
 
@@ -175,7 +175,7 @@ def evaluate_scalars(table: pd.DataFrame, others: Mapping[str, pd.DataFrame]) ->
 
 
 def find_shortcuts(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate: int) -> Iterator[Finding]:
-    """A finding for each family with scalars that tell the classes apart beyond chance.
+    """Report each family of scalars that tell the classes apart beyond chance as a finding.
 
     Args:
         rows: of `evaluate_scalars`.
@@ -204,7 +204,7 @@ def find_shortcuts(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate:
 
 
 def common_band_hz(table: pd.DataFrame, sample_rate: int) -> int:
-    """A band that three of four clips of either class fill, with room for a filter's slope: 7,200 Hz for 16 kHz."""
+    """Bandwidth that three of four clips of either class fill, less a tenth for the slope of a low-pass filter."""
     filled = table["bandwidth"].clip(upper=sample_rate / 2).groupby(table["label"]).quantile(0.25)
     return max(100, int(0.9 * float(filled.min()) / 100) * 100)
 

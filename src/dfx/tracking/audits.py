@@ -28,19 +28,19 @@ def keep(
 
 
 def to_beat(manifest: Manifest, fingerprint: str, cache: str | Path | None = None) -> dict[str, Any] | None:
-    """What models that do not listen reach on the eval split of a corpus; None if it was not audited as it is now.
+    """AUC on eval that a detector has to beat on a corpus; None if the corpus was not audited or has changed since.
 
     The arguments are those of `keep`.
 
     Returns:
-        `auc` and its 95 % interval `low` and `high`, `eer` (None if it is not known), `name` of the best such model,
-        and `text`, all that in a sentence.
+        Of the best model that does not listen: `auc` and its 95 % interval `low` and `high`, `eer` (None if it is not
+        known), `name`, and `text`, all that in a sentence.
     """
     return _headline(_path(manifest, fingerprint, cache))
 
 
 def latest(manifest_hash: str, cache: str | Path | None = None) -> dict[str, Any] | None:
-    """The same for a corpus of which only `Manifest.hash` is known, from the newest audit.
+    """What `to_beat` returns, for a corpus of which only `Manifest.hash` is known: from its newest audit.
 
     The files are not compared: the audit may be of others under the same names.
     """
