@@ -64,7 +64,7 @@ def test_what_was_scored_is_not_scored_again(
     first = evaluate(f"systems={checkpoint}", *of(corpus_file))
     monkeypatch.setattr(loading, "load_network", None)
     assert written(evaluate(f"systems={checkpoint}", *of(corpus_file))) == written(first)
-    with pytest.raises(TypeError):  # another policy is another matter
+    with pytest.raises(TypeError):  # another crop has to be scored
         evaluate(f"systems={checkpoint}", *of(corpus_file), "eval_crop=centre")
 
 
@@ -86,7 +86,7 @@ def test_systems_by_corpora_make_a_matrix(
     assert "## Corpus by corpus" in (found["folder"] / "report.md").read_text(encoding="utf-8")
 
 
-def test_a_run_without_a_corpus_is_measured_by_the_scores_that_it_kept(
+def test_a_run_without_a_corpus_is_measured_by_its_stored_scores(
     evaluate: Evaluate, checkpoint: Path, corpus_file: Path, tmp_path: Path
 ) -> None:
     run_id, tables = log_run(checkpoint, corpus_file, tmp_path)
@@ -102,9 +102,9 @@ def test_a_run_without_a_corpus_is_measured_by_the_scores_that_it_kept(
     on_corpus = evaluate(f"systems=runs:/{run_id}/checkpoint/best.ckpt", *of(corpus_file))
     assert written(on_corpus) == pytest.approx(by_hand(checkpoint, corpus_file), abs=1e-4)
     assert on_corpus["results"][0]["threshold_from"] == "dev split of its training"
-    with pytest.raises(ValueError, match="another crop means other scores"):
+    with pytest.raises(ValueError, match="another crop needs other scores"):
         evaluate(f"systems=runs:/{run_id}", "eval_crop=sliding")
-    with pytest.raises(ValueError, match="but on what"):
+    with pytest.raises(ValueError, match="has no stored scores: name a corpus"):
         evaluate(f"systems={checkpoint}")
     with pytest.raises(ValueError, match="has no artifact nothing"):
         evaluate(f"systems=runs:/{run_id}/nothing.ckpt")
@@ -151,7 +151,7 @@ def test_bad_files_are_counted_and_listed(
     assert found["results"][0]["spoof"] == len(spoof_eval) - 1
 
 
-def test_scores_of_others_are_judged_by_the_corpus(
+def test_a_corpus_is_the_key_of_score_files(
     evaluate: Evaluate, checkpoint: Path, corpus_file: Path, tmp_path: Path
 ) -> None:
     rows = manifest.read(corpus_file).split("eval").table

@@ -1,4 +1,4 @@
-"""Scores of trained detectors on corpora, as results; everything here needs torch."""
+"""Trained detectors scored on corpora; importing this module imports torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dfx.console import say
 from dfx.detector import build, loading
 from dfx.detector.scoring import SavedDetector, ScoringOptions, score_manifest
 from dfx.evaluate.result import Result
-from dfx.evaluate.trials import Corpus, Trials, checked_split, further
+from dfx.evaluate.trials import Corpus, Trials, trials_of
 from dfx.tables.score_table import ScoreTable
 
 FROM_RUN = "dev split of its training"
@@ -40,14 +40,10 @@ def load_all(given: Given) -> list[SavedDetector]:
     ]
 
 
-def corpus(cfg: DictConfig) -> tuple[Corpus | None, Trials | None]:
-    """The corpus of a configuration and its trials; None where it names none."""
-    home = Corpus(build.dataset(cfg)) if cfg.dataset else None
-    return home, home.trials(checked_split(cfg.split or "eval", "split")) if home else None
+def score_systems(cfg: DictConfig, given: Given, home: Corpus | None, trials: Trials | None) -> list[Result]:
+    """Score each system on each corpus that a configuration names.
 
-
-def scored(cfg: DictConfig, given: Given, home: Corpus | None, trials: Trials | None) -> list[Result]:
-    """Each system that a configuration names on each corpus.
+    Without a corpus the scores that runs have stored are the results.
 
     Args:
         cfg: the configuration.
@@ -56,41 +52,33 @@ def scored(cfg: DictConfig, given: Given, home: Corpus | None, trials: Trials | 
         trials: of this corpus.
 
     Raises:
-        ValueError: if there is no corpus and a system is no run.
+        ValueError: if there is no corpus and a system is not a run.
     """
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
     options = ScoringOptions(cfg.eval_crop, cfg.batch_size, cfg.num_workers, cfg.max_bad_fraction, cfg.cache)
     detectors = load_all(given)
-    corpora = [*([trials] if trials else []), *further(list(cfg.others), build.other_datasets(cfg))]
+    corpora = [*([trials] if trials else []), *trials_of(cfg.others, build.other_datasets(cfg))]
     if not corpora:
         return [_scores_of_run(detector, options) for detector in detectors]
     results = []
-    while detectors:  # each is dropped with its weights when it has scored
-        results += _on_each(detectors.pop(0), corpora, home, options)
+    while detectors:
+        detector = detectors.pop(0)  # its weights are freed when it has scored
+        dev, source = _dev_scores(detector, home, options)
+        about = (str(detector.policy(options.eval_crop)), detector.llr, dev, source, detector.trained_on)
+        for one in corpora:
+            table, bad = score_manifest(detector, one.manifest, one.rows, options, one.name)
+            results.append(Result(detector.name, one.name, table, *about, bad, note=one.note))
     return results
 
 
-def _on_each(
-    detector: SavedDetector, corpora: Sequence[Trials], home: Corpus | None, options: ScoringOptions
-) -> list[Result]:
-    dev, source = _dev(detector, home, options)
-    crop = str(detector.policy(options.eval_crop))
-    results = []
-    for trials in corpora:
-        table, bad = score_manifest(detector, trials.manifest, trials.rows, options, trials.name)
-        what = (crop, detector.llr, dev, source, detector.trained_on, bad)
-        results.append(Result(detector.name, trials.name, table, *what, note=trials.note))
-    return results
-
-
-def _dev(
+def _dev_scores(
     detector: SavedDetector, home: Corpus | None, options: ScoringOptions
 ) -> tuple[ScoreTable | None, str]:
     """Dev scores of the same crop: those of the run where it is the same, else scores of the corpus' dev split."""
     if detector.dev_scores and options.eval_crop in (None, detector.policy().crop.policy):
         return ScoreTable.read(detector.dev_scores), FROM_RUN
-    trials = home.dev() if home else None
+    trials = home.dev_trials() if home else None
     if trials is None:
         return None, ""
     say(f"{detector.name}: the threshold comes from {trials.name}.")
@@ -101,13 +89,13 @@ def _scores_of_run(detector: SavedDetector, options: ScoringOptions) -> Result:
     """The eval scores that a run has stored."""
     if detector.eval_scores is None:
         raise ValueError(
-            f"{detector.name} ({detector.file}) is to be measured, but on what? Name a corpus, dataset=NAME; only a "
-            "run that dfx.train has finished, runs:/RUN_ID, has scores of its own."
+            f"{detector.name} ({detector.file}) has no stored scores: name a corpus to score, dataset=NAME. Only a "
+            "run that dfx.train has finished, runs:/RUN_ID, has stored scores."
         )
     if options.eval_crop:
         raise ValueError(
-            f"eval_crop={options.eval_crop}: another crop means other scores; name the corpus that is to be scored, "
-            "dataset=NAME."
+            f"eval_crop={options.eval_crop}: another crop needs other scores than the stored ones: name the corpus to "
+            "score, dataset=NAME."
         )
     dev = ScoreTable.read(detector.dev_scores) if detector.dev_scores else None
     return Result(

@@ -65,10 +65,13 @@ def collect(cfg: DictConfig) -> list[Result]:
     home = trials = None
     scored: list[Result] = []
     if cfg.systems or cfg.dataset:
+        from dfx.detector import build
         from dfx.evaluate import detectors
+        from dfx.evaluate.trials import Corpus
 
-        home, trials = detectors.corpus(cfg)
-        scored = detectors.scored(cfg, _plain(cfg.systems), home, trials) if cfg.systems else []
+        home = Corpus(build.dataset(cfg)) if cfg.dataset else None
+        trials = home.trials(cfg.split or "eval") if home else None
+        scored = detectors.score_systems(cfg, _plain(cfg.systems), home, trials) if cfg.systems else []
     return [*scored, *(_read_score_files(cfg, trials) if cfg.scores else [])]
 
 

@@ -1,4 +1,4 @@
-"""Corpora to score: which utterances of which corpus are trials."""
+"""Trials of a corpus: the utterances that systems are measured on."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Trials:
 
     Attributes:
         name: of the corpus, and the split where it is not eval.
-        manifest: the whole corpus, as the waveform store holds it.
-        rows: (trials,) the rows that are trials.
-        note: a sentence that stands on every report; empty for ordinary recordings.
+        manifest: the whole corpus.
+        rows: (trials,) rows of the manifest that are trials.
+        note: a sentence for every report; empty for ordinary recordings.
     """
 
     name: str
@@ -33,11 +33,12 @@ class Trials:
 
 
 class Corpus:
-    """A corpus whose manifest is read once, and of which trials are taken.
+    """A corpus whose manifest is read once, for trials of several splits.
 
     Attributes:
-        name: as tables show it.
-        manifest: all of it.
+        name: for tables.
+        manifest: the whole corpus.
+        note: a sentence for every report; empty for ordinary recordings.
 
     Raises:
         ValueError: if it holds ready features instead of audio.
@@ -55,48 +56,38 @@ class Corpus:
             )
 
     def trials(self, split: str = "eval") -> Trials:
-        """The utterances of a split, or of all of them.
+        """The utterances of a split, or of all splits.
 
         Raises:
             ValueError: if there is no such split, or it lacks a class.
         """
+        name = self.name if split == "eval" else f"{self.name}:{split}"
+        if split not in (*SPLITS, ALL):
+            raise ValueError(f"{name}: there is no split {split!r}; use one of {', '.join((*SPLITS, ALL))}.")
         table = self.manifest.table
         chosen = np.ones(len(table), bool) if split == ALL else (table["split"] == split).to_numpy()
         for label, word in NAMES.items():
             if not (chosen & (table["label"] == label).to_numpy()).any():
-                present = ", ".join(
-                    f"{part} {count:,}" for part, count in self.manifest.counts()[word].items() if count
-                )
+                counts = self.manifest.counts()[word].items()
+                present = ", ".join(f"{part} {count:,}" for part, count in counts if count)
                 raise ValueError(
                     f"{self.name}:{split} has no {word} trial, and error rates need both classes; {word} utterances "
-                    f"of {self.name}: {present or 'none'}. Name another split, {self.name}:all, or put corpora "
-                    "together with dataset=combined."
+                    f"of {self.name}: {present or 'none'}. Name another split, {self.name}:all, or combine corpora "
+                    "with dataset=combined."
                 )
-        name = self.name if split == "eval" else f"{self.name}:{split}"
         return Trials(name, self.manifest, np.flatnonzero(chosen), self.note)
 
-    def dev(self) -> Trials | None:
-        """The dev split, where there is one with both classes."""
+    def dev_trials(self) -> Trials | None:
+        """The dev split; None where it is absent or lacks a class."""
         table = self.manifest.table
         return self.trials("dev") if table[table["split"] == "dev"]["label"].nunique() == len(NAMES) else None
 
 
-def further(names: Sequence[str], datasets: Mapping[str, Dataset]) -> Iterator[Trials]:
-    """Trials of further corpora, named `NAME` (its eval split) or `NAME:SPLIT`."""
+def trials_of(names: Sequence[str], datasets: Mapping[str, Dataset]) -> Iterator[Trials]:
+    """Trials of corpora that are named `NAME` (its eval split) or `NAME:SPLIT`."""
     corpora: dict[str, Corpus] = {}
     for entry in names:
         name, _, split = entry.partition(":")
         if name not in corpora:
             corpora[name] = Corpus(datasets[name], name)
-        yield corpora[name].trials(checked_split(split or "eval", f"others: {entry}"))
-
-
-def checked_split(split: str, where: str) -> str:
-    """The split, if there can be such a one.
-
-    Raises:
-        ValueError: if not.
-    """
-    if split not in (*SPLITS, ALL):
-        raise ValueError(f"{where}: there is no split {split!r}; use one of {', '.join((*SPLITS, ALL))}.")
-    return split
+        yield corpora[name].trials(split or "eval")
