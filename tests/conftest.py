@@ -22,6 +22,25 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
+def babble() -> Callable[..., np.ndarray]:
+    """Clips (samples,) that differ as recordings of speech do: noise of changing level and colour, at a loudness."""
+
+    def make(samples: int, seed: int, rate: int = 16000, level_db: float = -22.0) -> np.ndarray:
+        generator = np.random.default_rng(seed)
+        step = rate // 10
+        pieces = []
+        for _ in range(-(-samples // step)):
+            points = np.linspace(0, step // 2, 9)
+            shape = np.interp(np.arange(step // 2 + 1), points, generator.uniform(-2, 0, 9))
+            piece = np.fft.irfft(np.fft.rfft(generator.standard_normal(step)) * 10**shape, step)
+            pieces.append(piece * 10 ** generator.uniform(-0.7, 0))
+        clip = np.concatenate(pieces)[:samples]
+        return clip * 10 ** (level_db / 20) / np.sqrt(np.mean(clip**2))
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """48 clips of about a second in three splits: spoofs are noise with a tone (A2 in eval only)."""
     folder = tmp_path_factory.mktemp("corpus")

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
+import pytest
 
-from dfx.audit import leaks
 from dfx.audit.duplicates import Matches
+from dfx.audit.leaks import Leaks, find_leaks
 from dfx.tables.findings import Finding
 
 
@@ -32,82 +35,70 @@ def matches(exact: dict[int, int] | None = None, near: dict[int, int] | None = N
     return Matches(groups[0], groups[1], "")
 
 
-def kinds(found: list[Finding]) -> dict[str, Finding]:
-    return {entry.kind: entry for entry in found}
+def by_kind(found: Leaks) -> dict[str, Finding]:
+    return {entry.kind: entry for entry in found.findings}
 
 
-def row(found: leaks.Leaks, kind: str, first: str = "train", second: str = "eval") -> dict:
+def row(found: Leaks, kind: str, first: str = "train", second: str = "eval") -> dict:
     return next(r for r in found.rows if (r["kind"], r["first"], r["second"]) == (kind, first, second))
 
 
-def test_a_speaker_in_train_and_eval() -> None:
-    found = leaks.find_leaks(table(speaker=list("abcdefga")), matches())
-    assert row(found, "speaker") | {"values": 1, "clips": 1, "of": 2, "share": 0.5} == row(found, "speaker")
+@pytest.mark.parametrize(
+    ("columns", "present", "absent"),
+    [
+        ({"speaker": list("abcdefga")}, {"leaked-speaker": "1 of the 2 clips of eval (50%)"}, ""),
+        ({"speaker": ["-", "Unknown", *"cdef", "-", "unknown"]}, {}, "leaked-speaker"),
+        ({"speaker": ["-"] * 8}, {"no-speakers": "names no speakers"}, ""),
+        ({"sentence": list("abcdefgb")}, {"leaked-utterance": "Utterance on both sides of a split"}, ""),
+        ({"source": list("xxyyzzzx")}, {"leaked-source": "Source on both sides of a split"}, ""),
+        ({"source": ["page"] * 8}, {}, "leaked-source"),  # one for all divides nothing
+        ({"room": list("12345671")}, {"leaked-room": "divide by room"}, ""),
+        ({}, {"no-unseen-attack": "1 of the 1 attacks of eval"}, "seen-attacks"),
+        (
+            {"attack": ["-", "A1", "-", "A2", "-", "A1", "-", "A3"]},
+            {"seen-attacks": "0 of the 1 attacks of eval"},
+            "no-unseen-attack",
+        ),
+        ({"attack": ["-", "spoof"] * 4}, {}, "seen-attacks no-unseen-attack"),
+    ],
+)
+def test_what_splits_share(columns: dict[str, list], present: dict[str, str], absent: str) -> None:
+    found = by_kind(find_leaks(table(**columns), matches(), groups=["room"]))
+    for kind, words in present.items():
+        assert words in found[kind].text
+    assert not set(absent.split()) & set(found)
+
+
+def test_shared_values_are_counted_where_they_are_known() -> None:
+    found = find_leaks(table(speaker=list("abcdefga")), matches())
+    assert row(found, "speaker").items() >= {"values": 1, "clips": 1, "of": 2, "share": 0.5}.items()
     assert row(found, "speaker", "train", "dev")["values"] == 0
-    leak = kinds(found.findings)["leaked-speaker"]
-    assert leak.examples == ("a",)
-    assert "1 of the 2 clips of eval (50%)" in leak.text
+    assert by_kind(found)["leaked-speaker"].examples == ("a",)
+    unknown = find_leaks(table(speaker=["-", "Unknown", *"cdef", "-", "unknown"]), matches())
+    assert row(unknown, "speaker")["of"] == 0
 
 
-def test_unknown_speakers_are_no_leak() -> None:
-    found = leaks.find_leaks(table(speaker=["-", "Unknown", "c", "d", "e", "f", "-", "unknown"]), matches())
-    assert "leaked-speaker" not in kinds(found.findings)
-    assert row(found, "speaker")["of"] == 0
-
-
-def test_a_corpus_without_speakers_says_so() -> None:
-    found = leaks.find_leaks(table(speaker=["-"] * 8), matches())
-    assert kinds(found.findings)["no-speakers"].severity == "note"
-
-
-def test_utterances_go_by_any_of_their_names_and_sources_and_groups_too() -> None:
-    found = leaks.find_leaks(
-        table(sentence=list("abcdefgb"), source=list("xxyyzzzx"), room=list("12345671")),
-        matches(),
-        groups=["room"],
-    )
-    assert {"leaked-utterance", "leaked-source", "leaked-room"} <= set(kinds(found.findings))
-
-
-def test_one_source_for_all_is_no_finding() -> None:
-    assert "leaked-source" not in kinds(leaks.find_leaks(table(source=["page"] * 8), matches()).findings)
+def examples(found: dict[str, Finding], kind: str) -> tuple[str, Sequence[str]]:
+    return found[kind].severity, found[kind].examples
 
 
 def test_exact_duplicates_across_splits_in_both_classes_and_within_one() -> None:
-    found = leaks.find_leaks(
-        table(), matches({0: 5, 6: 5, 1: 6, 2: 6, 3: 7, 4: 7}, {0: 5, 6: 5, 1: 6, 2: 6, 3: 7, 4: 7})
-    )
-    said = kinds(found.findings)
-    assert said["duplicate-audio-across-splits"].examples == ("c0 = c6", "c3 = c4")
-    assert said["duplicate-audio-in-both-classes"].examples == ("c1 = c2", "c3 = c4")
-    assert said["duplicate-audio-across-splits"].severity == "error"
-    assert not any(kind.startswith("same-recording") for kind in said)  # said once is enough
-    assert row(found, "duplicate audio")["clips"] == 1
-
-    within = kinds(leaks.find_leaks(table(), matches({0: 1, 2: 1}, {0: 1, 2: 1})).findings)
-    assert within["duplicate-audio-within-a-split"].severity == "note"
+    groups = {0: 5, 6: 5, 1: 6, 2: 6, 3: 7, 4: 7}
+    leaks = find_leaks(table(), matches(groups, groups))
+    found = by_kind(leaks)
+    assert examples(found, "duplicate-audio-across-splits") == ("error", ("c0 = c6", "c3 = c4"))
+    assert examples(found, "duplicate-audio-in-both-classes") == ("error", ("c1 = c2", "c3 = c4"))
+    assert not any(kind.startswith("same-recording") for kind in found)  # said once is enough
+    assert row(leaks, "duplicate audio")["clips"] == 1
+    within = by_kind(find_leaks(table(), matches({0: 1, 2: 1}, {0: 1, 2: 1})))
+    assert examples(within, "duplicate-audio-within-a-split") == ("note", ("c0 = c2",))
 
 
 def test_near_duplicates_are_told_apart_from_exact_ones() -> None:
-    found = kinds(leaks.find_leaks(table(), matches({0: 5, 2: 5}, {0: 9, 2: 9, 6: 9})).findings)
-    assert set(found) >= {"duplicate-audio-within-a-split", "same-recording-across-splits"}
-    assert found["same-recording-across-splits"].examples == ("c0 = c2 = c6",)
-    twins = kinds(leaks.find_leaks(table(), matches({}, {1: 6, 2: 6})).findings)
+    found = by_kind(find_leaks(table(), matches({0: 5, 2: 5}, {0: 9, 2: 9, 6: 9})))
+    assert "duplicate-audio-within-a-split" in found
+    assert examples(found, "same-recording-across-splits") == ("error", ("c0 = c2 = c6",))
+    twins = by_kind(find_leaks(table(), matches({}, {1: 6, 2: 6})))
     assert (
         twins["same-recording-in-both-classes"].severity == "warning"
-    )  # a codec as an attack looks like this
-
-
-def test_attacks_seen_and_unseen() -> None:
-    attacks = ["-", "A1", "-", "A2", "-", "A1", "-", "A3"]
-    assert "no-unseen-attack" in kinds(leaks.find_leaks(table(), matches()).findings)
-    seen = kinds(
-        leaks.find_leaks(
-            table(attack=[*attacks[:7], "A1"], split=["train"] * 4 + ["dev"] * 2 + ["eval"] * 2), matches()
-        ).findings
-    )
-    assert "1 of the 1 attacks of eval" in seen["no-unseen-attack"].text
-    none = leaks.find_leaks(table(attack=attacks), matches())
-    assert "0 of the 1 attacks of eval" in kinds(none.findings)["seen-attacks"].text
-    unnamed = leaks.find_leaks(table(attack=["-", "spoof"] * 4), matches())
-    assert not {"seen-attacks", "no-unseen-attack"} & set(kinds(unnamed.findings))
+    )  # an attack by a codec looks like this
