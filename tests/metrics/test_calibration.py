@@ -46,9 +46,10 @@ def test_extremes_by_hand():
 
 
 def table(scores: np.ndarray, labels: np.ndarray) -> ScoreTable:
-    frame = pd.DataFrame({"id": [f"u{number}" for number in range(len(scores))], "attack": "-"})
-    frame = frame.assign(label=labels, score=scores, codec="x")
-    return ScoreTable(frame)
+    ids = np.arange(len(scores)).astype(str)
+    return ScoreTable(
+        pd.DataFrame({"id": ids, "attack": "-", "label": labels, "score": scores, "codec": "x"})
+    )
 
 
 def simulated(seed: int, distance: float = 2.0, num: tuple[int, int] = (1500, 6000)) -> ScoreTable:
@@ -80,12 +81,11 @@ def test_calibration_keeps_the_order_and_makes_ratios_of_scores() -> None:
     assert list(on_dev.table["codec"].unique()) == ["x"]
 
 
-def test_the_proportion_of_the_classes_does_not_move_a_ratio() -> None:
-    few = calibrate(simulated(0, num=(1500, 1500)))
-    many = calibrate(simulated(0, num=(1500, 30000)))
-    zero = -7 + 0.01  # the middle between the classes
-    assert few.slope * zero + few.intercept == pytest.approx(0, abs=0.1)
-    assert many.slope * zero + many.intercept == pytest.approx(0, abs=0.1)
+@pytest.mark.parametrize("num_spoof", [1500, 30_000])
+def test_the_proportion_of_the_classes_does_not_move_a_ratio(num_spoof: int) -> None:
+    calibration = calibrate(simulated(0, num=(1500, num_spoof)))
+    middle_between_classes = -7 + 0.01
+    assert calibration.slope * middle_between_classes + calibration.intercept == pytest.approx(0, abs=0.1)
 
 
 def test_classes_weigh_the_same_however_few_trials_one_has() -> None:
@@ -115,18 +115,15 @@ def test_a_dev_set_without_errors_is_bounded_and_told() -> None:
     assert "The 70 dev trials are separated without an error by the system" in calibration.findings[0].text
 
 
+STEPS = np.linspace(0, 1, 50)
+
+
 @pytest.mark.parametrize(
     ("scores", "sentence"),
     [
-        (
-            -np.repeat([1.0, 0.0], 50) + np.linspace(0, 1, 100),
-            "AUC of the system on dev .* the wrong way round",
-        ),
+        (np.r_[STEPS / 2 - 1, STEPS / 2 + 0.5], "AUC of the system on dev .* the wrong way round"),
         (np.ones(100), "All 100 dev scores of the system are alike"),
-        (
-            np.r_[np.linspace(0, 1, 50) - 0.02, np.linspace(0, 1, 50)],
-            "found a slope of -.*, where the AUC is 0.490 .* dfx does not turn",
-        ),
+        (np.r_[STEPS - 0.02, STEPS], "slope of -.*, where the AUC is 0.490 .* dfx does not turn"),
     ],
 )
 def test_scores_that_do_not_rank_are_not_calibrated(scores: np.ndarray, sentence: str) -> None:

@@ -8,10 +8,9 @@ from dfx.metrics import cllr, eer, fuse, min_cllr
 from dfx.tables.score_table import ScoreTable
 
 
-def table(scores: np.ndarray, labels: np.ndarray, order: np.ndarray | None = None) -> ScoreTable:
-    frame = pd.DataFrame({"id": [f"u{number}" for number in range(len(scores))], "attack": "-"})
-    frame = frame.assign(label=labels, score=scores, codec="x")
-    return ScoreTable(frame if order is None else frame.iloc[order])
+def table(scores: np.ndarray, labels: np.ndarray) -> ScoreTable:
+    ids = [f"u{number}" for number in range(len(scores))]
+    return ScoreTable(pd.DataFrame({"id": ids, "attack": "-", "label": labels, "score": scores}))
 
 
 def equal_error_rate(scored: ScoreTable) -> float:
@@ -23,10 +22,9 @@ def systems(seed: int) -> list[ScoreTable]:
     rng = np.random.default_rng(seed)
     labels = np.repeat([1, 0], [600, 1200])
     noise = rng.normal(size=(2, len(labels)))
-    return [
-        table(noise[0] + 1.6 * labels, labels),
-        table(50 * (noise[1] + 1.4 * labels), labels, rng.permutation(len(labels))),
-    ]
+    second = table(50 * (noise[1] + 1.4 * labels), labels)
+    order = rng.permutation(len(labels))
+    return [table(noise[0] + 1.6 * labels, labels), ScoreTable(second.table.iloc[order])]
 
 
 @pytest.mark.parametrize("method", ["logistic", "mean"])
@@ -38,17 +36,11 @@ def test_two_independent_systems_beat_each(method: str) -> None:
     assert fused.table["id"].tolist() == tested[0].table["id"].tolist()
     assert fused.trials_hash == tested[1].trials_hash
     if method == "logistic":
-        assert cllr(fused.bonafide, fused.spoof) == pytest.approx(
-            min_cllr(fused.bonafide, fused.spoof), abs=0.04
-        )
-    turned, _ = fuse(
-        [ScoreTable(system.table.iloc[::-1]) for system in tested],
-        method,
-        [ScoreTable(d.table.iloc[::-1]) for d in dev],
-    )
-    pd.testing.assert_series_equal(
-        turned.table.set_index("id")["score"][::-1], fused.table.set_index("id")["score"]
-    )
+        least = min_cllr(fused.bonafide, fused.spoof)
+        assert cllr(fused.bonafide, fused.spoof) == pytest.approx(least, abs=0.04)
+    reversed_rows = [[ScoreTable(one.table.iloc[::-1]) for one in tables] for tables in (tested, dev)]
+    again, _ = fuse(reversed_rows[0], method, reversed_rows[1])
+    pd.testing.assert_frame_equal(again.table[::-1].reset_index(drop=True), fused.table)
 
 
 def test_eval_decides_nothing() -> None:
@@ -79,36 +71,31 @@ def test_a_negative_weight_is_told() -> None:
     assert "gives system 2 a negative weight" in findings[0].text
 
 
+def changed(system: ScoreTable, **columns: object) -> ScoreTable:
+    return ScoreTable(system.table.assign(**columns))
+
+
+FIRST, SECOND = systems(0)
+BOTH = [FIRST, SECOND]
+OTHER_LABELS = changed(SECOND, label=1 - SECOND.table["label"])
+NEGATED = changed(SECOND, score=-SECOND.table["score"])
+
+
 @pytest.mark.parametrize(
-    ("change", "method", "sentence"),
+    ("tables", "dev", "method", "sentence"),
     [
-        (lambda a, b: ([a], None), "mean", "needs two systems at least, got 1"),
-        (lambda a, b: ([a, b], None), "median", "no fusion 'median': use logistic or mean"),
-        (lambda a, b: ([a, b], None), "logistic", "learns on dev, got no dev scores"),
-        (lambda a, b: ([a, b], [a]), "logistic", "2 systems and 1 tables of dev"),
-        (
-            lambda a, b: ([a, ScoreTable(b.table[1:])], None),
-            "mean",
-            "1 and 2 hold different trials: 1800 and 1799",
-        ),
-        (
-            lambda a, b: ([a, ScoreTable(b.table.assign(label=1 - b.table["label"]))], None),
-            "mean",
-            "1 and 2 have different labels for 'u0', 'u1'",
-        ),
-        (
-            lambda a, b: ([a, b], [a, ScoreTable(b.table.assign(score=-b.table["score"]))]),
-            "logistic",
-            "AUC of system 2 on dev .* the wrong way round",
-        ),
-        (
-            lambda a, b: ([a, b], [a, ScoreTable(b.table.assign(score=1.0))]),
-            "mean",
-            "All 1800 dev scores of system 2 are alike",
-        ),
+        ([FIRST], None, "mean", "needs two systems at least, got 1"),
+        (BOTH, None, "median", "no fusion 'median': use logistic or mean"),
+        (BOTH, None, "logistic", "learns on dev, got no dev scores"),
+        (BOTH, [FIRST], "logistic", "2 systems and 1 tables of dev"),
+        ([FIRST, ScoreTable(SECOND.table[1:])], None, "mean", "hold different trials: 1800 and 1799, and 'u"),
+        ([FIRST, OTHER_LABELS], None, "mean", "1 and 2 have different labels for 'u0', 'u1'"),
+        (BOTH, [FIRST, NEGATED], "logistic", "AUC of system 2 on dev .* the wrong way round"),
+        (BOTH, [FIRST, changed(SECOND, score=1.0)], "mean", "All 1800 dev scores of system 2 are alike"),
     ],
 )
-def test_what_cannot_be_fused_gives_a_sentence(change: object, method: str, sentence: str) -> None:
-    tables, dev = change(*systems(0))  # type: ignore[operator]
+def test_what_cannot_be_fused_is_an_error(
+    tables: list[ScoreTable], dev: list[ScoreTable] | None, method: str, sentence: str
+) -> None:
     with pytest.raises(ValueError, match=sentence):
         fuse(tables, method, dev)

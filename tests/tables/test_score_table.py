@@ -29,18 +29,15 @@ def test_an_unknown_attack_is_no_attack():
     assert list(ScoreTable(rows(attack=["-", "-", "-", "A02"])).attacks()) == ["A02"]
 
 
-def test_categories_and_other_number_types_are_taken():
-    frame = rows().astype({"id": "category", "attack": "category", "label": "int8", "score": "float32"})
+def test_other_types_are_converted_and_the_given_frame_is_unchanged():
+    types = {"id": "category", "attack": "category", "label": "bool", "score": "float32"}
+    frame = rows().astype(types)
     table = ScoreTable(frame).table
     assert table["label"].dtype == np.int64
     assert table["score"].dtype == np.float64
     assert table["id"].tolist() == ["u1", "u2", "u3", "u4"]
-
-
-def test_the_given_frame_stays_as_it_was():
-    frame = rows(label=[True, True, False, False])
-    ScoreTable(frame)
     assert frame["label"].dtype == bool
+    assert ScoreTable(rows().astype({"label": "int8"})).table["label"].dtype == np.int64
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def f1(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
 
 
 class Decisions(NamedTuple):
-    """Numbers of rejected trials and of all trials of each class, each one number or `(resamples,)`."""
+    """Counts of rejected and of all trials of each class at a threshold; numbers, or arrays `(resamples,)`."""
 
     rejected_bonafide: IntArray
     rejected_spoof: IntArray
@@ -56,24 +56,24 @@ class Decisions(NamedTuple):
 
     @property
     def accuracy(self) -> FloatArray:
-        """As the function `accuracy`."""
+        """Share of all trials that are decided correctly."""
         correct = self.bonafide - self.rejected_bonafide + self.rejected_spoof
         return correct / (self.bonafide + self.spoof)
 
     @property
     def balanced_accuracy(self) -> FloatArray:
-        """As the function `balanced_accuracy`."""
+        """Mean of that share over the two classes."""
         accepted = (self.bonafide - self.rejected_bonafide) / self.bonafide
         return (accepted + self.rejected_spoof / self.spoof) / 2
 
     @property
     def f1(self) -> FloatArray:
-        """As the function `f1`."""
+        """F1 score with spoof as the positive class."""
         return 2 * self.rejected_spoof / (self.rejected_spoof + self.rejected_bonafide + self.spoof)
 
 
 def decide(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> Decisions:
-    """Reject every trial at or below a threshold, and count."""
+    """Count the rejected trials of each class at a threshold."""
     bonafide, spoof = check_scores(bonafide, spoof)
     if math.isnan(threshold):
         raise ValueError(

@@ -105,7 +105,7 @@ def cluster_column(table: ScoreTable) -> str | None:
 
 
 class Bootstrap:
-    """Bootstrap of the trials of a score table: draws of them, one by one or by cluster, and intervals from the draws.
+    """Draws the trials of a score table with replacement, and gives confidence intervals from the resampled values.
 
     Attributes:
         is_bonafide: `(trials,)` bool.

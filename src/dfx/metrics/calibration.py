@@ -70,7 +70,7 @@ def posterior(llr: FloatArray, num_bonafide: float, num_spoof: float) -> FloatAr
 
 
 def bin_of(probability: FloatArray, bins: int) -> np.ndarray:
-    """Number of the bin of equal width that holds each probability, `(trials,)`; an edge belongs to the lower bin."""
+    """Index of the bin of equal width that each probability is in, `(trials,)`; an edge belongs to the lower bin."""
     return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], probability)
 
 

@@ -25,12 +25,12 @@ def cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def min_cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
-    """Minimum Cllr in bits: after the best monotone calibration on these scores; the rest of Cllr is bad calibration.
+    """Minimum Cllr in bits: Cllr after the best monotone calibration of these scores.
 
-    Pool-adjacent-violators on the scores as they are, with equal scores as one, without Laplace's extra trials and
-    without a slope added to the steps (BOSARIS, and the code of A. Nautsch that is widely copied, add one of 1e-6). It
-    depends on the order of the scores only, so they need not be log-likelihood ratios: 0 where a threshold separates
-    the classes, at most 1.
+    The difference to Cllr is the loss by bad calibration. Pool-adjacent-violators with equal scores as one, without
+    Laplace's extra trials and without a slope added to the steps (BOSARIS, and the code of A. Nautsch that is widely
+    copied, add one of 1e-6). It depends on the order of the scores only, so they need not be log-likelihood ratios: 0
+    where a threshold separates the classes, at most 1.
 
     Source: Brümmer and du Preez, Computer Speech & Language 2006, section 7.
 

@@ -95,13 +95,13 @@ def interpolated_eer(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def closest_rates(far: FloatArray, frr: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Mean of FAR and FRR at the first point where they are closest, and that point; points `(..., points)`."""
+    """Mean of FAR and FRR `(..., points)` at the first point where they are closest, and the index of that point."""
     point = np.argmin(np.abs(frr - far), axis=-1)
     return _take((frr + far) / 2, point), point
 
 
 def crossing_rate(far: FloatArray, frr: FloatArray) -> FloatArray:
-    """Error rate where straight lines between the points `(..., points)` cross FAR = FRR."""
+    """Error rate where straight lines between the points of FAR and FRR, `(..., points)`, cross FAR = FRR."""
     gap = far - frr
     after = np.argmax(gap <= 0, axis=-1)  # the gap goes from 1 to -1, so this is never the first point
     gap_before, gap_after, far_before = _take(gap, after - 1), _take(gap, after), _take(far, after - 1)

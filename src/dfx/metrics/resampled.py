@@ -28,7 +28,7 @@ NAMES = ("eer", "eer_interpolated", "auc", "min_dcf", "act_dcf", "min_cllr", *DE
 
 
 class ResampledMetrics:
-    """Metrics of a set of trials under any draw of them.
+    """Computes metrics for any bootstrap draw of a set of trials.
 
     Args:
         scores: `(trials,)`.
