@@ -1,4 +1,4 @@
-"""One run, from files to a measured detector: `python -m dfx.train`."""
+"""Train a detector and measure it: `python -m dfx.train`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dfx.datasets.corpus import Dataset
     from dfx.tables.manifest import Manifest
 
-_looked_at: dict[str, tuple[Dataset, Manifest, str]] = {}  # corpora by their configuration
+_corpora: dict[str, tuple[Dataset, Manifest, str]] = {}  # by their configuration
 
 PURPOSE = "train a detector, choose it on dev, measure it once on eval, keep everything in MLflow"
 EXAMPLES = """
@@ -34,14 +34,12 @@ def main() -> None:
 
 
 def train(cfg: DictConfig) -> float:
-    """Train and measure one configuration.
-
-    A finished run of the same configuration is shown instead, an interrupted one is continued.
+    """Train and measure one configuration; show it if it was finished before, continue it if it was interrupted.
 
     Returns:
-        EER on dev, in [0, 1]; what a sweep may minimise. Eval decides nothing.
+        EER on dev, in [0, 1], which a sweep may minimise. Eval decides nothing.
     """
-    # Here, because torch, Lightning and MLflow come with these: seconds.
+    # Here, because these import torch, Lightning and MLflow, which takes seconds.
     from dfx.config.identity import choices, config_hash
     from dfx.console import say
     from dfx.detector import build, checks
@@ -60,26 +58,23 @@ def train(cfg: DictConfig) -> float:
         error_rate = cells.dev_eer(cfg, identity)
         return float("nan") if error_rate is None else error_rate
     with track(cfg, identity, manifest, choices(cfg) | cells.tags(), say) as run:
-        if run.finished:
-            return (
-                run_results.show_line(run) if cells.inside() else run_results.show(run, dataset.note, to_beat)
-            )
-        data = build.datamodule(cfg, manifest, dataset.vectors())
-        detector = build.detector(cfg, data)
-        keeper = RunCheckpoint(run.folder, cfg.patience, run.log_history)
-        trainer = build.trainer(cfg, [keeper])
-        trainer.fit(detector, data, ckpt_path=keeper.last, weights_only=True)
-        trainer.test(detector, data, ckpt_path=keeper.best, weights_only=True, verbose=False)
-        if not trainer.is_global_zero:
-            return float("nan")  # a helper process of a multi-device run; the first one reports
-        scores = {"dev": keeper.dev_scores(), "eval": detector.scores["eval"]}
-        run_results.write(run, scores, data, keeper, detector, dataset.note)
-        run.log_artifacts()
+        if not run.finished:
+            data = build.datamodule(cfg, manifest, dataset.vectors())
+            detector = build.detector(cfg, data)
+            checkpoint = RunCheckpoint(run.folder, cfg.patience, run.log_history)
+            trainer = build.trainer(cfg, [checkpoint])
+            trainer.fit(detector, data, ckpt_path=checkpoint.last, weights_only=True)
+            trainer.test(detector, data, ckpt_path=checkpoint.best, weights_only=True, verbose=False)
+            if not trainer.is_global_zero:
+                return float("nan")  # a helper process of a multi-device run; the first one reports
+            scores = {"dev": checkpoint.dev_scores(), "eval": detector.scores["eval"]}
+            run_results.write(run, scores, data, checkpoint, detector, dataset.note)
+            run.log_artifacts()
     return run_results.show_line(run) if cells.inside() else run_results.show(run, dataset.note, to_beat)
 
 
 def corpus(cfg: DictConfig) -> tuple[Dataset, Manifest, str]:
-    """The corpus, its utterances, and the fingerprint of its files; the cells of a sweep that share it look once."""
+    """The dataset, its manifest, and the fingerprint of its files; read once for the cells of a sweep that share it."""
     from omegaconf import OmegaConf
 
     from dfx.audio.store import fingerprint
@@ -87,12 +82,12 @@ def corpus(cfg: DictConfig) -> tuple[Dataset, Manifest, str]:
     from dfx.tracking import cells
 
     key = OmegaConf.to_yaml(cfg.dataset, resolve=True)
-    if not cells.inside() or key not in _looked_at:
+    if not cells.inside() or key not in _corpora:
         dataset = build.dataset(cfg)
         manifest = dataset.manifest()
         console.say_findings(dataset.findings)
-        _looked_at[key] = dataset, manifest, fingerprint(manifest)
-    return _looked_at[key]
+        _corpora[key] = dataset, manifest, fingerprint(manifest)
+    return _corpora[key]
 
 
 if __name__ == "__main__":

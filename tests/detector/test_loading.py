@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 import dfx
 from dfx import audio
 from dfx.config.schema import CONF_DIR, register_schema
-from dfx.detector import loading
+from dfx.detector import build, loading
 from dfx.detector.scoring import ScoringOptions, score_manifest
 from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import ScoreTable
@@ -292,6 +292,21 @@ def test_a_corpus_is_scored_once_and_bad_files_are_listed(
     pd.testing.assert_frame_equal(bad_again, bad)
     with pytest.raises(ValueError, match="are bad, more than"):
         score_manifest(dfx.load(f"runs:/{run.info.run_id}"), manifest, rows, ScoringOptions())
+
+
+def test_a_detector_of_ready_features_scores_a_row(tmp_path: Path) -> None:
+    given = ["feature=table", "model=mlp", "augment=none", "sample_rate=1", "segment_seconds=4"]
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        cfg = compose("train", overrides=given)
+    network = build.detector(cfg).eval()
+    config = build.checkpoint_config(cfg, network.feature)
+    torch.save({"dfx_config": config, "state_dict": network.state_dict()}, tmp_path / "table.ckpt")
+    detector, row = dfx.load(tmp_path / "table.ckpt"), np.array([3.0, -200.0, 0.5, 7.0])
+    with torch.no_grad():
+        expected = float(network(torch.tensor(row[None], dtype=torch.float32)))
+    assert detector.score(row) == pytest.approx(expected, abs=1e-6)
+    with pytest.raises(ValueError, match="takes rows of 4 features, got 3"):
+        detector.score(row[:3])
 
 
 def test_importing_dfx_imports_nothing_else() -> None:

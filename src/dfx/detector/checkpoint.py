@@ -1,4 +1,4 @@
-"""What makes a run resumable: last state, best weights and the history of its epochs, each written atomically."""
+"""Checkpoints of a run: best weights, last state and history, so that an interrupted run can continue."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ EpochRecord = dict[str, float]
 class RunCheckpoint(Callback):
     """Writes `best-<epoch>.ckpt` and its dev scores when dev improves, `last.ckpt` after every epoch; stops early.
 
-    Dev improves when its EER falls, or stays and its AUC rises: on a small dev set the EER moves in steps. The order
-    of writing matters: `last.ckpt` carries the decision and comes last, so a run that is killed in between repeats
-    the epoch and comes to the same state.
+    Dev improves when its EER falls, or when it is equal and the AUC rises: on a small dev set the EER moves in steps.
+    `last.ckpt` is written last, so a run that is killed in between repeats the epoch and comes to the same state.
 
     Args:
         folder: where the files go.
@@ -40,45 +39,45 @@ class RunCheckpoint(Callback):
 
     @property
     def last(self) -> Path | None:
-        """State to continue from; None before the end of the first epoch."""
+        """The state to continue from; None before the end of the first epoch."""
         path = self.folder / LAST
         return path if path.exists() else None
 
     @property
     def best(self) -> Path:
-        """Weights that dev chose."""
+        """The weights with the best dev scores."""
         return self.folder / f"best-{self.best_epoch}.ckpt"
 
     def dev_scores(self) -> ScoreTable:
-        """Dev scores of the weights that dev chose."""
+        """Dev scores of the best weights."""
         return ScoreTable.read(self.best.with_suffix(".csv"))
 
     @property
     def best_epoch(self) -> int:
-        """The epoch (from 0) that dev chose."""
+        """The epoch (from 0) with the best dev scores."""
         return min(range(len(self.history)), key=lambda epoch: self._rank(self.history[epoch]))
 
     def state_dict(self) -> dict[str, Any]:
-        """History and whether the fit is over; Lightning stores it in the checkpoint."""
+        """History, and whether training has ended; Lightning stores it in the checkpoint."""
         return {"history": self.history, "complete": self.complete}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a stored state."""
+        """Read what `state_dict` has stored."""
         self.history = list(state_dict["history"])
         self.complete = bool(state_dict["complete"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """After a resume: tell what the interrupted run had reached, and train no further if it had reached the end."""
+        """After a resume: log the history again, and do not train if training had ended."""
         if self.history and trainer.is_global_zero:
             self.on_epoch(self.history)
         trainer.should_stop = self.complete
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take the time."""
+        """Start the clock of the epoch."""
         self._started = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the epoch, keep what is needed to continue, and stop when dev has not improved for long."""
+        """Record the epoch, save the weights if dev improved, and stop if it has not improved for `patience` epochs."""
         if not isinstance(pl_module, Detector) or trainer.sanity_checking:
             return
         self.history.append({**pl_module.epoch_metrics, "train/seconds": time.monotonic() - self._started})
@@ -96,16 +95,19 @@ class RunCheckpoint(Callback):
         """Write the state from which a run continues; by now Lightning counts the epoch as done."""
         self._save(trainer, LAST, weights_only=False)
         if trainer.is_global_zero:
+            files.remove_abandoned(self.folder)
             for old in self.folder.glob("best-*"):
                 if old.stem != self.best.stem:
                     old.unlink()
             self.on_epoch(self.history)
 
     def _save(self, trainer: Trainer, name: str, weights_only: bool) -> None:
-        partial = self.folder / f"{name}.partial"
-        trainer.save_checkpoint(partial, weights_only=weights_only)  # every process takes part, one writes
-        if trainer.is_global_zero:
-            partial.replace(self.folder / name)
+        path = self.folder / name
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(path, weights_only=weights_only)  # takes part, and writes nothing
+            return
+        with files.replacing(path) as temporary:
+            trainer.save_checkpoint(temporary, weights_only=weights_only)
 
     @staticmethod
     def _rank(record: EpochRecord) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The checks of a configuration, made before anything is built.
+"""Check a configuration before anything is built: values, and the arguments of every class that it names.
 
 Hydra lets a misspelt key or a wrong type inside an experiment file through until the constructor fails, minutes later.
 Nothing here imports torch, but for the classes that the configuration names.
@@ -16,9 +16,10 @@ from typing import Any
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from dfx.audio.conditioning import Conditions
 from dfx.config.schema import Node, closest, flatten, join
 
-# What the root's words may be; the classes check their own arguments.
+# Allowed words of the root; the classes check their own arguments.
 WORDS = {
     "data.train_crop": ("random", "first", "centre"),
     "data.eval_crop": ("first", "centre", "sliding"),
@@ -35,7 +36,7 @@ POSITIVE = (
     "trainer.max_epochs",
     "num_shards",
 )
-# Arguments of Lightning's Trainer that would change what a run means behind its back.
+# Arguments of Lightning's Trainer that would change the meaning of a run.
 _WHOLE = "an epoch is one pass with one look at the whole of dev; use data.limit_utterances for less data."
 _OWN = "dfx sets this itself (see dfx.detector.build.trainer); leave it out."
 NOT_FOR_THE_TRAINER = {
@@ -51,26 +52,30 @@ NOT_FOR_THE_TRAINER = {
     ),
 }
 
+SCALARS: dict[Any, Any] = {
+    bool: bool,
+    int: int,
+    float: (int, float),
+    str: str,
+}  # type of argument -> of its value
 LISTS = (list, tuple, Sequence)  # types of arguments that are given as a list
 
 
 def check(cfg: DictConfig) -> None:
     """Check the values of the root, and compare every node that names a class with the signature of that class.
 
-    All problems are found at once, before any data is touched.
-
     Raises:
-        ValueError: one error that lists every problem, each with a suggestion.
+        ValueError: if there are problems; it lists all of them, each with a suggestion.
     """
     resolved = typing.cast(Node, OmegaConf.to_container(cfg, resolve=True))
-    problems = list(_root_problems(resolved))
-    problems += [problem for path, node in _nodes(resolved, "") for problem in _problems(path, node)]
+    problems = list(_value_problems(resolved))
+    problems += [problem for path, node in _nodes(resolved, "") for problem in _argument_problems(path, node)]
     if problems:
         separator = "\n  " if len(problems) > 1 else " "
         raise ValueError(separator.join(["The configuration does not fit:", *problems]))
 
 
-def _root_problems(resolved: Node) -> Iterator[str]:
+def _value_problems(resolved: Node) -> Iterator[str]:
     leaves = flatten(resolved)
     for key, words in WORDS.items():
         if key in leaves and leaves[key] not in words:
@@ -80,11 +85,8 @@ def _root_problems(resolved: Node) -> Iterator[str]:
         if isinstance(value, int | float) and value <= 0:
             yield f"{key}={value}: it must be positive."
     if isinstance(conditioning := resolved.get("conditioning"), Mapping):
-        from dfx.audio.conditioning import Conditions
-
-        yield from (
-            f"conditioning.{text}" for text in Conditions.of(conditioning).problems(resolved["sample_rate"])
-        )
+        problems = Conditions.of(conditioning).problems(resolved["sample_rate"])
+        yield from (f"conditioning.{problem}" for problem in problems)
     for key, reason in NOT_FOR_THE_TRAINER.items():
         if key in resolved.get("trainer", {}):
             yield f"trainer.{key}: {reason}"
@@ -101,7 +103,7 @@ def _nodes(node: Any, path: str) -> Iterator[tuple[str, Node]]:
             yield from _nodes(value, f"{path}[{number}]")
 
 
-def _problems(path: str, node: Node) -> Iterator[str]:
+def _argument_problems(path: str, node: Node) -> Iterator[str]:
     target = str(node["_target_"])
     try:
         call = get_object(target)
@@ -121,15 +123,12 @@ def _problems(path: str, node: Node) -> Iterator[str]:
                 hint = closest(key, parameters) or f"It takes {', '.join(parameters) or 'nothing'}."
                 yield f"{path}.{key}: {call.__name__} has no such argument; {hint}"
         elif key in hints and not _fits(value, hints[key]):
-            wanted = _spell(hints[key])
+            wanted = _type_name(hints[key])
             yield f"{path}.{key}: expected {wanted}, got {value!r} ({type(value).__name__})."
     if not node.get("_partial_"):
         for name, parameter in parameters.items():
-            required = parameter.default is parameter.empty and parameter.kind in (
-                parameter.POSITIONAL_OR_KEYWORD,
-                parameter.KEYWORD_ONLY,
-            )
-            if required and name not in keys:
+            by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if by_name and parameter.default is parameter.empty and name not in keys:
                 yield (
                     f"{path}.{name} is required by {call.__name__}: give {path}.{name}=VALUE; "
                     "what dfx itself passes (input_shape, embedding_dim) needs `_partial_: true` in the YAML."
@@ -156,28 +155,21 @@ def _fits(value: Any, hint: Any) -> bool:
         return value in typing.get_args(hint)
     if hint is type(None):
         return value is None
-    if hint is bool:
-        return isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is str:
-        return isinstance(value, str)
+    if hint in SCALARS:
+        return isinstance(value, SCALARS[hint]) and isinstance(value, bool) == (hint is bool)
     if (origin or hint) in LISTS:
         return isinstance(value, list | tuple)  # a word is a sequence too, of letters
     if isinstance(hint, type) and isinstance(value, str | int | float):
-        return isinstance(value, str) and issubclass(
-            hint, os.PathLike
-        )  # no other class is written as a scalar
+        # No other class is written as a scalar.
+        return isinstance(value, str) and issubclass(hint, os.PathLike)
     return True
 
 
-def _spell(hint: Any) -> str:
+def _type_name(hint: Any) -> str:
     if (typing.get_origin(hint) or hint) in LISTS:
         return "a list, [a,b]"
     if typing.get_origin(hint) is types.UnionType:
         return " or ".join(
-            "null" if option is type(None) else _spell(option) for option in typing.get_args(hint)
+            "null" if option is type(None) else _type_name(option) for option in typing.get_args(hint)
         )
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")

@@ -1,4 +1,4 @@
-"""What a detector costs: its size, its training, and the time that it needs for one clip."""
+"""Size and latency of a detector."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import torch
 from dfx.audio.segments import SLIDING, Crop
 from dfx.detector.detector import Detector
 
-CLIP_SECONDS = 5.0  # what detectors of the field are timed on
+CLIP_SECONDS = 5.0  # the usual length for timing detectors in the field
 REPEATS = 7
 
 
 def num_parameters(detector: Detector) -> int:
-    """Weights of feature, model and loss together, trained or frozen."""
+    """Number of weights of feature, model and loss together, trained or frozen."""
     return sum(parameter.numel() for parameter in detector.parameters())
 
 
 def latency_ms(detector: Detector, num_samples: int, sample_rate: int) -> float:
-    """Time in ms to score one clip of 5 s on one core, from samples to score; the best of several tries.
+    """Time in ms to score one clip of 5 s on one core, from samples to score; the shortest of several tries.
 
-    The windows slide over the whole clip, so that detectors of different segments do the same work. The best, because
-    whatever else the machine does can only add to it.
+    Windows slide over the whole clip, so that detectors of different segments do the same work. The shortest time is
+    taken because other work of the machine can only add to it.
 
     Args:
-        detector: on the CPU; it is left in eval mode.
+        detector: on the CPU; in eval mode afterwards.
         num_samples: length of its segments.
         sample_rate: of its waveforms, in Hz.
     """

@@ -105,6 +105,10 @@ class AudioDataset(Dataset[Batch]):
             return {"waveform": examples, **batch}
         return {"feature": examples.permute(0, 2, 3, 1), **batch}
 
+    def num_windows(self) -> NDArray[np.int64]:
+        """Number of windows of each utterance, (utterances,)."""
+        return self.crop.num_windows(self.store.lengths[self.rows])
+
     def example(self, index: int, seed: int) -> np.ndarray:
         """One example: (num_samples,) float32, or (num_frames, channels, bins) float16 of a feature map."""
         generator = np.random.default_rng(seed)
@@ -134,8 +138,9 @@ def scoring_loader(
     dataset: AudioDataset, batch_size: int, num_workers: int, rank: int = 0, world: int = 1
 ) -> DataLoader[Batch]:
     """Loader of every window of every utterance, in order; the share of one process where there are several."""
-    windows = dataset.crop.num_windows(dataset.store.lengths[dataset.rows])
-    return batch_loader(dataset, SequentialBatches(windows, batch_size, rank, world), num_workers)
+    return batch_loader(
+        dataset, SequentialBatches(dataset.num_windows(), batch_size, rank, world), num_workers
+    )
 
 
 class AudioDataModule(LightningDataModule):

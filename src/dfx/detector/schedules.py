@@ -1,4 +1,4 @@
-"""Learning-rate schedules, stepped after every optimizer step: factors of the optimizer's own rate."""
+"""Learning-rate schedules: factors of the learning rate of the optimizer, for every optimizer step."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 def constant(optimizer: Optimizer, total_steps: int, steps_per_epoch: int) -> LambdaLR:
-    """The optimizer's rate, unchanged."""
+    """Constant learning rate."""
     return LambdaLR(optimizer, lambda step: 1.0)
 
 
 def step_halving(
     optimizer: Optimizer, total_steps: int, steps_per_epoch: int, every_epochs: int = 10, factor: float = 0.5
 ) -> LambdaLR:
-    """The rate multiplied by `factor` after every `every_epochs` epochs.
+    """Learning rate that is multiplied by `factor` after every `every_epochs` epochs.
 
     Source: Wang and Yamagishi, "A comparative study on recent neural spoofing countermeasures for synthetic speech
     detection", 2021, section 3.2 (Adam, halved every ten epochs).
@@ -39,15 +39,15 @@ def cosine(
     warmup_fraction: float = 0.1,
     final_fraction: float = 0.01,
 ) -> LambdaLR:
-    """A linear rise to the full rate, then half a cosine down to `final_fraction` of it at the last step.
+    """Linear warm-up to the full learning rate, then half a cosine down to `final_fraction` of it at the last step.
 
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, equation 5 (one cycle).
 
     Args:
-        optimizer: what is scheduled.
+        optimizer: whose learning rate changes.
         total_steps: optimizer steps of the whole training.
         steps_per_epoch: not used; every schedule takes it.
-        warmup_fraction: share of total_steps that the rise takes.
+        warmup_fraction: share of total_steps for the warm-up.
         final_fraction: last rate as a share of the full one.
 
     Raises:

@@ -1,7 +1,7 @@
-"""The scorer: one score for each utterance, cut, padded and conditioned as in the training of the detector.
+"""Score clips and corpora with a trained detector, cut, padded and conditioned as in its training.
 
-`ScoreCollector` averages the scores of windows, in validation and test of a run and here alike. `SavedDetector.score`
-scores one clip, `score_manifest` utterances of a corpus.
+`SavedDetector.score` scores one clip, `score_manifest` utterances of a corpus. `ScoreCollector` averages the scores of
+windows, here and in validation and test of a run.
 """
 
 from __future__ import annotations
@@ -190,10 +190,11 @@ class SavedDetector:
             ValueError: if the file cannot be read, or the waveform has no rate, no samples, NaN or another shape.
         """
         policy = self.policy()
-        samples = self._samples(clip, sample_rate)
-        clips = ArrayStore([condition(samples, policy.sample_rate, policy.conditions)], policy.sample_rate)
-        source, crop = _source(self, policy, clips, lambda feature: _whole_map(feature, clips, self.device))
-        dataset = AudioDataset(source, np.zeros(1, np.int64), np.zeros(1, np.int64), crop)
+        waveform = condition(self._read(clip, sample_rate), policy.sample_rate, policy.conditions)
+        clips = ArrayStore([waveform], policy.sample_rate)
+        dataset = _dataset(
+            self, policy, clips, np.zeros(1, int), lambda feature: _whole_map(self, feature, clips)
+        )
         batches = _window_scores(self, scoring_loader(dataset, BATCH_SIZE, num_workers=0))
         score = float(torch.cat([scores for _, scores in batches]).double().mean())
         if not np.isfinite(score):
@@ -202,19 +203,25 @@ class SavedDetector:
             )
         return score
 
-    def _samples(self, clip: str | Path | ArrayLike, sample_rate: int | None) -> audio.Waveform:
+    def _read(self, clip: str | Path | ArrayLike, sample_rate: int | None) -> audio.Waveform:
         """The clip at the rate of the detector, rounded to 16 bits as the waveform store does."""
         if isinstance(clip, str | Path):
             if sample_rate is not None:
                 raise ValueError(f"{clip} is a file and says its sample rate: leave out sample_rate.")
-            samples = audio.read(clip, self.sample_rate)
+            waveform = audio.read(clip, self.sample_rate)
+        elif self.config["feature"]["_target_"] == TABLE_FEATURE:
+            row, columns = _mono(clip), self.policy().crop.num_samples
+            if len(row) != columns:
+                raise ValueError(f"{self.name} takes rows of {columns} features, got {len(row)}.")
+            return row
         else:
-            samples = _mono(clip, sample_rate)
-            if self.config["feature"]["_target_"] == TABLE_FEATURE:
-                return samples
-            rate = plausible(Path("the waveform"), int(sample_rate or 0))
-            samples = audio.resample(samples, rate, self.sample_rate)
-        return np.multiply(audio.to_int16(samples), 1 / audio.FULL_SCALE, dtype=np.float32)
+            if sample_rate is None:
+                raise ValueError(
+                    "An array does not say its sample rate: give it in Hz, score(waveform, sample_rate=16000)."
+                )
+            rate = plausible(Path("the waveform"), sample_rate)
+            waveform = audio.resample(_mono(clip), rate, self.sample_rate)
+        return np.multiply(audio.to_int16(waveform), 1 / audio.FULL_SCALE, dtype=np.float32)
 
 
 class ScoringOptions(NamedTuple):
@@ -269,15 +276,31 @@ def score_manifest(
         clips = conditioned(store, manifest, policy.conditions)
         usable = clips.lengths[rows] > 0
         reasons = dict(zip(store.bad["id"], store.bad["reason"], strict=True))
-        bad_ids = trials["id"][~usable].tolist()
-        bad = pd.DataFrame(
-            {"id": bad_ids, "reason": [reasons.get(i, "no samples") for i in bad_ids]}, dtype="str"
-        )
-        if cached is None or len(cached) < usable.sum():
+        bad = trials[["id"]][~usable].reset_index(drop=True)
+        bad = bad.assign(reason=[reasons.get(name, "no samples") for name in bad["id"]])
+        if cached is None or set(cached.table["id"]) != set(trials["id"][usable]):
+            dataset = _dataset(
+                detector,
+                policy,
+                clips,
+                rows[usable],
+                lambda feature: open_features(
+                    feature,
+                    clips,
+                    manifest,
+                    rows[usable],
+                    detector.config["feature"],
+                    policy.conditions,
+                    options.cache,
+                    detector.device,
+                ),
+            )
             collector = ScoreCollector(trials[usable], name)
-            work = _score_rows(detector, manifest, clips, rows[usable], policy, options, collector)
-            total = int(policy.crop.num_windows(clips.lengths[rows[usable]]).sum())
-            console.advancing(work, f"{detector.name} on {name}", total, show=True)
+            work = _collect(
+                detector, scoring_loader(dataset, options.batch_size, options.num_workers), collector
+            )
+            label = f"{detector.name} on {name}"
+            console.advancing(work, label, int(dataset.num_windows().sum()), show=True)
             cached = ScoreTable(collector.finish().table[COLUMNS])
             with files.replacing(path) as temporary:
                 cached.write(temporary)
@@ -285,52 +308,36 @@ def score_manifest(
     return ScoreTable(trials[usable].assign(score=scores)), bad
 
 
-def _score_rows(
-    detector: SavedDetector,
-    manifest: Manifest,
-    clips: Any,
-    rows: np.ndarray,
-    policy: Policy,
-    options: ScoringOptions,
-    collector: ScoreCollector,
-) -> Generator[int]:
+def _collect(detector: SavedDetector, loader: DataLoader[Batch], collector: ScoreCollector) -> Generator[int]:
     """Add the scores of all windows to the collector; yields how many there were in each batch."""
-
-    def stored_maps(feature: Feature) -> Readable:
-        config, conditions = detector.config["feature"], policy.conditions
-        return open_features(
-            feature, clips, manifest, rows, config, conditions, options.cache, detector.device
-        )
-
-    source, crop = _source(detector, policy, clips, stored_maps)
-    labels = manifest.table["label"].to_numpy(np.int64)[rows]
-    dataset = AudioDataset(source, rows, labels, crop)
-    for index, scores in _window_scores(
-        detector, scoring_loader(dataset, options.batch_size, options.num_workers)
-    ):
+    for index, scores in _window_scores(detector, loader):
         collector.add(index, scores)
         yield len(scores)
 
 
-def _source(
-    detector: SavedDetector, policy: Policy, clips: Readable, maps: Callable[[Feature], Readable]
-) -> tuple[Readable, Crop]:
-    """What segments are cut from, and how: the clips, or the feature maps of whole clips."""
+def _dataset(
+    detector: SavedDetector,
+    policy: Policy,
+    clips: Readable,
+    rows: np.ndarray,
+    compute_maps: Callable[[Feature], Readable],
+) -> AudioDataset:
+    """Segments of the clips, or of the feature maps of whole clips; without labels."""
+    source, crop = clips, policy.crop
     feature = detector.network.feature if policy.whole_maps else None
-    if feature is None:
-        return clips, policy.crop
-    frames = feature.output_shape(policy.crop.num_samples).frames
-    return maps(feature), policy.crop._replace(num_samples=frames)
+    if feature is not None:
+        crop = crop._replace(num_samples=feature.output_shape(crop.num_samples).frames)
+        source = compute_maps(feature)
+    return AudioDataset(source, rows, np.zeros(len(rows), np.int64), crop)
 
 
-def _whole_map(feature: Feature, clips: Any, device: torch.device) -> ArrayStore:
+def _whole_map(detector: SavedDetector, feature: Feature, clips: Any) -> ArrayStore:
     """The feature map of a clip in memory, rounded as a store of maps does."""
     channels, bins, _ = feature.output_shape(max(clips.sample_rate, feature.min_samples))
+    site = Site(Path(), feature, clips, detector.device, channels * bins)
     with torch.inference_mode():
-        whole = [
-            piece.half().cpu() for piece in pieces(Site(Path(), feature, clips, device, channels * bins), 0)
-        ]
-    return ArrayStore([torch.cat(whole).numpy()], clips.sample_rate)
+        whole = torch.cat([piece.half().cpu() for piece in pieces(site, 0)])
+    return ArrayStore([whole.numpy()], clips.sample_rate)
 
 
 def _window_scores(detector: SavedDetector, loader: DataLoader[Batch]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -352,17 +359,13 @@ def _cached_scores(
     return files.cache_dir(options.cache) / "scores" / f"{key}.csv"
 
 
-def _mono(waveform: ArrayLike, sample_rate: int | None) -> audio.Waveform:
+def _mono(waveform: ArrayLike) -> audio.Waveform:
     """A waveform given as an array, averaged to one channel.
 
     Raises:
-        ValueError: if it has no rate, no samples, samples that are not finite numbers, or another shape or type.
+        ValueError: if it has no samples, samples that are not finite numbers, or another shape or type.
     """
     array = np.asarray(waveform)
-    if sample_rate is None:
-        raise ValueError(
-            "An array does not say its sample rate: give it in Hz, score(waveform, sample_rate=16000)."
-        )
     if array.dtype.kind != "f":
         raise ValueError(
             f"A waveform holds floating-point numbers in [-1, 1], got {array.dtype}: divide integer samples by their "
@@ -375,7 +378,5 @@ def _mono(waveform: ArrayLike, sample_rate: int | None) -> audio.Waveform:
             "give one clip at a time, channels last."
         )
     if not np.isfinite(array).all():
-        raise ValueError(
-            "The waveform has samples that are NaN or infinite: leave them out, or repair the recording."
-        )
+        raise ValueError("The waveform has samples that are NaN or infinite: repair the recording.")
     return audio.mono(channels.astype(np.float32))
