@@ -17,7 +17,6 @@ from dfx.detector import checks
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-PURPOSE = "fetch a corpus whose address and checksum are published, check it and unpack it"
 EXAMPLES = """
   python -m dfx.download dataset=asvspoof2019_la list_only=true   what it would fetch, its size and its licence
   python -m dfx.download dataset=asvspoof2019_la data=DIR         into DIR/asvspoof2019_la
@@ -35,7 +34,7 @@ UNPACKED = 1.5  # what the contents of an archive take of its size: FLAC 1, WAV 
 
 def main() -> None:
     """The command."""
-    prompt.run("download", PURPOSE, EXAMPLES, download)
+    prompt.run("download", EXAMPLES, download)
 
 
 def download(cfg: DictConfig) -> None:

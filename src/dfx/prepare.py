@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
     from dfx.tables.manifest import Manifest
 
-PURPOSE = (
-    "make once what runs of a corpus need: the audio of the demo or of the twins, and the waveform store"
-)
 EXAMPLES = """
   python -m dfx.prepare                                            the demo corpus
   python -m dfx.prepare dataset=asvspoof5 dataset.root=DIR         a corpus of the field, before the first run
@@ -29,7 +26,7 @@ finishes the store. An interrupted one continues where it stopped.
 
 def main() -> None:
     """The command."""
-    prompt.run("prepare", PURPOSE, EXAMPLES, prepare)
+    prompt.run("prepare", EXAMPLES, prepare)
 
 
 def prepare(cfg: DictConfig) -> None:

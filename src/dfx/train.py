@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _corpora: dict[str, tuple[Dataset, Manifest, str]] = {}  # by their configuration
 
-PURPOSE = "train a detector, choose it on dev, measure it once on eval, keep everything in MLflow"
 EXAMPLES = """
   python -m dfx.train                                        the default run on the demo corpus
   python -m dfx.train model=lcnn feature=logmel_specavg      another pair
@@ -30,7 +29,7 @@ EXAMPLES = """
 
 def main() -> None:
     """The command."""
-    prompt.run("train", PURPOSE, EXAMPLES, train)
+    prompt.run("train", EXAMPLES, train)
 
 
 def train(cfg: DictConfig) -> float:
@@ -53,9 +52,11 @@ def train(cfg: DictConfig) -> float:
     identity = config_hash(cfg, manifest.hash, files)
     whole = cfg.data.limit_utterances is None  # an audit looks at all trials
     to_beat = audits.to_beat(manifest, files, cfg.cache) if whole else None
-    if launchers.needs_own_process(cfg.trainer) and (cfg.rerun or cells.dev_eer(cfg, identity) is None):
-        launchers.run_alone(cells.own_command())
-        error_rate = cells.dev_eer(cfg, identity)
+    if launchers.needs_own_process(cfg.trainer) and (
+        cfg.rerun or cells.finished_dev_eer(cfg, identity) is None
+    ):
+        launchers.run_in_own_process(cells.cell_command())
+        error_rate = cells.finished_dev_eer(cfg, identity)
         return float("nan") if error_rate is None else error_rate
     with track(cfg, identity, manifest, choices(cfg) | cells.tags(), say) as run:
         if not run.finished:
@@ -70,7 +71,7 @@ def train(cfg: DictConfig) -> float:
             scores = {"dev": checkpoint.dev_scores(), "eval": detector.scores["eval"]}
             run_results.write(run, scores, data, checkpoint, detector, dataset.note)
             run.log_artifacts()
-    return run_results.show_line(run) if cells.inside() else run_results.show(run, dataset.note, to_beat)
+    return run_results.show_line(run) if cells.is_cell() else run_results.show(run, dataset.note, to_beat)
 
 
 def corpus(cfg: DictConfig) -> tuple[Dataset, Manifest, str]:
@@ -82,7 +83,7 @@ def corpus(cfg: DictConfig) -> tuple[Dataset, Manifest, str]:
     from dfx.tracking import cells
 
     key = OmegaConf.to_yaml(cfg.dataset, resolve=True)
-    if not cells.inside() or key not in _corpora:
+    if not cells.is_cell() or key not in _corpora:
         dataset = build.dataset(cfg)
         manifest = dataset.manifest()
         console.say_findings(dataset.findings)

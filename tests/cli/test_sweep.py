@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
 from dfx import train
-from dfx.tracking import run, runs
+from dfx.tracking import provenance, runs
 from dfx.tracking.runs import RunRecord
 
 SMALL = ["trainer=smoke", "segment_seconds=0.5", "trainer.enable_progress_bar=false", "dataset=manifest"]
@@ -105,7 +106,7 @@ def test_a_finished_sweep_is_shown_and_not_repeated(
     type_in: Typed, grid: RunRecord, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = places(grid)
-    monkeypatch.setattr(run, "_opened", None)  # what computes anything fails
+    monkeypatch.setattr(mlflow, "start_run", None)  # a cell that computes anything fails
     assert type_in(*GRID, "num_threads=1", experiment="grid") == 0  # how it is run is not part of what it is
     shown = capsys.readouterr().out
     assert "4 finished before, 0 finished now, 0 failed, 0 skipped" in shown
@@ -118,7 +119,7 @@ def test_a_finished_sweep_is_shown_and_not_repeated(
 def test_a_sweep_of_other_axes_shares_cells(
     type_in: Typed, grid: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "_opened", None)
+    monkeypatch.setattr(mlflow, "start_run", None)
     assert type_in("-m", "feature=lfcc", "model=mlp", "seed=1,0", experiment="grid") == 0
     other = runs.sweeps("grid")[0]
     assert other.run_id != grid.run_id
@@ -129,7 +130,7 @@ def test_a_sweep_of_other_axes_shares_cells(
 def test_the_axes_of_a_file_are_narrowed_on_the_command_line(
     type_in: Typed, grid: RunRecord, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "_opened", None)
+    monkeypatch.setattr(mlflow, "start_run", None)
     typed = ["experiment=feature_model_grid", "feature=lfcc,mfcc", "model=mlp", "seed=1"]
     assert type_in(*typed, experiment="grid") == 0
     parent = runs.sweeps("grid")[0]
@@ -256,14 +257,14 @@ def test_other_code_is_told(type_in: Typed, alone: RunRecord, capsys: pytest.Cap
 def test_ctrl_c_ends_the_sweep_as_killed(type_in: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     typed = ["-m", "feature=lfcc,mfcc", "model=mlp"]
-    opened = run._log_identity
+    environment = provenance.environment
 
-    def interrupted(*arguments: object) -> None:
-        opened(*arguments)  # type: ignore[arg-type]
+    def interrupted() -> object:  # the last step before a cell trains
         os.kill(os.getpid(), signal.SIGINT)
+        return environment()
 
     with monkeypatch.context() as patched:
-        patched.setattr(run, "_log_identity", interrupted)
+        patched.setattr(provenance, "environment", interrupted)
         assert type_in(*typed, experiment="ctrl-c") == 1
     signal.signal(signal.SIGINT, handler)
     assert runs.sweeps("ctrl-c")[0].status == "KILLED"

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from dfx.config.identity import config_hash
@@ -11,10 +14,7 @@ from dfx.config.schema import CONF_DIR, flatten, register_schema
 from dfx.detector.checks import check
 
 register_schema()
-GROUPS = sorted(
-    path.name for path in CONF_DIR.iterdir() if path.is_dir() and path.name not in ("hydra", "mask")
-)
-OPTIONS = [f"{group}={path.stem}" for group in GROUPS for path in sorted((CONF_DIR / group).glob("*.yaml"))]
+FILES = [path for path in sorted(CONF_DIR.glob("*/*.yaml")) if path.parent.name not in ("hydra", "mask")]
 NEEDED = {
     "dataset=folder": ["dataset.path=x"],
     "dataset=manifest": ["dataset.path=x.csv"],
@@ -28,14 +28,30 @@ def composed(*overrides: str) -> DictConfig:
         return compose("train", overrides=list(overrides))
 
 
-@pytest.mark.parametrize("option", OPTIONS)
-def test_every_option_composes_and_fits_its_class(option: str) -> None:
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}={path.stem}")
+def test_every_option_composes_and_fits_its_class(path: Path) -> None:
+    option = f"{path.parent.name}={path.stem}"
     check(composed(option, *NEEDED.get(option, [])))
+    first = next(line for line in path.read_text().splitlines() if "@package" not in line)
+    assert first.startswith("# ")
+    assert 10 < len(first) <= 130
 
 
-@pytest.mark.parametrize("path", sorted((CONF_DIR / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_experiment_composes(path: Path) -> None:
-    check(composed(f"experiment={path.stem}"))
+def test_every_feature_takes_a_mask() -> None:
+    cfg = composed("feature=lfcc_2021", "+mask@feature.mask=specavg")
+    check(cfg)
+    assert cfg.feature.mask == composed("feature=lfcc_specavg").feature.mask
+
+
+def test_every_optimizer_schedule_and_augmentation_builds() -> None:
+    paths = [path for path in FILES if path.parent.name in ("optimizer", "schedule", "augment")]
+    for path in paths:
+        cfg = composed(f"{path.parent.name}={path.stem}")
+        optimizer = instantiate(cfg.optimizer)([torch.nn.Parameter(torch.zeros(1))])
+        instantiate(cfg.schedule)(optimizer, total_steps=4, steps_per_epoch=2)
+        assert optimizer.param_groups[0]["lr"] > 0
+        if cfg.augment:
+            assert instantiate(cfg.augment)(np.zeros(99, np.float32), np.random.default_rng()).shape == (99,)
 
 
 @pytest.mark.parametrize(
@@ -92,11 +108,8 @@ def test_flatten_keeps_empty_containers() -> None:
     }
 
 
-def test_smoke_is_small() -> None:
+def test_the_command_line_wins_over_an_experiment_and_an_experiment_over_the_defaults() -> None:
     cfg = composed("trainer=smoke")
     assert (cfg.data.limit_utterances, cfg.data.batch_size, cfg.trainer.max_epochs) == (16, 8, 1)
-
-
-def test_the_command_line_wins_over_an_experiment_and_an_experiment_over_the_defaults() -> None:
     cfg = composed("experiment=s1", "trainer.max_epochs=3")
     assert (cfg.trainer.max_epochs, cfg.segment_seconds, cfg.data.pad) == (3, 5.0, "zero")

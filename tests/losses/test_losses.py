@@ -66,8 +66,11 @@ def test_every_parameter_and_the_embedding_get_a_gradient(loss):
 
 
 @each_loss
-def test_zero_embeddings_and_batches_of_one_class_stay_finite(loss):
+def test_extreme_and_zero_embeddings_and_batches_of_one_class_stay_finite(loss):
     loss = loss(8)
+    extreme, true = separable()
+    assert loss(1e6 * extreme, true).isfinite()
+    assert loss(1e6 * extreme, 1 - true).isfinite()
     embedding = torch.zeros(4, 8, requires_grad=True)
     for label in (torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.int64)):
         value = loss(embedding, label)
@@ -75,14 +78,6 @@ def test_zero_embeddings_and_batches_of_one_class_stay_finite(loss):
         assert value.isfinite()
         assert embedding.grad.isfinite().all()
         assert loss.score(embedding).isfinite().all()
-
-
-@each_loss
-def test_extreme_embeddings_stay_finite(loss):
-    loss = loss(8)
-    embedding, label = separable()
-    assert loss(1e6 * embedding, label).isfinite()
-    assert loss(1e6 * embedding, 1 - label).isfinite()
 
 
 @each_loss
@@ -104,31 +99,23 @@ def test_the_prior_survives_a_checkpoint(loss):
 
 
 @each_loss
-@pytest.mark.parametrize("counts", [(0, 5), (5, 0), (-1, 5)])
-def test_a_prior_without_both_classes_is_refused(loss, counts):
-    with pytest.raises(ValueError, match=rf"both classes, got {counts[0]} bona fide and {counts[1]} spoof"):
-        loss(8).set_prior(*counts)
-
-
-@each_loss
-def test_an_embedding_without_width_is_refused(loss):
+def test_a_prior_without_both_classes_and_an_embedding_without_width_are_refused(loss):
+    for counts in ((0, 5), (5, 0), (-1, 5)):
+        with pytest.raises(
+            ValueError, match=rf"both classes, got {counts[0]} bona fide and {counts[1]} spoof"
+        ):
+            loss(8).set_prior(*counts)
     with pytest.raises(ValueError, match="at least 1 value, got 0"):
         loss(0)
 
 
 @each_posterior
-def test_cross_entropy_by_hand(loss):
-    loss = loss(1)
+@pytest.mark.parametrize("weight", [None, 9])
+def test_cross_entropy_by_hand(loss, weight):
+    loss = loss(1, weight=weight)
     embedding = with_logits(loss, [2.0, -1.0, 0.5])
-    expected = (softplus(-2.0) + softplus(-1.0) + softplus(0.5)) / 3
-    assert loss(embedding, torch.tensor([1, 0, 0])).item() == pytest.approx(expected, rel=1e-6)
-
-
-@each_posterior
-def test_weighted_cross_entropy_by_hand(loss):
-    loss = loss(1, weight=9)
-    embedding = with_logits(loss, [2.0, -1.0, 0.5])
-    expected = (9 * softplus(-2.0) + softplus(-1.0) + softplus(0.5)) / 11
+    factor = weight or 1
+    expected = (factor * softplus(-2.0) + softplus(-1.0) + softplus(0.5)) / (factor + 2)
     assert loss(embedding, torch.tensor([1, 0, 0])).item() == pytest.approx(expected, rel=1e-6)
 
 
@@ -203,35 +190,20 @@ def test_an_unknown_weight_is_refused(loss, weight):
         loss(8, weight=weight)
 
 
-def on_axes(loss):
-    """A cosine loss whose directions are the axes, and embeddings at known angles, of different lengths."""
-    with torch.no_grad():
+@pytest.mark.parametrize(
+    ("loss", "expected", "scores"),
+    [
+        (AMSoftmax(2), (softplus(-20 * (1 - 0.9 - 0)) + softplus(20 * (0.8 - (0.6 - 0.9)))) / 2, [20.0, 4.0]),
+        (OCSoftmax(2), (softplus(20 * (0.9 - 1.0)) + softplus(20 * (0.8 - 0.2))) / 2, [1.0, 0.8]),
+        (P2SGrad(2), (0.4**2 + 0.8**2) / 4, [1.0, 0.8]),
+    ],
+)
+def test_cosine_losses_by_hand(loss, expected, scores):
+    with torch.no_grad():  # the directions are the axes
         loss.directions.copy_(5.0 * torch.eye(2)[-len(loss.directions) :])
-    return torch.tensor([[0.0, 2.0], [0.3, 0.4]])  # (spoof, bona fide) cosines (0, 1) and (.6, .8)
-
-
-def test_am_softmax_by_hand():
-    loss = AMSoftmax(2)
-    embedding = on_axes(loss)
-    expected = (softplus(-20 * (1.0 - 0.9 - 0.0)) + softplus(20 * (0.8 - (0.6 - 0.9)))) / 2
+    embedding = torch.tensor([[0.0, 2.0], [0.3, 0.4]])  # cosines to spoof and bona fide: (0, 1) and (.6, .8)
     assert loss(embedding, torch.tensor([1, 0])).item() == pytest.approx(expected, rel=1e-5)
-    assert loss.score(embedding).tolist() == pytest.approx([20.0, 4.0], rel=1e-5)
-
-
-def test_oc_softmax_by_hand():
-    loss = OCSoftmax(2)
-    embedding = on_axes(loss)
-    expected = (softplus(20 * (0.9 - 1.0)) + softplus(20 * (0.8 - 0.2))) / 2
-    assert loss(embedding, torch.tensor([1, 0])).item() == pytest.approx(expected, rel=1e-5)
-    assert loss.score(embedding).tolist() == pytest.approx([1.0, 0.8], rel=1e-5)
-
-
-def test_p2sgrad_by_hand():
-    loss = P2SGrad(2)
-    embedding = on_axes(loss)
-    expected = ((0.0 + 0.0) + (0.4**2 + 0.8**2)) / 4
-    assert loss(embedding, torch.tensor([1, 0])).item() == pytest.approx(expected, rel=1e-5)
-    assert loss.score(embedding).tolist() == pytest.approx([1.0, 0.8], rel=1e-5)
+    assert loss.score(embedding).tolist() == pytest.approx(scores, rel=1e-5)
 
 
 @pytest.mark.parametrize("loss", [AMSoftmax, OCSoftmax, P2SGrad])

@@ -9,7 +9,6 @@ from dfx.cli import prompt
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-PURPOSE = "check a corpus before training: bad files, leaks between splits, shortcuts that need no listening"
 EXAMPLES = """
   python -m dfx.audit                                        the demo corpus
   python -m dfx.audit dataset=folder dataset.path=DIR        your own recordings
@@ -22,7 +21,7 @@ EXAMPLES = """
 
 def main() -> None:
     """Run the command."""
-    prompt.run("audit", PURPOSE, EXAMPLES, audit)
+    prompt.run("audit", EXAMPLES, audit)
 
 
 def audit(cfg: DictConfig) -> str:

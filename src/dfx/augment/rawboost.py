@@ -8,7 +8,11 @@ from scipy import fft, signal
 
 Waveform = NDArray[np.float32]
 
-MAX_TAPS = 101  # of one notch; the authors draw 10 to 100
+# Numbers of the authors.
+MAX_TAPS = 101  # of one notch; they draw 10 to 100
+NUM_NOTCHES = 5  # of a filter
+NUM_POWERS = 5  # of the waveform, filtered and added
+IMPULSIVE_GAIN = 2.0  # largest impulse relative to the sample that it hits
 
 
 class RawBoost:
@@ -23,10 +27,7 @@ class RawBoost:
         convolutive: linear and non-linear convolutive noise.
         impulsive: impulsive, signal-dependent noise.
         stationary: stationary, signal-independent noise.
-        num_powers: powers of the waveform that are filtered and added.
-        num_bands: notches of a filter.
         max_impulsive_percent: samples that impulsive noise may hit.
-        impulsive_gain: largest impulse relative to the sample that it hits.
         min_snr_db: of stationary noise.
         max_snr_db: of stationary noise.
     """
@@ -37,17 +38,13 @@ class RawBoost:
         convolutive: bool = True,
         impulsive: bool = True,
         stationary: bool = False,
-        num_powers: int = 5,
-        num_bands: int = 5,
         max_impulsive_percent: float = 10.0,
-        impulsive_gain: float = 2.0,
         min_snr_db: float = 10.0,
         max_snr_db: float = 40.0,
     ) -> None:
         self.sample_rate = sample_rate
         self.convolutive, self.impulsive, self.stationary = convolutive, impulsive, stationary
-        self.num_powers, self.num_bands = num_powers, num_bands
-        self.max_impulsive_percent, self.impulsive_gain = max_impulsive_percent, impulsive_gain
+        self.max_impulsive_percent = max_impulsive_percent
         self.min_snr_db, self.max_snr_db = min_snr_db, max_snr_db
 
     def __call__(self, waveform: Waveform, generator: np.random.Generator) -> Waveform:
@@ -64,10 +61,10 @@ class RawBoost:
     def _convolved(
         self, waveform: NDArray[np.float64], generator: np.random.Generator
     ) -> NDArray[np.float64]:
-        size = fft.next_fast_len(len(waveform) + self.num_bands * MAX_TAPS, real=True)
+        size = fft.next_fast_len(len(waveform) + NUM_NOTCHES * MAX_TAPS, real=True)
         spectrum = np.zeros(size // 2 + 1, dtype=np.complex128)
         raised = np.ones_like(waveform)
-        for power in range(1, self.num_powers + 1):
+        for power in range(1, NUM_POWERS + 1):
             # The harmonics that the powers bring lie 5 to 20 dB below the linear part.
             gain_db = 0.0 if power == 1 else -generator.uniform(5.0, 20.0)
             raised *= waveform
@@ -82,7 +79,7 @@ class RawBoost:
         hit = generator.permutation(len(waveform))[: int(share * len(waveform))]
         strength = generator.uniform(-1, 1, len(hit)) * generator.uniform(-1, 1, len(hit))
         noisy = waveform.copy()
-        noisy[hit] += self.impulsive_gain * strength * waveform[hit]
+        noisy[hit] += IMPULSIVE_GAIN * strength * waveform[hit]
         return _within_full_scale(noisy)
 
     def _with_noise(
@@ -99,7 +96,7 @@ class RawBoost:
         """Impulse response of a filter with random notches; its largest gain is `gain_db`."""
         nyquist = self.sample_rate / 2
         response = np.ones(1)
-        for _ in range(self.num_bands):
+        for _ in range(NUM_NOTCHES):
             centre, width = generator.uniform(20, nyquist), generator.uniform(100, 1000)
             length = (
                 int(generator.integers(10, MAX_TAPS)) | 1

@@ -1,4 +1,4 @@
-"""What every command shares at the prompt: `--help` that teaches, and one sentence instead of a stack trace."""
+"""What every command shares on the command line: Hydra, `--help`, and errors as one sentence."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from dfx.config.schema import CONF_DIR, closest, flatten, register_schema
 from dfx.tracking import launchers
 
 USER_ERRORS = (HydraException, OmegaConfBaseException, ValueError, OSError)
-# The same of libraries that --help must not import, by name.
+# Errors of libraries that --help must not import, by name.
 LATE_USER_ERRORS = (
     "MisconfigurationException",
     "MlflowException",
-    # A launcher's worker that died, as of too little memory.
+    # A worker of a launcher died, for example because memory ran out.
     "TerminatedWorkerError",
     "WorkerCrashedError",
     "UncompletedJobError",
@@ -50,78 +50,75 @@ USAGE = """dfx.{command}: {purpose}
 """
 
 
-def run(command: str, purpose: str, examples: str, job: Callable[[DictConfig], Any]) -> None:
-    """Run a command under Hydra: `job` gets the composed configuration; an error of the user's becomes a sentence.
+def run(command: str, examples: str, job: Callable[[DictConfig], Any]) -> None:
+    """Run a command with Hydra; errors that users can correct become a sentence, unless HYDRA_FULL_ERROR=1 is set.
 
     Args:
-        command: the name of the module and of `conf/COMMAND.yaml`.
-        purpose: one line for `--help`.
-        examples: lines for `--help`, commands to type.
-        job: called with the configuration, in which every corpus that is named is filled in.
-
-    With HYDRA_FULL_ERROR=1 in the environment the whole stack trace is shown instead.
+        command: name of the module and of `conf/COMMAND.yaml`, whose first line says what it is for.
+        examples: commands to type, for `--help`.
+        job: called with the composed configuration, in which the options of named corpora are filled in.
     """
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
-        sys.stdout.write(help_text(command, purpose, examples, arguments))
+        sys.stdout.write(help_text(command, examples, arguments))
         return
     wants_trace = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
-    # OpenMP threads spin while they wait, so that two runs on one machine slow each other down tenfold.
+    # Waiting OpenMP threads use their core: two runs on one machine would slow each other down tenfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # what people run is theirs
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through, and the sentence is made here
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # sends nothing about users' runs
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra pass exceptions on to this function
     register_schema()
     launchers.register()
 
     @functools.wraps(job)
-    def told(cfg: DictConfig) -> Any:
+    def run_job(cfg: DictConfig) -> Any:
         try:
             return job(expand(cfg))
         except Exception as error:
-            wanted = wants_trace or not _is_users(error)
-            text = sentence(error, command, arguments)
-            if launchers.PARENT in os.environ and HydraConfig.get().mode == RunMode.MULTIRUN:
-                if wanted:
+            show_trace = wants_trace or not _is_users(error)
+            text = error_sentence(error, command, arguments)
+            multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+            # Of a cell that has processes of its own the first one records what went wrong.
+            if launchers.PARENT_VARIABLE in os.environ and (
+                multirun or os.environ.get("LOCAL_RANK", "0") == "0"
+            ):
+                if show_trace:
                     traceback.print_exc()
-                return _no_result(cfg, error, text)  # a sweep goes on with the next cell
-            if launchers.PARENT in os.environ and os.environ.get("LOCAL_RANK", "0") == "0":
-                if wanted:
-                    traceback.print_exc()
-                # The first process of a cell that has its own: only here it is known what went wrong.
-                _no_result(cfg, error, text)
-                raise SystemExit(launchers.RECORDED) from None
-            if wanted:
+                result = _record_no_result(cfg, error, text)
+                if multirun:
+                    return result  # the sweep goes on with its next cell
+                raise SystemExit(launchers.EXIT_RECORDED) from None
+            if show_trace:
                 raise
-            if HydraConfig.get().mode == RunMode.RUN:
+            if not multirun:
                 raise SystemExit(f"Error: {text}") from None
-            # The next job is done all the same, and the command fails at its end.
             sys.stderr.write(f"Error: {text}\n")
-            raise
+            raise  # the next job runs all the same, and the command fails at its end
 
     try:
-        with sweep.kept():
-            hydra.main(config_path=str(CONF_DIR), config_name=command, version_base="1.3")(told)()
+        with sweep.closing_sweep():
+            hydra.main(config_path=str(CONF_DIR), config_name=command, version_base="1.3")(run_job)()
     except (KeyboardInterrupt, SystemExit) as stop:
+        # Lightning turns Ctrl-C into SystemExit.
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        # Lightning makes a SystemExit of Ctrl-C.
         raise SystemExit("Interrupted; the same command continues from the last checkpoint.") from None
     except Exception as error:
         if wants_trace or not _is_users(error):
             raise
-        raise SystemExit(f"Error: {sentence(error, command, arguments)}") from None
+        raise SystemExit(f"Error: {error_sentence(error, command, arguments)}") from None
 
 
-def _no_result(cfg: DictConfig, error: Exception, text: str) -> float:
-    """Keep with the sweep why a cell of it has no result; what the cell gives its sweeper then."""
+def _record_no_result(cfg: DictConfig, error: Exception, text: str) -> float:
+    """Record and print why a cell of a sweep has no result; returns the value for its sweeper."""
     from dfx.tracking import cells
 
-    # By its name, because torch comes with the class. Hydra wraps what a constructor raises.
+    # By name, because the class imports torch; and the cause, because Hydra wraps errors of constructors.
     kinds = {kind.__name__ for cause in (error, error.__cause__) for kind in type(cause).__mro__}
     skipped = "IncompatiblePairError" in kinds
     said = text if _is_users(error) else f"{type(error).__name__}: {text}"
     sys.stderr.write(f"{'Skipped' if skipped else 'Error'}: {said}\n")
-    cells.record(cfg, said, skipped)
+    cells.record_no_result(cfg, said, skipped)
     return float("nan")
 
 
@@ -129,20 +126,17 @@ def _is_users(error: Exception) -> bool:
     return isinstance(error, USER_ERRORS) or type(error).__name__ in LATE_USER_ERRORS
 
 
-def help_text(command: str, purpose: str, examples: str, arguments: list[str]) -> str:
-    """Every key of the root and every option of every group, each with its one line of meaning."""
+def help_text(command: str, examples: str, arguments: list[str]) -> str:
+    """Every key of the root and every option of every group, each with one line of explanation."""
     folders = [CONF_DIR, *_config_dirs(arguments)]
-    text = (CONF_DIR / f"{command}.yaml").read_text(encoding="utf-8")
+    file = CONF_DIR / f"{command}.yaml"
+    text = file.read_text(encoding="utf-8")
     lines = [
-        USAGE.format(command=command, purpose=purpose, examples=examples.rstrip()),
+        USAGE.format(command=command, purpose=first_comment(file), examples=examples.rstrip()),
         "Keys (KEY=VALUE), with their defaults:",
         "",
     ]
-    for match in re.finditer(
-        r"^( *)(\w+): *([^#\n]*?) *# (.+)$",
-        text,
-        re.MULTILINE,
-    ):
+    for match in re.finditer(r"^( *)(\w+): *([^#\n]*?) *# (.+)$", text, re.MULTILINE):
         indent, key, value, meaning = match.groups()
         name = f"data.{key}" if indent else key
         lines.append(f"  {name + '=' + value:<32} {meaning}")
@@ -152,13 +146,13 @@ def help_text(command: str, purpose: str, examples: str, arguments: list[str]) -
         options = {
             path.stem: path for folder in reversed(folders) for path in (folder / group).glob("*.yaml")
         }
-        lines += [f"  {name:<22} {_meaning(path)}" for name, path in sorted(options.items())]
+        lines += [f"  {name:<22} {first_comment(path)}" for name, path in sorted(options.items())]
     lines += ["", "-m sweeps over comma-separated values; 'glob(*)' means every option of a group.", ""]
     return "\n".join(lines)
 
 
-def sentence(error: Exception, command: str, arguments: list[str]) -> str:
-    """The error as one sentence that says what is wrong, what was got and what to do."""
+def error_sentence(error: Exception, command: str, arguments: list[str]) -> str:
+    """An error as one sentence: what is wrong, what was given and what to do."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         options = error.options or []
@@ -177,14 +171,14 @@ def sentence(error: Exception, command: str, arguments: list[str]) -> str:
 
 
 def _composition_sentence(error: Exception, command: str, arguments: list[str]) -> str:
-    """The sentence for a key that does not exist, on the command line or in a file, or a value of the wrong type."""
+    """The sentence for an unknown key, on the command line or in a file, or for a value of the wrong type."""
     text = f"{error} {error.__cause__ or ''}"
     unknown = re.search(r"Key '([^']+)'(?: is)? not in", text)
     if unknown:
         named = re.search(r"full_key: (\S+)", text) or re.search(r"override '([^']+)'", text) or unknown
         key = named.group(1)
         file = re.search(r"In '([^']+)'", text)
-        if file and command != "train":  # an option that sets keys of a run
+        if file and command != "train":  # an option that sets keys of dfx.train
             option = file.group(1).replace("/", "=", 1)
             return f"{option} sets {key}, which dfx.{command} does not have: it is for dfx.train; choose another."
         if ".corpora." in f".{key}":
@@ -206,16 +200,16 @@ def _composition_sentence(error: Exception, command: str, arguments: list[str]) 
 
 
 def _known_keys(command: str, arguments: list[str], wrong: str) -> list[str]:
-    """Every dotted key of the configuration as it would be without the override that failed."""
+    """Every dotted key of the configuration without the override that failed."""
     from hydra import compose, initialize_config_dir
 
-    kept = [
+    given = [
         argument
         for argument in arguments
         if "=" in argument and not argument.startswith("-") and argument.split("=")[0].lstrip("+~") != wrong
+        if "," not in argument and "(" not in argument
     ]
-    kept = [argument for argument in kept if "," not in argument and "(" not in argument]
-    for overrides in (kept, []):
+    for overrides in (given, []):
         try:
             with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
                 cfg = compose(command, overrides=overrides)
@@ -232,7 +226,8 @@ def _config_dirs(arguments: list[str]) -> list[Path]:
     return [Path(folder) for folder in folders if Path(folder).is_dir()]
 
 
-def _meaning(path: Path) -> str:
+def first_comment(path: Path) -> str:
+    """What a YAML file is for: its first line of comment."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("# ") and "@package" not in line:
             return line[2:].strip()

@@ -1,7 +1,7 @@
-"""A sweep: many cells of a grid under one parent run, from the first to the table at the end.
+"""A sweep: its parent run in MLflow from the start to the table at the end.
 
-Hydra composes and launches the cells; this module knows which grid they fill. A sweep is found again by what it
-computes: its base configuration and its axes, whatever launches it and wherever it stopped.
+Hydra composes and launches the cells of the grid. A sweep is identified by its base configuration and its axes, not by
+its launcher, so the same command continues it.
 """
 
 from __future__ import annotations
@@ -33,36 +33,34 @@ class Sweep:
     """A sweep that this process has started.
 
     Attributes:
-        axes: values of each key that the cells differ in, in the order of the command; for a sweeper that draws them,
-            what it draws from.
+        axes: values of each key in which the cells differ, in the order of the command; the range if a sweeper draws
+            them.
         parent: run id.
-        began_ms: when it was started this time.
+        began_ms: when this command started.
     """
 
     axes: Axes
     parent: str = ""
     began_ms: int = 0
-    # At most one; here, because it is Hydra that makes the callback.
+    # At most one; a class attribute, because Hydra creates the callback.
     opened: ClassVar[list[Sweep]] = []
 
     @property
     def num_cells(self) -> int | None:
-        """Cells of the grid; None where a sweeper decides it."""
-        if not _is_grid(self.axes):
-            return None
-        return math.prod(len(values) for values in self.axes.values())
+        """Cells of the grid; None if a sweeper decides it."""
+        return math.prod(map(len, self.axes.values())) if _is_grid(self.axes) else None
 
 
 class ParentRun(Callback):
-    """Opens the parent run before Hydra launches the cells, and tells every cell of it; see `conf/train.yaml`."""
+    """Callback of Hydra (`conf/train.yaml`) that opens the parent run and hands its id to every cell."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Called in the process of the command, before any job."""
+        """Called once in the process of the command, before any cell."""
         try:
             axes = axes_of(config)
             _compose_each_value(config, axes)
         except (HydraException, OmegaConfBaseException):
-            return  # the sweeper will come to the same error and say it; nothing shall be kept of a typing error
+            return  # a typing error: Hydra's sweeper raises it again, and MLflow gets no run of it
         from dfx.tracking import cells, database, launchers
 
         found = Sweep(axes)
@@ -75,21 +73,23 @@ class ParentRun(Callback):
             launchers.prepare(config, found.num_cells)
             found.began_ms = database.now_ms()
             identity, name = _identity(config, axes), _name(config, axes)
-            with database.undisturbed():  # what is opened is closed, also if Ctrl-C comes right now
+            with database.defer_interrupts():  # an opened parent is closed, also after a Ctrl-C here
                 found.parent = cells.open_parent(config.experiment_name, identity, name, labels)
                 Sweep.opened[:] = [found]
-        except Exception as error:  # of which Hydra would make a warning
+        except Exception as error:  # Hydra would only warn
             raise SystemExit(f"Error: {str(error).strip()}") from error
-        # Every launcher hands these overrides to its jobs, on other machines too.
-        config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{launchers.PARENT}='{found.parent}'")
+        # Every launcher passes these overrides to its jobs, on other machines too.
+        config.hydra.overrides.hydra.append(
+            f"+hydra.job.env_set.{launchers.PARENT_VARIABLE}='{found.parent}'"
+        )
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """Around a command: however it ends, its sweep is closed, and when the cells are through their table is shown.
+def closing_sweep() -> Iterator[None]:
+    """Context around a command: at its end the sweep's table is shown and its parent closed, also after an error.
 
     Raises:
-        SystemExit: with status 1 if a cell has neither a result nor a reason to have none.
+        SystemExit: with status 1 if a cell has no result and was not skipped.
     """
     Sweep.opened.clear()
     try:
@@ -101,18 +101,18 @@ def kept() -> Iterator[None]:
             interrupted = isinstance(stop, KeyboardInterrupt | SystemExit)
             cells.close_parent(Sweep.opened[0].parent, "KILLED" if interrupted else "FAILED")
         raise
-    if Sweep.opened and not _end(Sweep.opened[0]):
+    if Sweep.opened and not _finish(Sweep.opened[0]):
         raise SystemExit(1)
 
 
-def _end(sweep: Sweep) -> bool:
-    """Show how the cells ended, close the parent; whether all is well."""
+def _finish(sweep: Sweep) -> bool:
+    """Show the results of the cells and close the parent; returns whether no cell failed."""
     from dfx.reporting import sweep_summary
     from dfx.tracking import cells
 
     status, num_cells = "FAILED", None
     try:
-        found = cells.settle(sweep.parent, sweep.began_ms)
+        found = cells.drop_superseded_runs(sweep.parent, sweep.began_ms)
         if sweep_summary.show(sweep.parent, sweep.axes, sweep.num_cells, sweep.began_ms, found):
             status = "FINISHED"
         num_cells = sweep.num_cells or len(found)
@@ -127,8 +127,7 @@ def _end(sweep: Sweep) -> bool:
 def axes_of(config: DictConfig) -> Axes:
     """Values of each key that a sweep goes over, `{"feature": ["mfcc", "lfcc"], "seed": ["0", "1"]}`.
 
-    What stands in the file of an experiment is replaced by the command line; a key that gets a single value there is no
-    axis any more.
+    The command line replaces the axes of an experiment's file; a key with a single value there is no axis any more.
 
     Args:
         config: Hydra's, of a multirun.
@@ -149,7 +148,7 @@ def axes_of(config: DictConfig) -> Axes:
 
 def _values(override: Override) -> list[str]:
     if override.is_discrete_sweep():
-        return list(dict.fromkeys(override.sweep_string_iterator()))  # seed=0,0 is one cell, made once
+        return list(dict.fromkeys(override.sweep_string_iterator()))  # seed=0,0 is one cell
     if override.is_sweep_override():
         return [str(override.input_line).partition("=")[2]]  # interval(0,1): the sweeper draws from it
     return [override.get_value_element_as_str()]
@@ -160,7 +159,7 @@ def _is_grid(axes: Axes) -> bool:
 
 
 def _compose_each_value(config: DictConfig, axes: Axes) -> None:
-    """Compose as few cells as hold every value once; raises what Hydra raises."""
+    """Compose just enough cells to use every value once, so that Hydra raises its errors."""
     if not _is_grid(axes):
         return
     loader = GlobalHydra.instance().config_loader()
@@ -171,7 +170,7 @@ def _compose_each_value(config: DictConfig, axes: Axes) -> None:
 
 
 def _identity(config: DictConfig, axes: Axes) -> str:
-    """Hash of what the cells share and of what they differ in; Hydra's own part, such as the launcher, left out."""
+    """Hash of the base configuration and the axes, without Hydra's own settings such as the launcher."""
     base = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     return config_hash(
         base, json.dumps({key: sorted(values) for key, values in axes.items()}, sort_keys=True)
@@ -179,7 +178,7 @@ def _identity(config: DictConfig, axes: Axes) -> str:
 
 
 def _name(config: DictConfig, axes: Axes) -> str:
-    """What the UI calls the sweep: `sweep 4 feature × 4 model × 3 seed on demo`."""
+    """Name of the sweep in the UI: `sweep 4 feature × 4 model × 3 seed on demo`."""
     sizes = " × ".join(f"{len(values)} {key.lstrip('+')}" for key, values in axes.items() if len(values) > 1)
     corpus = "" if "dataset" in axes else f" on {config.hydra.runtime.choices.get('dataset')}"
     return f"sweep {sizes or 'of one cell'}{corpus}"

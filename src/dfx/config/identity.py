@@ -11,14 +11,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from dfx.config.schema import Node
 
-# Keys that say how a run is kept or shown, not what it computes: they do not change its identity.
+# Keys that change how a run is stored or shown but not its result; they are not part of its identity.
 BOOKKEEPING = (
     "rerun",
     "cache",
     "dataset.cache",
     "dataset.num_workers",
     "dataset.facts",
-    "dataset.root",  # what lies there is: the manifest, and the files' sizes and times, are hashed with it
+    "dataset.root",  # the manifest and the files' sizes and times are hashed instead
     "dataset.ljspeech_root",
     "dataset.jsut_root",
     "dataset.mailabs_root",
@@ -33,9 +33,9 @@ BOOKKEEPING = (
 
 
 def config_hash(cfg: DictConfig, *data: str) -> str:
-    """Identity of a run: a hash of the whole resolved configuration, bookkeeping left out, and of its data.
+    """Identity of a run: a hash of the resolved configuration without `BOOKKEEPING`, and of its data.
 
-    The whole configuration and not the overrides, so that a changed default gives a new identity.
+    It covers the whole configuration, not only the overrides, so a changed default changes the identity.
     """
     resolved = typing.cast(Node, OmegaConf.to_container(cfg, resolve=True))
     for key in BOOKKEEPING:
@@ -50,7 +50,7 @@ def config_hash(cfg: DictConfig, *data: str) -> str:
 
 
 def _strip(dataset: Node) -> None:
-    """Take the bookkeeping keys out of a dataset and of the corpora that it is made of."""
+    """Remove the bookkeeping keys of a dataset and of the corpora inside it."""
     for key in BOOKKEEPING:
         group, _, leaf = key.partition(".")
         if group == "dataset":

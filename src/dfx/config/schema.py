@@ -1,7 +1,7 @@
-"""The configuration: where it lies, what its root may hold, and what of it makes the identity of a run.
+"""The configuration: its folder, the keys and types of each command, and helpers for nested keys.
 
 `CONF_DIR` is an absolute path, so `python -m dfx.train`, the console script and an installed wheel find the same files
-from any working directory. Nothing here imports torch: `--help`, `--cfg job` and tab completion must answer at once.
+from any working directory. Nothing here imports torch, which keeps `--help` and tab completion fast.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ SCHEMAS = {
 
 
 def register_schema() -> None:
-    """Make the schema of each command known to Hydra; the first entry of the defaults in `conf/COMMAND.yaml`."""
+    """Register the keys and types of each command with Hydra: the first of the defaults in `conf/COMMAND.yaml`."""
     for command, schema in SCHEMAS.items():
         ConfigStore.instance().store(name=f"{command}_config", node=schema)
 
@@ -183,7 +183,7 @@ def flatten(node: Any, path: str = "") -> dict[str, Any]:
 
 
 def closest(word: str, words: typing.Iterable[str]) -> str:
-    """A suggestion in words, `did you mean 'lcnn'?`, or the empty string when nothing is near."""
+    """A suggestion, `did you mean 'lcnn'?`; empty if no word is similar."""
     match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
     return f"did you mean {match[0]!r}?" if match else ""
 

@@ -198,7 +198,7 @@ def trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
         logging.getLogger(name).setLevel(logging.WARNING)
     make = instantiate(cfg.trainer, _convert_="all")
     # Progress bars of several processes on one terminal overwrite each other.
-    shows_bar = cfg.trainer.get("enable_progress_bar", True) and not launchers.side_by_side()
+    shows_bar = cfg.trainer.get("enable_progress_bar", True) and not launchers.run_in_parallel()
     bar = [RichProgressBar(leave=False)] if shows_bar else []
     for message in QUIET:
         warnings.filterwarnings("ignore", message=message)

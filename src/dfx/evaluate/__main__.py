@@ -9,7 +9,6 @@ from dfx.cli import prompt
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-PURPOSE = "measure detectors and score files on any corpora; compare, calibrate and fuse them"
 EXAMPLES = """
   python -m dfx.evaluate scores=FILE key=FILE                a score file of any system, in any official format
   python -m dfx.evaluate scores=FILE asv=FILE                ASVspoof 2019: the score file has labels; with t-DCF
@@ -26,7 +25,7 @@ EXAMPLES = """
 
 def main() -> None:
     """Run the command."""
-    prompt.run("evaluate", PURPOSE, EXAMPLES, evaluate)
+    prompt.run("evaluate", EXAMPLES, evaluate)
 
 
 def evaluate(cfg: DictConfig) -> None:

@@ -82,7 +82,7 @@ class Feature(nn.Module):
 
     @property
     def hop_samples(self) -> int:
-        """Samples from one frame to the next; a feature without them cannot be kept, and says so in a ValueError."""
+        """Samples from one frame to the next; a ValueError if the class does not define it."""
         raise ValueError(
             f"{type(self).__name__} does not say how many samples its frames are apart, so its maps cannot be kept: "
             "define hop_samples in the class, or use feature.cache=false."

@@ -20,14 +20,10 @@ class LFCC(FilterBankFeature):
     called LFCC (MATLAB 2019, GMM 2021, torchaudio) differ in window, band, energy and deltas.
 
     Args:
-        sample_rate: of the waveforms, Hz.
-        n_fft: samples of the Fourier transform.
-        win_length: samples of the window.
-        hop_length: samples from one frame to the next.
+        sample_rate, n_fft, win_length, hop_length, mask, cache: as in `LogMel`.
         num_filters: triangular filters, and cepstral coefficients.
         fmax_hz: upper edge of the highest filter; None for half the sample rate.
         deltas: append both differences: three times as many coefficients.
-        mask, cache: see `Feature`.
 
     Raises:
         ValueError: if an option is out of its range.

@@ -13,18 +13,9 @@ class MFCC(LogMel):
     Without deltas equal to `librosa.feature.mfcc` of the same settings.
 
     Args:
-        sample_rate: of the waveforms, Hz.
         num_coefficients: cepstral coefficients, from number 0.
         deltas: append the first and second difference over time, x[t + 1] - x[t - 1], as `LFCC` does.
-        n_fft: samples of the Fourier transform.
-        win_length: samples of the window.
-        hop_length: samples from one frame to the next.
-        num_bands: mel bands.
-        fmin_hz: lower edge of the lowest band.
-        fmax_hz: upper edge of the highest band; None for half the sample rate.
-        eps: lowest power that a band can have.
-        top_db: bands further than this below the maximum of their clip are raised to it; None for no limit.
-        mask, cache: see `Feature`.
+        sample_rate, n_fft and the rest: as in `LogMel`, with scale="db".
 
     Raises:
         ValueError: if an option is out of its range.

@@ -1,4 +1,4 @@
-"""What a loss is: the last layer of the detector, the value to minimise, and the score to report."""
+"""Base classes of the losses: the last layer of the detector, the value to minimise, and the score."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dfx.tables.labels import BONAFIDE
+from dfx.tables.labels import BONAFIDE, SPOOF
 
 
 def in_float32(tensor: Tensor) -> torch.autocast:
-    """Context without autocast on the device of `tensor`: the 8 bits of bfloat16 would make ties among the scores."""
+    """Context without autocast: scores in the 8 bits of bfloat16 would have ties."""
     return torch.autocast(tensor.device.type, enabled=False)
 
 
 class Loss(nn.Module):
-    """Base of the losses: owns the last layer, so that loss and score cannot disagree about it.
+    """A loss with the last layer of the detector, which its value and its score share.
 
     A subclass defines `forward(embedding, label)` and `score(embedding)`; embedding is (batch, embedding_dim), label
     is (batch,) int64 with 1 = bona fide.
@@ -42,14 +42,12 @@ class Loss(nn.Module):
             raise ValueError(
                 f"A loss needs embeddings of at least 1 value, got {embedding_dim}: check the model."
             )
-        self.embedding_dim = embedding_dim
         self.register_buffer("log_prior_odds", torch.tensor(0.0))
 
     def set_prior(self, num_bonafide: float, num_spoof: float) -> None:
-        """Tell the loss how often each class comes in training: its natural logarithm of odds is kept and saved.
+        """Store the log odds of the classes in training, which a loss of posterior odds subtracts from its score.
 
-        With the class counts of the training set for plain shuffling; with (1, 1) where a sampler balances the classes.
-        A loss that estimates posterior odds subtracts it, so that its score is a log-likelihood ratio.
+        Give the class counts of the training set, or (1, 1) where a sampler balances the classes.
 
         Raises:
             ValueError: if a count is not positive.
@@ -71,15 +69,16 @@ class Loss(nn.Module):
 
 
 class PosteriorLoss(Loss):
-    """Base of the losses whose network output is the logarithm of the posterior odds of bona fide.
+    """Cross-entropy on linear outputs that estimate the posterior log odds of bona fide.
 
-    Trained with class weights w on data with odds p(bona fide) / p(spoof) it converges to
+    Trained with class weight w on data with odds p(bona fide) / p(spoof) they converge to
     log LR + log prior odds + log w; `score` subtracts the last two terms.
 
     Args:
         embedding_dim: width of the embeddings.
         weight: how much a bona fide example counts relative to a spoofed one; "balanced" takes the inverse of the odds
             given to `set_prior`; null counts every example once.
+        num_outputs: 1, the log odds, or 2, one for each class.
 
     Raises:
         ValueError: if weight is neither null, "balanced" nor a positive number.
@@ -87,7 +86,7 @@ class PosteriorLoss(Loss):
 
     llr = True
 
-    def __init__(self, embedding_dim: int, weight: float | str | None = None) -> None:
+    def __init__(self, embedding_dim: int, weight: float | str | None, num_outputs: int) -> None:
         super().__init__(embedding_dim)
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if not (weight is None or weight == "balanced" or (number and 0 < cast(float, weight) < math.inf)):
@@ -96,10 +95,11 @@ class PosteriorLoss(Loss):
                 f"(how much a bona fide example counts relative to a spoofed one)."
             )
         self.weight = weight
+        self.linear = nn.Linear(embedding_dim, num_outputs)
         self._prior_is_known = False
 
     def set_prior(self, num_bonafide: float, num_spoof: float) -> None:
-        """As in `Loss`; with weight="balanced" it also sets the class weights."""
+        """Store the log odds as `Loss` does; weight="balanced" takes the class weight from them."""
         super().set_prior(num_bonafide, num_spoof)
         self._prior_is_known = True
 
@@ -108,7 +108,7 @@ class PosteriorLoss(Loss):
         if self.weight is None:
             return torch.zeros_like(self.log_prior_odds)
         if self.weight == "balanced":
-            # A loss rebuilt from a checkpoint has the prior in its buffer; only training must not start without.
+            # A loss from a checkpoint has the prior in its buffer; only training needs the call.
             if self.training and not self._prior_is_known:
                 raise ValueError(
                     "The class weight is balanced but the class counts are not known: "
@@ -118,8 +118,10 @@ class PosteriorLoss(Loss):
         return torch.full_like(self.log_prior_odds, math.log(float(self.weight)))
 
     def posterior_log_odds(self, embedding: Tensor) -> Tensor:
-        """Output (batch,) of the network: logarithm of the (weighted) posterior odds of bona fide."""
-        raise NotImplementedError
+        """Log of the (weighted) posterior odds of bona fide (batch,), in float32."""
+        with in_float32(embedding):
+            outputs: Tensor = self.linear(embedding.float())
+        return outputs.squeeze(1) if outputs.shape[1] == 1 else outputs[:, BONAFIDE] - outputs[:, SPOOF]
 
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
         """Weighted mean () over the batch of -log of the posterior of the true class."""
@@ -137,10 +139,7 @@ class PosteriorLoss(Loss):
 
 
 class CosineLoss(Loss):
-    """Base of the losses on angles: cosines between the embedding and learned directions, one or one per class.
-
-    Lengths do not count, so the class prior has no part in the score and `set_prior` no effect on it.
-    """
+    """Base of the losses on cosines between the embedding and learned directions; the prior does not change a score."""
 
     def __init__(self, embedding_dim: int, num_directions: int) -> None:
         super().__init__(embedding_dim)

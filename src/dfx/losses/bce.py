@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-
-from dfx.losses.base import PosteriorLoss, in_float32
+from dfx.losses.base import PosteriorLoss
 
 
 class BCE(PosteriorLoss):
@@ -16,11 +14,4 @@ class BCE(PosteriorLoss):
     """
 
     def __init__(self, embedding_dim: int, weight: float | str | None = None) -> None:
-        super().__init__(embedding_dim, weight)
-        self.linear = nn.Linear(embedding_dim, 1)
-
-    def posterior_log_odds(self, embedding: Tensor) -> Tensor:
-        """Logit (batch,) in float32."""
-        with in_float32(embedding):
-            logit: Tensor = self.linear(embedding.float())
-        return logit.squeeze(1)
+        super().__init__(embedding_dim, weight, num_outputs=1)

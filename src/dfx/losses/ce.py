@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-
-from dfx.losses.base import PosteriorLoss, in_float32
-from dfx.tables.labels import BONAFIDE, SPOOF
+from dfx.losses.base import PosteriorLoss
 
 
 class CE(PosteriorLoss):
@@ -19,11 +16,4 @@ class CE(PosteriorLoss):
     """
 
     def __init__(self, embedding_dim: int, weight: float | str | None = None) -> None:
-        super().__init__(embedding_dim, weight)
-        self.linear = nn.Linear(embedding_dim, 2)
-
-    def posterior_log_odds(self, embedding: Tensor) -> Tensor:
-        """Difference (batch,) of the two outputs, in float32."""
-        with in_float32(embedding):
-            output: Tensor = self.linear(embedding.float())
-        return output[:, BONAFIDE] - output[:, SPOOF]
+        super().__init__(embedding_dim, weight, num_outputs=2)

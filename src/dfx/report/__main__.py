@@ -10,7 +10,6 @@ from dfx.cli import prompt
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-PURPOSE = "the feature × model table of a sweep over seeds, with confidence intervals, tests and figures"
 EXAMPLES = """
   python -m dfx.report                                       the latest sweep
   python -m dfx.report sweep=RUN_ID metric=eval/auc          another one, by the id of its parent run
@@ -22,7 +21,7 @@ EXAMPLES = """
 def main() -> None:
     """The command; a filter is full of signs that mean something to Hydra, so it is quoted here."""
     sys.argv[1:] = map(quoted, sys.argv[1:])
-    prompt.run("report", PURPOSE, EXAMPLES, report)
+    prompt.run("report", EXAMPLES, report)
 
 
 def quoted(argument: str) -> str:

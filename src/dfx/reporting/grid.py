@@ -19,10 +19,13 @@ from dfx.config.schema import closest
 from dfx.reporting import metric_names
 from dfx.reporting.document import Cell as TableCell
 from dfx.reporting.document import Table, counted, listed
-from dfx.tracking.cells import place_tag
+from dfx.tracking.cells import position_tag
 from dfx.tracking.runs import RunRecord
 
-OPTIONS = ("dataset", "feature", "model", "loss", "augment", "optimizer", "trainer", "manifest_hash")
+OPTIONS = (
+    *("dataset", "conditioning", "feature", "model", "loss", "augment"),
+    *("optimizer", "schedule", "trainer", "manifest_hash"),
+)
 NOT_SET = "(not set)"
 SEED = "seed"  # the axis that is averaged over
 Axes = Mapping[str, Sequence[str]]  # values of each key that a sweep varies, in the order of its command
@@ -135,7 +138,7 @@ def drawn(axes: Axes) -> set[str]:
 
 def place(run: RunRecord, parent: str) -> dict[str, str]:
     """Where a run stands in a sweep: the value of each key."""
-    words = shlex.split(run.tags[place_tag(parent)])
+    words = shlex.split(run.tags[position_tag(parent)])
     return {key: text for key, _, text in (word.partition("=") for word in words)}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dfx.reporting.grid import Axes, Grid, drawn, is_cell
-from dfx.tracking.cells import place_tag
+from dfx.tracking.cells import position_tag
 from dfx.tracking.runs import RunRecord
 
 KINDS = ("failed", "missing", "interrupted", "running", "skipped")  # in the order of a report
@@ -94,7 +94,7 @@ def cell_command(command: str, overrides: str) -> str:
 def _of_sweep(records: Sequence[RunRecord], parent: RunRecord) -> list[MissingCell]:
     by_cell: dict[frozenset[str], list[RunRecord]] = {}
     for run in records:
-        overrides = shlex.split(run.tags.get(place_tag(parent.run_id), ""))
+        overrides = shlex.split(run.tags.get(position_tag(parent.run_id), ""))
         by_cell.setdefault(frozenset(overrides), []).append(run)
     axes = sweep_axes(parent)
     wanted = [sorted(cell) for cell in by_cell if cell]  # of a sweeper that draws values, only what it drew

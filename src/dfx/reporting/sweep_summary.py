@@ -9,7 +9,7 @@ from rich.console import Console
 from dfx.reporting import grid
 from dfx.reporting.grid import SEED, Axes
 from dfx.reporting.missing_cells import MissingCell
-from dfx.tracking.cells import place_tag
+from dfx.tracking.cells import position_tag
 from dfx.tracking.runs import RunRecord
 
 MOST_LISTED = 20
@@ -29,7 +29,7 @@ def show(parent: str, axes: Axes, num_cells: int | None, began_ms: int, found: S
         Whether every cell has a result or cannot have one.
     """
     console = Console(highlight=False, markup=False)
-    tag = place_tag(parent)
+    tag = position_tag(parent)
     finished = [run for run in found if run.status == "FINISHED"]
     done = {run.tags[tag] for run in finished}
     # A run that another process has under way takes nothing from the result that is there.

@@ -1,8 +1,7 @@
-"""Where MLflow keeps the runs: its database and the experiments in it, made once, whoever comes first."""
+"""MLflow's database and its experiments: created once by whichever process comes first, and safe from interrupts."""
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import signal
@@ -10,28 +9,26 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import mlflow
-from filelock import FileLock
 from mlflow.tracking import MlflowClient
 
+from dfx.files import locked
+
 ROOT = Path("mlruns")
-# MLflow tells of each migration, each new experiment and each monitor; none of it is for the users of dfx.
-for _name in ("mlflow", "alembic"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Let Ctrl-C wait until a write to MLflow is whole.
+def defer_interrupts() -> Iterator[None]:
+    """Delay Ctrl-C until a write to MLflow is complete.
 
-    An interrupt in its midst leaves an open transaction behind: SQLite stays locked for this process, and the run is
+    An interrupt during a write leaves an open transaction: SQLite stays locked for this process, and the run stays
     RUNNING for ever.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # Python gives signals to the main thread only
+        yield  # only the main thread gets signals
         return
     waiting: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: waiting.append(number))
@@ -43,17 +40,14 @@ def undisturbed() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-@contextmanager
-def alone() -> Iterator[None]:
-    """One process at a time: for what is looked for and made where it is not there, since MLflow races with itself."""
-    (ROOT / "progress").mkdir(parents=True, exist_ok=True)
-    with FileLock(ROOT / "progress" / "create.lock"):
-        yield
+def create_lock() -> AbstractContextManager[None]:
+    """One process at a time looks for something in MLflow and creates it if it is missing: MLflow itself has races."""
+    return locked(ROOT / "progress", "creating an entry of MLflow in", lambda _: None, "create.lock")
 
 
-def experiment(name: str) -> str:
-    """Id of the MLflow experiment of that name; made where there is none, and the database with it."""
-    with alone(), undisturbed():
+def experiment_id(name: str) -> str:
+    """Id of the MLflow experiment of that name; the experiment and the database are created if they are missing."""
+    with create_lock(), defer_interrupts():
         _create_database(mlflow.get_tracking_uri())
         found = mlflow.set_experiment(name)
         kind = ("mlflow.experimentKind", "custom_model_development")
@@ -64,11 +58,11 @@ def experiment(name: str) -> str:
 
 
 def ui_command() -> str:
-    """What to type to see the runs."""
+    """Command or address that shows the runs."""
     address = os.environ.get("MLFLOW_TRACKING_URI")
     if address and address.startswith("http"):
         return address
-    # By its place where the environment is not active, as after `make train`.
+    # With its path if the virtual environment is not active, as after `make train`.
     command = (
         "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
     )
@@ -76,20 +70,20 @@ def ui_command() -> str:
 
 
 def now_ms() -> int:
-    """The time as MLflow counts it, ms since the epoch."""
+    """Time in milliseconds since 1970, as MLflow stores it."""
     return int(time.time() * 1000)
 
 
 def _create_database(uri: str) -> None:
-    """Make a SQLite database that is not there yet beside its place, and move it there when it is whole.
+    """Create a missing SQLite database under another name and rename it when it is complete.
 
-    MLflow takes seconds to make one, and a process that is killed meanwhile leaves one that cannot be used.
+    MLflow needs seconds to create one, and a process that is killed meanwhile would leave one that cannot be used.
     """
     path = Path(uri.removeprefix("sqlite:///"))
     if not uri.startswith("sqlite:///") or path.exists():
         return
     folder = path.parent / f"{path.name}.new"
-    shutil.rmtree(folder, ignore_errors=True)  # with the journal of a process that was killed
+    shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed
     folder.mkdir(parents=True)
     MlflowClient(f"sqlite:///{folder / path.name}").search_experiments(max_results=1)
     (folder / path.name).replace(path)

@@ -1,7 +1,7 @@
-"""Launchers of a sweep: what they need of this machine, and a process of its own for a cell on several devices.
+"""Launchers of a sweep (joblib, Ray, SLURM): their settings on this machine, and cells that use several devices.
 
-The launchers are Hydra's plugins, `conf/hydra/launcher/` configures them. What a file cannot say (cores, memory, number
-of cells) is filled in here, before the first cell starts.
+The launchers are plugins of Hydra, configured in `conf/hydra/launcher/`. What depends on the machine and the sweep
+(cores, memory, number of cells) is filled in here before the first cell starts.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from dfx.config.schema import CONF_DIR
 EXTRAS = {"hydra_ray_launcher": "ray", "hydra_submitit_launcher": "slurm"}  # plugin -> extra of dfx
 CELL_BYTES = 2 * 2**30  # a process with torch, Lightning, MLflow and a batch
 PASSED_ON = ("DFX_", "MLFLOW_", "OMP_WAIT_POLICY")  # of the environment, to processes on other machines
-PARENT = "DFX_SWEEP"  # environment variable of a cell: run id of the sweep's parent
-FOLDER = "DFX_FOLDER"  # environment variable: where the command of the sweep was typed
-RECORDED = 3  # exit status of a cell's own process that has kept with the sweep why it has no result
+PARENT_VARIABLE = "DFX_SWEEP"  # of a cell's environment: run id of the sweep's parent
+FOLDER_VARIABLE = "DFX_FOLDER"  # of a cell's environment: where the command of the sweep was typed
+EXIT_RECORDED = 3  # exit status of a cell's own process that has recorded why it has no result
 RAY_OBJECT_STORE_BYTES = 80 * 2**20  # Ray's least; cells hand nothing to each other
 RAY_SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # it reports to its makers otherwise
@@ -42,9 +42,9 @@ RAY_SETTINGS = {
 
 
 def register() -> None:
-    """Let the files of `conf/hydra/launcher` count as they are; to be called before Hydra composes.
+    """Make Hydra take the files of `conf/hydra/launcher` as they are; call it before Hydra composes.
 
-    Hydra would check a file against the plugin's own option of the same name, and warn that it will not always.
+    Hydra would check a file against the plugin's own option of the same name, and warn that it will stop doing so.
     """
     Plugins.instance()  # finds the plugins, which store their options
     options = ConfigStore.instance().repo["hydra"]["launcher"]
@@ -53,11 +53,11 @@ def register() -> None:
 
 
 def prepare(config: DictConfig, num_cells: int | None) -> None:
-    """Fill in what the launcher of a sweep needs to know of this machine; to be called before Hydra makes it.
+    """Fill in the settings of a sweep's launcher that depend on this machine; call it before Hydra creates it.
 
     Args:
         config: Hydra's, of a multirun; its node `hydra.launcher` is changed.
-        num_cells: cells of the sweep; None where a sweeper decides it.
+        num_cells: cells of the sweep; None if a sweeper decides it.
 
     Raises:
         ValueError: if the launcher is not installed, or cells side by side would take the same devices.
@@ -87,14 +87,14 @@ def _prepare_joblib(launcher: DictConfig, trainer: DictConfig, num_cells: int | 
     if launcher.n_jobs == -1:
         room = psutil.virtual_memory().available // CELL_BYTES
         launcher.n_jobs = max(1, min(workers.num_cores(), room, num_cells or room))
-    # It replaces a worker that has grown, and says so; nothing is lost.
+    # joblib restarts a worker that uses much memory, and warns; nothing is lost.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
 
 
 def _prepare_ray(init: DictConfig) -> None:
     for name, value in RAY_SETTINGS.items():
         os.environ.setdefault(name, value)
-    # Of its access token; and of `init`, with all that is passed on.
+    # Ray logs its access token, and all that is passed to `init`.
     for name in ("ray._private.authentication", "hydra_plugins.hydra_ray_launcher._launcher_util"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if init.get("address") in (None, "local"):
@@ -106,18 +106,18 @@ def _prepare_ray(init: DictConfig) -> None:
     init.runtime_env = {
         "worker_process_setup_hook": f"{__name__}.enter_folder",
         **given,
-        "env_vars": {**passed, FOLDER: str(Path.cwd()), **(given.get("env_vars") or {})},
+        "env_vars": {**passed, FOLDER_VARIABLE: str(Path.cwd()), **(given.get("env_vars") or {})},
     }
 
 
 def enter_folder() -> None:
-    """Go where the command was typed, since paths are relative to it; each process of a cluster begins with this."""
-    os.chdir(os.environ[FOLDER])
+    """Change to the folder where the command was typed, as paths are relative to it: a cluster's first step."""
+    os.chdir(os.environ[FOLDER_VARIABLE])
 
 
-def side_by_side() -> bool:
-    """Whether other processes, at other cells of the same sweep, print on the same terminal as this one."""
-    return _in_sweep() and not str(HydraConfig.get().launcher._target_).endswith(".BasicLauncher")
+def run_in_parallel() -> bool:
+    """Whether other cells of the sweep run at the same time, in processes that print on the same terminal."""
+    return _is_multirun() and not str(HydraConfig.get().launcher._target_).endswith(".BasicLauncher")
 
 
 def several_devices(trainer: DictConfig) -> bool:
@@ -127,31 +127,31 @@ def several_devices(trainer: DictConfig) -> bool:
 
 
 def needs_own_process(trainer: DictConfig) -> bool:
-    """Whether this process is at a cell of a sweep that has to be run by a command of its own.
+    """Whether this cell has to be run by a command of its own.
 
-    Lightning starts the other processes of a run by repeating the command, which here would be all of the sweep, and
-    kills the first process when another one fails. Where SLURM or torchrun starts them, nothing is repeated.
+    Lightning starts the processes for further devices by repeating the command, which would be the whole sweep, and
+    kills the first process when another one fails. Nothing is repeated if SLURM or torchrun starts them.
     """
     started_by_others = "LOCAL_RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", "1")) > 1
-    return _in_sweep() and several_devices(trainer) and not started_by_others
+    return _is_multirun() and several_devices(trainer) and not started_by_others
 
 
-def run_alone(command: Sequence[str]) -> None:
-    """Run a cell by its own command and wait for it; why it has no result it keeps itself, where it can.
+def run_in_own_process(command: Sequence[str]) -> None:
+    """Run a cell by its own command and wait for it; it records by itself why it has no result.
 
     Args:
         command: arguments of Python, `["-m", "dfx.train", "model=lcnn", …]`.
 
     Raises:
-        ValueError: if it dies without keeping why; its own error stands above then.
+        ValueError: if it ends without having recorded the reason.
     """
     status = subprocess.run([sys.executable, *command], check=False).returncode
-    if status not in (0, RECORDED):
+    if status not in (0, EXIT_RECORDED):
         raise ValueError(
             f"The processes of this cell ended with {workers.ending(status)}; what is wrong stands above. Alone it is "
             f"run by: python {shlex.join(command)}"
         )
 
 
-def _in_sweep() -> bool:
+def _is_multirun() -> bool:
     return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN

@@ -1,4 +1,4 @@
-"""Where a result comes from: the versions of the software and the commit of the code."""
+"""Origin of a result: versions of the software and commit of the code."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
 
 PACKAGES = (
     "dfx",
@@ -23,7 +24,7 @@ PACKAGES = (
 
 
 def environment() -> dict[str, str | int | None]:
-    """Versions of what decides a result, and the machine."""
+    """Versions of the packages that influence a result, and the machine."""
     return {name: _version(name) for name in PACKAGES} | {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -31,22 +32,18 @@ def environment() -> dict[str, str | int | None]:
     }
 
 
-@functools.cache  # the code of a process stays what it was when it was loaded
+@functools.cache  # later changes of the files do not change the code that this process has loaded
 def code() -> dict[str, str]:
-    """Commit and dirtiness of the code, where it runs from a repository of its own."""
+    """Git commit of the code and whether it has changes; no commit if dfx is installed as a package."""
     here = Path(__file__)
 
     def git(*arguments: str) -> str:
-        command = ["git", *arguments]
-        done = subprocess.run(
-            command, cwd=here.parent, capture_output=True, text=True, check=True, timeout=30
-        )
-        return done.stdout.strip()
+        options: dict[str, Any] = {"cwd": here.parent, "text": True, "stderr": subprocess.DEVNULL}
+        return str(subprocess.check_output(["git", *arguments], timeout=30, **options)).strip()
 
     try:
-        git(
-            "ls-files", "--error-unmatch", here.name
-        )  # not the repository in which a virtual environment lies
+        # Fails inside another repository, such as the one that holds the virtual environment.
+        git("ls-files", "--error-unmatch", here.name)
         commit, changed = git("rev-parse", "HEAD"), git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return {"git_commit": "none (installed package)", "git_dirty": "false"}

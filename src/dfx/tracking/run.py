@@ -1,4 +1,4 @@
-"""The run as MLflow keeps it; the only writer to MLflow."""
+"""A run of dfx in MLflow: opened new, continued or shown again, with its parameters, metrics and artifacts."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ import re
 import shutil
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import mlflow
-from filelock import FileLock, Timeout
 from mlflow.entities import Metric, Param, Run, RunStatus
 from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig, OmegaConf
 
 from dfx.config.schema import flatten
+from dfx.files import locked, write_text
 from dfx.tables.manifest import Manifest
-from dfx.tracking import cells, database, provenance
-from dfx.tracking.database import ROOT, experiment, now_ms, undisturbed
+from dfx.tracking import cells, provenance
+from dfx.tracking.database import ROOT, create_lock, defer_interrupts, experiment_id, now_ms
 
-OUTCOMES = ("error", "skipped")  # tags that say why a run has no result
+NO_RESULT = ("error", "skipped")  # tags with the reason why a run has no result
+BATCH = 1000  # metrics that MLflow takes in one call
 
 
 @dataclass
 class TrackedRun:
-    """One run in MLflow, new, continued or finished long ago.
+    """A run in MLflow: new, continued, or finished by an earlier process.
 
     Attributes:
-        run_id: MLflow's.
-        name: what was run: feature, model, corpus and seed.
-        folder: where the run keeps its checkpoints and artifacts while it works.
-        finished: whether an earlier process finished it; then there is nothing to do.
-        metrics: what MLflow holds of it.
+        run_id: of MLflow; empty in the helper processes of a run on several devices.
+        folder: for checkpoints and artifacts while the run is in progress.
+        name: feature, model, corpus and seed.
+        finished: whether an earlier process finished it, so that nothing is to be done.
+        metrics: final metrics that MLflow has.
     """
 
     run_id: str
@@ -47,170 +48,150 @@ class TrackedRun:
 
     @property
     def artifacts(self) -> Path:
-        """Folder whose content `log_artifacts` hands over."""
+        """Folder whose files `log_artifacts` uploads."""
         path = self.folder / "artifacts"
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     @property
     def artifact_uri(self) -> str:
-        """Where MLflow keeps the artifacts; a path for local stores."""
+        """Where MLflow stores the artifacts; a path if that is a folder of this machine."""
         uri: str = MlflowClient().get_run(self.run_id).info.artifact_uri
         return uri.removeprefix("file://")
 
-    @undisturbed()
+    @defer_interrupts()
     def log_history(self, history: list[dict[str, float]]) -> None:
-        """Curves by epoch, `epoch/dev/eer` …; epochs that MLflow has are not written twice."""
+        """Log metrics by epoch as `epoch/dev/eer` …; epochs that MLflow has are not logged again."""
         client = MlflowClient()
         known = len(client.get_metric_history(self.run_id, "epoch/dev/eer"))
         points = [
             Metric(f"epoch/{name}", value, now_ms(), epoch)
             for epoch, record in enumerate(history)
             if epoch >= known
-            # The EER is written last, so an epoch that counts as known is known whole.
+            # The EER comes last, so an epoch that has one is complete.
             for name, value in sorted(record.items(), key=lambda item: item[0] == "dev/eer")
         ]
         if points:
             client.log_batch(self.run_id, metrics=points)
 
-    @undisturbed()
+    @defer_interrupts()
     def log_metrics(self, metrics: dict[str, float]) -> None:
-        """Final metrics; a value that is there already is not written again."""
-        client = MlflowClient()
-        held = client.get_run(self.run_id).data.metrics
-        points = [Metric(key, value, now_ms(), 0) for key, value in metrics.items() if held.get(key) != value]
-        for first in range(0, len(points), 1000):  # MLflow's limit for a batch
-            client.log_batch(self.run_id, metrics=points[first : first + 1000])
+        """Log final metrics; values that MLflow has are not logged again."""
+        held = MlflowClient().get_run(self.run_id).data.metrics
+        _log_metrics(self.run_id, {key: value for key, value in metrics.items() if held.get(key) != value})
         self.metrics.update(metrics)
 
     def log_artifacts(self) -> None:
-        """Hand everything in `artifacts` over to MLflow."""
+        """Upload every file in `artifacts`."""
         MlflowClient().log_artifacts(self.run_id, str(self.artifacts))
 
-    @undisturbed()
+    @defer_interrupts()
     def warn(self, sentence: str) -> None:
-        """Keep a warning with the run, where the UI and the report show it."""
-        MlflowClient().set_tag(self.run_id, "warning", sentence[:5000])
+        """Store a warning in a tag, where the UI and the report show it."""
+        MlflowClient().set_tag(self.run_id, "warning", sentence[: cells.MAX_TAG])
 
 
 @contextmanager
 def track(
     cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str, str], say: Callable[[str], None]
 ) -> Iterator[TrackedRun]:
-    """The run of this identity: a finished one as it is, an interrupted one to be continued, or a new one.
+    """Open the run of an identity: a finished one is returned as it is, an interrupted one continues, else a new one.
 
-    A lock on the identity makes sure that one process at a time works on it; it is let go when the process dies. The
-    run closes as FINISHED, KILLED (interrupted) or FAILED.
+    One process at a time works on an identity; the lock is freed when the process dies. The run is closed as FINISHED,
+    KILLED (interrupted) or FAILED.
 
     Args:
         cfg: resolved configuration of the run; logged as flattened parameters.
-        identity: `config.config_hash`.
+        identity: `config.identity.config_hash`.
         manifest: the corpus; logged as the run's dataset.
-        tags: further tags: the options, and what `cells.tags` says of a sweep.
-        say: called with a sentence when there is something to tell.
+        tags: the options and `cells.tags`.
+        say: called with messages to the user.
     """
-    from pytorch_lightning.utilities import rank_zero_only  # here: a report does without Lightning, seconds
+    from pytorch_lightning.utilities import rank_zero_only  # takes seconds, and reports do not need it
 
+    folder = _work_folder(cfg, identity)
     if getattr(rank_zero_only, "rank", 0) or int(os.environ.get("NODE_RANK", "0")):
-        # A process beside the first, of this machine or another: it computes, the first one keeps the books.
-        yield TrackedRun(run_id="", folder=_work_folder(cfg, identity))
+        # A helper process of a run on several devices: only the first one writes to MLflow.
+        yield TrackedRun(run_id="", folder=folder)
         return
-    experiment_id = experiment(cfg.experiment_name)
-    lock = FileLock(f"{_work_folder(cfg, identity)}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say("The same run is in progress in another process: waiting for it to end.")
-        lock.acquire()
-    try:
+    experiment = experiment_id(cfg.experiment_name)
+    with locked(folder.parent, "doing the same run in", say, f"{folder.name}.lock"):
         client = MlflowClient()
-        runs = client.search_runs([experiment_id], f"tags.config_hash = '{identity}'", max_results=50)
+        runs = client.search_runs([experiment], f"tags.config_hash = '{identity}'", max_results=50)
         finished = [run for run in runs if run.info.status == "FINISHED"]
-        folder = _work_folder(cfg, identity)
         if finished and not cfg.rerun:
             run = finished[0]
-            cells.adopt(run, tags)
-            _tell_other_code(run, say)
+            cells.add_to_sweep(run, tags)
+            _say_other_code(run, say)
             yield TrackedRun(run.info.run_id, folder, run.info.run_name, True, dict(run.data.metrics))
             return
-        # Only those of this folder: another's is another process's, and so are its checkpoints.
-        open_runs = [
+        # Only those of this folder: the checkpoints of another folder belong to another process.
+        interrupted = [
             run
             for run in runs
-            if run.info.status != "FINISHED" and run.data.tags.get("work") == _place(folder)
+            if run.info.status != "FINISHED" and run.data.tags.get("work") == _folder_id(folder)
         ]
-        with _opened(client, experiment_id, open_runs, cfg, identity, manifest, tags, say) as run:
-            yield run
-        shutil.rmtree(run.folder, ignore_errors=True)
-    finally:
-        lock.release()
+        name = f"{tags['feature']}-{tags['model']}-{manifest.name or tags['dataset']}-s{tags['seed']}"
+        tracked = TrackedRun(interrupted[0].info.run_id if interrupted else "", folder, name)
+        own = {"config_hash": identity, "manifest_hash": manifest.hash, "work": _folder_id(folder)}
+        with _open(tracked, experiment, {**tags, **own, **provenance.code()}, cfg, manifest, say):
+            yield tracked
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _opened(
-    client: MlflowClient,
-    experiment_id: str,
-    open_runs: list[Run],
-    cfg: DictConfig,
-    identity: str,
-    manifest: Manifest,
+def _open(
+    run: TrackedRun,
+    experiment: str,
     tags: dict[str, str],
+    cfg: DictConfig,
+    manifest: Manifest,
     say: Callable[[str], None],
-) -> Iterator[TrackedRun]:
-    folder = _work_folder(cfg, identity)
-    tags = {
-        **tags,
-        "config_hash": identity,
-        "manifest_hash": manifest.hash,
-        "work": _place(folder),
-        **provenance.code(),
-    }
+) -> Iterator[None]:
+    """Start the run in MLflow, or again if it has an id, and close it with its status however the block ends."""
+    client = MlflowClient()
     mlflow.enable_system_metrics_logging()
-    name = f"{tags['feature']}-{tags['model']}-{manifest.name or tags['dataset']}-s{tags['seed']}"
     status = RunStatus.FAILED
-    try:  # from the start: MLflow closes at exit what is still open, and calls it FINISHED
-        with undisturbed():
-            if open_runs:
-                active = mlflow.start_run(run_id=open_runs[0].info.run_id, tags=tags)
-                for tag in set(OUTCOMES) & set(
-                    active.data.tags
-                ):  # it failed; whether it still does, is to be seen
-                    client.delete_tag(active.info.run_id, tag)
-                if any(folder.glob("*.ckpt")):
-                    say(f"Continuing the interrupted run {name} where its last whole epoch ended.")
+    try:  # from the start: MLflow closes what is still open at exit, as FINISHED
+        with defer_interrupts():
+            if run.run_id:
+                active = mlflow.start_run(run_id=run.run_id, tags=tags)
+                for tag in set(NO_RESULT) & set(active.data.tags):  # of the last attempt
+                    client.delete_tag(run.run_id, tag)
+                if any(run.folder.glob("*.ckpt")):
+                    say(f"Continuing the interrupted run {run.name} after its last complete epoch.")
             else:
-                shutil.rmtree(folder, ignore_errors=True)  # what a run that is gone from MLflow left behind
-                active = mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags)
-            folder.mkdir(parents=True, exist_ok=True)
-            run = TrackedRun(active.info.run_id, folder, name)
-            _log_identity(client, run, cfg, manifest)
-        yield run
+                shutil.rmtree(run.folder, ignore_errors=True)  # of a run that was deleted from MLflow
+                run.run_id = mlflow.start_run(
+                    experiment_id=experiment, run_name=run.name, tags=tags
+                ).info.run_id
+            _log_inputs(client, run, cfg, manifest)
+        yield
         status = RunStatus.FINISHED
-    except (KeyboardInterrupt, SystemExit):  # Lightning turns SIGTERM, and Ctrl-C, into SystemExit
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns SIGTERM and Ctrl-C into SystemExit
         status = RunStatus.KILLED
         raise
     except Exception as error:
-        active = mlflow.active_run()
-        if active:
-            client.set_tag(active.info.run_id, "error", cells.text(error))
+        if mlflow.active_run():
+            client.set_tag(run.run_id, "error", cells.error_text(error))
         raise
     finally:
-        with undisturbed():
+        with defer_interrupts():
             mlflow.end_run(RunStatus.to_string(status))
 
 
-def _tell_other_code(run: Run, say: Callable[[str], None]) -> None:
+def _say_other_code(run: Run, say: Callable[[str], None]) -> None:
     then, now = run.data.tags.get("git_commit", ""), provenance.code()["git_commit"]
     if then != now:
-        # A hash is cut to what people compare; "none (installed package)" is not.
+        # "none (installed package)" is no hash and stays whole.
         first, second = (commit if " " in commit else commit[:9] for commit in (then, now))
         say(f"Note: {run.info.run_name} was run by other code, commit {first}, and this is {second}.")
 
 
-def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest: Manifest) -> None:
-    """Parameters, the configuration and the environment as files, and the corpus; the same again after a resume."""
+def _log_inputs(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest: Manifest) -> None:
+    """Log parameters, corpus, configuration and versions; what MLflow has after a resume is not logged again."""
     leaves = flatten(OmegaConf.to_container(cfg, resolve=True))
-    # What a corpus' authors publish is in config.yaml. 6,000 characters: MLflow's limit.
+    # The facts that a corpus' authors publish stand in config.yaml only. 6,000 characters: MLflow's limit.
     params = [Param(key, str(value)[:6000]) for key, value in leaves.items() if ".facts." not in key]
     held = client.get_run(run.run_id)
     missing = [param for param in params if param.key not in held.data.params]
@@ -218,13 +199,12 @@ def _log_identity(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manife
         client.log_batch(run.run_id, params=missing[first : first + 100])
     if not held.inputs or not held.inputs.dataset_inputs:
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", message=".*integer column.*"
-            )  # advice for models with missing values
+            # Advice for models with missing values.
+            warnings.filterwarnings("ignore", message=".*integer column.*")
             source = mlflow.data.from_pandas(
                 manifest.table.drop(columns="path"), name=manifest.name or "corpus", digest=manifest.hash
             )
-            with database.alone():  # or two that are the first to name a corpus both make it, and one fails
+            with create_lock():  # two processes that log a corpus for the first time would both create it
                 mlflow.log_input(source, context="train, dev and eval")
     (run.artifacts / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
     versions = json.dumps(provenance.environment(), indent=2)
@@ -235,19 +215,16 @@ def log_report(
     experiment_name: str,
     run_name: str,
     files: Iterable[Path],
-    metrics: dict[str, float],
+    metrics: Mapping[str, float],
     tags: dict[str, str],
 ) -> None:
-    """Keep a report that was not trained for: its files and its numbers, as a run of their own."""
-    experiment_id = experiment(experiment_name)
-    client = MlflowClient()
-    with undisturbed():
-        run = client.create_run(experiment_id, run_name=run_name, tags={**tags, **provenance.code()})
+    """Log the files and numbers of a report as a run of its own."""
+    client, experiment = MlflowClient(), experiment_id(experiment_name)
+    with defer_interrupts():
+        run = client.create_run(experiment, run_name=run_name, tags={**tags, **provenance.code()})
         status = "FAILED"
         try:
-            points = [Metric(key, value, now_ms(), 0) for key, value in metrics.items()]
-            for first in range(0, len(points), 1000):  # MLflow's limit for a batch
-                client.log_batch(run.info.run_id, metrics=points[first : first + 1000])
+            _log_metrics(run.info.run_id, metrics)
             for file in files:
                 client.log_artifact(run.info.run_id, str(file))
             status = "FINISHED"
@@ -256,23 +233,27 @@ def log_report(
 
 
 def log_files(run_id: str, files: Iterable[Path], folder: str) -> None:
-    """Keep files with a run that is there already, in a folder of its artifacts."""
-    with undisturbed():
+    """Add files to the artifacts of an existing run."""
+    with defer_interrupts():
         for file in files:
             MlflowClient().log_artifact(run_id, str(file), folder)
 
 
+def _log_metrics(run_id: str, metrics: Mapping[str, float]) -> None:
+    points = [Metric(key, value, now_ms(), 0) for key, value in metrics.items()]
+    for first in range(0, len(points), BATCH):
+        MlflowClient().log_batch(run_id, metrics=points[first : first + BATCH])
+
+
 def _work_folder(cfg: DictConfig, identity: str) -> Path:
-    """Where a run works: the same for every process of it, and another for another experiment."""
+    """Folder of a run in progress: the same for all its processes, another one for another experiment."""
     experiment = re.sub(r"[^A-Za-z0-9_-]", "_", cfg.experiment_name)
     return ROOT / "progress" / f"{experiment}-{identity[:16]}"
 
 
-def _place(folder: Path) -> str:
-    """A name of the work folder; the same on every machine that shares it, as the nodes of a cluster do."""
+def _folder_id(folder: Path) -> str:
+    """Id of a work folder, the same on every machine that shares it."""
     file = folder.with_name(f"{folder.name}.id")
     if not file.exists():
-        partial = file.with_suffix(".partial")
-        partial.write_text(uuid.uuid4().hex, encoding="utf-8")
-        partial.replace(file)
+        write_text(file, uuid.uuid4().hex)
     return file.read_text(encoding="utf-8")

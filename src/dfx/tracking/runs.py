@@ -1,8 +1,7 @@
-"""The runs that MLflow keeps, read and never written: what `report`, `evaluate` and sweeps start from."""
+"""Runs, metrics and artifacts read from MLflow; nothing is written."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlparse
@@ -15,14 +14,11 @@ from mlflow.tracking import MlflowClient
 from dfx.files import cache_dir
 
 PAGE = 1000
-# MLflow tells of each migration of its database; users of dfx need not know.
-for _name in ("mlflow", "alembic"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run as MLflow had it when it was asked.
+    """A run as MLflow had it when it was read.
 
     Attributes:
         run_id: MLflow's.
@@ -30,7 +26,7 @@ class RunRecord:
         status: RUNNING, FINISHED, FAILED or KILLED.
         params: the flattened configuration.
         metrics: the last value of each.
-        tags: options, hashes, and what a sweep says of its cell.
+        tags: options, hashes, and the position in its sweeps.
         artifact_uri: where the artifacts are.
         start_ms: since the epoch.
         end_ms: since the epoch; None while it runs.
@@ -48,11 +44,11 @@ class RunRecord:
 
 
 def find(experiment: str | None = None, sweep: str | None = None, query: str = "") -> list[RunRecord]:
-    """Runs, the newest first; none where there is no such experiment, or no database yet.
+    """Runs, the newest first; none if the experiment or the database does not exist.
 
     Args:
         experiment: name; all experiments if None.
-        sweep: run id of a sweep's parent, or "latest": only its cells, also those that an earlier sweep had run.
+        sweep: run id of a sweep's parent, or "latest": only its cells, with those that an earlier sweep ran.
         query: MLflow's filter, `tags.model = 'lcnn' and metrics."eval/eer" < 0.1`.
 
     Raises:
@@ -69,7 +65,7 @@ def find(experiment: str | None = None, sweep: str | None = None, query: str = "
 
 
 def sweeps(experiment: str | None = None) -> list[RunRecord]:
-    """The parent runs of sweeps, the newest first; their tags say the axes and the command."""
+    """The parent runs of sweeps, the newest first; their tags hold the axes and the command."""
     return _search(experiment, "tags.kind = 'sweep'")
 
 
@@ -89,14 +85,14 @@ def get(run_id: str) -> RunRecord:
 
 
 def artifact(run: RunRecord | str, path: str) -> Path | None:
-    """An artifact as a file or folder of this machine, fetched into the cache where the store is remote.
+    """An artifact as a file or folder of this machine; one of a remote store is downloaded into the cache.
 
     Args:
         run: a run, or its id.
         path: below the run's artifacts, `scores/eval.csv`.
 
     Returns:
-        None where the run has no such artifact.
+        None if the run has no such artifact.
     """
     run = get(run) if isinstance(run, str) else run
     place = urlparse(run.artifact_uri)
@@ -155,7 +151,7 @@ def registered_model(place: str) -> tuple[list[Path], RunRecord | None]:
 
 
 def history(run_id: str, key: str) -> list[tuple[int, float]]:
-    """The values of a metric by step, `epoch/dev/eer` by epoch; the last one where a step was written twice."""
+    """Values of a metric by step (`epoch/dev/eer` by epoch); the last one if a step was logged twice."""
     points = sorted(MlflowClient().get_metric_history(run_id, key), key=lambda p: (p.step, p.timestamp))
     return sorted({point.step: point.value for point in points}.items())
 
@@ -163,7 +159,7 @@ def history(run_id: str, key: str) -> list[tuple[int, float]]:
 def _search(experiment: str | None, query: str) -> list[RunRecord]:
     uri = mlflow.get_tracking_uri()
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        return []  # MLflow would make an empty one
+        return []  # MLflow would create an empty one
     client = MlflowClient()
     if experiment is None:
         ids = [known.experiment_id for known in client.search_experiments()]
