@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dfx.report import document, figures, formats, tables
+from dfx.report import document, exports, figures, tables
 from dfx.report.measure import measure
 from dfx.report.sweep_report import SweepReport
 from dfx.reporting import grid as grids
@@ -34,7 +34,7 @@ def report(runs: list[RunRecord], metric: str = "eval/eer", beat: bool = True) -
         title="feature × model",
         about="4 runs.",
         grid=grid,
-        measures=measure(grid, metric, 200),
+        measured=measure(grid, metric, 200),
         missing=missing,
         to_beat={column: BEAT for column in grid.columns} if beat else {},
         command="sweep again",
@@ -88,7 +88,7 @@ def test_the_folder_holds_everything_and_the_page_needs_nothing(made: SweepRepor
 
 
 def test_the_table_says_what_was_chosen_what_is_as_good_and_what_is_missing(made: SweepReport) -> None:
-    table = tables.main(made)
+    table = tables.result_table(made)
     assert table.head == ["feature \\ model", "lcnn", "mlp_x"]
     assert re.fullmatch(r"\d+\.\d\d ± \d+\.\d\d ★ \[\d+\.\d\d, \d+\.\d\d\]", str(table.rows[0][1]))
     assert str(table.rows[1][1]) == "skipped"
@@ -103,13 +103,13 @@ def test_the_table_says_what_was_chosen_what_is_as_good_and_what_is_missing(made
 
 
 def test_latex_is_whole(made: SweepReport) -> None:
-    text = formats.latex(made)
+    text = exports.latex_table(made)
     rows = [line for line in text.splitlines() if line.endswith(r"\\") or line.endswith("[2pt]")]
     assert all(line.replace(r"\&", "").count("&") == 2 for line in rows)
     assert "mlp\\_x" in text
     assert text.count("{") == text.count("}")
     assert not set("±★▲·–") & set(text)
-    assert formats.escaped("a_b 5% \\ ^") == r"a\_b 5\% \textbackslash{} \textasciicircum{}"
+    assert exports.escaped("a_b 5% \\ ^") == r"a\_b 5\% \textbackslash{} \textasciicircum{}"
 
 
 def test_the_files_for_programs_are_unrounded(made: SweepReport, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_the_files_for_programs_are_unrounded(made: SweepReport, tmp_path: Path)
     cells, runs = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("cells", "runs"))
     assert len(cells) == 3
     assert len(runs) == 6
-    best = made.measures.cells["lfcc", "lcnn"]
+    best = made.measured.cells["lfcc", "lcnn"]
     assert cells["mean"][0] == best.mean
     assert cells["mark"][0] == "chosen on dev"
     group = runs[(runs["row"] == "lfcc") & (runs["column"] == "lcnn")]
@@ -135,7 +135,7 @@ def test_one_seed_and_one_cell_make_a_report_too(make: Make, tmp_path: Path) -> 
 
 def test_other_metrics_read_as_what_they_are(make: Make, tmp_path: Path) -> None:
     made = report([make("lfcc", "lcnn", seed) for seed in (0, 1)], "eval/auc")
-    table = tables.main(made)
+    table = tables.result_table(made)
     assert table.title == "AUC on eval"
     assert re.fullmatch(r"0\.\d{4} ± 0\.\d{4}", str(table.rows[0][1]))
     assert str(table.rows[1][1]) == "0.7500 [0.7000, 0.8000]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dfx.report import figures, formats, tables
+from dfx.report import exports, figures, tables
 from dfx.report.sweep_report import SweepReport
 from dfx.reporting.document import Code, Document, Findings, Lead, Notice, Part, Text
 
@@ -12,19 +12,19 @@ MOST_COMMANDS = 20
 
 
 def build(report: SweepReport, folder: Path) -> Document:
-    """The page, and its short form for the terminal.
+    """Build the page and its short form for the terminal.
 
     Args:
         report: the report.
         folder: that it will be written to.
     """
     lead, notes = Lead(report.lead), Findings([Notice(note) for note in report.notes])
-    parts: list[Part] = [Text(report.about, "about"), lead, notes, tables.main(report)]
-    brief: list[Part] = [tables.main(report, brief=True), notes]
-    seen_unseen = tables.seen_unseen(report)
+    parts: list[Part] = [Text(report.about, "about"), lead, notes, tables.result_table(report)]
+    brief: list[Part] = [tables.result_table(report, brief=True), notes]
+    seen_unseen = tables.seen_unseen_table(report)
     parts += [seen_unseen] if seen_unseen else []
-    parts += [*figures.draw(report), tables.listed(report)]
-    missing = tables.missing(report)
+    parts += [*figures.draw(report), tables.all_cells_table(report)]
+    missing = tables.missing_cells_table(report)
     if missing:
         parts += [missing, *([Code(_commands(report))] if report.commands else [])]
         todo = f"; {folder / 'commands.txt'} has what to type" if report.commands else ""
@@ -35,15 +35,15 @@ def build(report: SweepReport, folder: Path) -> Document:
 def further_files(report: SweepReport) -> dict[str, str]:
     """LaTeX, CSVs and commands by file name."""
     return {
-        "table.tex": formats.latex(report),
-        "cells.csv": formats.cells(report).to_csv(index=False, lineterminator="\n"),
-        "runs.csv": formats.runs(report).to_csv(index=False, lineterminator="\n"),
+        "table.tex": exports.latex_table(report),
+        "cells.csv": exports.cells_table(report).to_csv(index=False, lineterminator="\n"),
+        "runs.csv": exports.runs_table(report).to_csv(index=False, lineterminator="\n"),
         "commands.txt": "".join(f"{line}\n" for line in report.commands),
     }
 
 
 def _commands(report: SweepReport) -> str:
-    """The first commands with a word on each group."""
+    """The first commands, with comments."""
     commands = report.commands
     lines = commands[:MOST_COMMANDS]
     if report.command:

@@ -1,4 +1,4 @@
-"""Figures of a report: what each of them shows, with a sentence on what it leaves out."""
+"""Figures of a report: table in colours, DET curves, attacks, costs, learning curves."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ MOST_COLUMNS = 16  # cells in the picture of the attacks
 
 
 def draw(report: SweepReport) -> list[Picture]:
-    """The figures for which there is something to draw."""
+    """Draw the figures of a report; those without data are left out."""
     drawn = [(name, title, make(report)) for name, (title, make) in FIGURES.items()]
     return [Picture(name, figure, title) for name, title, figure in drawn if figure is not None]
 
 
 def _table(report: SweepReport) -> Figure:
-    grid, metric = report.grid, report.measures.metric
+    grid, metric = report.grid, report.measured.metric
     scale = 100 if metric_names.find(metric).percent else 1
     values = np.full((len(grid.rows), len(grid.columns)), np.nan)
     texts, bold, framed = [], [], []
     for i, row in enumerate(grid.rows):
         line = []
         for j, column in enumerate(grid.columns):
-            one = report.measures.cells.get((row, column))
+            one = report.measured.cells.get((row, column))
             if one is None:
                 line.append(grid.empty(row, column).text)
                 continue
@@ -48,7 +48,7 @@ def _table(report: SweepReport) -> Figure:
                 "" if math.isnan(one.deviation) else f"\n± {metric_names.number(one.deviation, metric)}"
             )
             line.append(f"{metric_names.number(one.mean, metric)}{tables.SIGNS.get(one.mark, '')}{deviation}")
-            bold += [(i, j)] if tables.bold(one) else []
+            bold += [(i, j)] if tables.is_bold(one) else []
             framed += [(i, j)] if one.mark == CHOSEN else []
         texts.append(line)
     caption = "Mean ± deviation over seeds."
@@ -62,8 +62,8 @@ def _table(report: SweepReport) -> Figure:
 
 
 def _det(report: SweepReport) -> Figure | None:
-    """One curve for each cell: of a run that exists, the one with the median EER on dev."""
-    score_tables = report.measures.tables
+    """DET curves, one for each cell: of its run with the median EER on dev."""
+    score_tables = report.measured.tables
     known = [(cell, run) for cell in report.ranked if (run := median_run(cell)).run_id in score_tables]
     if not known:
         return None
@@ -118,15 +118,15 @@ def _two_digits(value: float) -> str:
 
 def _trials(cells: Sequence[Cell], report: SweepReport) -> dict[str, int]:
     """Trials of each attack, from any score file of the first cell that has one."""
-    known = (report.measures.tables.get(run.run_id) for cell in cells for run in cell.runs)
+    known = (report.measured.tables.get(run.run_id) for cell in cells for run in cell.runs)
     table = next((table for table in known if table is not None), None)
     return {name: scores.size for name, scores in table.attacks().items()} if table else {}
 
 
 def _cost(report: SweepReport) -> Figure | None:
-    metric, grid = report.measures.metric, report.grid
+    metric, grid = report.measured.metric, report.grid
     scale = 100 if metric_names.find(metric).percent else 1
-    measured = [report.measures.cells.get((row, column)) for row in grid.rows for column in grid.columns]
+    measured = [report.measured.cells.get((row, column)) for row in grid.rows for column in grid.columns]
     systems = [
         plots.System(
             one.cell.row,

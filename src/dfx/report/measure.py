@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dfx.metrics import Difference, Interval, PairedEers, attack_name, cluster_column
-from dfx.report import score_files
+from dfx.report import run_scores
 from dfx.reporting import metric_names
 from dfx.reporting.document import listed
 from dfx.reporting.grid import Cell, Grid
@@ -25,8 +25,8 @@ CHOSEN, AS_GOOD, BETTER, WORSE, UNTESTED = "chosen on dev", "not worse", "better
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A cell in numbers.
+class MeasuredCell:
+    """Results of one cell: mean over the seeds, interval, and test against the chosen cell.
 
     Attributes:
         cell: its runs.
@@ -56,11 +56,11 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Measures:
-    """All cells in numbers, the score tables that they come from, and what a reader must know."""
+class MeasuredGrid:
+    """Results of all cells, the score tables that they come from, and notes for the reader."""
 
     metric: str
-    cells: dict[tuple[str, str], Measured]
+    cells: dict[tuple[str, str], MeasuredCell]
     tables: dict[str, ScoreTable]
     cluster: str | None
     resamples: int
@@ -68,11 +68,11 @@ class Measures:
 
     @property
     def most_seeds(self) -> int:
-        """Seeds of the cell that has most."""
+        """Number of seeds of the cell that has most of them."""
         return max(one.seeds for one in self.cells.values())
 
 
-def measure(grid: Grid, metric: str, resamples: int | None = None) -> Measures:
+def measure(grid: Grid, metric: str, resamples: int | None = None) -> MeasuredGrid:
     """Mean, deviation and interval of each cell, and the test of each against the one that dev chooses.
 
     Interval and test are those of the EER, resampling trials; for another metric there is only mean and deviation.
@@ -88,7 +88,7 @@ def measure(grid: Grid, metric: str, resamples: int | None = None) -> Measures:
     """
     metric_names.higher_is_better(metric)  # refuses a metric without a direction
     plain = {
-        place: Measured(cell, cell.mean(metric), cell.deviation(metric), len(values))
+        place: MeasuredCell(cell, cell.mean(metric), cell.deviation(metric), len(values))
         for place, cell in grid.cells.items()
         if len(values := cell.values(metric))
     }
@@ -97,11 +97,11 @@ def measure(grid: Grid, metric: str, resamples: int | None = None) -> Measures:
         shown = [key for key in names if key.count("/") == 1 and not key.startswith(("epoch/", "system/"))]
         raise ValueError(f"No run has the metric {metric!r}: they have {', '.join(shown)}.")
     split = metric.partition("/")[0]
-    tables, notes = score_files.read((run for cell in grid.cells.values() for run in cell.runs), split)
+    tables, notes = run_scores.read((run for cell in grid.cells.values() for run in cell.runs), split)
     notes = notes[:5] + ([f"… and {len(notes) - 5} more such files."] if len(notes) > 5 else [])
     judged = {run_id: part for run_id, table in tables.items() if (part := _part(table, metric)) is not None}
     if not judged:
-        return Measures(metric, plain, tables, None, 0, notes)
+        return MeasuredGrid(metric, plain, tables, None, 0, notes)
     known = {place: _with_trials(one, judged) for place, one in plain.items()}
     cluster = cluster_column(next(iter(judged.values())))
     resamples = resamples or _resamples(len(known), judged)
@@ -109,8 +109,8 @@ def measure(grid: Grid, metric: str, resamples: int | None = None) -> Measures:
         known |= _compared(
             {k: one for k, one in known.items() if one.trials == trials}, judged, cluster, resamples
         )
-    notes += _about(known.values(), resamples)
-    return Measures(metric, _corrected(known), tables, cluster, resamples, notes)
+    notes += _notes(known.values(), resamples)
+    return MeasuredGrid(metric, _corrected(known), tables, cluster, resamples, notes)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -129,9 +129,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _part(table: ScoreTable, metric: str) -> ScoreTable | None:
-    """The trials whose EER a metric is; None for one that is no EER, or whose trials the file does not tell.
+    """The part of a score table whose EER is the metric; None for a metric that is no EER.
 
-    None also for a class of a single trial, which cannot be resampled.
+    None also where a class has a single trial, which cannot be resampled.
     """
     name = metric.partition("/")[2]
     if name != "eer" and not name.startswith("eer/"):
@@ -143,7 +143,7 @@ def _part(table: ScoreTable, metric: str) -> ScoreTable | None:
     return part if min(part.bonafide.size, part.spoof.size) > 1 else None
 
 
-def _with_trials(one: Measured, judged: Mapping[str, ScoreTable]) -> Measured:
+def _with_trials(one: MeasuredCell, judged: Mapping[str, ScoreTable]) -> MeasuredCell:
     tables = [judged[run.run_id] for run in one.cell.runs if run.run_id in judged]
     hashes = {table.trials_hash for table in tables}
     same = len(tables) == len(one.cell.runs) and len(hashes) == 1
@@ -151,18 +151,18 @@ def _with_trials(one: Measured, judged: Mapping[str, ScoreTable]) -> Measured:
 
 
 def _resamples(cells: int, judged: Mapping[str, ScoreTable]) -> int:
-    """As many as let Holm's correction find a difference, more where they cost little."""
+    """Number of resamples: enough for Holm's correction to find a difference, more where they cost little."""
     trials = sum(map(len, judged.values()))
     return max(LEAST * cells, min(WANTED * cells, BUDGET // trials), 1000)
 
 
 def _compared(
-    group: Mapping[tuple[str, str], Measured],
+    group: Mapping[tuple[str, str], MeasuredCell],
     judged: Mapping[str, ScoreTable],
     cluster: str | None,
     resamples: int,
-) -> dict[tuple[str, str], Measured]:
-    """Intervals of cells with the same trials, the one that dev chooses marked, and the others tested against it.
+) -> dict[tuple[str, str], MeasuredCell]:
+    """Intervals of cells with the same trials, and the test of each against the cell that dev chooses.
 
     Each draw of trials is given to all cells, as `metrics.eer_difference` does for two.
     """
@@ -182,15 +182,15 @@ def _compared(
     return result
 
 
-def _chosen(group: Mapping[tuple[str, str], Measured]) -> tuple[str, str] | None:
-    """The lowest mean EER on dev; one seed may be luck, and stands back where another cell has several."""
+def _chosen(group: Mapping[tuple[str, str], MeasuredCell]) -> tuple[str, str] | None:
+    """Cell with the lowest mean EER on dev; cells with one seed count only where no cell has several."""
     on_dev = {place: mean for place, one in group.items() if not math.isnan(mean := one.cell.mean("dev/eer"))}
     several = [place for place in on_dev if group[place].seeds > 1]
     return min(several or on_dev, key=lambda place: on_dev[place], default=None)
 
 
-def _corrected(measured: Mapping[tuple[str, str], Measured]) -> dict[tuple[str, str], Measured]:
-    """The marks that follow from the tests of all cells together."""
+def _corrected(measured: Mapping[tuple[str, str], MeasuredCell]) -> dict[tuple[str, str], MeasuredCell]:
+    """Marks of the cells after Holm's correction over all tests."""
     gaps = {place: one.difference for place, one in measured.items() if one.difference}
     result = dict(measured)
     corrected = holm([gap.p_value for gap in gaps.values()])
@@ -200,7 +200,7 @@ def _corrected(measured: Mapping[tuple[str, str], Measured]) -> dict[tuple[str, 
     return result
 
 
-def _about(measured: Iterable[Measured], resamples: int) -> list[str]:
+def _notes(measured: Iterable[MeasuredCell], resamples: int) -> list[str]:
     """Sentences on cells that could not be compared."""
     measured = list(measured)
     notes = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, Measures, measure
+from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, MeasuredGrid, measure
 from dfx.reporting import grid, metric_names, missing_cells
 from dfx.reporting.document import counted, file_name, listed
 from dfx.reporting.grid import Cell, Grid
@@ -21,13 +21,13 @@ UP = "▲"  # significantly better on eval than the cell that dev chose
 
 @dataclass(frozen=True)
 class SweepReport:
-    """Everything that a report says.
+    """Contents of a report.
 
     Attributes:
         title: of the page.
         about: where the runs come from.
         grid: the cells.
-        measures: their numbers.
+        measured: their numbers.
         missing: cells without a result.
         to_beat: what a model reaches that never listens (`dfx.audit`), by column.
         command: runs everything that is missing; empty where it is not known.
@@ -39,7 +39,7 @@ class SweepReport:
     title: str
     about: str
     grid: Grid
-    measures: Measures
+    measured: MeasuredGrid
     missing: Sequence[MissingCell]
     to_beat: Mapping[str, dict[str, Any]]
     command: str = ""
@@ -49,18 +49,18 @@ class SweepReport:
 
     @property
     def split(self) -> str:
-        """The split that the metric is measured on."""
-        return self.measures.metric.partition("/")[0]
+        """Split of the metric, `eval`."""
+        return self.measured.metric.partition("/")[0]
 
     @property
     def lead(self) -> str:
-        """Which cell dev chooses and what it reaches; of several lists of trials the first."""
-        measured = self.measures.cells
+        """The result in a sentence: the cell that dev chooses and its metric; of several lists of trials the first."""
+        measured = self.measured.cells
         chosen = [one for one in measured.values() if one.mark == CHOSEN]
         ranked = [measured[cell.row, cell.column] for cell in self.ranked]
         if not ranked:
             return "No run has an EER on dev, so none can be chosen."
-        best, metric = (chosen or ranked)[0], self.measures.metric
+        best, metric = (chosen or ranked)[0], self.measured.metric
         unit = " %" if metric_names.find(metric).percent else ""
         bounds = f" {best.bounds(metric)}" if best.interval else ""
         marks = [one.mark for one in measured.values()]
@@ -81,11 +81,11 @@ class SweepReport:
     @property
     def ranked(self) -> list[Cell]:
         """Cells that have the metric and an EER on dev, the lowest EER on dev first."""
-        return [cell for cell in self.grid.by_dev() if (cell.row, cell.column) in self.measures.cells]
+        return [cell for cell in self.grid.by_dev() if (cell.row, cell.column) in self.measured.cells]
 
     @property
     def commands(self) -> list[str]:
-        """What to type for the cells that are missing, failed or interrupted: all together, then one by one."""
+        """Commands for the cells that are missing, failed or interrupted: all together, then one by one."""
         single = [cell.command for cell in self.missing if cell.command]
         return [self.command, *single] if self.command and single else single
 
@@ -99,7 +99,7 @@ def collect(
     resamples: int | None,
     cache: str | None = None,
 ) -> SweepReport:
-    """The report of a sweep, an experiment or a filter; of the latest sweep where nothing is named.
+    """Collect the report of a sweep, an experiment or a filter; of the latest sweep where nothing is named.
 
     Args:
         sweep: run id of a sweep's parent, or "latest".
@@ -118,17 +118,17 @@ def collect(
     made = grid.of_runs(records, *axes, missing_cells.sweep_axes(parent))
     missing = missing_cells.find(records, parent) if not (parent and query) else []
     made.why_empty.update(missing_cells.by_place(missing, made))
-    measures = measure(made, metric, resamples)
+    measured = measure(made, metric, resamples)
     name = parent.name if parent else experiment or "all experiments"
     return SweepReport(
         title=f"{' × '.join(axis.rpartition('.')[2] for axis in axes)} · {name}",
         about=_about(parent, experiment, query, records, made),
         grid=made,
-        measures=measures,
+        measured=measured,
         missing=missing,
         to_beat=_to_beat(made, cache),
         command=parent.tags.get("command", "") if parent else "",
-        notes=[*_seeds(measures), *made.notes, *measures.notes],
+        notes=[*_seeds(measured), *made.notes, *measured.notes],
         folder=ROOT / file_name(f"{name}-{parent.run_id[:8]}" if parent else name),
         parent=parent,
     )
@@ -177,10 +177,10 @@ def _about(
     )
 
 
-def _seeds(measures: Measures) -> list[str]:
-    """That one seed is no result, and which cells have fewer seeds than others."""
-    alone = [one.cell.name for one in measures.cells.values() if one.seeds == 1]
-    fewer = [one.cell.name for one in measures.cells.values() if 1 < one.seeds < measures.most_seeds]
+def _seeds(measured: MeasuredGrid) -> list[str]:
+    """Notes on cells with one seed, or with fewer seeds than others."""
+    alone = [one.cell.name for one in measured.cells.values() if one.seeds == 1]
+    fewer = [one.cell.name for one in measured.cells.values() if 1 < one.seeds < measured.most_seeds]
     notes = []
     if alone:
         notes.append(
@@ -188,5 +188,5 @@ def _seeds(measures: Measures) -> list[str]:
             "detector differs by points from seed to seed, and no test here knows of that; run seed=0,1,2 at least."
         )
     if fewer:
-        notes.append(f"Fewer than {measures.most_seeds} seeds: {listed(fewer)}.")
+        notes.append(f"Fewer than {measured.most_seeds} seeds: {listed(fewer)}.")
     return notes

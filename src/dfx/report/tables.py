@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, LEVEL, Measured
+from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, LEVEL, MeasuredCell
 from dfx.report.sweep_report import UP, SweepReport
 from dfx.reporting import metric_names
 from dfx.reporting.document import Cell, Table, counted
@@ -19,19 +19,19 @@ MOST_MISSING = 40
 TO_BEAT = "has to beat this"
 
 
-def main(report: SweepReport, brief: bool = False) -> Table:
+def result_table(report: SweepReport, brief: bool = False) -> Table:
     """The grid: mean ± deviation over seeds, interval and number of seeds in each cell.
 
     Args:
         report: the report.
         brief: leave out the intervals.
     """
-    grid, metric = report.grid, report.measures.metric
+    grid, metric = report.grid, report.measured.metric
     rows: list[list[str | Cell]] = []
     for row in grid.rows:
         cells = (_cell(report, row, column, brief) or grid.empty(row, column) for column in grid.columns)
         rows.append([row, *cells])
-    beat = last_row(report)
+    beat = to_beat_row(report)
     if beat:
         rows.append([Cell(text, looks="dark") for text in (TO_BEAT, *beat)])
     return Table(metric_names.heading(metric), grid.head, rows, caption(report, brief), grid=True)
@@ -39,20 +39,22 @@ def main(report: SweepReport, brief: bool = False) -> Table:
 
 def _cell(report: SweepReport, row: str, column: str, brief: bool) -> Cell | None:
     """`12.34 ± 1.20 ★`, small `[10.91, 14.02] · 2 seeds`, the seeds where others have more; None without a result."""
-    one, metric = report.measures.cells.get((row, column)), report.measures.metric
+    one, metric = report.measured.cells.get((row, column)), report.measured.metric
     if one is None:
         return None
-    fewer = counted(one.seeds, "seed") if one.seeds < report.measures.most_seeds else ""
+    fewer = counted(one.seeds, "seed") if one.seeds < report.measured.most_seeds else ""
     small = [fewer and f"({fewer})"] if brief else [one.bounds(metric), fewer]
-    looks = " ".join(look for look, holds in (("good", bold(one)), ("chosen", one.mark == CHOSEN)) if holds)
+    looks = " ".join(
+        look for look, holds in (("good", is_bold(one)), ("chosen", one.mark == CHOSEN)) if holds
+    )
     return Cell(
         one.cell.text(metric) + SIGNS.get(one.mark, ""), " · ".join(part for part in small if part), looks
     )
 
 
-def last_row(report: SweepReport) -> list[str]:
-    """What the audits found for each column, `21.40` or `0.8123 [0.7710, 0.8502]`; nothing where no column has it."""
-    name = report.measures.metric.partition("/")[2]
+def to_beat_row(report: SweepReport) -> list[str]:
+    """Number to beat from the audit of each column's corpus, `21.40`; an empty list where there is none."""
+    name = report.measured.metric.partition("/")[2]
 
     def text(found: dict[str, Any]) -> str:
         if name not in ("eer", "auc") or found.get(name) is None:
@@ -65,16 +67,16 @@ def last_row(report: SweepReport) -> list[str]:
 
 
 def caption(report: SweepReport, brief: bool = False) -> str:
-    """How to read the grid."""
-    measures = report.measures
-    numbers = sorted({one.seeds for one in measures.cells.values()})
+    """Explanation below the grid."""
+    measured = report.measured
+    numbers = sorted({one.seeds for one in measured.cells.values()})
     seeds = counted(numbers[-1], "seed") + (" where no other number stands" if len(numbers) > 1 else "")
-    words = [f"{metric_names.heading(measures.metric)}, mean ± sample deviation over {seeds}"]
-    tested = sum(one.difference is not None for one in measures.cells.values())
-    if not brief and any(one.interval for one in measures.cells.values()):
-        drawn = f"{measures.cluster}s" if measures.cluster else "trials"
+    words = [f"{metric_names.heading(measured.metric)}, mean ± sample deviation over {seeds}"]
+    tested = sum(one.difference is not None for one in measured.cells.values())
+    if not brief and any(one.interval for one in measured.cells.values()):
+        drawn = f"{measured.cluster}s" if measured.cluster else "trials"
         words[0] += (
-            f"; in brackets its 95 % interval, by resampling {drawn} ({measures.resamples:,} times, the seeds as they "
+            f"; in brackets its 95 % interval, by resampling {drawn} ({measured.resamples:,} times, the seeds as they "
             "are): what other trials of the same kind would have given"
         )
     if tested:
@@ -86,12 +88,12 @@ def caption(report: SweepReport, brief: bool = False) -> str:
             f"Bold: not significantly worse than {STAR} (paired bootstrap on the same trials, Holm over "
             f"{counted(tested, 'comparison')}, level {100 * LEVEL:g} %)"
         )
-        if any(one.mark == BETTER for one in measures.cells.values()):
+        if any(one.mark == BETTER for one in measured.cells.values()):
             words.append(
                 f"{UP} significantly better than {STAR} on eval, and still not the choice: whoever chooses on eval has "
                 "nothing left to measure with"
             )
-    elif measures.resamples:
+    elif measured.resamples:
         words.append("Nothing is marked: no two cells judged the same trials")
     else:
         words.append("Nothing is marked: intervals and tests are of the EER, from score files")
@@ -101,7 +103,7 @@ def caption(report: SweepReport, brief: bool = False) -> str:
     return ". ".join(words) + "."
 
 
-def seen_unseen(report: SweepReport) -> Table | None:
+def seen_unseen_table(report: SweepReport) -> Table | None:
     """EER of attacks in train and of those not in train; None where no run knows both."""
     seen, unseen = (f"{report.split}/{name}" for name in ("eer_seen", "eer_unseen"))
     rows: list[list[str | Cell]] = []
@@ -124,9 +126,9 @@ def seen_unseen(report: SweepReport) -> Table | None:
     return Table(title, report.grid.head, rows, note, grid=True) if found else None
 
 
-def listed(report: SweepReport) -> Table:
+def all_cells_table(report: SweepReport) -> Table:
     """All cells, the best on dev first, with their costs and their difference to the chosen one."""
-    metric, measured = report.measures.metric, report.measures.cells
+    metric, measured = report.measured.metric, report.measured.cells
     costs = [
         name for name in metric_names.COSTS if any(one.cell.values(name).size for one in measured.values())
     ]
@@ -163,7 +165,7 @@ def listed(report: SweepReport) -> Table:
     return Table("All cells", head, rows, " ".join(notes), (report.grid.axes[1], ""))
 
 
-def _test(one: Measured, metric: str) -> list[str]:
+def _test(one: MeasuredCell, metric: str) -> list[str]:
     if one.difference is None:
         return ["", "", "", f"{STAR} chosen on dev" if one.mark == CHOSEN else ""]
     gap, p_value = one.difference, one.p_value or 0.0
@@ -172,7 +174,7 @@ def _test(one: Measured, metric: str) -> list[str]:
     return [value, bounds, f"{p_value:.3f}" if p_value >= 0.001 else "< .001", one.mark]
 
 
-def missing(report: SweepReport) -> Table | None:
+def missing_cells_table(report: SweepReport) -> Table | None:
     """Cells without a result and why; None where there are none."""
     cells = report.missing
     if not cells:
@@ -185,6 +187,6 @@ def missing(report: SweepReport) -> Table | None:
     return Table("Without a result", ["cell", "", "why"], rows, note, ("", "why"))
 
 
-def bold(one: Measured | None) -> bool:
+def is_bold(one: MeasuredCell | None) -> bool:
     """Whether a cell is set in bold: the choice, and those that are not significantly worse."""
     return one is not None and one.mark in (CHOSEN, AS_GOOD, BETTER)

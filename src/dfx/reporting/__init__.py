@@ -1,1 +1,1 @@
-"""Reports for people: documents, tables, figures, and what a run leaves."""
+"""Reports: documents, tables, figures, results of runs and sweeps."""

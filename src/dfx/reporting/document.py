@@ -92,16 +92,16 @@ RECORD = "report.json"
 
 
 class Part(Protocol):
-    """Something that a document shows; each kind says how it looks in HTML, in Markdown and on the terminal."""
+    """Part of a document; each kind has these three methods."""
 
     def html(self) -> str:
-        """A piece of the page."""
+        """HTML of the part."""
 
     def markdown(self) -> str:
-        """Paragraphs, without a blank line at the ends."""
+        """Markdown of the part, without a blank line at the ends."""
 
     def show(self, console: Console) -> None:
-        """Print it."""
+        """Print the part on the terminal."""
 
 
 class Text(NamedTuple):
@@ -117,15 +117,12 @@ class Text(NamedTuple):
     look: str = ""
 
     def html(self) -> str:
-        """A paragraph."""
         return f'<p class="{self.look}">{escaped(self.text)}</p>'
 
     def markdown(self) -> str:
-        """A paragraph."""
         return self.text
 
     def show(self, console: Console) -> None:
-        """A line in the colour of its look."""
         styles = {"small": "dim", "warning": "yellow", "note": "cyan"}
         console.print(self.text, style=styles.get(self.look), soft_wrap=True)
 
@@ -146,17 +143,14 @@ class Lead(NamedTuple):
     more: Sequence[str] = ()
 
     def html(self) -> str:
-        """A dark box."""
         value = f"<b>{escaped(self.value)}<small>{escaped(self.unit)}</small></b>" if self.value else ""
         texts = "".join(f"<p>{escaped(text)}</p>" for text in (self.text, *self.more))
         return f'<div class="lead">{value}<div>{texts}</div></div>'
 
     def markdown(self) -> str:
-        """The sentence in bold."""
         return "\n\n".join([f"**{self.text}**", *self.more])
 
     def show(self, console: Console) -> None:
-        """The sentence in bold, after an empty line."""
         console.print()
         console.print(self.text, style="bold", soft_wrap=True)
 
@@ -179,7 +173,6 @@ class Notice(NamedTuple):
     examples: str = ""
 
     def html(self) -> str:
-        """A box with a coloured edge."""
         title = f"<b>{escaped(self.title)}</b>" if self.title else ""
         rest = "".join(
             f'<div class="{name}">{escaped(text)}</div>'
@@ -189,13 +182,11 @@ class Notice(NamedTuple):
         return f'<div class="finding {self.severity}">{title}<div>{escaped(self.text)}</div>{rest}</div>'
 
     def markdown(self) -> str:
-        """An entry of a list."""
         title = f"**{self.severity.capitalize()}: {self.title}.** " if self.title else ""
         rest = [self.examples, f"**What to do:** {self.advice}" if self.advice else ""]
         return "\n".join([f"- {title}{self.text}", *(f"  <br>{text}" for text in rest if text)])
 
     def show(self, console: Console) -> None:
-        """Sentences behind the severity in its colour."""
         from rich.text import Text as Words
 
         colour = COLOURS[self.severity]
@@ -220,7 +211,6 @@ class Findings(NamedTuple):
     overview: bool = False
 
     def html(self) -> str:
-        """Boxes, below the number of each severity."""
         severities = [notice.severity for notice in self.notices]
         chips = "".join(
             f'<span class="chip {severity}">{counted(number, severity)}</span>'
@@ -231,12 +221,10 @@ class Findings(NamedTuple):
         return "\n".join([*head, *(notice.html() for notice in self.notices)])
 
     def markdown(self) -> str:
-        """A list."""
         items = "\n".join(notice.markdown() for notice in self.notices)
         return f"## Findings\n\n{items or 'None.'}" if self.overview else items
 
     def show(self, console: Console) -> None:
-        """A line or more for each."""
         brief = [notice.title for notice in self.notices if self.overview and notice.severity == "note"]
         for notice in self.notices:
             if notice.severity != "note" or not self.overview:
@@ -291,11 +279,10 @@ class Table(NamedTuple):
 
     @property
     def is_text(self) -> list[bool]:
-        """Whether each column holds words."""
+        """Whether each column holds words, which are set to the left."""
         return [number == 0 or name in self.words for number, name in enumerate(self.head)]
 
     def html(self) -> str:
-        """The table with its heading and its note; it scrolls where it is too wide."""
 
         def tagged(tag: str, row: Iterable[str | Cell]) -> str:
             return "<tr>" + "".join(map(functools.partial(_html_cell, tag), row, self.is_text)) + "</tr>"
@@ -306,13 +293,11 @@ class Table(NamedTuple):
         return f'{Heading(self.title).html()}<div class="scroll"><table{grid}>{rows}</table></div>{note}'
 
     def markdown(self) -> str:
-        """The table with its heading and its note."""
         rules = [":--" if text else "--:" for text in self.is_text]
         lines = [f"## {self.title}", "", *map(_markdown_row, (self.head, rules, *self.rows))]
         return "\n".join([*lines, "", self.note] if self.note else lines)
 
     def show(self, console: Console) -> None:
-        """The title, which may be longer than the table is wide, the table, and its note."""
         console.print(self.title, style="italic", soft_wrap=True)
         console.print(self._replace(title="").rich())
         if self.note:
@@ -352,18 +337,16 @@ class Picture:
         return style.png(self.figure)
 
     def html(self) -> str:
-        """The picture inside the page."""
         data = base64.b64encode(self.png).decode()
         heading = Heading(self.title).html() if self.title else ""
         return f'{heading}<img alt="{escaped(self.title or self.name)}" src="data:image/png;base64,{data}">'
 
     def markdown(self) -> str:
-        """A link to the file beside the page."""
         link = f"![{self.title or self.name}]({self.name}.png)"
         return f"## {self.title}\n\n{link}" if self.title else link
 
     def show(self, console: Console) -> None:
-        """Nothing: a terminal has no pictures."""
+        pass  # a terminal has no pictures
 
 
 class Heading(NamedTuple):
@@ -372,15 +355,12 @@ class Heading(NamedTuple):
     text: str
 
     def html(self) -> str:
-        """Second order."""
         return f"<h2>{escaped(self.text)}</h2>" if self.text else ""
 
     def markdown(self) -> str:
-        """Second order."""
         return f"## {self.text}"
 
     def show(self, console: Console) -> None:
-        """A line in bold."""
         console.print(self.text, style="bold")
 
 
@@ -390,15 +370,12 @@ class Code(NamedTuple):
     text: str
 
     def html(self) -> str:
-        """As it is typed."""
         return f"<pre>{escaped(self.text)}</pre>"
 
     def markdown(self) -> str:
-        """A block of code."""
         return f"```\n{self.text}\n```"
 
     def show(self, console: Console) -> None:
-        """As it is typed."""
         console.print(self.text, soft_wrap=True)
 
 
@@ -499,7 +476,7 @@ def file_name(name: str) -> str:
 
 
 def escaped(text: object) -> str:
-    """Text that HTML shows as it is."""
+    """Escape text for HTML."""
     return html.escape(str(text))
 
 

@@ -60,7 +60,7 @@ class Cell:
         return float(values.std(ddof=1)) if values.size > 1 else float("nan")
 
     def text(self, metric: str) -> str:
-        """`12.34 ± 1.20`."""
+        """Mean and deviation as text: `12.34 ± 1.20`."""
         return metric_names.spread(self.mean(metric), self.deviation(metric), metric)
 
 
@@ -96,7 +96,7 @@ class Grid:
         return sorted(known, key=lambda cell: cell.mean("dev/eer"))
 
     def empty(self, row: str, column: str) -> TableCell:
-        """What stands at a place without a result: a word why, or a dash."""
+        """Table cell of a place without a result: a word that says why, or a dash."""
         return TableCell(self.why_empty.get((row, column), "–"), looks="empty")
 
     def table(self, metric: str, seeds: int) -> Table:
@@ -132,7 +132,7 @@ def value(run: RunRecord, key: str) -> str:
 
 
 def drawn(axes: Axes) -> set[str]:
-    """Keys whose values a sweeper draws, so that the axis names no value."""
+    """Keys of a sweep whose values are drawn at random by the sweeper."""
     return {key for key, values in axes.items() if values[0].startswith("interval(")}
 
 
@@ -278,13 +278,13 @@ def _brief(text: str) -> str:
 
 
 def _natural(text: str) -> list[tuple[int, float, str]]:
-    """Sorts 2 before 10, and 0.0003 before 0.001."""
+    """Sort key that puts 2 before 10, and 0.0003 before 0.001."""
     parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", text)
     return [(0, float(part), "") if number % 2 else (1, 0.0, part) for number, part in enumerate(parts)]
 
 
 def _ordered(labels: set[str], typed: Sequence[str]) -> list[str]:
-    """In the order of the command, also values without a run; labels of no such value at the end."""
+    """Labels in the order of the command, also values without a run; other labels at the end."""
     known = {label.partition(", ")[0] for label in labels}
     position = {label: number for number, label in enumerate(typed)}
     first = {label: position.get(label.partition(", ")[0], len(position)) for label in labels}

@@ -9,7 +9,7 @@ from dfx.metrics import Interval, attack_name
 
 
 class Metric(NamedTuple):
-    """How a metric is shown.
+    """Title, unit, direction and meaning of a metric.
 
     Attributes:
         title: for people.
@@ -107,7 +107,7 @@ def heading(name: str) -> str:
 
 
 def cost_label(name: str) -> str:
-    """The axis of a cost: `latency of a 5 s clip, one core (ms)`."""
+    """Axis label of a cost: `latency of a 5 s clip, one core (ms)`."""
     cost = find(name)
     return " ".join(
         part for part in (cost.title, cost.meaning, f"({cost.unit})" if cost.unit else "") if part
@@ -142,18 +142,18 @@ def with_unit(value: float | None, name: str) -> str:
 
 
 def spread(mean: float, deviation: float, name: str) -> str:
-    """`12.34 ± 1.20`, or the mean alone where the deviation is NaN (one seed)."""
+    """Mean and deviation as text: `12.34 ± 1.20`, or the mean alone where the deviation is NaN (one seed)."""
     return number(mean, name) + ("" if math.isnan(deviation) else f" ± {number(deviation, name)}")
 
 
 def interval(bounds: Interval | None, name: str) -> str:
-    """`[10.91, 14.02]`; nothing for None and for bounds that are NaN."""
+    """Interval as text: `[10.91, 14.02]`; nothing for None and for bounds that are NaN."""
     if bounds is None or math.isnan(bounds.low):
         return ""
     return f"[{number(bounds.low, name)}, {number(bounds.high, name)}]"
 
 
 def _base(name: str) -> str:
-    """`eer` of `eer`, `eval/eer` and `eval/eer/A07`."""
+    """Base name of a metric: `eer` for `eer`, `eval/eer` and `eval/eer/A07`."""
     first, _, rest = name.partition("/")
     return first if first in METRICS else rest.partition("/")[0]

@@ -36,7 +36,7 @@ def write(
     detector: Detector,
     note: str,
 ) -> None:
-    """Measure dev and eval and put every artifact of the run into its folder; metrics go to MLflow at once.
+    """Measure dev and eval, log the metrics, and write every artifact of the run into its folder.
 
     Args:
         run: the run.
@@ -168,7 +168,7 @@ def _by_corpus(table: ScoreTable) -> dict[str, float]:
 
 
 def wrong_way(dev: ScoreTable) -> str:
-    """A warning when dev is ranked the wrong way round beyond chance."""
+    """A warning where dev is ranked the wrong way round, by more than chance."""
     if not backwards(dev.bonafide, dev.spoof):
         return ""
     return (

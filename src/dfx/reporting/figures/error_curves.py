@@ -63,7 +63,7 @@ def roc(tables: Mapping[str, ScoreTable], title: str = "ROC", note: str = "") ->
 
 
 def _limits(tables: Mapping[str, ScoreTable], worst: float) -> tuple[float, float]:
-    """Least and greatest rate of the frame: beyond the worst equal error rate, and what curves reach within that."""
+    """Lowest and highest rate of the axes: room for the worst equal error rate and for the ends of the curves."""
     high = float(np.clip(2 * worst, 0.5, 0.99))
     most = max(max(table.bonafide.size, table.spoof.size) for table in tables.values())
     reached = []
@@ -82,7 +82,7 @@ def _square(title: str, tables: Mapping[str, ScoreTable]) -> tuple[Figure, Any]:
 
 
 def _thin(x: FloatArray, y: FloatArray, cell: float) -> tuple[FloatArray, FloatArray]:
-    """Keep the ends of the way through each cell of a grid too fine to be seen: a million trials draw fast."""
+    """Drop points of a curve that lie closer together than can be seen, so that a million trials draw fast."""
     entered = np.any(np.diff(np.floor(np.stack([x, y]) / cell), prepend=np.nan, append=np.nan) != 0, axis=0)
     keep = entered[:-1] | entered[1:]
     return x[keep], y[keep]

@@ -1,4 +1,4 @@
-"""The score files of many runs: those that judge the same trials are recognised, and read in half a millisecond."""
+"""Score files of many runs; the trials that several files share are parsed once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Rows = list[list[str]]
 
 
 def read(records: Iterable[RunRecord], split: str) -> tuple[dict[str, ScoreTable], list[str]]:
-    """The score tables of a split by run id, and a sentence for each file that cannot be used.
+    """Read the score tables of a split by run id, and a sentence for each file that cannot be used.
 
     A run without such a file is left out: whoever counts the tables sees it.
     """
@@ -35,7 +35,7 @@ def read(records: Iterable[RunRecord], split: str) -> tuple[dict[str, ScoreTable
 
 
 def _read(path: Path, known: list[tuple[Rows, ScoreTable]]) -> ScoreTable:
-    """A table; where one with the same trials in the same order is known, only the scores are taken from the file."""
+    """Read a table; where one with the same trials in the same order is known, only the scores are parsed."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))
     if not rows or "score" not in rows[0]:

@@ -7,7 +7,7 @@ import re
 import pandas as pd
 
 from dfx.report import tables
-from dfx.report.measure import Measured
+from dfx.report.measure import MeasuredCell
 from dfx.report.sweep_report import SweepReport
 from dfx.reporting import metric_names
 from dfx.reporting.grid import OPTIONS
@@ -24,12 +24,12 @@ _SIGNS = {
 }
 
 
-def latex(report: SweepReport) -> str:
-    """The table for a paper; needs the packages booktabs and amssymb."""
-    grid, metric = report.grid, report.measures.metric
+def latex_table(report: SweepReport) -> str:
+    """LaTeX table for a paper; it needs the packages booktabs and amssymb."""
+    grid, metric = report.grid, report.measured.metric
     lines = []
     for row in grid.rows:
-        measured = [report.measures.cells.get((row, column)) for column in grid.columns]
+        measured = [report.measured.cells.get((row, column)) for column in grid.columns]
         cells = [
             _latex_cell(one, metric) if one else escaped(grid.empty(row, column).text)
             for column, one in zip(grid.columns, measured, strict=True)
@@ -39,7 +39,7 @@ def latex(report: SweepReport) -> str:
             rf"{{\scriptsize {one.bounds(metric)}}}" if one and one.interval else "" for one in measured
         ]
         lines += [" & ".join(["", *bounds]) + r" \\[2pt]"] if any(bounds) else []
-    beat = tables.last_row(report)
+    beat = tables.to_beat_row(report)
     if beat:
         lines += [r"\midrule", " & ".join(map(escaped, (tables.TO_BEAT, *beat))) + r" \\"]
     return "\n".join(
@@ -62,21 +62,21 @@ def latex(report: SweepReport) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text that LaTeX sets as it is."""
+    """Escape text for LaTeX."""
     text = re.sub(r"[\\~^&%$#_{}]", lambda found: _SPECIAL[found[0]], text)
     for sign, command in _SIGNS.items():
         text = text.replace(sign, command)
     return text
 
 
-def cells(report: SweepReport) -> pd.DataFrame:
+def cells_table(report: SweepReport) -> pd.DataFrame:
     """A row for each cell, numbers unrounded; rates from 0 to 1."""
     row, column = report.grid.axes
     records = []
-    for one in report.measures.cells.values():
+    for one in report.measured.cells.values():
         cell, gap = one.cell, one.difference
         record: dict[str, object] = {row: cell.row, column: cell.column, "seeds": one.seeds}
-        record |= {"metric": report.measures.metric, "mean": one.mean, "deviation": one.deviation}
+        record |= {"metric": report.measured.metric, "mean": one.mean, "deviation": one.deviation}
         record |= {"low": one.interval.low, "high": one.interval.high} if one.interval else {}
         record |= {"dev/eer": cell.mean("dev/eer"), "mark": one.mark, "trials": one.trials}
         if gap is not None:
@@ -86,7 +86,7 @@ def cells(report: SweepReport) -> pd.DataFrame:
     return pd.DataFrame(records).sort_values("dev/eer", ignore_index=True)
 
 
-def runs(report: SweepReport) -> pd.DataFrame:
+def runs_table(report: SweepReport) -> pd.DataFrame:
     """A row for each run of the table, with its options and every final metric."""
     records = []
     for cell in report.grid.cells.values():
@@ -99,8 +99,8 @@ def runs(report: SweepReport) -> pd.DataFrame:
     return pd.DataFrame(records)
 
 
-def _latex_cell(one: Measured, metric: str) -> str:
+def _latex_cell(one: MeasuredCell, metric: str) -> str:
     mean = escaped(metric_names.number(one.mean, metric))
-    mean = rf"\textbf{{{mean}}}" if tables.bold(one) else mean
+    mean = rf"\textbf{{{mean}}}" if tables.is_bold(one) else mean
     deviation = "" if one.seeds < 2 else rf" $\pm$ {metric_names.number(one.deviation, metric)}"
     return f"{mean}{deviation}{escaped(tables.SIGNS.get(one.mark, '').strip())}"
