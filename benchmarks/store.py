@@ -29,7 +29,7 @@ import pandas as pd
 import soundfile
 
 from dfx import audio
-from dfx.audio import store, store_index, store_parts, workers
+from dfx.audio import parts, store, workers
 from dfx.tables import manifest
 
 NUM_UTTERANCES = 600_000
@@ -74,22 +74,30 @@ def simulate(folder: Path) -> None:
     corpus.write(folder / "m.csv")
     corpus.write(folder / "m.parquet")
 
-    paths = sorted(table["path"])
-    sizes, times = store_index.look_at(paths)
-    target = folder / "cache" / "waveforms" / store_index.key(paths, sizes, times, SAMPLE_RATE)
-    target.mkdir(parents=True)
-    first = store_parts.plan(sizes)
+    catalogue, _ = store.plain_catalogue(corpus, SAMPLE_RATE, folder / "cache")
+    catalogue.folder.mkdir(parents=True)
     kinds = np.arange(32_000, 96_000, 1000)
+    checksums = [zlib.crc32(bytes(2 * n)) for n in kinds.tolist()]
     kind = np.random.default_rng(0).integers(0, len(kinds), NUM_UTTERANCES)
-    lengths = kinds[kind].astype(np.int64)
-    checksums = np.array([zlib.crc32(bytes(2 * n)) for n in kinds], np.uint32)[kind]
-    for part in range(len(first) - 1):
-        with store_parts.data_path(target, part).open("wb") as file:
-            file.truncate(int(lengths[first[part] : first[part + 1]].sum()) * store_parts.SAMPLE_BYTES)
-    none = np.zeros(0, np.int64)
-    index = store_index.Index(first, lengths, checksums, none, none.astype(np.str_))
-    np.savez(target / "index.npz", **index._asdict())
-    (target / "bad_files.csv").write_text("id,path,reason\n")
+    lengths = kinds[kind]
+    for batch in parts.batches(catalogue.sizes):
+        name, offsets = parts.new_name(), np.cumsum(lengths[batch]) - lengths[batch]
+        entries = [
+            parts.Entry(
+                os.fsencode(catalogue.paths[i]),
+                int(catalogue.sizes[i]),
+                int(catalogue.mtimes[i]),
+                int(offset),
+                int(lengths[i]),
+                1,
+                checksums[kind[i]],
+                "",
+            )
+            for i, offset in zip(batch.tolist(), offsets, strict=True)
+        ]
+        with (catalogue.folder / f"{name}.pcm").open("wb") as file:
+            file.truncate(int(lengths[batch].sum()) * store.SAMPLE_BYTES)
+        parts.write_table(catalogue.folder, name, entries, store.SAMPLE_BYTES)
 
 
 def open_simulated(folder: Path) -> None:
@@ -100,7 +108,7 @@ def open_simulated(folder: Path) -> None:
         corpus = manifest.read(folder / name)
         print(f"  manifest.read {name:<10} {time.perf_counter() - began:6.2f} s   peak {peak_mib():5.0f} MiB")
     began = time.perf_counter()
-    opened = store.open_store(corpus, SAMPLE_RATE, folder / "cache")
+    opened = store.open_store(corpus, SAMPLE_RATE, cache=folder / "cache")
     print(f"  open_store               {time.perf_counter() - began:6.2f} s   peak {peak_mib():5.0f} MiB")
     rows = np.random.default_rng(0).permutation(len(opened))[:20_000].tolist()
     taken = seconds(lambda: [len(opened.read(row, 0, CROP_SAMPLES)) for row in rows])
@@ -121,7 +129,7 @@ def sample_and_batch(corpus: manifest.Manifest, opened: store.WaveformStore) -> 
     began = time.perf_counter()
     data = AudioDataModule(corpus, opened, CROP_SAMPLES, batch_size=32, balance="class")
     print(f"  AudioDataModule          {time.perf_counter() - began:6.2f} s   peak {peak_mib():5.0f} MiB")
-    sampler = data._train_sampler()
+    sampler = data.train_dataloader().sampler
     began = time.perf_counter()
     drawn = sum(len(batch) for batch in sampler)
     print(
@@ -155,7 +163,7 @@ def make_clips(folder: Path, suffix: str, sample_rate: int, channels: int) -> ma
 
 
 def build(corpus: manifest.Manifest, cache: Path, num_workers: int | None) -> store.WaveformStore:
-    return store.open_store(corpus, SAMPLE_RATE, cache, num_workers=num_workers, progress=False)
+    return store.open_store(corpus, SAMPLE_RATE, cache=cache, num_workers=num_workers, progress=False)
 
 
 # Suffix, sample rate, channels, and how many clips: some seconds of work for two processes.

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +7,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from dfx.audio import store, store_parts
+from dfx.audio import parts, store
 from dfx.config.corpora import expand
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.datasets.corpus import Dataset
@@ -37,30 +34,55 @@ def test_it_says_what_the_corpus_is_and_what_was_made(
     assert "Decoded 48 files in " in told
     assert " a second\n" in told
     folder = next((tmp_path / "waveforms").iterdir())
-    opened = store.open_store(corpus, 16000, tmp_path, progress=False)
+    opened = store.open_store(corpus, 16000, cache=tmp_path, progress=False)
     assert opened.path == folder
     hours, size = opened.lengths.sum() / 16000 / 3600, 2 * opened.lengths.sum() / 2**20
-    assert f"The waveform store {folder} is whole: {hours:.2f} hours, {size:.1f} MiB, 0 bad files\n" in told
+    assert (
+        f"The waveform store {folder} holds all of it: {hours:.2f} hours, {size:.1f} MiB, 0 bad files\n"
+        in told
+    )
 
     prepare(config(corpus_file, tmp_path))
     told = capsys.readouterr().err
     assert "Decod" not in told
-    assert "is whole" in told
+    assert "holds all of it" in told
 
 
 def test_shards_in_turn(
     corpus_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_parts, "MIN_PART_BYTES", 128 << 10)
-    prepare(config(corpus_file, tmp_path, "shard=1", "num_shards=2"))
+    monkeypatch.setattr(parts, "MIN_BATCH_BYTES", 128 << 10)
+    prepare(config(corpus_file, tmp_path, "shard=1/2"))
     told = capsys.readouterr().err
     folder = next((tmp_path / "waveforms").iterdir())
-    assert "Shard 1 of 2: " in told
-    assert f"Other shards of {folder} are not done yet; the last one finishes the store.\n" in told
-    prepare(config(corpus_file, tmp_path, "shard=0", "num_shards=2"))
+    assert "Shard 1/2: " in told
+    assert f"Other shards of {folder} are not done yet.\n" in told
+    prepare(config(corpus_file, tmp_path, "shard=0/2"))
     told = capsys.readouterr().err
-    assert "Shard 0 of 2: " in told
-    assert "is whole" in told
+    assert "Shard 0/2: " in told
+    assert "holds all of it" in told
+
+
+def test_upkeep_is_for_all_stores_and_touches_no_corpus(
+    corpus_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "MIN_BATCH_BYTES", 128 << 10)
+    for rate in (8000, 16000):
+        prepare(config(corpus_file, tmp_path, f"sample_rate={rate}"))
+    monkeypatch.setattr(build, "dataset", None)
+    low, high = sorted((tmp_path / "waveforms").iterdir(), reverse=True)
+    count = len(parts.part_names(low))
+    assert count > 1
+    capsys.readouterr()
+    prepare(config(corpus_file, tmp_path, "verify=true"))
+    assert f"{low}: {count} parts, 0 of them damaged" in capsys.readouterr().err
+    prepare(config(corpus_file, tmp_path, "compact=true"))
+    assert f"{high}: {count - 1} parts fewer" in capsys.readouterr().err
+    prepare(config(corpus_file, tmp_path, "clean=true"))
+    expected = (
+        f"{low}: 0 recordings (0.0 MiB) belong to no file on disk (confirm=true removes them); 0 in folders"
+    )
+    assert expected in capsys.readouterr().err
 
 
 def test_bad_files_are_told_and_too_many_are_an_error(
@@ -75,8 +97,8 @@ def test_bad_files_are_told_and_too_many_are_an_error(
     ):
         prepare(config(tmp_path / "m.csv", tmp_path))
     prepare(config(tmp_path / "m.csv", tmp_path, "max_bad_fraction=0.03"))
-    folder = next((tmp_path / "waveforms").iterdir())
-    assert f"1 bad files, {folder / 'bad_files.csv'} says why\n" in capsys.readouterr().err
+    (listed,) = tmp_path.glob("waveforms/*/bad_files-*.csv")
+    assert f"1 bad files, {listed} says why\n" in capsys.readouterr().err
 
 
 def test_ready_features_need_no_store(
@@ -99,14 +121,10 @@ def test_ready_features_need_no_store(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_shard_that_does_not_exist_is_refused_at_the_prompt(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "dfx", "prepare", "shard=3", "num_shards=3"]
-    environment = os.environ | {"DFX_CACHE": str(tmp_path / "cache")}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 1
-    assert (
-        done.stderr == "Error: There is no shard 3 of 3: they are numbered from 0, so give one from 0 to 2.\n"
-    )
+@pytest.mark.parametrize("shard", ["3/3", "1", "-1/2", "0/0", "a/b"])
+def test_a_shard_that_does_not_exist_is_refused(corpus_file: Path, tmp_path: Path, shard: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"There is no shard {shard}: shards are numbered from 0, so give one"
+    ):
+        prepare(config(corpus_file, tmp_path / "cache", f"shard='{shard}'"))
     assert not (tmp_path / "cache").exists()

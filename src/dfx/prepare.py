@@ -1,4 +1,7 @@
-"""Everything that runs of a corpus need and that is made once, made now: `python -m dfx.prepare`."""
+"""Prepare a corpus before the first run: make its audio and the store of decoded audio, or tidy up the stores.
+
+`python -m dfx.prepare`.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,14 @@ EXAMPLES = """
   python -m dfx.prepare                                            the demo corpus
   python -m dfx.prepare dataset=asvspoof5 dataset.root=DIR         a corpus of the field, before the first run
   python -m dfx.prepare dataset=asvspoof5 cache=DIR num_workers=8  into another folder, with eight processes
-  python -m dfx.prepare dataset=asvspoof5 shard=3 num_shards=16    one of sixteen shares, numbered from 0
-  python -m dfx.prepare -m dataset=asvspoof5 num_shards=16 'shard=range(16)'   all, wherever Hydra's launcher sends them
-Shards may run at the same time, on hosts that see the corpus and the cache under the same paths; the last one
-finishes the store. An interrupted one continues where it stopped.
+  python -m dfx.prepare dataset=asvspoof5 shard=3/16               one of sixteen shares, 0/16 to 15/16
+  python -m dfx.prepare -m dataset=asvspoof5 shard=0/4,1/4,2/4,3/4 all of them, wherever Hydra's launcher sends them
+  python -m dfx.prepare verify=true                                compare the checksums of all stores
+  python -m dfx.prepare compact=true                               merge the small parts of all stores
+  python -m dfx.prepare clean=true                                 list what belongs to no file on disk any more
+  python -m dfx.prepare clean=true confirm=true                    and remove it
+Shares may be made at the same time, on hosts that see the corpus and the cache under the same paths. What is
+interrupted continues where it stopped.
 """.strip("\n")
 
 
@@ -30,7 +37,7 @@ def main() -> None:
 
 
 def prepare(cfg: DictConfig) -> None:
-    """Make the corpus of a configuration and its waveform store, or a shard of the store.
+    """Make the corpus of a configuration and its waveform store, or a shard of it; or tidy up all stores.
 
     Raises:
         ValueError: if there is no such shard, the corpus is not laid out as expected, or too many of its files are bad.
@@ -39,7 +46,10 @@ def prepare(cfg: DictConfig) -> None:
     from dfx.detector import checks
 
     checks.check(cfg)
-    store.check_shard(cfg.shard, cfg.num_shards)
+    shard, num_shards = _shard(cfg.shard)
+    if cfg.compact or cfg.verify or cfg.clean:
+        _tidy_up(cfg)
+        return
     from dfx.detector import build
 
     dataset = build.dataset(cfg)
@@ -50,30 +60,62 @@ def prepare(cfg: DictConfig) -> None:
         console.say("It holds ready features and no audio: there is nothing to decode.")
         return
     began = time.perf_counter()
-    shard = store.build_shard(
-        corpus, cfg.sample_rate, cfg.shard, cfg.num_shards, cfg.cache, num_workers=cfg.num_workers
+    done = store.build_shard(
+        corpus, cfg.sample_rate, shard, num_shards, cfg.cache, num_workers=cfg.num_workers
     )
     seconds = time.perf_counter() - began
-    if cfg.num_shards > 1:
+    if num_shards > 1:
+        console.say(f"Shard {shard}/{num_shards}: {done.num_files:,} files, {done.num_bad:,} of them bad")
+    if done.num_decoded:
         console.say(
-            f"Shard {cfg.shard} of {cfg.num_shards}: {shard.num_files:,} files, {shard.num_bad:,} of them bad"
+            f"Decoded {done.num_decoded:,} files in {seconds:,.1f} s, {done.num_decoded / seconds:,.0f} a second"
         )
-    if shard.num_decoded:
-        console.say(
-            f"Decoded {shard.num_decoded:,} files in {seconds:,.1f} s, {shard.num_decoded / seconds:,.0f} a second"
-        )
-    if not shard.whole:
-        console.say(f"Other shards of {shard.path} are not done yet; the last one finishes the store.")
+    if not done.whole:
+        console.say(f"Other shards of {done.path} are not done yet.")
         return
     made = store.open_store(
-        corpus, cfg.sample_rate, cfg.cache, cfg.max_bad_fraction, num_workers=cfg.num_workers
+        corpus,
+        cfg.sample_rate,
+        cache=cfg.cache,
+        max_bad_fraction=cfg.max_bad_fraction,
+        num_workers=cfg.num_workers,
     )
     samples = int(made.lengths[made.lengths > 0].sum())
     console.say(
-        f"The waveform store {made.path} is whole: {samples / cfg.sample_rate / 3600:,.2f} hours, "
+        f"The waveform store {made.path} holds all of it: {samples / cfg.sample_rate / 3600:,.2f} hours, "
         f"{2 * samples / 2**20:,.1f} MiB, {len(made.bad):,} bad files"
-        + (f", {made.path / 'bad_files.csv'} says why" if len(made.bad) else "")
+        + (f", {made.bad_files} says why" if len(made.bad) else "")
     )
+
+
+def _shard(text: str | None) -> tuple[int, int]:
+    """Number of a share, and how many there are, from "3/16"."""
+    if text is None:
+        return 0, 1
+    number, _, count = str(text).partition("/")
+    if not (number.isdecimal() and count.isdecimal() and int(number) < int(count)):
+        raise ValueError(
+            f"There is no shard {text}: shards are numbered from 0, so give one such as 0/4, 1/4, 2/4 or 3/4."
+        )
+    return int(number), int(count)
+
+
+def _tidy_up(cfg: DictConfig) -> None:
+    from dfx.audio import store_upkeep
+
+    for folder in store_upkeep.folders(cfg.cache):
+        if cfg.verify:
+            count, damaged = store_upkeep.verify(folder)
+            console.say(f"{folder}: {count:,} parts, {damaged:,} of them damaged; bad files are tried again")
+        if cfg.compact:
+            console.say(f"{folder}: {store_upkeep.compact(folder):,} parts fewer")
+        if cfg.clean:
+            stale = store_upkeep.clean(folder, cfg.confirm)
+            done = "removed" if cfg.confirm else "confirm=true removes them"
+            console.say(
+                f"{folder}: {stale.recordings:,} recordings ({stale.num_bytes / 2**20:,.1f} MiB) belong to no file on "
+                f"disk ({done}); {stale.absent:,} in folders that are absent are left alone"
+            )
 
 
 def _counts(corpus: Manifest) -> str:

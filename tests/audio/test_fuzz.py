@@ -18,7 +18,7 @@ import pytest
 import soundfile
 
 from dfx import audio
-from dfx.audio import store_build
+from dfx.audio import parts
 from dfx.audio.store import open_store
 from dfx.tables.manifest import Manifest
 
@@ -310,9 +310,11 @@ def test_every_damaged_file_decodes_or_says_why(
     assert all((length > 0) != bool(reason) for length, reason in found.values())
     assert 0.4 < (lengths > 0).mean() < 0.8  # most damage leaves something that decodes
 
-    monkeypatch.setattr(store_build, "FILE_SECONDS", SECONDS)
+    monkeypatch.setattr(parts, "FILE_SECONDS", SECONDS)
     corpus = pd.DataFrame({"id": list(found), "label": 1, "split": "train"})
     corpus = corpus.assign(path=str(tmp_path / "damaged") + "/" + corpus["id"])
-    store = open_store(Manifest(corpus), 16000, tmp_path, max_bad_fraction=1, num_workers=2, progress=False)
+    store = open_store(
+        Manifest(corpus), 16000, cache=tmp_path, max_bad_fraction=1, num_workers=2, progress=False
+    )
     np.testing.assert_array_equal(store.lengths, lengths)
     assert store.bad["reason"].tolist() == [reason for _, reason in found.values() if reason]

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from dfx import audio
-from dfx.audio import ffmpeg, reader, riff
+from dfx.audio import ffmpeg, reader
 
 
 def tone(sample_rate: int, seconds: float, frequency: float = 440.0) -> np.ndarray:
@@ -146,12 +146,14 @@ def test_flac_without_a_length_in_its_header(tmp_path: Path) -> None:
     assert len(audio.read(tmp_path / "a.flac", 16000)) == 32000
 
 
+def unrounded(path: Path, sample_rate: int = 16000) -> np.ndarray:
+    return np.concatenate(list(audio.read_blocks(path, sample_rate)))
+
+
 def test_channels_are_averaged(tmp_path: Path) -> None:
     samples = np.random.default_rng(0).integers(-9000, 9000, (1600, 2)).astype(np.int16)
     soundfile.write(tmp_path / "a.wav", samples, 16000)
-    np.testing.assert_array_equal(
-        audio.read(tmp_path / "a.wav", 16000), samples.mean(axis=1).astype("f4") / 32768
-    )
+    np.testing.assert_array_equal(unrounded(tmp_path / "a.wav"), samples.mean(axis=1).astype("f4") / 32768)
     assert audio.probe(tmp_path / "a.wav") == (1600, 16000, 2, "wav/pcm_16")
 
 
@@ -159,7 +161,8 @@ def test_channels_are_averaged(tmp_path: Path) -> None:
 def test_blocks_of_any_length_join_to_the_same_waveform(tmp_path: Path, sample_rate: int) -> None:
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, sample_rate * 2 + 17)
     soundfile.write(tmp_path / "a.wav", noise, sample_rate)
-    whole = audio.read(tmp_path / "a.wav", 16000)
+    whole = unrounded(tmp_path / "a.wav")
+    np.testing.assert_array_equal(audio.read(tmp_path / "a.wav", 16000), np.rint(whole * 32768) / 32768)
     blocks = list(audio.read_blocks(tmp_path / "a.wav", 16000, block_seconds=0.37))
     assert len(blocks) > 4
     assert max(map(len, blocks)) <= 16000
@@ -171,7 +174,7 @@ def test_blocks_of_an_mp3_join_to_the_same_waveform(tmp_path: Path) -> None:
     noise = 0.1 * np.random.default_rng(0).standard_normal(11025)
     soundfile.write(tmp_path / "a.mp3", noise, 22050)
     blocks = list(audio.read_blocks(tmp_path / "a.mp3", 22050, block_seconds=0.05))
-    np.testing.assert_array_equal(np.concatenate(blocks), audio.read(tmp_path / "a.mp3", 22050))
+    np.testing.assert_array_equal(np.concatenate(blocks), unrounded(tmp_path / "a.mp3", 22050))
 
 
 def test_what_another_decoder_gave_already_is_not_kept(tmp_path: Path) -> None:
@@ -288,7 +291,7 @@ def test_channels_through_pyav(tmp_path: Path, layout: str, channels: int) -> No
     if channels > 7:  # PyAV would read foreign memory
         assert reason(tmp_path / "a.wv") == "it claims 8 channels, and up to 7 can be read of this format"
         return
-    np.testing.assert_allclose(audio.read(tmp_path / "a.wv", 16000), samples.mean(axis=1) / 32768, atol=1e-7)
+    np.testing.assert_allclose(unrounded(tmp_path / "a.wv"), samples.mean(axis=1) / 32768, atol=1e-7)
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
@@ -296,8 +299,7 @@ def test_channels_through_pyav(tmp_path: Path, layout: str, channels: int) -> No
 def test_integers_and_floats_are_mixed_alike(tmp_path: Path, subtype: str, channels: int) -> None:
     samples = np.random.default_rng(0).integers(-9000, 9000, (1600, channels)).astype(np.int16)
     soundfile.write(tmp_path / "a.wav", samples / 32768, 16000, subtype=subtype)
-    waveform = audio.read(tmp_path / "a.wav", 16000)
-    np.testing.assert_allclose(waveform, samples.mean(axis=1) / 32768, atol=1e-7)
+    np.testing.assert_allclose(unrounded(tmp_path / "a.wav"), samples.mean(axis=1) / 32768, atol=1e-7)
 
 
 def test_names_and_tags_that_are_no_utf8(tmp_path: Path) -> None:
@@ -364,10 +366,7 @@ def test_a_wav_from_a_pipe_promises_nothing(size: int, tmp_path: Path) -> None:
     place = content.index(b"data")
     content[place + 4 : place + 8] = size.to_bytes(4, "little")
     (tmp_path / "a.wav").write_bytes(content)
-    if size:
-        assert len(audio.read(tmp_path / "a.wav", 16000)) == 16_000
-    else:
-        assert riff.promised_frames(tmp_path / "a.wav") == 0
+    assert len(audio.read(tmp_path / "a.wav", 16000)) == 16_000
 
 
 def test_an_adpcm_wav_is_read_whole(tmp_path: Path) -> None:

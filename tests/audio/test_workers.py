@@ -13,14 +13,17 @@ from dfx.audio import workers
 
 # Jobs are expressions, since workers cannot import a test.
 CRASH = "__import__('os').kill(__import__('os').getpid(), 11)"
-HANG = "(__import__('dfx.audio.workers').audio.workers.time_limit(0.2), __import__('time').sleep(60))"
+# A call into C that does not return to Python, and keeps the interpreter to itself.
+HANG = "__import__('ctypes').PyDLL(None).sleep(60)"
+SLEEP = "__import__('time').sleep(60)"
 
 
 def worker_processes() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "workers._serve" in " ".join(child.cmdline())]
+    children = psutil.Process().children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
-@pytest.mark.parametrize("num_workers", [0, 1, 2, 9])
+@pytest.mark.parametrize("num_workers", [0, 2, 9])
 def test_every_job_is_done_once(num_workers: int) -> None:
     jobs = [f"{number} * 2" for number in range(5)]
     assert sorted(workers.each(eval, jobs, num_workers, "counting")) == [0, 2, 4, 6, 8]
@@ -28,10 +31,10 @@ def test_every_job_is_done_once(num_workers: int) -> None:
 
 
 def test_workers_are_other_processes_without_torch() -> None:
-    pids = set(workers.each(eval, ["__import__('os').getpid()"] * 4, 2, "asking"))
-    assert os.getpid() not in pids
-    (light,) = workers.each(eval, ["'torch' not in __import__('sys').modules"], 1, "asking")
-    assert light
+    facts = "(os.getpid(), 'torch' in sys.modules, os.environ['OMP_NUM_THREADS'])"
+    facts = f"(lambda os, sys: {facts})(__import__('os'), __import__('sys'))"
+    for pid, has_torch, threads in workers.each(eval, [facts] * 4, 2, "asking"):
+        assert (pid != os.getpid(), has_torch, threads) == (True, False, "1")
 
 
 def test_an_error_of_a_job_comes_through_with_its_trace() -> None:
@@ -42,58 +45,59 @@ def test_an_error_of_a_job_comes_through_with_its_trace() -> None:
 
 def test_a_worker_that_dies_is_an_error_and_the_others_end() -> None:
     with pytest.raises(ValueError, match=r"A process that was counting died \(signal 11, SIGSEGV\)"):
-        list(workers.each(eval, [CRASH, "__import__('time').sleep(60)"], 2, "counting"))
+        list(workers.each(eval, [CRASH, SLEEP], 2, "counting"))
     assert not worker_processes()
 
 
-def test_another_job_takes_the_place_of_one_that_killed_its_worker() -> None:
-    told = []
+def test_other_jobs_take_the_place_of_one_that_crashed_or_took_too_long() -> None:
+    statuses: list[int] = []
 
-    def died(job: str, status: int) -> str:
-        told.append((job, status))
-        return CRASH if len(told) < 3 else "7"
+    def failed(job: str, status: int) -> list[str]:
+        statuses.append(status)
+        return ["7", "8"] if len(statuses) == 3 else [CRASH if len(statuses) < 2 else HANG]
 
-    jobs = ["1", CRASH, "2", "3"]
-    assert sorted(workers.each(eval, jobs, 2, "counting", died)) == [1, 2, 3, 7]
-    assert told == [(CRASH, -11)] * 3
-
-
-def test_a_worker_that_takes_too_long_is_ended() -> None:
-    statuses = []
     began = time.monotonic()
-    done = workers.each(eval, [HANG], 1, "waiting", lambda _, status: statuses.append(status) or "1")
-    assert list(done) == [1]
-    assert statuses == [-14]
+    jobs = ["1", CRASH, "2", "3"]
+    assert sorted(workers.each(eval, jobs, 1, "counting", lambda _: 1.0, failed)) == [1, 2, 3, 7, 8]
+    assert statuses == [-11, -11, workers.TOOK_TOO_LONG]
     assert time.monotonic() - began < 30
 
 
-def test_there_is_no_time_limit_outside_a_worker() -> None:
-    workers.time_limit(0.01)
-    time.sleep(0.05)
+def test_there_is_no_time_limit_in_this_process() -> None:
+    assert list(workers.each(eval, ["__import__('time').sleep(0.05)"], 0, "waiting", lambda _: 0.01)) == [
+        None
+    ]
 
 
-def test_what_is_said_stands_above_the_bar() -> None:
-    code = (
-        "from dfx import console\n"
-        "def counts():\n"
-        "    yield 1\n"
-        "    console.say('a file [was] left out')\n"
-        "    yield 1\n"
-        "console.advancing(counts(), 'decoding', 2, True)\n"
-    )
-    environment = os.environ | {
-        "PYTHONPATH": str(Path(workers.__file__).parents[2]),
-        "FORCE_COLOR": "1",  # as on a terminal
-        "TERM": "xterm",
-        "COLUMNS": "100",
-    }
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert b"\r\x1b[2Ka file [was] left out\n" in done.stderr
-    assert b"2/2" in done.stderr
+def test_workers_that_cannot_start_give_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(
+        ValueError, match="Processes for counting could not start, or were ended from outside"
+    ):
+        list(workers.each(eval, ["1"], 1, "counting"))
 
 
 def test_leaving_early_ends_the_workers() -> None:
-    results = workers.each(eval, ["1", *["__import__('time').sleep(60)"] * 3], 2, "counting")
+    results = workers.each(eval, ["1", *[SLEEP] * 3], 2, "counting")
     assert next(results) == 1
     results.close()
     assert not worker_processes()
+
+
+def test_a_script_needs_no_main_guard_and_takes_its_workers_along_when_killed(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os\nfrom dfx.audio import workers\nprint('started', flush=True)\n"
+        "jobs = ['__import__(\"os\").getpid()', '__import__(\"time\").sleep(60)']\n"
+        "for result in workers.each(eval, jobs, 2, 'asking'):\n    print(result, flush=True)\n"
+    )
+    run = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    assert run.stdout.readline() == "started\n"
+    pid = int(run.stdout.readline())
+    children = psutil.Process(run.pid).children(recursive=True)
+    assert pid in [child.pid for child in children]
+    run.kill()
+    assert run.communicate(timeout=10)[0] == ""
+    assert not psutil.wait_procs(children, timeout=10)[1]

@@ -121,7 +121,9 @@ def test_bad_files_have_reasons_and_no_measures_and_are_not_opened_again(
     (tmp_path / "text.wav").write_text("no audio")
     rows = fair.head(3).copy()
     rows["path"] = [str(tmp_path / "gone.wav"), str(tmp_path / "text.wav"), rows["path"][2]]
-    open_store(Manifest(rows), 16000, tmp_path / "cache", max_bad_fraction=1, num_workers=0, progress=False)
+    open_store(
+        Manifest(rows), 16000, cache=tmp_path / "cache", max_bad_fraction=1, num_workers=0, progress=False
+    )
     opened.clear()
     found = measured(rows, tmp_path / "cache").table
     assert found["good"].tolist() == [False, False, True]

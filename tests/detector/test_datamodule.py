@@ -10,7 +10,6 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Trainer
 
 from dfx.audio import segments
-from dfx.audio.conditioned_store import conditioned
 from dfx.audio.conditioning import Conditions
 from dfx.audio.store import WaveformStore, open_store
 from dfx.config.schema import CONF_DIR, register_schema
@@ -86,7 +85,8 @@ def test_batches_do_not_depend_on_the_number_of_workers(
 def test_conditions_hold_in_every_split_for_any_number_of_workers(
     corpus: Manifest, store: WaveformStore, num_workers: int
 ) -> None:
-    clips = conditioned(store, corpus, Conditions(bandwidth_hz=900, loudness_db=-23), progress=False)
+    conditions = Conditions(bandwidth_hz=900, loudness_db=-23)
+    clips = open_store(corpus, 16000, conditions, store.path.parents[1], progress=False)
     module = AudioDataModule(corpus, clips, 8000, seed=3, batch_size=5, num_workers=num_workers)
     alone = AudioDataModule(corpus, clips, 8000, seed=3, batch_size=5)
     pairs = zip(batches(module, epoch=2), batches(alone, epoch=2), strict=True)

@@ -1,19 +1,23 @@
 """Audio files, and what is done to waveforms: reading, cutting, conditioning, and the store of decoded samples."""
 
-from dfx.audio.reader import probe, read, read_blocks, read_pcm, resample, write
-from dfx.audio.samples import FULL_SCALE, AudioError, AudioInfo, Waveform, mono, to_int16
+from dfx.audio.reader import join_pcm, probe, read, read_blocks, read_pcm, resample, rounded, write
+from dfx.audio.samples import FULL_SCALE, AudioError, AudioInfo, Pcm, Waveform, from_int16, mono, to_int16
 
 __all__ = [
     "FULL_SCALE",
     "AudioError",
     "AudioInfo",
+    "Pcm",
     "Waveform",
+    "from_int16",
+    "join_pcm",
     "mono",
     "probe",
     "read",
     "read_blocks",
     "read_pcm",
     "resample",
+    "rounded",
     "to_int16",
     "write",
 ]

@@ -1,22 +1,28 @@
-"""The steps of conditioning for a clip: which they are, what is measured for them, what they make of it.
+"""Conditioning of clips: bandwidth (low-pass), silent ends and level, so that detectors cannot listen for them.
 
-Levels are in dB of the RMS, 0 dB = amplitude 1. Samples may exceed 1 after a gain: they are not clipped.
+Levels are in dB of the RMS, 0 dB = amplitude 1. A clip may exceed 1 after a gain.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dfx.audio.low_pass import TRANSITION, LowPass, Read, Waveform
+from dfx.audio.reader import join_pcm, rounded
+from dfx.audio.samples import Pcm, Waveform
 
+VERSION = 1  # of the steps: a new number conditions every clip anew
 FRAME_SECONDS = 0.01  # over which the level of a stretch is taken
-PIECE_FRAMES = 5000  # measured at once: bounds the memory that a clip of hours takes
+PIECE_FRAMES = 5000  # worked on at once, 50 s: bounds the memory that a clip of hours takes
 MAX_GAIN = 100.0  # 40 dB; a clip that needs more is no speech but the rounding of 16 bits
+STOPBAND_DB = 80.5  # of the design, 80 as measured; what is left is below the rounding of most recordings
+TRANSITION = 1 / 80  # of the sample rate: 200 Hz at 16 kHz, 407 taps
+
+Read = Callable[[int, int], Waveform]  # (start, num_samples) -> samples of a clip
 
 
 class Conditions(NamedTuple):
@@ -57,79 +63,20 @@ class Conditions(NamedTuple):
                 "such as -23, or null."
             )
 
+    def key(self, sample_rate: float) -> str:
+        """Name of these conditions in the name of a folder.
 
-class Span(NamedTuple):
-    """What is kept of a clip, samples `start` to `stop`, and the factor that brings it to its level."""
-
-    start: int
-    stop: int
-    gain: float
-
-
-class Chain:
-    """The steps for clips of one sample rate.
-
-    Raises:
-        ValueError: if a value cannot be.
-    """
-
-    def __init__(self, conditions: Conditions, sample_rate: int) -> None:
-        for problem in conditions.problems(sample_rate):
+        Raises:
+            ValueError: if a value cannot be.
+        """
+        for problem in self.problems(sample_rate):
             raise ValueError(problem)
-        self.conditions = conditions
-        self.frame = max(1, round(FRAME_SECONDS * sample_rate))
-        bandwidth = conditions.bandwidth_hz
-        self.low_pass = None if bandwidth is None else LowPass(bandwidth, sample_rate)
-
-    @property
-    def measures(self) -> bool:
-        """Whether a clip has to be looked at as a whole first."""
-        return self.conditions.trim_db is not None or self.conditions.loudness_db is not None
-
-    def measure(self, read: Read, length: int) -> Span:
-        """Where a clip of `length` samples begins and ends, and its gain."""
-        if not self.measures or length <= 0:
-            return Span(0, length, 1.0)
-        energy = self._frame_energies(read, length)
-        start, stop, gain = 0, length, 1.0
-        trim_db, loudness_db = self.conditions.trim_db, self.conditions.loudness_db
-        if trim_db is not None:
-            sizes = np.full(len(energy), float(self.frame))
-            sizes[-1] = length - (len(energy) - 1) * self.frame
-            power = energy / sizes
-            kept = np.flatnonzero(
-                power >= power.max() * 10 ** (-trim_db / 10)
-            )  # the loudest always, so never none
-            energy = energy[kept[0] : kept[-1] + 1]
-            start, stop = int(kept[0]) * self.frame, min(int(kept[-1] + 1) * self.frame, length)
-        if loudness_db is not None and energy.any():
-            rms = math.sqrt(float(energy.sum()) / (stop - start))
-            gain = min(10 ** (loudness_db / 20) / rms, MAX_GAIN)
-        return Span(start, stop, gain)
-
-    def read(self, read: Read, length: int, span: Span, start: int, stop: int) -> Waveform:
-        """Samples `start` to `stop` of what the span keeps of a clip, at its level."""
-        start, stop = span.start + start, span.start + stop
-        waveform = self._filtered(read, length, start, stop)
-        return waveform if span.gain == 1 else np.multiply(waveform, span.gain, dtype=np.float32)
-
-    def _filtered(self, read: Read, length: int, start: int, stop: int) -> Waveform:
-        if self.low_pass is None:
-            return read(start, stop - start)
-        return self.low_pass.read(read, length, start, stop)
-
-    def _frame_energies(self, read: Read, length: int) -> NDArray[np.float64]:
-        energies = []
-        piece = PIECE_FRAMES * self.frame
-        for start in range(0, length, piece):
-            waveform = self._filtered(read, length, start, min(start + piece, length))
-            frames = np.pad(waveform, (0, -len(waveform) % self.frame)).reshape(-1, self.frame)
-            energies.append(np.square(frames, dtype=np.float64).sum(axis=1))
-        return np.concatenate(energies)
+        chosen = ((name.split("_")[0], value) for name, value in self._asdict().items() if value is not None)
+        return "-".join([f"c{VERSION}", *(f"{name}{value!r}" for name, value in chosen)])
 
 
 def condition(waveform: Waveform, sample_rate: int, conditions: Conditions) -> Waveform:
-    """A whole clip, conditioned, as a `ConditionedStore` gives it.
+    """Condition a whole clip: the samples that a store with these conditions gives, rounded to 16 bits as there.
 
     Args:
         waveform: (samples,) float32.
@@ -137,15 +84,103 @@ def condition(waveform: Waveform, sample_rate: int, conditions: Conditions) -> W
         conditions: what to do to it.
 
     Returns:
-        (samples,) float32, fewer where its ends were cut.
+        (samples,) float32, fewer where its ends were cut; the waveform itself where nothing is to be done.
 
     Raises:
         ValueError: if a value of the conditions cannot be.
     """
-    chain = Chain(conditions, sample_rate)
+    if conditions == Conditions():
+        return waveform
+    blocks = condition_pcm(
+        lambda start, count: waveform[start : start + count], len(waveform), sample_rate, conditions
+    )
+    return join_pcm(blocks)
 
-    def read(start: int, num_samples: int) -> Waveform:
-        return waveform[start : start + num_samples]
 
-    span = chain.measure(read, len(waveform))
-    return chain.read(read, len(waveform), span, 0, span.stop - span.start)
+def condition_pcm(
+    read: Read, length: int, sample_rate: int, conditions: Conditions
+) -> Iterator[tuple[int, Pcm]]:
+    """Condition a clip in blocks of 16-bit integers, each with its scale, as `audio.read_pcm` gives them.
+
+    The clip is read twice, to measure it and to write it; memory does not grow with its length.
+
+    Args:
+        read: function from start and number of samples to samples of the clip.
+        length: of the clip, in samples.
+        sample_rate: in Hz.
+        conditions: what to do to it.
+
+    Raises:
+        ValueError: if a value of the conditions cannot be.
+    """
+    for problem in conditions.problems(sample_rate):
+        raise ValueError(problem)
+    frame = max(1, round(FRAME_SECONDS * sample_rate))
+    taps = None if conditions.bandwidth_hz is None else _low_pass(conditions.bandwidth_hz, sample_rate)
+
+    def pieces(begin: int, end: int) -> Iterator[Waveform]:
+        # On a grid that is fixed to the clip, so that a sample is the same in both passes.
+        size = PIECE_FRAMES * frame
+        for first in range(begin // size * size, end, size):
+            piece = _filtered(read, length, first, min(first + size, length), taps)
+            yield piece[max(begin - first, 0) : end - first]
+
+    start, stop, gain = 0, length, 1.0
+    if conditions.trim_db is not None or conditions.loudness_db is not None:
+        start, stop, gain = _measure(pieces(0, length), length, frame, conditions)
+    yield from rounded(
+        lambda: (piece if gain == 1 else piece * np.float32(gain) for piece in pieces(start, stop))
+    )
+
+
+def _measure(
+    pieces: Iterator[Waveform], length: int, frame: int, conditions: Conditions
+) -> tuple[int, int, float]:
+    """First sample to keep, the one after the last, and the gain."""
+    energy = np.concatenate([_frame_energies(piece, frame) for piece in pieces])
+    start, stop, gain = 0, length, 1.0
+    if conditions.trim_db is not None:
+        sizes = np.full(len(energy), float(frame))
+        sizes[-1] = length - (len(energy) - 1) * frame
+        power = energy / sizes
+        # The loudest always, so never none.
+        kept = np.flatnonzero(power >= power.max() * 10 ** (-conditions.trim_db / 10))
+        energy = energy[kept[0] : kept[-1] + 1]
+        start, stop = int(kept[0]) * frame, min(int(kept[-1] + 1) * frame, length)
+    if conditions.loudness_db is not None and energy.any():
+        rms = math.sqrt(float(energy.sum()) / (stop - start))
+        gain = min(10 ** (conditions.loudness_db / 20) / rms, MAX_GAIN)
+    return start, stop, gain
+
+
+def _frame_energies(piece: Waveform, frame: int) -> NDArray[np.float64]:
+    frames = np.pad(piece, (0, -len(piece) % frame)).reshape(-1, frame)
+    energies: NDArray[np.float64] = np.square(frames, dtype=np.float64).sum(axis=1)
+    return energies
+
+
+def _low_pass(bandwidth_hz: float, sample_rate: float) -> Waveform:
+    """Taps of a linear-phase low-pass whose stopband begins at the bandwidth; an odd number of them."""
+    import scipy.signal  # half a second, which every worker process would pay
+
+    width = TRANSITION * sample_rate
+    num_taps, beta = scipy.signal.kaiserord(STOPBAND_DB, width / (sample_rate / 2))
+    window = ("kaiser", beta)
+    taps = scipy.signal.firwin(num_taps | 1, bandwidth_hz - width / 2, window=window, fs=sample_rate)
+    low_pass: Waveform = taps.astype(np.float32)
+    return low_pass
+
+
+def _filtered(read: Read, length: int, start: int, stop: int, taps: Waveform | None) -> Waveform:
+    """Samples `start` to `stop` of the filtered clip, without delay; it has zeros before and after it."""
+    if taps is None:
+        return read(start, stop - start)
+    import scipy.signal
+
+    margin = len(taps) // 2
+    begin = max(start - margin, 0)
+    inside = read(begin, min(stop + margin, length) - begin)
+    padded = np.zeros(stop - start + 2 * margin, np.float32)
+    padded[begin - start + margin :][: len(inside)] = inside
+    filtered: Waveform = scipy.signal.oaconvolve(padded, taps, mode="valid")
+    return filtered

@@ -95,7 +95,7 @@ def _open(path: Path, failure: str) -> Any:
         # Tags may hold bytes of any encoding.
         container = av.open(str(path), metadata_errors="replace", options=OPTIONS)
     except PermissionError as error:
-        raise AudioError(path, "reading it is not permitted") from error
+        raise AudioError(path, "reading it is not permitted", may_pass=True) from error
     except (av.error.FFmpegError, OSError) as error:
         detail = failure or getattr(error, "strerror", "") or str(error)
         raise AudioError(path, f"no decoder recognises it ({detail})") from error

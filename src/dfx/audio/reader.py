@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Generator, Iterator
+import struct
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +24,16 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from dfx.audio.riff import promised_frames
 from dfx.audio.samples import (
     AudioError,
     AudioInfo,
     Pcm,
     Waveform,
+    from_int16,
     mono,
     plausible,
     require_finite,
+    scale_of,
     to_int16,
 )
 
@@ -42,22 +44,26 @@ WRITABLE = {".wav": "WAV", ".flac": "FLAC"}
 
 # RuntimeError: every LibsndfileError; TypeError: suffix .raw, which soundfile wants described; OSError: no permission.
 _SOUNDFILE_ERRORS = (RuntimeError, TypeError, OSError)
+# Formats of WAV in which a frame has as many bytes as `block_align` says (in ADPCM that is a block of many frames):
+# PCM, float, A-law, mu-law, and PCM or float in the long form.
+_PLAIN_WAV = {0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE}
+_STREAMED = 0x7FFFF000  # SoX and FFmpeg write this or more where they cannot go back to fill in the size
 _UNKNOWN_LENGTH = 1 << 62  # libsndfile says 2**63 - 1 where a header gives no length
 
 
 def read(path: str | Path, sample_rate: int) -> Waveform:
-    """Whole clip as (samples,) float32 mono at `sample_rate`, full scale 1.
+    """Whole clip as (samples,) float32 mono at `sample_rate`, full scale 1: what the waveform store gives.
 
     Raises:
         AudioError: if the file is missing, cannot be decoded, is cut short, or holds no samples, NaN or infinity.
     """
-    return np.concatenate(list(read_blocks(path, sample_rate)))
+    return join_pcm(read_pcm(path, sample_rate))
 
 
 def read_blocks(path: str | Path, sample_rate: int, block_seconds: float = 30.0) -> Iterator[Waveform]:
     """Clip in consecutive blocks (samples,) float32 mono at `sample_rate`; memory does not grow with its length.
 
-    The blocks are at most `block_seconds` long; their concatenation is what `read` returns, for any block length.
+    The blocks are at most `block_seconds` long; their concatenation is the same for any block length, and not rounded.
 
     Raises:
         AudioError: as `read`, possibly after some blocks were yielded.
@@ -66,14 +72,41 @@ def read_blocks(path: str | Path, sample_rate: int, block_seconds: float = 30.0)
         yield mono(block[None])
 
 
-def read_pcm(path: str | Path, sample_rate: int) -> Iterator[Pcm]:
-    """The blocks of `read_blocks` as 16-bit integers, `to_int16` of them.
+def read_pcm(path: str | Path, sample_rate: int) -> Iterator[tuple[int, Pcm]]:
+    """Clip in blocks of 16-bit integers, each with its scale: a waveform is samples / 32768 * scale.
+
+    A clip that goes beyond full scale is decoded twice: where the scale changes, the clip begins again.
 
     Raises:
-        AudioError: as `read_blocks`.
+        AudioError: as `read`, possibly after some blocks were yielded.
     """
-    for block in _blocks(Path(path), sample_rate, 30.0):
-        yield block if block.dtype == np.int16 else to_int16(block)
+    yield from rounded(lambda: _blocks(Path(path), sample_rate, 30.0))
+
+
+def rounded(blocks: Callable[[], Iterable[NDArray]]) -> Iterator[tuple[int, Pcm]]:
+    """Round a clip to 16 bits as `read_pcm` does; `blocks` gives its blocks, twice where it exceeds full scale."""
+    peak = 0.0
+    for block in blocks():
+        if block.dtype == np.int16:
+            yield 1, block
+            continue
+        peak = max(peak, float(np.abs(block).max(initial=0)))
+        if scale_of(peak) == 1:
+            yield 1, to_int16(block)
+    scale = scale_of(peak)
+    if scale > 1:
+        for block in blocks():
+            yield scale, to_int16(block / np.float32(scale))
+
+
+def join_pcm(blocks: Iterable[tuple[int, Pcm]]) -> Waveform:
+    """Waveform (samples,) float32 of the blocks that `read_pcm` or `rounded` gives."""
+    scale, pieces = 0, list[Pcm]()
+    for block_scale, block in blocks:
+        if block_scale != scale:
+            scale, pieces = block_scale, []
+        pieces.append(block)
+    return from_int16(np.concatenate(pieces), scale)
 
 
 def probe(path: str | Path) -> AudioInfo:
@@ -114,7 +147,8 @@ def _require_file(path: Path) -> None:
         status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = "the file does not exist" if isinstance(error, FileNotFoundError) else f"{error}"
-        raise AudioError(path, reason) from error
+        may_pass = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+        raise AudioError(path, reason, may_pass) from error
     if not stat.S_ISREG(status.st_mode):
         raise AudioError(path, "it is not a file, but a folder, a pipe or a device")
     if status.st_size == 0:
@@ -214,8 +248,26 @@ def _why(error: Exception) -> str:
 def _promised(path: Path, file: soundfile.SoundFile) -> int:
     if file.format == "FLAC":
         return _num_frames(file)
-    return promised_frames(path) if file.format in ("WAV", "WAVEX") else 0
+    return _riff_frames(path) if file.format in ("WAV", "WAVEX") else 0
 
 
 def _num_frames(file: soundfile.SoundFile) -> int:
     return file.frames if 0 < file.frames < _UNKNOWN_LENGTH else 0
+
+
+def _riff_frames(path: Path) -> int:
+    """Frames that a WAV header announces, or 0; libsndfile says what the file has, and hides a half-copied one."""
+    with path.open("rb") as file:
+        if file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
+            return 0
+        width = 0
+        while len(header := file.read(8)) == 8:
+            name, size = struct.unpack("<4sI", header)
+            if name == b"data":
+                return size // width if width and size < _STREAMED else 0
+            if name == b"fmt " and size >= 16:
+                kind, _, _, _, align = struct.unpack("<HHIIH", file.read(14).ljust(14, b"\0"))
+                width = align if kind in _PLAIN_WAV else 0
+                size -= 14
+            file.seek(size + size % 2, 1)
+    return 0

@@ -9,23 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Waveform = NDArray[np.float32]
-
-
 Pcm = NDArray[np.int16]
-
-
 FULL_SCALE = 32768.0
-
-
 MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; a file "at 1 Hz" would become 16,000 times longer
 
 
 class AudioError(ValueError):
-    """A file that cannot be used as audio, and why; `reason` is the why alone."""
+    """A file that cannot be used as audio; `reason` says why.
 
-    def __init__(self, path: str | Path, reason: str):
-        super().__init__(str(path), reason)
-        self.reason = reason
+    `may_pass` is True where the system could not read the file, so that it may be good another time.
+    """
+
+    def __init__(self, path: str | Path, reason: str, may_pass: bool = False):
+        super().__init__(str(path), reason, may_pass)
+        self.reason, self.may_pass = reason, may_pass
 
     def __str__(self) -> str:
         return f"Not usable as audio: {self.args[0]}: {self.reason}. Replace or convert it, or leave it out."
@@ -47,6 +44,17 @@ def to_int16(waveform: NDArray[np.floating]) -> Pcm:
     np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled)
     samples: Pcm = scaled.astype(np.int16)
     return samples
+
+
+def scale_of(peak: float) -> int:
+    """Power of two by which a clip with this peak is divided when it is rounded to 16 bits, and multiplied again."""
+    return 1
+
+
+def from_int16(samples: Pcm, scale: int = 1) -> Waveform:
+    """16-bit integers as float32 at full scale 1: the inverse of `to_int16` of a clip divided by `scale`."""
+    waveform: Waveform = np.multiply(samples, np.float32(scale / FULL_SCALE), dtype=np.float32)
+    return waveform
 
 
 def plausible(path: Path, rate: int) -> int:

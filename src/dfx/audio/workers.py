@@ -1,34 +1,34 @@
-"""Long work in several processes: locks, one progress bar, workers whose death is survived.
+"""Worker processes with a time limit for each task and recovery from crashes (pebble).
 
-A worker is a fresh interpreter that imports this module and the one of its function, and nothing of the script that
-asked: not forked, because a process that already runs threads (torch, MLflow) cannot be forked safely, and not
-spawned by multiprocessing, which would run the script once more in each worker and so demand a main guard of it. Jobs
-and results go through a socket. The pool of `concurrent.futures` ends every worker when one dies, and cannot say at
-which job; here a dead worker costs its own job, and the caller may put another in its place.
+Workers are spawned, not forked: a process that runs threads (torch, MLflow) cannot be forked safely. Unlike other
+spawned processes they do not import the script of their parent, so a script needs no main guard.
 """
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 import traceback
+import types
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    pass
+from pebble import ProcessExpired, ProcessPool
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+TOOK_TOO_LONG = 0  # in place of an exit status: the worker was ended at the time limit
+
 _is_worker = False  # set in worker processes
+_starting = threading.Lock()
 
 
 def num_cores() -> int:
@@ -38,158 +38,130 @@ def num_cores() -> int:
 
 def each(
     function: Callable[[Job], Result],
-    jobs: Sequence[Job],
+    jobs: Iterable[Job],
     num_workers: int,
     doing: str,
-    died: Callable[[Job, int], Job] | None = None,
+    seconds: Callable[[Job], float] | None = None,
+    failed: Callable[[Job, int], Sequence[Job]] | None = None,
 ) -> Generator[Result, None, None]:
-    """Results of a function for every job, as they come; closing it ends the workers.
+    """Call a function with every job in worker processes; yields results as they come. Closing it ends the workers.
 
     Args:
         function: of a module that can be imported, or a `functools.partial` of one.
-        jobs: what it is called with.
-        num_workers: processes; with 0 the work is done in this one.
+        jobs: its arguments; the next one is taken when a worker is about to be free.
+        num_workers: processes; with 0 the work is done in this one, without time limits.
         doing: what is done, for the error: "decoding audio".
-        died: called when a worker died, with its job and the exit status (negative: the signal); gives the job that
-            is done in its place, or raises. None: the death is an error.
+        seconds: time limit of a job; None: no limit.
+        failed: called with a job whose worker died or took too long, and the exit status (negative: the signal) or
+            `TOOK_TOO_LONG`; returns the jobs to do in its place, or raises. None: it is an error.
 
     Raises:
-        ValueError: if a worker dies, or cannot start.
+        ValueError: if a worker dies or takes too long and `failed` is None, or workers cannot start.
     """
     if num_workers < 1 or _is_worker or multiprocessing.current_process().daemon:
         yield from map(function, jobs)
         return
-    waiting = deque(jobs)
-    workers: list[_Worker[Job]] = []
-    left = len(jobs)
+    source, again = iter(jobs), deque[Job]()
+    running: dict[Future[Any], Job] = {}
+    if isinstance(jobs, Sequence):
+        num_workers = min(num_workers, max(len(jobs), 1))
+    pool = ProcessPool(num_workers, initializer=_become_worker, context=_Context())
     try:
-        while len(workers) < min(num_workers, len(jobs)):
-            workers.append(_Worker(function))
-        while left:
-            ready = wait([worker.connection for worker in workers])
-            for worker in [worker for worker in workers if worker.connection in ready]:
+        while True:
+            while len(running) <= num_workers:
                 try:
-                    results, error = worker.connection.recv()
-                except (EOFError, OSError):
-                    workers.remove(worker)
-                    waiting.extendleft(_left_by(worker, doing, died))
-                    if waiting:
-                        workers.append(_Worker(function))
+                    job = again.popleft() if again else next(source)
+                except StopIteration:
+                    break
+                limit = None if seconds is None else seconds(job)
+                running[pool.schedule(_call, (function, job), timeout=limit)] = job
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                try:
+                    result, error = future.result()
+                except (ProcessExpired, TimeoutError) as end:
+                    status = end.exitcode if isinstance(end, ProcessExpired) else TOOK_TOO_LONG
+                    again.extend((failed or _refuse(doing))(job, status))
                     continue
                 if error is not None:
                     raise error
-                left -= len(results)
-                worker.give(waiting)
-                yield from results
-    finally:
-        for worker in workers:
-            worker.end()
-
-
-def time_limit(seconds: float) -> None:
-    """End this worker process by SIGALRM unless it calls again within so many seconds; 0: no limit.
-
-    The system keeps the time, so a decoder that never returns to Python is ended as well. Outside a worker nothing
-    happens.
-    """
-    if _is_worker:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-class _Worker(Generic[Job]):
-    """A worker process; `job` is what it is at, None when it has nothing to do."""
-
-    def __init__(self, function: Callable[[Job], Any]) -> None:
-        self.started = False
-        self.job: Job | None = None
-        self.connection, theirs = multiprocessing.Pipe()
-        serve = f"from dfx.audio import workers; workers._serve({theirs.fileno()})"
-        code = f"import sys; sys.path[:] = {sys.path!r}; {serve}"
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", code],
-                stdin=subprocess.PIPE,  # nothing is written to it: its end tells that this process is gone
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C is for the parent alone
-                # As many workers as cores: more threads would only be in each other's way.
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
-            )
-        self._send(function)
-
-    def give(self, waiting: deque[Job]) -> None:
-        """The next job, or none; called when the worker has told that it has started, and after each result."""
-        self.started = True
-        self.job = waiting.popleft() if waiting else None
-        if self.job is not None:
-            self._send(self.job)
-
-    def _send(self, message: Any) -> None:
-        with contextlib.suppress(ConnectionError):  # it has just died, which `each` is told by the socket
-            self.connection.send(message)
-
-    def end(self) -> int:
-        """Exit status; a process that still runs is killed."""
-        self.connection.close()
-        self.process.kill()
-        if self.process.stdin:
-            self.process.stdin.close()
-        return self.process.wait()
-
-
-def _left_by(worker: _Worker[Job], doing: str, died: Callable[[Job, int], Job] | None) -> list[Job]:
-    """What a dead worker leaves to be done."""
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        worker.process.wait(timeout=10)  # its end of the socket closes a moment before it is gone
-    status = worker.end()
-    if not worker.started:
+                yield result
+    except (BrokenProcessPool, RuntimeError) as error:
+        if not isinstance(error, BrokenProcessPool) and pool.active:
+            raise
         raise ValueError(
-            f"A process for {doing} could not start ({ending(status)}): it ran out of memory, or wrote above what is "
-            "wrong. num_workers=0 does the work in this process instead."
-        )
-    if worker.job is None:
-        return []
-    if died is not None:
-        return [died(worker.job, status)]
-    raise ValueError(
-        f"A process that was {doing} died ({ending(status)}): it ran out of memory, or a library crashed. "
-        "num_workers=0 does the work in this process instead."
-    )
+            f"Processes for {doing} could not start, or were ended from outside: the memory ran out, or what is wrong "
+            "stands above. num_workers=0 does the work in this process instead."
+        ) from error
+    finally:
+        pool.stop()
+        pool.join()
 
 
 def ending(status: int) -> str:
     """Exit status of a process in words: "signal 11, SIGSEGV" or "exit status 1"."""
+    if status == TOOK_TOO_LONG:
+        return "it took too long"
     try:
         return f"signal {-status}, {signal.Signals(-status).name}"
     except ValueError:
         return f"exit status {status}"
 
 
-def _serve(descriptor: int) -> None:
-    """The life of a worker: it takes a job, sends the result, and ends with its parent."""
+def _refuse(doing: str) -> Callable[[Any, int], Sequence[Any]]:
+    def refuse(_: Any, status: int) -> Sequence[Any]:
+        raise ValueError(
+            f"A process that was {doing} died ({ending(status)}): it ran out of memory, or a library crashed. "
+            "num_workers=0 does the work in this process instead."
+        )
+
+    return refuse
+
+
+def _call(function: Callable[[Job], Result], job: Job) -> tuple[Result | None, Exception | None]:
+    """Result or error of a function: what it raises itself is not to be taken for a crash or a time limit."""
+    try:
+        return function(job), None
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        return None, error
+
+
+class _Process(SpawnProcess):
+    """A spawned process that does not import the script of its parent, and computes in one thread."""
+
+    @staticmethod
+    def _Popen(process_obj: Any) -> Any:  # noqa: N802  (the name is multiprocessing's)
+        with _starting:
+            main, threads = sys.modules["__main__"], os.environ.get("OMP_NUM_THREADS")
+            sys.modules["__main__"] = types.ModuleType("__main__")
+            os.environ["OMP_NUM_THREADS"] = "1"  # as many workers as cores: more threads would be in the way
+            try:
+                return SpawnProcess._Popen(process_obj)
+            finally:
+                sys.modules["__main__"] = main
+                del os.environ["OMP_NUM_THREADS"]
+                if threads is not None:
+                    os.environ["OMP_NUM_THREADS"] = threads
+
+
+class _Context(SpawnContext):
+    Process = _Process
+
+
+def _become_worker() -> None:
     global _is_worker
     _is_worker = True
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # what the parent ignores, a new process ignores too
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ends a decoder that does not return to Python, too
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    connection: Connection = Connection(descriptor)
-    function = connection.recv()
-    connection.send(([], None))
-    # What decoders have to say about a damaged file would tear the progress bar apart.
+    # What decoders print about a damaged file would tear the progress bar apart.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    while True:
-        try:
-            job = connection.recv()
-        except EOFError:
-            return
-        answer: tuple[list[Any], Exception | None]
-        try:
-            answer = ([function(job)], None)
-        except Exception as error:
-            error.add_note(traceback.format_exc())
-            answer = ([], error)
-        time_limit(0)
-        connection.send(answer)
 
 
 def _end_with_parent() -> None:
-    sys.stdin.read()
-    os._exit(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dfx import console, files
-from dfx.audio import store_index
+from dfx.audio import parts
 from dfx.audio.measures import COLUMNS, measure_files, unusable
 from dfx.audio.store import WaveformStore, open_store
 from dfx.audio.workers import each, num_cores
@@ -66,12 +66,12 @@ def measure_corpus(
         progress: show a bar on stderr.
     """
     store = open_store(
-        manifest, sample_rate, cache, max_bad_fraction=1.0, num_workers=num_workers, progress=progress
+        manifest, sample_rate, cache=cache, max_bad_fraction=1.0, num_workers=num_workers, progress=progress
     )
     folder = files.cache_dir(cache) / "measures" / f"v{VERSION}-{sample_rate}"
     bad = store.bad.drop_duplicates("path").set_index("path")["reason"]
     paths = sorted(set(manifest.table["path"]))
-    sizes, times = store_index.look_at(paths)
+    sizes, times = parts.look_at(paths)
     wanted = pd.DataFrame({"size": sizes, "time": times}, index=paths)
     wanted = wanted.drop(bad.index)  # a file that crashed a decoder is not opened again
     with files.locked(folder, "measuring the corpus", console.say, f"{manifest.hash}.lock"):

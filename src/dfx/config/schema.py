@@ -108,8 +108,11 @@ class PrepareConfig:
     max_bad_fraction: float = MISSING
     cache: str | None = MISSING
     num_workers: int | None = MISSING
-    shard: int = MISSING
-    num_shards: int = MISSING
+    shard: str | None = MISSING
+    compact: bool = MISSING
+    verify: bool = MISSING
+    clean: bool = MISSING
+    confirm: bool = MISSING
 
 
 @dataclass

@@ -25,7 +25,7 @@ def make_missing(
     doing: str,
     num_workers: int | None,
     progress: bool,
-    on_crash: Callable[[Sequence[Job], int], Sequence[Job]] | None = None,
+    on_crash: Callable[[Sequence[Job], int], Sequence[Sequence[Job]]] | None = None,
 ) -> None:
     """Make the files that do not exist, in worker processes if there are many; one process at a time.
 
@@ -50,7 +50,7 @@ def make_missing(
         elif num_workers is None:
             num_workers = workers.num_cores()
         chunks = [jobs[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
-        counts = workers.each(make, chunks, num_workers, doing, on_crash)
+        counts = workers.each(make, chunks, num_workers, doing, failed=on_crash)
         console.advancing(counts, doing, len(jobs), progress)
 
 

@@ -93,7 +93,7 @@ def make_files(folder: Path, jobs: Sequence[Job], num_workers: int | None, progr
     return {job.source: Path(reason_path(job.target)).read_text(encoding="utf-8") for job in bad}
 
 
-def crash_error(jobs: Sequence[Job], status: int) -> Sequence[Job]:
+def crash_error(jobs: Sequence[Job], status: int) -> list[Sequence[Job]]:
     """Raise an error that names the recording at which a process died: the first whose file does not exist."""
     at = next(iter(_missing(jobs)), jobs[-1])
     raise ValueError(

@@ -17,13 +17,12 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import RichProgressBar
 
 from dfx import console
-from dfx.audio.conditioned_store import Waveforms, conditioned
 from dfx.audio.conditioning import Conditions
-from dfx.audio.store import open_store
+from dfx.audio.store import WaveformStore, open_store
 from dfx.datasets.corpus import Dataset
 from dfx.detector.datamodule import ArrayStore, AudioDataModule, require_both_classes
 from dfx.detector.detector import Detector, OptimizerFactory
-from dfx.detector.feature_store import open_features
+from dfx.detector.feature_maps import open_features
 from dfx.features.base import Feature
 from dfx.losses.base import Loss
 from dfx.models.blocks import IncompatiblePairError
@@ -102,24 +101,24 @@ def datamodule(
     store = open_store(
         manifest,
         cfg.sample_rate,
-        cache=Path(cfg.cache) if cfg.cache else None,
-        max_bad_fraction=max_bad_fraction,
+        conditions,
+        cfg.cache,
+        max_bad_fraction,
     )
     if len(store.bad):
         console.say(
             f"{len(store.bad)} of {len(store)} files cannot be read and are left out; "
-            f"{store.path / 'bad_files.csv'} says why."
+            f"{store.bad_files} says why."
         )
     augment = instantiate(cfg.augment, _convert_="all") if cfg.augment else None
-    clips = conditioned(store, manifest, conditions)
-    data = AudioDataModule(manifest, clips, num_samples(cfg), seed=cfg.seed, augment=augment, **options)
+    data = AudioDataModule(manifest, store, num_samples(cfg), seed=cfg.seed, augment=augment, **options)
     if cached_features:
-        _cache_features(cfg, data, clips, manifest, conditions)
+        _cache_features(cfg, data, store, manifest, conditions)
     return data
 
 
 def _cache_features(
-    cfg: DictConfig, data: AudioDataModule, clips: Waveforms, manifest: Manifest, conditions: Conditions
+    cfg: DictConfig, data: AudioDataModule, clips: WaveformStore, manifest: Manifest, conditions: Conditions
 ) -> None:
     """Compute the maps of a frozen feature once, and make the batches of crops of them."""
     config: Any = OmegaConf.to_container(cfg.feature, resolve=True)
@@ -138,8 +137,7 @@ def _cache_features(
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
-    cache = Path(cfg.cache) if cfg.cache else None
-    maps = open_features(feature, clips, manifest, data.rows, config, conditions, cache, device)
+    maps = open_features(feature, clips, manifest, data.rows, config, conditions, cfg.cache, device)
     data.use_cached_features(maps, feature.output_shape(num_samples(cfg)).frames)
 
 

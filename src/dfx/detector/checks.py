@@ -34,7 +34,6 @@ POSITIVE = (
     "patience",
     "num_threads",
     "trainer.max_epochs",
-    "num_shards",
 )
 # Arguments of Lightning's Trainer that would change the meaning of a run.
 _WHOLE = "an epoch is one pass with one look at the whole of dev; use data.limit_utterances for less data."

@@ -14,8 +14,8 @@ from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dfx.audio import segments
-from dfx.audio.conditioned_store import Waveforms
 from dfx.audio.segments import Crop
+from dfx.audio.store import WaveformStore
 from dfx.detector.sampling import Draw, SeededSampler, SequentialBatches
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF
 from dfx.tables.manifest import SPLITS, Manifest
@@ -161,7 +161,7 @@ class AudioDataModule(LightningDataModule):
     def __init__(
         self,
         manifest: Manifest,
-        store: Waveforms | ArrayStore,
+        store: WaveformStore | ArrayStore,
         num_samples: int,
         seed: int = 0,
         augment: Augmentation | None = None,

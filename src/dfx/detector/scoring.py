@@ -23,14 +23,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dfx import audio, console, files
-from dfx.audio.conditioned_store import conditioned
 from dfx.audio.conditioning import Conditions, condition
 from dfx.audio.samples import plausible
 from dfx.audio.segments import Crop
 from dfx.audio.store import fingerprint, open_store
 from dfx.detector.datamodule import ArrayStore, AudioDataset, Batch, Readable, scoring_loader
-from dfx.detector.feature_build import Site, pieces
-from dfx.detector.feature_store import open_features
+from dfx.detector.feature_maps import open_features, pieces
 from dfx.features.base import Feature
 from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import COLUMNS, ScoreTable
@@ -208,20 +206,19 @@ class SavedDetector:
         if isinstance(clip, str | Path):
             if sample_rate is not None:
                 raise ValueError(f"{clip} is a file and says its sample rate: leave out sample_rate.")
-            waveform = audio.read(clip, self.sample_rate)
-        elif self.config["feature"]["_target_"] == TABLE_FEATURE:
+            return audio.read(clip, self.sample_rate)
+        if self.config["feature"]["_target_"] == TABLE_FEATURE:
             row, columns = _mono(clip), self.policy().crop.num_samples
             if len(row) != columns:
                 raise ValueError(f"{self.name} takes rows of {columns} features, got {len(row)}.")
             return row
-        else:
-            if sample_rate is None:
-                raise ValueError(
-                    "An array does not say its sample rate: give it in Hz, score(waveform, sample_rate=16000)."
-                )
-            rate = plausible(Path("the waveform"), sample_rate)
-            waveform = audio.resample(_mono(clip), rate, self.sample_rate)
-        return np.multiply(audio.to_int16(waveform), 1 / audio.FULL_SCALE, dtype=np.float32)
+        if sample_rate is None:
+            raise ValueError(
+                "An array does not say its sample rate: give it in Hz, score(waveform, sample_rate=16000)."
+            )
+        rate = plausible(Path("the waveform"), sample_rate)
+        waveform = audio.resample(_mono(clip), rate, self.sample_rate)
+        return audio.join_pcm(audio.rounded(lambda: [waveform]))
 
 
 class ScoringOptions(NamedTuple):
@@ -272,10 +269,11 @@ def score_manifest(
     usable, bad = np.ones(len(trials), bool), pd.DataFrame({"id": [], "reason": []}, dtype="str")
     cached = ScoreTable.read(path) if path.exists() else None
     if cached is None or len(cached) < len(trials):
-        store = open_store(manifest, policy.sample_rate, options.cache, options.max_bad_fraction)
-        clips = conditioned(store, manifest, policy.conditions)
+        clips = open_store(
+            manifest, policy.sample_rate, policy.conditions, options.cache, options.max_bad_fraction
+        )
         usable = clips.lengths[rows] > 0
-        reasons = dict(zip(store.bad["id"], store.bad["reason"], strict=True))
+        reasons = dict(zip(clips.bad["id"], clips.bad["reason"], strict=True))
         bad = trials[["id"]][~usable].reset_index(drop=True)
         bad = bad.assign(reason=[reasons.get(name, "no samples") for name in bad["id"]])
         if cached is None or set(cached.table["id"]) != set(trials["id"][usable]):
@@ -333,10 +331,8 @@ def _dataset(
 
 def _whole_map(detector: SavedDetector, feature: Feature, clips: Any) -> ArrayStore:
     """The feature map of a clip in memory, rounded as a store of maps does."""
-    channels, bins, _ = feature.output_shape(max(clips.sample_rate, feature.min_samples))
-    site = Site(Path(), feature, clips, detector.device, channels * bins)
     with torch.inference_mode():
-        whole = torch.cat([piece.half().cpu() for piece in pieces(site, 0)])
+        whole = torch.cat([piece.half().cpu() for piece in pieces(feature, clips, 0, detector.device)])
     return ArrayStore([whole.numpy()], clips.sample_rate)
 
 

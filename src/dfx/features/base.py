@@ -28,7 +28,7 @@ class Feature(nn.Module):
 
     Args:
         mask: module that hides parts of the map, such as `dfx.augment.SpecAverage`; used in train mode only.
-        cache: whether `dfx.detector` keeps the maps (`feature_store`).
+        cache: whether `dfx.detector` keeps the maps (`feature_maps`).
     """
 
     def __init__(self, mask: nn.Module | None = None, cache: bool = False) -> None:

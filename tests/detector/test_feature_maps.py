@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -25,14 +24,14 @@ from torchaudio.models import wav2vec2_model
 
 import dfx
 from dfx import audio
-from dfx.audio.conditioned_store import conditioned
+from dfx.audio import parts, store_builder, store_upkeep
 from dfx.audio.conditioning import Conditions
 from dfx.audio.store import WaveformStore, open_store
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.datasets import ManifestFile
-from dfx.detector import build, feature_build, loading, scoring
+from dfx.detector import build, feature_maps, loading, scoring
 from dfx.detector.datamodule import Batch
-from dfx.detector.feature_store import FeatureStore, open_features
+from dfx.detector.feature_maps import FeatureMaps, open_features
 from dfx.detector.sampling import PADDING
 from dfx.evaluate.trials import Corpus
 from dfx.features import LFCC, MFCC, Feature, LogMel, Wav2Vec2, Waveform
@@ -89,7 +88,7 @@ def cache(clips: WaveformStore, corpus: Manifest, weights: Path) -> Path:
 
 def opened(
     feature: Feature, clips: Any, manifest: Manifest, cache: Path, rows: Any = None, **more: Any
-) -> FeatureStore:
+) -> FeatureMaps:
     rows = np.arange(len(manifest)) if rows is None else rows
     config = more.pop("config", {"_target_": "x"})
     return open_features(feature, clips, manifest, rows, config, cache=cache, progress=False, **more)
@@ -124,6 +123,12 @@ def test_a_map_is_that_of_the_whole_utterance_in_half_precision(
         store.read(0, 9999)
 
 
+def computed(folder: Path) -> list[bytes]:
+    """Path of every map of a store, as often as it was computed."""
+    found = [parts.read_table(folder, name) for name in parts.part_names(folder)]
+    return [entry.path for table in found if table for entry in parts.entries_of(table[0])]
+
+
 def test_maps_are_computed_once(
     weights: Path, corpus: Manifest, clips: WaveformStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,21 +136,17 @@ def test_maps_are_computed_once(
     some = opened(feature, clips, corpus, tmp_path, rows=np.arange(10))
     assert (some.lengths[:10] > 0).all()
     assert (some.lengths[10:] == -1).all()
-    with pytest.raises(ValueError, match="Row 10 has 0 frames"):
+    with pytest.raises(ValueError, match="Row 10 has no map"):
         some.read(10)
-    made: list[str] = []
-    compute = feature_build._do
-
-    def counted(site: feature_build.Site, job: feature_build.Job, lock: Any) -> None:
-        made.append(job.name)
-        compute(site, job, lock)
-
-    monkeypatch.setattr(feature_build, "_do", counted)
     whole = opened(feature, clips, corpus, tmp_path)
-    assert len(made) == len(corpus) - 10  # the first ten were there
+    assert (
+        len(set(computed(whole.path))) == len(computed(whole.path)) == len(corpus)
+    )  # the first ten were there
     monkeypatch.setattr(Wav2Vec2, "extract", lambda *_: torch.zeros(1, 3, 16, 9))  # for the shape alone
-    again = opened(feature, clips, Manifest(corpus.table[::-1].reset_index(drop=True)), tmp_path)
-    assert len(made) == len(corpus) - 10
+    turned = Manifest(corpus.table[::-1].reset_index(drop=True))
+    turned_clips = open_store(turned, RATE, cache=clips.path.parents[1], progress=False)
+    again = opened(feature, turned_clips, turned, tmp_path)
+    assert len(computed(whole.path)) == len(corpus)
     assert again.path == whole.path == some.path
     np.testing.assert_array_equal(again.read(0), whole.read(len(corpus) - 1))
 
@@ -171,7 +172,7 @@ def test_another_store_for_other_weights_options_and_conditions(
     assert path(rebuilt, config=node) != first
     assert path(feature, config=node | {"layers": 3}) != first
     conditions = Conditions(loudness_db=-20)
-    louder = conditioned(clips, corpus, conditions, progress=False)
+    louder = open_store(corpus, RATE, conditions, tmp_path / "cache", progress=False)
     other = opened(
         feature, louder, corpus, tmp_path / "cache", np.arange(2), config=node, conditions=conditions
     )
@@ -179,39 +180,33 @@ def test_another_store_for_other_weights_options_and_conditions(
     close(other.read(1), direct(feature.eval(), louder, 1))
 
 
-def test_a_changed_file_gives_a_new_map_and_a_damaged_map_is_computed_again(
-    corpus: Manifest, tmp_path: Path
+def test_a_changed_file_gives_a_new_map_and_a_damaged_part_is_computed_again(
+    corpus: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(parts, "MIN_BATCH_BYTES", 32 << 10)
     table = corpus.table.head(6).copy()
     for i in table.index:
         table.loc[i, "path"] = str(shutil.copy(table.loc[i, "path"], tmp_path / f"{i}.wav"))
     manifest, feature = Manifest(table), LFCC(RATE)
-    clips = open_store(manifest, RATE, cache=tmp_path, progress=False)
+    clips = open_store(manifest, RATE, cache=tmp_path, num_workers=0, progress=False)
     before = opened(feature, clips, manifest, tmp_path)
-    maps = {path: path.stat().st_mtime_ns for path in before.path.glob("*/*.f16")}
-    assert len(maps) == 6
+    names = parts.part_names(before.path)
+    assert len(names) == 3
     audio.write(Path(table.loc[2, "path"]), np.full(9000, 0.1, np.float32), RATE)
-    clips = open_store(manifest, RATE, cache=tmp_path, progress=False)
+    clips = open_store(manifest, RATE, cache=tmp_path, num_workers=0, progress=False)
     after = opened(feature, clips, manifest, tmp_path)
     close(after.read(2), direct(feature, clips, 2))
-    assert {path: path.stat().st_mtime_ns for path in maps} == maps
-    assert len(list(after.path.glob("*/*.f16"))) == 7
-
-    damaged = feature_build.map_path(after.path, after._names[3])
-    whole = damaged.read_bytes()
-    damaged.write_bytes(whole[:1001])
-    with pytest.raises(ValueError, match="ends early, or is gone: it was changed while in use"):
-        after.read(3)
-    damaged.unlink()
-    with pytest.raises(ValueError, match="ends early, or is gone"):
-        after.read(3)
-    opened(feature, clips, manifest, tmp_path)
-    assert damaged.read_bytes() == whole
-    frame = (len(whole) - 1) // after.length(3)
-    for size in (0, 1, frame, 3 * frame, len(whole) - 1):  # also where a power cut took whole frames away
-        damaged.write_bytes(whole[:size])
-        opened(feature, clips, manifest, tmp_path)
-        assert damaged.read_bytes() == whole
+    assert len(computed(after.path)) == 7
+    assert parts.part_names(after.path)[:3] == names
+    whole = [after.read(row) for row in range(6)]
+    data = after.path / f"{names[0]}.pcm"
+    for size in (0, 1, 3 * 20 * 2, data.stat().st_size - 2):  # also where a power cut took whole frames away
+        os.truncate(data, size)
+        after = opened(feature, clips, manifest, tmp_path)
+        for row, frames in enumerate(whole):
+            np.testing.assert_array_equal(after.read(row), frames)
+        data = after.path / f"{parts.part_names(after.path)[-1]}.pcm"
+    assert store_upkeep.verify(after.path)[1] == 0
 
 
 def test_a_long_utterance_is_computed_in_windows(
@@ -219,8 +214,8 @@ def test_a_long_utterance_is_computed_in_windows(
 ) -> None:
     rows = np.arange(16)
     exact = {row: direct(LFCC(RATE), clips, row) for row in rows.tolist()}
-    monkeypatch.setattr(feature_build, "WINDOW_SECONDS", 0.3)
-    monkeypatch.setattr(feature_build, "MARGIN_SECONDS", 0.1)
+    monkeypatch.setattr(feature_maps, "WINDOW_SECONDS", 0.3)
+    monkeypatch.setattr(feature_maps, "MARGIN_SECONDS", 0.1)
     store = opened(LFCC(RATE), clips, corpus, tmp_path, rows)
     for row, whole in exact.items():
         np.testing.assert_allclose(store.read(row).astype(np.float32), whole, rtol=2 * HALF, atol=1e-3)
@@ -236,7 +231,7 @@ def test_an_utterance_shorter_than_a_frame_has_one(corpus: Manifest, tmp_path: P
         table.loc[i, "path"] = str(tmp_path / f"{i}.wav")
         audio.write(tmp_path / f"{i}.wav", np.full(100 + i, 0.1, np.float32), RATE)
     manifest = Manifest(table)
-    clips = open_store(manifest, RATE, cache=tmp_path, progress=False)
+    clips = open_store(manifest, RATE, cache=tmp_path, num_workers=0, progress=False)
     for feature in (LFCC(RATE), Wav2Vec2(RATE, checkpoint=weights, cache=True)):
         assert (opened(feature, clips, manifest, tmp_path).lengths > 0).all()
 
@@ -277,8 +272,7 @@ class TestRefusals:
 
         with pytest.raises(ValueError, match=rf"map of .*wav has .*{said}"):
             opened(Loud(RATE), clips, corpus, tmp_path)
-        assert not list(tmp_path.rglob("*.f16"))
-        assert not list(tmp_path.rglob("*.tmp"))
+        assert {path.name for path in tmp_path.rglob("features/*/*")} == {"store.json"}
 
     def test_a_disk_without_room(
         self, corpus: Manifest, clips: WaveformStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -293,40 +287,37 @@ class TestRefusals:
         self, corpus: Manifest, clips: WaveformStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What is finished stays, what is not leaves nothing behind, and the next process goes on from there."""
-        round_off = feature_build._half
-        done: list[str] = []
+        monkeypatch.setattr(parts, "MIN_BATCH_BYTES", 32 << 10)
+        done: list[int] = []
 
-        def full(piece: Tensor, path: str) -> Tensor:
-            done.append(path)
-            if len(done) > 5:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return round_off(piece, path)
+        class Filling(LFCC):
+            def extract(self, waveform: Tensor) -> Tensor:
+                done.append(1)
+                if len(done) == 12:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                return super().extract(waveform)
 
-        with monkeypatch.context() as patched:
-            patched.setattr(feature_build, "_half", full)
-            with pytest.raises(
-                ValueError, match=r"disk filled up while maps were written to .* Free some room"
-            ):
-                opened(LFCC(RATE), clips, corpus, tmp_path)
-        finished = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.f16")}
-        assert len(finished) == 5
-        assert not list(tmp_path.rglob("*.tmp"))
+        with pytest.raises(ValueError, match=r"disk filled up while maps were written to .* Free some room"):
+            opened(Filling(RATE), clips, corpus, tmp_path)
+        (folder,) = (tmp_path / "features").iterdir()
+        finished = parts.part_names(folder)
+        assert finished
+        assert len(list(folder.iterdir())) == 2 * len(finished) + 1  # store.json
         opened(LFCC(RATE), clips, corpus, tmp_path)
-        assert finished.items() <= {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.f16")}.items()
+        assert finished == parts.part_names(folder)[: len(finished)]
+        assert len(set(computed(folder))) == len(computed(folder)) == len(corpus)
 
 
 def fill_slowly(cache: Path, corpus: Manifest, clips: WaveformStore, weights: Path, seconds: float) -> None:
-    """What a process of its own does: each map takes a while, and leaves a line when it is computed."""
-    compute = feature_build.pieces
+    """What a process of its own does: each map takes a while."""
+    parts.MIN_BATCH_BYTES = 32 << 10
 
-    def slowly(site: feature_build.Site, row: int) -> Iterator[Tensor]:
-        yield from compute(site, row)
-        time.sleep(seconds)
-        with (cache / "log").open("a") as file:
-            file.write(f"{row}\n")
+    class Slow(Wav2Vec2):
+        def extract(self, waveform: Tensor) -> Tensor:
+            time.sleep(seconds)
+            return super().extract(waveform)
 
-    feature_build.pieces = slowly  # in this process alone
-    opened(Wav2Vec2(RATE, checkpoint=weights, cache=True), clips, corpus, cache)
+    opened(Slow(RATE, checkpoint=weights, cache=True), clips, corpus, cache)
 
 
 class TestSeveralProcesses:
@@ -336,38 +327,33 @@ class TestSeveralProcesses:
         process.start()
         return process
 
-    def content(self, cache: Path) -> dict[str, bytes]:
-        return {path.name: path.read_bytes() for path in cache.glob("features/*/*/*.f16")}
-
     def test_share_the_work_and_survive_a_kill(
         self, corpus: Manifest, clips: WaveformStore, weights: Path, tmp_path: Path
     ) -> None:
         """Two at once that are killed, then two more: each map is computed once, and all are right."""
         both = [self.start(tmp_path, corpus, clips, weights, 0.05) for _ in range(2)]
-        while not (tmp_path / "log").exists() or (tmp_path / "log").read_text().count("\n") < 12:
+        while not (found := list(tmp_path.glob("features/*/*.parquet"))) or len(found) < 3:
             assert all(process.is_alive() for process in both)
             time.sleep(0.01)
         for process in both:
             process.kill()
             process.join()
-        made = (tmp_path / "log").read_text().split()
-        assert len(set(made)) == len(made) < len(corpus)
-        kept = self.content(tmp_path)
-        assert len(made) - 2 <= len(kept) <= len(made)  # each lost at most the one that it was at
+        (folder,) = (tmp_path / "features").iterdir()
+        kept = parts.part_names(folder)
+        assert len(set(computed(folder))) == len(computed(folder)) < len(corpus)
         both = [self.start(tmp_path, corpus, clips, weights, 0.01) for _ in range(2)]
         for process in both:
             process.join(timeout=60)
         assert [process.exitcode for process in both] == [0, 0]
-        rows = (tmp_path / "log").read_text().split()
-        assert len(rows) == len(corpus) + len(made) - len(kept)
-        after = self.content(tmp_path)
-        assert {name: after[name] for name in kept} == kept
-        (folder,) = (tmp_path / "features").iterdir()
-        assert not [*folder.glob("*.tmp"), *folder.glob("*.lock")]
-
-        alone = tmp_path / "alone"
-        opened(Wav2Vec2(RATE, checkpoint=weights, cache=True), clips, corpus, alone)
-        assert self.content(alone) == after
+        assert set(kept) < set(parts.part_names(folder))
+        assert len(set(computed(folder))) == len(computed(folder)) == len(corpus)
+        feature = Wav2Vec2(RATE, checkpoint=weights, cache=True)
+        shared = opened(feature, clips, corpus, tmp_path)
+        alone = opened(feature, clips, corpus, tmp_path / "alone")
+        assert shared.path == folder
+        for row in range(len(corpus)):
+            np.testing.assert_array_equal(shared.read(row), alone.read(row))
+        assert not list(folder.glob("*.lock"))
 
 
 SMALL = (
@@ -494,9 +480,9 @@ def test_a_detector_scores_waveforms_and_through_the_store_as_its_run_did(
     cfg = config(corpus_file, weights, *SHORT_RUN)
     with pytest.raises(ValueError, match="like those in checkpoints of dfx, names no weights"):
         build.datamodule(OmegaConf.merge(cfg, detector.checkpoint_config), corpus)
-    before = {path: path.stat().st_mtime_ns for path in home.rglob("*.f16")}
+    before = sorted(home.rglob("*.pcm"))
     data = build.datamodule(cfg, corpus)
-    assert {path: path.stat().st_mtime_ns for path in home.rglob("*.f16")} == before
+    assert sorted(home.rglob("*.pcm")) == before
     with torch.no_grad():
         kept = torch.cat([detector.loss.score(detector.embedding(b)) for b in data.test_dataloader()]).numpy()
         np.testing.assert_array_equal(kept.astype(np.float32), expected.astype(np.float32))
@@ -515,7 +501,7 @@ def test_evaluation_scores_through_the_store_as_the_run_did(
 ) -> None:
     system = dfx.load(finished / "checkpoint" / "best.ckpt")
     trials = Corpus(ManifestFile(str(corpus_file))).trials()
-    monkeypatch.setattr(feature_build, "fill", None)  # the maps are there
+    monkeypatch.setattr(store_builder, "fill", None)  # the maps are there
     table, _ = scoring.score_manifest(
         system, trials.manifest, trials.rows, scoring.ScoringOptions(batch_size=8)
     )

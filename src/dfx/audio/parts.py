@@ -1,0 +1,285 @@
+"""Parts of a store on disk: their file format, and the catalogue of what the parts of a folder hold.
+
+A part is `<name>.pcm`, arrays end to end, and `<name>.parquet`, a row for each recording in it (`Entry`). Both appear
+by renaming, the table last: a part counts when its table is there. Parts are never changed. Where two hold the same
+recording, the one counts whose name comes first; names begin with the time, so that is the older one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import io
+import os
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfx import console, files
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BAD = -1  # length of a recording that cannot be used
+MISSING = -1  # part of a recording that no part holds
+FILE_SECONDS = 120.0  # time limit of a small file: thousands of times what it takes, if no disk stalls
+MIN_BATCH_BYTES = (
+    4 << 20
+)  # of files that are worked on together: about a second of decoding; a killed build loses it
+MAX_BATCH_BYTES = 64 << 20
+FILE_BYTES = 16 << 10  # what a file costs at least, hence at most 256 files in a small batch
+NUM_THREADS = 8  # look at files and read tables: hides the latency of network file systems
+ROWS_AT_ONCE = 1 << 17  # of tables that are compared with the wanted recordings: bounds memory
+
+
+class Entry(NamedTuple):
+    """A recording in a part.
+
+    Attributes:
+        path: the file as bytes, since names need not be UTF-8.
+        size: of the file in bytes, -1 if it cannot be looked at.
+        mtime_ns: modification time of the file.
+        offset: where its array begins in the part, in samples (of a map: in frames).
+        length: in samples (frames); `BAD` for a file that cannot be used.
+        scale: power of two that the samples are multiplied by.
+        crc32: checksum of its bytes in the part.
+        reason: why a bad file is bad.
+    """
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    offset: int
+    length: int
+    scale: int
+    crc32: int
+    reason: str
+
+
+def new_name() -> str:
+    """Name of a new part, different from all others, and behind those that are older."""
+    return f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}"
+
+
+def limits() -> str:
+    """What a time-out or a crash depends on beside the file: when it changes, such a file is tried again."""
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("soundfile", "soxr", "av")]
+    return f"limit {FILE_SECONDS:g} s, {', '.join(versions)}"
+
+
+def with_limits(reason: str) -> str:
+    """Reason of a bad file that is tried again when the limits change."""
+    return f"{reason} [{limits()}]"
+
+
+def write_table(folder: Path, name: str, entries: Sequence[Entry], unit_bytes: int) -> None:
+    """Write the table of a part whose samples, of `unit_bytes` each, are there: from now on the part counts."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = (
+        pa.binary(),
+        pa.int64(),
+        pa.int64(),
+        pa.int64(),
+        pa.int64(),
+        pa.int32(),
+        pa.uint32(),
+        pa.string(),
+    )
+    columns = [pa.array(column, kind) for column, kind in zip(zip(*entries, strict=True), kinds, strict=True)]
+    buffer = io.BytesIO()
+    table = pa.table(columns, names=Entry._fields)
+    pq.write_table(
+        table.replace_schema_metadata({"unit_bytes": str(unit_bytes)}), buffer, write_page_checksum=True
+    )
+    with files.replacing(folder / f"{name}.parquet") as temporary:
+        temporary.write_bytes(buffer.getvalue())
+
+
+def read_table(folder: Path, name: str) -> tuple[pa.Table, int] | None:
+    """Table of a part, and the bytes of a sample in it; None if it has gone.
+
+    Raises:
+        ValueError: if it is damaged, or the file of the samples is missing or of another size.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = folder / f"{name}.parquet"
+    try:
+        table = pq.ParquetFile(io.BytesIO(path.read_bytes()), page_checksum_verification=True).read()
+        ends = table["offset"].to_numpy() + np.maximum(table["length"].to_numpy(), 0)
+        unit_bytes = int(table.schema.metadata[b"unit_bytes"])
+        size = (folder / f"{name}.pcm").stat().st_size
+    except (OSError, pa.ArrowException, KeyError, TypeError) as error:
+        if not path.exists():  # another process has put it into a larger part
+            return None
+        raise ValueError(f"{name} cannot be read: {error}") from error
+    if size != ends.max(initial=0) * unit_bytes:
+        raise ValueError(
+            f"{name}.pcm has {size} bytes, and its table says {ends.max(initial=0) * unit_bytes}"
+        )
+    return table, unit_bytes
+
+
+def part_names(folder: Path) -> list[str]:
+    """Names of the parts of a folder, the oldest first."""
+    return sorted(path.stem for path in folder.glob("*.parquet") if not path.name.startswith(files.TEMPORARY))
+
+
+def remove(folder: Path, name: str) -> None:
+    """Delete a part, the table first."""
+    for suffix in ("parquet", "pcm"):
+        (folder / f"{name}.{suffix}").unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Delete what killed processes left an hour ago: unfinished files, and samples without a table."""
+    files.remove_abandoned(folder)
+    for path in folder.glob("*.pcm"):
+        with contextlib.suppress(FileNotFoundError):
+            old = time.time() - path.stat().st_mtime > files.ABANDONED_SECONDS
+            if old and not path.with_suffix(".parquet").exists():
+                path.unlink()
+
+
+def look_at(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Sizes and modification times (ns) of files; -1 and 0 for one that cannot be looked at."""
+    chunks = [paths[i : i + 4096] for i in range(0, len(paths), 4096)]
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        facts = np.concatenate(
+            [np.array(chunk, np.int64) for chunk in pool.map(lambda chunk: [*map(look, chunk)], chunks)]
+        )
+    return facts[:, 0].copy(), facts[:, 1].copy()
+
+
+def look(path: str | bytes) -> tuple[int, int]:
+    """Size and modification time (ns) of a file; -1 and 0 if it cannot be looked at."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  (pathlib takes three times as long, 600,000 times)
+    except (OSError, ValueError):
+        return -1, 0
+    return status.st_size, status.st_mtime_ns
+
+
+class Catalogue:
+    """Where the parts of a folder hold the recordings that are wanted.
+
+    Attributes:
+        folder: of the parts.
+        paths: of the recordings, distinct.
+        sizes, mtimes: of their files, as they are now.
+        unit_bytes: of a sample (of a map: of a frame).
+        names: of the parts.
+        part: (recordings,) number of the part, `MISSING` where none holds it.
+        offset, length, scale: (recordings,), see `Entry`.
+        reasons: of bad files, by the number of the recording.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        paths: list[str],
+        sizes: NDArray[np.int64],
+        mtimes: NDArray[np.int64],
+        unit_bytes: int,
+    ) -> None:
+        import pyarrow as pa
+
+        self.folder, self.paths, self.unit_bytes = folder, paths, unit_bytes
+        self.sizes, self.mtimes = sizes, mtimes
+        self._wanted = pa.array([os.fsencode(path) for path in paths], pa.binary())
+        self.reload()
+
+    def reload(self) -> None:
+        """Read all tables anew: parts may have been merged or made again."""
+        count = len(self.paths)
+        self.names: list[str] = []
+        self.part = np.full(count, MISSING, np.int32)
+        self.offset, self.length = np.zeros(count, np.int64), np.full(count, BAD, np.int64)
+        self.scale = np.ones(count, np.float32)
+        self.reasons: dict[int, str] = {}
+        self._seen: set[str] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the tables that are new, and remove damaged parts, so that they are made again."""
+        new = [name for name in part_names(self.folder) if name not in self._seen]
+        self._seen.update(new)
+        tables: list[pa.Table] = []
+        numbers: list[int] = []
+        with ThreadPoolExecutor(NUM_THREADS) as pool:
+            for first in range(0, len(new), 64):
+                chunk = new[first : first + 64]
+                for name, table in zip(chunk, pool.map(self._read, chunk), strict=True):
+                    if table is not None and len(table):
+                        tables.append(table)
+                        numbers.append(len(self.names))
+                        self.names.append(name)
+                if sum(map(len, tables)) > ROWS_AT_ONCE:
+                    self._add(tables, numbers)
+                    tables, numbers = [], []
+        if tables:
+            self._add(tables, numbers)
+
+    def missing(self, chosen: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+        """Numbers of the recordings, of all or of some, that are in no part."""
+        chosen = np.arange(len(self.paths)) if chosen is None else chosen
+        lacking: NDArray[np.intp] = chosen[self.part[chosen] == MISSING]
+        return lacking[~np.isin(lacking, np.fromiter(self.reasons, np.intp, len(self.reasons)))]
+
+    def path_of(self, number: int) -> Path:
+        """File of the samples of a recording."""
+        return self.folder / f"{self.names[self.part[number]]}.pcm"
+
+    def _read(self, name: str) -> pa.Table | None:
+        try:
+            found = read_table(self.folder, name)
+            return None if found is None else found[0]
+        except ValueError as error:
+            console.say(f"The store {self.folder} is damaged, what this part held is made again: {error}")
+            remove(self.folder, name)
+            return None
+
+    def _add(self, tables: list[pa.Table], numbers: list[int]) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        part = np.repeat(np.array(numbers, np.int32), [len(table) for table in tables])
+        table = pa.concat_tables(tables)
+        file = pc.fill_null(pc.index_in(table["path"], value_set=self._wanted), -1).to_numpy()
+        columns: dict[str, NDArray[Any]] = {
+            name: table[name].to_numpy() for name in ("size", "mtime_ns", "offset", "length", "scale")
+        }
+        wanted = (
+            (file >= 0) & (columns["size"] == self.sizes[file]) & (columns["mtime_ns"] == self.mtimes[file])
+        )
+        good = np.flatnonzero(wanted & (columns["length"] >= 0) & (self.part[file] == MISSING))
+        good = good[np.unique(file[good], return_index=True)[1]]
+        self.part[file[good]] = part[good]
+        for name in ("offset", "length", "scale"):
+            getattr(self, name)[file[good]] = columns[name][good]
+        for row in np.flatnonzero(wanted & (columns["length"] < 0)).tolist():
+            reason = table["reason"][row].as_py()
+            if " [limit " not in reason or reason.endswith(f"[{limits()}]"):
+                self.reasons.setdefault(int(file[row]), reason)
+
+
+def batches(costs: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+    """Numbers of recordings in groups of about equal cost in bytes: 256 groups, if these keep to the bounds."""
+    costs = np.maximum(costs, FILE_BYTES)
+    limit = min(max(MIN_BATCH_BYTES, int(costs.sum()) // 256), MAX_BATCH_BYTES)
+    group = (np.cumsum(costs) - costs) // limit
+    return np.split(np.arange(len(costs)), np.flatnonzero(np.diff(group)) + 1)
+
+
+def entries_of(table: pa.Table) -> list[Entry]:
+    """Rows of the table of a part."""
+    return [Entry(**row) for row in table.to_pylist()]

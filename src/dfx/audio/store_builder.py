@@ -1,0 +1,524 @@
+"""Building the store: decodes or conditions what it lacks, batch by batch, in worker processes.
+
+A batch is 4 to 64 MiB of source files; it is locked while a process works on it, so that several processes and hosts
+divide a corpus among them, and it becomes a part of the store, so that a killed build loses only what it was at. Worker
+processes import this module: it must stay free of torch and pandas.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import signal
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import filelock
+import numpy as np
+from numpy.typing import NDArray
+
+from dfx import audio, console, files
+from dfx.audio import parts, workers
+from dfx.audio.conditioning import Conditions, condition_pcm
+from dfx.audio.parts import BAD, Catalogue, Entry
+from dfx.audio.samples import Pcm
+
+SLOWEST_BYTES = (
+    50_000  # of a file each second; of Opus at 5 kbit/s, the slowest for its size, it is ten times that
+)
+MOST_GROWTH = 64  # 16-bit samples take at most so many times the room of their file; 5 kbit/s is 51 times
+USUAL_GROWTH = 2.0  # FLAC about halves speech
+PROBED_FILES = 64  # headers read for the estimate of the size
+HEADER_SECONDS = 60.0  # for these
+FEW_BYTES = 32 << 20  # of source files: fewer are decoded by one worker faster than several start
+MOST_CRASHES = 500  # files; where more crash or hang, it is not the files
+WARM_UP_BYTES = 16 << 20  # more than the blocks of a clip of a minute
+SAMPLE_BYTES = 2
+
+
+class Source(NamedTuple):
+    """Where a decoded clip lies, for those who make something from it."""
+
+    path: Path
+    offset: int
+    length: int
+    scale: int
+
+
+class Job(NamedTuple):
+    """Recordings that become one part of a store.
+
+    Attributes:
+        batch: number of the batch that they are from.
+        name: of the part.
+        recordings: their numbers in the catalogue.
+        paths: of their files.
+        looks: size and modification time of each file as the catalogue has them.
+        sources: their decoded clips, where they are made from these.
+        attempts: how many workers have died at them.
+        reason: why their file is bad, if that is known; then it is not touched.
+    """
+
+    batch: int
+    name: str
+    recordings: list[int]
+    paths: list[str]
+    looks: list[tuple[int, int]]
+    sources: list[Source] = []  # noqa: RUF012
+    attempts: int = 0
+    reason: str = ""
+
+    def share(self, begin: int, end: int) -> Job:
+        """Some of the recordings, as a part of their own."""
+        return self._replace(
+            name=parts.new_name(),
+            **{key: getattr(self, key)[begin:end] for key in ("recordings", "paths", "looks", "sources")},
+        )
+
+
+Made = tuple[Job, list[Entry]]
+# Blocks of one recording of a job, each with its scale; where the scale changes, the recording begins again.
+Blocks = Callable[[Job, int], Iterable[tuple[int, NDArray[Any]]]]
+
+
+def decode(
+    catalogue: Catalogue,
+    sample_rate: int,
+    num_workers: int | None,
+    progress: bool,
+    shard: int = 0,
+    num_shards: int = 1,
+) -> int:
+    """Decode the recordings that a store lacks; returns how many.
+
+    Raises:
+        ValueError: if the disk has too little room or fills up, or decoding processes are killed.
+    """
+    chosen = parts.batches(catalogue.sizes)[shard::num_shards]
+    missing = _missing(catalogue, chosen)
+    if not len(missing):
+        return 0
+    source = int(np.maximum(catalogue.sizes[missing], 0).sum())
+    num_workers = workers.num_cores() if num_workers is None else num_workers
+    catalogue.folder.mkdir(parents=True, exist_ok=True)
+    _announce_decoding(
+        [catalogue.paths[number] for number in missing], source, catalogue.folder, sample_rate, num_workers
+    )
+    return fill(
+        catalogue,
+        chosen,
+        partial(decode_job, folder=catalogue.folder, sample_rate=sample_rate),
+        min(num_workers, 1) if source < FEW_BYTES else num_workers,
+        ("decoding audio", "decoding", "waveforms"),
+        progress,
+    )
+
+
+def condition(
+    plain: Catalogue,
+    conditioned: Catalogue,
+    sample_rate: int,
+    conditions: Conditions,
+    num_workers: int | None,
+    progress: bool,
+) -> int:
+    """Condition the decoded clips that a store lacks; returns how many.
+
+    Raises:
+        ValueError: as `decode`.
+    """
+    chosen = parts.batches(np.maximum(plain.length, 0) * SAMPLE_BYTES)
+    missing = _missing(conditioned, chosen)
+    if not len(missing):
+        return 0
+    size = int(plain.length[missing].sum()) * SAMPLE_BYTES
+    conditioned.folder.mkdir(parents=True, exist_ok=True)
+    require_room(f"{len(missing)} conditioned clips take about {mib(size)}", size, conditioned.folder)
+    console.say(f"Conditioning {len(missing)} clips, once, to about {mib(size)} in {conditioned.folder}")
+    num_workers = workers.num_cores() if num_workers is None else num_workers
+    return fill(
+        conditioned,
+        chosen,
+        partial(condition_job, folder=conditioned.folder, sample_rate=sample_rate, conditions=conditions),
+        min(num_workers, 1) if size < FEW_BYTES else num_workers,
+        ("conditioning clips", "conditioning", "waveforms"),
+        progress,
+        plain,
+    )
+
+
+def fill(
+    catalogue: Catalogue,
+    chosen: Sequence[NDArray[np.intp]],
+    function: Callable[[Job], Made],
+    num_workers: int,
+    words: tuple[str, str, str],
+    progress: bool,
+    plain: Catalogue | None = None,
+) -> int:
+    """Make the parts that a store lacks; other processes may do so at the same time.
+
+    Args:
+        catalogue: of the store; it holds everything afterwards.
+        chosen: batches, numbers of recordings.
+        function: writes the samples of a part; its table is written here.
+        num_workers: processes; 0 for this one.
+        words: what is done, the label of the bar, and what is written: "decoding audio", "decoding", "waveforms".
+        progress: show a bar on stderr.
+        plain: catalogue of the decoded clips, where the parts are made from these.
+
+    Returns:
+        How many recordings this process made.
+
+    Raises:
+        ValueError: if the disk fills up, or workers are killed.
+    """
+    doing, label, what = words
+    builder = _Builder(catalogue, chosen, function, num_workers, doing, plain)
+    parts.remove_abandoned(catalogue.folder)
+    with files.full_disk_is_an_error(catalogue.folder, what):
+        console.advancing(builder.run(), label, len(_missing(catalogue, chosen)), progress)
+    return builder.num_made
+
+
+class _Builder:
+    """Works through batches: those first that no other process is at, then those that others leave."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        chosen: Sequence[NDArray[np.intp]],
+        function: Callable[[Job], Made],
+        num_workers: int,
+        doing: str,
+        plain: Catalogue | None,
+    ) -> None:
+        self.catalogue, self.chosen, self.plain = catalogue, chosen, plain
+        self.function, self.num_workers, self.doing = function, num_workers, doing
+        self.num_made = 0
+        self.locks: dict[int, filelock.BaseFileLock] = {}
+        self.left: dict[int, int] = {}  # recordings of each batch in work
+        self.unfinished: set[str] = set()  # names of parts in work
+        self.busy: list[int] = []  # batches that other processes are at
+        self.made_by_others = 0
+        self.waits = False
+
+    def run(self) -> Generator[int]:
+        """Do all batches; yields how many recordings are done."""
+        todo = [number for number, batch in enumerate(self.chosen) if len(self.catalogue.missing(batch))]
+        while todo:
+            self.busy = []
+            yield from self._round(todo)
+            if len(self.busy) == len(todo):
+                self._wait_for(todo[0])
+            todo = self.busy
+
+    def _round(self, todo: Sequence[int]) -> Generator[int]:
+        crashes = _CrashPolicy(self.catalogue.folder, self.doing, self.unfinished)
+        made = workers.each(
+            self.function, self._jobs(todo), self.num_workers, self.doing, seconds_of, crashes
+        )
+        try:
+            with contextlib.closing(made):
+                for job, entries in made:
+                    parts.write_table(self.catalogue.folder, job.name, entries, self.catalogue.unit_bytes)
+                    self.unfinished.discard(job.name)
+                    for recording, entry in zip(job.recordings, entries, strict=True):
+                        # The file may have been changed since it was looked at.
+                        self.catalogue.sizes[recording] = entry.size
+                        self.catalogue.mtimes[recording] = entry.mtime_ns
+                    self.num_made += len(entries)
+                    self.left[job.batch] -= len(entries)
+                    if not self.left[job.batch]:
+                        self._release(job.batch)
+                    yield len(entries) + self.made_by_others
+                    self.made_by_others = 0
+        finally:
+            for number in list(self.locks):
+                self._release(number)
+            for name in self.unfinished:
+                _remove_unfinished(self.catalogue.folder, name)
+        self.catalogue.refresh()
+
+    def _jobs(self, todo: Sequence[int]) -> Iterator[Job]:
+        for number in todo:
+            lock = self._lock(number)
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                self.busy.append(number)
+                continue
+            self.locks[number] = lock
+            before = len(self.catalogue.missing(self.chosen[number]))
+            self.catalogue.refresh()
+            missing = self.catalogue.missing(self.chosen[number])
+            self.made_by_others += before - len(missing)
+            if not len(missing):
+                self._release(number)
+                continue
+            self.left[number] = len(missing)
+            yield self._job(number, missing.tolist())
+
+    def _job(self, number: int, recordings: list[int]) -> Job:
+        catalogue, plain = self.catalogue, self.plain
+        job = Job(
+            number,
+            parts.new_name(),
+            recordings,
+            [catalogue.paths[recording] for recording in recordings],
+            [(int(catalogue.sizes[recording]), int(catalogue.mtimes[recording])) for recording in recordings],
+        )
+        if plain is not None:
+            places = [
+                Source(plain.path_of(i), int(plain.offset[i]), int(plain.length[i]), int(plain.scale[i]))
+                for i in recordings
+            ]
+            job = job._replace(sources=places)
+        self.unfinished.add(job.name)
+        return job
+
+    def _lock(self, number: int) -> filelock.BaseFileLock:
+        paths = "\0".join(self.catalogue.paths[recording] for recording in self.chosen[number].tolist())
+        digest = hashlib.sha256(paths.encode(errors="surrogateescape")).hexdigest()[:16]
+        return filelock.FileLock(self.catalogue.folder / f"{digest}.lock")
+
+    def _release(self, number: int) -> None:
+        lock = self.locks.pop(number)
+        # Before it is free: who waits for this very file, and who makes it anew, then both find the batch done.
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+    def _wait_for(self, number: int) -> None:
+        if not self.waits:
+            console.say(f"Another process is {self.doing} in {self.catalogue.folder}; waiting for it")
+            self.waits = True
+        with self._lock(number):
+            pass
+        self.catalogue.refresh()
+
+
+class _CrashPolicy:
+    """What becomes of a job whose worker died or took too long: another attempt, then its file is a bad one.
+
+    A decoder that crashes or hangs must not take other files with it. The second attempt, alone, is for files that
+    were not to blame: a network that stood still, a machine out of memory.
+    """
+
+    def __init__(self, folder: Path, doing: str, unfinished: set[str]) -> None:
+        self.folder, self.doing, self.unfinished = folder, doing, unfinished
+        self.num_files = 0
+
+    def __call__(self, job: Job, status: int) -> list[Job]:
+        """Jobs to do in its place.
+
+        Raises:
+            ValueError: if the files are not to blame.
+        """
+        at = _read_progress(self.folder, job.name)
+        _remove_unfinished(self.folder, job.name)
+        self.unfinished.discard(job.name)
+        killed = status in (-signal.SIGKILL, -signal.SIGTERM)
+        if job.attempts and (killed or at is None):
+            raise ValueError(
+                f"Processes that were {self.doing} were ended from outside, twice ({workers.ending(status)}): most "
+                "likely the memory ran out. Use fewer, `python -m dfx.prepare num_workers=1`; what is finished is kept."
+            )
+        if at is None:
+            again = [job.share(0, len(job.paths))._replace(attempts=1)]
+        elif len(job.paths) > 1 or not job.attempts:
+            before, alone, after = job.share(0, at), job.share(at, at + 1), job.share(at + 1, len(job.paths))
+            again = [share for share in (before, alone._replace(attempts=1), after) if share.paths]
+        else:
+            again = [job.share(0, 1)._replace(reason=self._reason(job, status))]
+        self.unfinished.update(share.name for share in again)
+        return again
+
+    def _reason(self, job: Job, status: int) -> str:
+        reason = f"its decoder crashed ({workers.ending(status)})"
+        if status == workers.TOOK_TOO_LONG:
+            reason = f"decoding it took longer than {seconds_of(job):.0f} s"
+        self.num_files += 1
+        if self.num_files > MOST_CRASHES:
+            raise ValueError(
+                f"More than {MOST_CRASHES} files crash or hang their decoder, the last one {job.paths[0]}: {reason}. "
+                "So many are not bad: install soundfile, soxr and av anew; what is finished is kept."
+            )
+        console.say(f"Left out: {job.paths[0]}: {reason}")
+        return parts.with_limits(reason)
+
+
+def seconds_of(job: Job) -> float:
+    """Time limit of a job: generous, since other programs may be using the machine."""
+    return parts.FILE_SECONDS + sum(max(size, 0) for size, _ in job.looks) / SLOWEST_BYTES
+
+
+def decode_job(job: Job, folder: Path, sample_rate: int) -> Made:
+    """Decode the files of a job into the samples of a part."""
+
+    def blocks(job: Job, at: int) -> Iterator[tuple[int, Pcm]]:
+        return audio.read_pcm(job.paths[at], sample_rate)
+
+    return write_samples(job, folder, blocks, SAMPLE_BYTES, look=True)
+
+
+def condition_job(job: Job, folder: Path, sample_rate: int, conditions: Conditions) -> Made:
+    """Condition the decoded clips of a job into the samples of a part."""
+
+    def blocks(job: Job, at: int) -> Iterator[tuple[int, Pcm]]:
+        path, offset, length, scale = job.sources[at]
+        with path.open("rb") as file:
+
+            def read(start: int, count: int) -> audio.Waveform:
+                file.seek((offset + start) * SAMPLE_BYTES)
+                return audio.from_int16(np.fromfile(file, "<i2", min(count, length - start)), scale)
+
+            yield from condition_pcm(read, length, sample_rate, conditions)
+
+    return write_samples(job, folder, blocks, SAMPLE_BYTES)
+
+
+def write_samples(job: Job, folder: Path, blocks: Blocks, unit_bytes: int, look: bool = False) -> Made:
+    """Write the samples of a part, atomically; returns the job and the rows of its table.
+
+    What cannot be written is an OSError, and leaves no file behind. Nothing is forced to the disk (that would double
+    the time): what a power cut takes away has the wrong size or checksum afterwards.
+
+    Args:
+        job: the recordings.
+        folder: of the store.
+        blocks: gives the blocks of each recording.
+        unit_bytes: of a sample, or of a frame of a map.
+        look: whether blocks come from the files themselves, which may be changed at the same time.
+    """
+    # glibc learns from the first large block it gets back to keep blocks up to that size. Without this one, each clip
+    # is decoded into fresh pages from the kernel, and takes up to twice as long.
+    bytes(WARM_UP_BYTES)
+    entries: list[Entry] = []
+    progress = _progress_path(folder, job.name)
+    try:
+        with files.replacing(folder / f"{job.name}.pcm") as temporary, temporary.open("wb") as data:
+            for at, (path, known) in enumerate(zip(job.paths, job.looks, strict=True)):
+                progress.write_text(str(at))
+                start, facts, reason = data.tell(), known, job.reason
+                for _ in range(1 if job.reason else 3):
+                    data.seek(start)
+                    data.truncate()
+                    facts = parts.look(path) if look else known
+                    scale, checksum, reason = (1, 0, reason) if job.reason else _append(data, job, at, blocks)
+                    if not look or facts == parts.look(path):
+                        break
+                    reason = parts.with_limits("it was changed while it was decoded, three times")
+                if reason:
+                    data.seek(start)
+                    data.truncate()
+                length = BAD if reason else (data.tell() - start) // unit_bytes
+                row = (start // unit_bytes, length, scale, checksum)
+                entries.append(Entry(path.encode(errors="surrogateescape"), *facts, *row, reason))
+    finally:
+        progress.unlink(missing_ok=True)
+    return job, entries
+
+
+def _append(data: Any, job: Job, at: int, blocks: Blocks) -> tuple[int, int, str]:
+    """Write the samples of one recording; returns its scale, its checksum, and why it is bad."""
+    start, scale, checksum = data.tell(), 0, 0
+    try:
+        for block_scale, block in blocks(job, at):
+            if block_scale != scale:
+                data.seek(start)
+                data.truncate()
+                scale, checksum = block_scale, 0
+            samples = np.ascontiguousarray(block, block.dtype.newbyteorder("<")).data.cast("B")
+            checksum = zlib.crc32(samples, checksum)
+            data.write(samples)
+    except audio.AudioError as error:
+        reason = error.reason.encode(errors="backslashreplace").decode()
+        return 1, 0, parts.with_limits(reason) if error.may_pass else reason
+    return scale, checksum, ""
+
+
+def _progress_path(folder: Path, name: str) -> Path:
+    """File that holds the place in a job of the recording at work: who dies leaves it behind."""
+    return folder / f"{files.TEMPORARY}{name}.at"
+
+
+def _read_progress(folder: Path, name: str) -> int | None:
+    try:
+        return int(_progress_path(folder, name).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _remove_unfinished(folder: Path, name: str) -> None:
+    """Delete what a worker that died, or was ended, has left of a part."""
+    _progress_path(folder, name).unlink(missing_ok=True)
+    for path in folder.glob(f"{files.TEMPORARY}*{name}*"):
+        path.unlink(missing_ok=True)
+    if not (folder / f"{name}.parquet").exists():
+        (folder / f"{name}.pcm").unlink(missing_ok=True)
+
+
+def _missing(catalogue: Catalogue, chosen: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
+    return catalogue.missing(np.concatenate(chosen)) if len(chosen) else np.zeros(0, np.intp)
+
+
+def _announce_decoding(
+    paths: list[str], source: int, folder: Path, sample_rate: int, num_workers: int
+) -> None:
+    """Say what is about to be written, or refuse where the disk is too small for it."""
+    what = f"{len(paths)} files ({mib(source)})"
+    if source < FEW_BYTES and source * MOST_GROWTH < shutil.disk_usage(folder).free:
+        console.say(f"Decoding {what}, once, in {folder}")
+        return
+    sample = (paths[:: max(1, len(paths) // PROBED_FILES)], sample_rate)
+    # A header may crash its decoder: decoding will tell which file it is.
+    crashed: tuple[list[str], int] = ([], sample_rate)
+    (growth,) = workers.each(
+        _growth,
+        [sample],
+        min(num_workers, 1),
+        "reading headers",
+        lambda _: HEADER_SECONDS,
+        lambda *_: [crashed],
+    )
+    size = int(source * growth)
+    require_room(f"{what} take about {mib(size)} as {sample_rate} Hz waveforms", size, folder)
+    console.say(f"Decoding {what}, once, to about {mib(size)} in {folder}")
+
+
+def require_room(what: str, size: int, folder: Path, otherwise: str = "") -> None:
+    """Refuse to write more than the disk has room for.
+
+    Raises:
+        ValueError: if it has less.
+    """
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise ValueError(
+            f"{what}, but {folder} has {mib(free)} free. Free some room, or give another folder by $DFX_CACHE or "
+            f"cache={otherwise}."
+        )
+
+
+def _growth(sample: tuple[list[str], int]) -> float:
+    """Bytes of samples for each byte of a file, from the headers of some files, at a sample rate."""
+    paths, sample_rate = sample
+    source, decoded = 0, 0.0
+    for path in paths:
+        with contextlib.suppress(audio.AudioError, OSError):
+            info = audio.probe(path)
+            if info.num_samples:
+                source += Path(path).stat().st_size
+                decoded += info.num_samples / info.sample_rate * sample_rate * SAMPLE_BYTES
+    return decoded / source if source else USUAL_GROWTH
+
+
+def mib(size: int) -> str:
+    """A number of bytes for people."""
+    if size >= 1 << 30:
+        return f"{size / 2**30:,.1f} GiB"
+    return f"{size / 2**20:,.{0 if size > 10 << 20 else 1}f} MiB"

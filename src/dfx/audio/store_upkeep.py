@@ -1,0 +1,186 @@
+"""Upkeep of stores: merge small parts, verify checksums, and remove what belongs to no file on disk any more."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from dfx import console, files
+from dfx.audio import parts
+from dfx.audio.parts import BAD, Entry
+
+SMALL_BYTES = 16 << 20  # a part with fewer samples than this is merged with others
+LARGE_BYTES = 256 << 20  # into one that has hardly more than this
+
+
+class Stale(NamedTuple):
+    """What of a store belongs to no file on disk.
+
+    Attributes:
+        recordings: how many files are gone, or were changed.
+        num_bytes: that their samples take.
+        absent: recordings that are left alone, since the folder of their file is absent: its disk may not be mounted.
+    """
+
+    recordings: int
+    num_bytes: int
+    absent: int
+
+
+def folders(cache: str | Path | None) -> list[Path]:
+    """All stores of a cache, of waveforms and of maps."""
+    root = files.cache_dir(cache)
+    return sorted(
+        path for kind in ("waveforms", "features") for path in root.glob(f"{kind}/*") if path.is_dir()
+    )
+
+
+def compact(folder: Path) -> int:
+    """Merge the small parts of a store; returns how many there are fewer."""
+    with _locked(folder):
+        groups: list[list[str]] = [[]]
+        total = 0
+        for name in parts.part_names(folder):
+            size = _size(folder, name)
+            if size < SMALL_BYTES:
+                groups[-1].append(name)
+                total += size
+                if total > LARGE_BYTES:
+                    groups.append([])
+                    total = 0
+        merged = [group for group in groups if len(group) > 1]
+        for group in merged:
+            seen: set[Entry] = set()
+
+            def is_first(entry: Entry, seen: set[Entry] = seen) -> bool:
+                key = entry._replace(offset=0)
+                known = key in seen
+                seen.add(key)
+                return not known
+
+            _rewrite(folder, group, is_first)
+        return sum(len(group) - 1 for group in merged)
+
+
+def verify(folder: Path) -> tuple[int, int]:
+    """Compare every checksum of a store: a damaged part is removed, so that it is made again.
+
+    Bad files are forgotten, so that they are tried again.
+
+    Returns:
+        Number of parts, and how many of them were damaged.
+    """
+    with _locked(folder):
+        names, damaged = parts.part_names(folder), 0
+        for name in names:
+            try:
+                found = parts.read_table(folder, name)
+                if found is None:
+                    continue
+                entries = parts.entries_of(found[0])
+                good = [entry for entry in entries if entry.length != BAD]
+                for entry in good:
+                    for _ in _pieces(folder, name, entry, found[1]):
+                        pass
+            except (ValueError, OSError) as error:
+                console.say(f"Removed, to be made again: {error}")
+                parts.remove(folder, name)
+                damaged += 1
+                continue
+            if not good:
+                parts.remove(folder, name)
+            elif len(good) < len(entries):
+                parts.write_table(folder, name, good, found[1])
+        return len(names), damaged
+
+
+def clean(folder: Path, confirm: bool) -> Stale:
+    """Find, and with `confirm` remove, recordings that belong to no file on disk any more."""
+    stale = Stale(0, 0, 0)
+    with _locked(folder):
+        for name in parts.part_names(folder):
+            found = parts.read_table(folder, name)
+            if found is None:
+                continue
+            entries, unit_bytes = parts.entries_of(found[0]), found[1]
+            there: dict[Entry, bool | None] = {entry: _is_there(entry) for entry in entries}
+            gone = [entry for entry in entries if there[entry] is False]
+            size = sum(max(entry.length, 0) for entry in gone) * unit_bytes
+            absent = sum(value is None for value in there.values())
+            stale = Stale(stale.recordings + len(gone), stale.num_bytes + size, stale.absent + absent)
+            if confirm and gone:
+                _rewrite(folder, [name], lambda entry, there=there: there[entry] is not False)  # type: ignore[misc]
+    return stale
+
+
+def _is_there(entry: Entry) -> bool | None:
+    """Whether the file of a recording is as it was; None if its folder is absent."""
+    now = parts.look(entry.path)
+    if now == (entry.size, entry.mtime_ns):
+        return True
+    return False if now[0] >= 0 or os.path.isdir(os.path.dirname(entry.path)) else None  # noqa: PTH112, PTH120
+
+
+def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[Entry], bool]) -> None:
+    """Put some recordings of some parts into a new part, and remove these; a damaged recording is left out."""
+    new, rows, unit_bytes = parts.new_name(), list[Entry](), 1
+    with (
+        files.full_disk_is_an_error(folder, "parts"),
+        files.replacing(folder / f"{new}.pcm") as temporary,
+        temporary.open("wb") as data,
+    ):
+        for name in names:
+            found = parts.read_table(folder, name)
+            if found is None:
+                continue
+            table, unit_bytes = found
+            for entry in filter(keep, parts.entries_of(table)):
+                start = data.tell()
+                try:
+                    for piece in _pieces(folder, name, entry, unit_bytes):
+                        data.write(piece)
+                except ValueError as error:
+                    console.say(f"Left out, to be made again: {error}")
+                    data.seek(start)
+                    data.truncate()
+                    continue
+                rows.append(entry._replace(offset=start // unit_bytes))
+    if rows:
+        parts.write_table(folder, new, rows, unit_bytes)
+    else:
+        (folder / f"{new}.pcm").unlink()
+    for name in names:
+        parts.remove(folder, name)
+
+
+def _pieces(folder: Path, name: str, entry: Entry, unit_bytes: int) -> Iterator[bytes]:
+    """Bytes of a recording, in pieces: it may be hours long.
+
+    Raises:
+        ValueError: at the end, if they do not have the checksum of the table.
+    """
+    left, checksum = max(entry.length, 0) * unit_bytes, 0
+    with (folder / f"{name}.pcm").open("rb") as data:
+        data.seek(entry.offset * unit_bytes)
+        while left and (piece := data.read(min(left, 1 << 20))):
+            left -= len(piece)
+            checksum = zlib.crc32(piece, checksum)
+            yield piece
+    if left or checksum != entry.crc32:
+        raise ValueError(
+            f"{folder / name}.pcm is damaged at {os.fsdecode(entry.path)}: its checksum is wrong"
+        )
+
+
+def _size(folder: Path, name: str) -> int:
+    try:
+        return (folder / f"{name}.pcm").stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _locked(folder: Path):  # type: ignore[no-untyped-def]
+    return files.locked(folder, "tidying up", console.say, "upkeep.lock")

@@ -1,0 +1,253 @@
+"""Feature maps of frozen encoders, computed once for each utterance and stored, of which later runs read crops.
+
+The store is one of `dfx.audio.parts` in a folder `<cache>/features/<key>`; the key is a hash of the feature's
+configuration and weights, of the sample rate and of the conditioning. A map is stored frame after frame, each
+(channels, bins) in little-endian float16, so a crop is one piece of a file.
+
+What is stored is the map of the whole utterance, and a crop of that is not what the same crop of the waveform would
+give: attention and norms over time see all of the utterance here (up to 30 s), there only the segment; and a short
+utterance is filled by repeating its frames, not its samples. For an utterance of the length of a segment the maps are
+equal but for the rounding to half precision: by at most 2^-11 of each value, or 2^-25 where that is more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dfx import console, files
+from dfx.audio import parts, segments, store_builder
+from dfx.audio.conditioning import Conditions
+from dfx.audio.parts import Catalogue
+from dfx.audio.store import VERSION as STORE_VERSION
+from dfx.audio.store import RowReader, WaveformStore
+from dfx.audio.store_builder import Job, Made
+from dfx.features.base import Feature
+from dfx.tables.manifest import Manifest
+
+VERSION = 2  # of what is stored and how: a new number computes every map anew
+NOT_THE_MAP = ("cache", "mask")  # options of a feature that leave its map as it is
+VALUE_BYTES = 2
+WINDOW_SECONDS = 30.0  # computed at once of a long utterance: attention takes memory with the square of it
+MARGIN_SECONDS = (
+    1.0  # computed on both sides of a window and left out: the reach of convolutions, and context
+)
+
+
+class FeatureMaps(RowReader):
+    """Maps of rows of a manifest, read crop by crop; made by `open_features`.
+
+    Attributes:
+        path: folder of the store.
+        lengths: (rows,) in frames, -1 for a row that was not asked for.
+    """
+
+    unit = "frames"
+
+    def __init__(self, catalogue: Catalogue, rows: NDArray[np.intp], shape: tuple[int, int]) -> None:
+        super().__init__(catalogue, rows)
+        self._shape = shape
+
+    def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[np.float16]:
+        """Frames of one row from `start`: `num_samples` of them, or fewer where the utterance ends.
+
+        Returns:
+            (frames, channels, bins) float16.
+
+        Raises:
+            ValueError: if the row has no map, or `start` is outside it.
+        """
+        if self.lengths[row] < 0:
+            raise ValueError(f"Row {row} has no map: open the store with all rows that are read.")
+        data = self.read_bytes(row, start, num_samples)
+        return np.frombuffer(data, "<f2").reshape(-1, *self._shape)
+
+
+def open_features(
+    feature: Feature,
+    clips: WaveformStore,
+    manifest: Manifest,
+    rows: NDArray[np.intp],
+    config: Mapping[str, Any],
+    conditions: Conditions | None = None,
+    cache: str | Path | None = None,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+) -> FeatureMaps:
+    """Maps of a feature of some utterances; computes what no earlier run has computed.
+
+    Several processes may ask at once, also on several hosts that share the folder: they divide the work among them.
+
+    Args:
+        feature: frozen, with its weights; it is left as it was.
+        clips: the waveforms of the manifest.
+        manifest: the utterances.
+        rows: those whose maps are wanted.
+        config: resolved configuration of the feature.
+        conditions: those of the clips.
+        cache: folder of the stores; the usual one if None.
+        device: where maps are computed.
+        progress: show a bar on stderr.
+
+    Raises:
+        ValueError: if the feature is trained or does not say how far its frames are apart, the disk has too little
+            room, or a map does not fit in half precision.
+    """
+    _check_frozen(feature)
+    config = {k: v for k, v in config.items() if k not in NOT_THE_MAP} | feature.rebuild()
+    key = _key(feature, config, clips.sample_rate, conditions or Conditions())
+    channels, bins, _ = feature.output_shape(max(clips.sample_rate, feature.min_samples))
+    wanted, first = np.unique([clips.recording(row) for row in rows.tolist()], return_index=True)
+    source = clips.catalogue
+    catalogue = Catalogue(
+        files.cache_dir(cache) / "features" / key,
+        [source.paths[number] for number in wanted],
+        source.sizes[wanted],
+        source.mtimes[wanted],
+        channels * bins * VALUE_BYTES,
+    )
+    own_row = rows[first]  # a row of each recording
+    chosen = parts.batches(clips.lengths[own_row] // feature.hop_samples * catalogue.unit_bytes)
+    missing = catalogue.missing()
+    if len(missing):
+        facts = {"feature": config, "sample_rate": clips.sample_rate, "conditions": conditions}
+        with files.full_disk_is_an_error(catalogue.folder, "maps"):
+            files.write_text(catalogue.folder / "store.json", json.dumps(facts, indent=2, default=str))
+        _announce(feature, clips, own_row[missing], catalogue, device)
+        _compute(feature, clips, own_row, catalogue, chosen, device, progress)
+    recordings = np.zeros(len(manifest), np.intp)
+    recordings[rows] = np.searchsorted(wanted, [clips.recording(row) for row in rows.tolist()])
+    maps = FeatureMaps(catalogue, recordings, (channels, bins))
+    maps.lengths[np.setdiff1d(np.arange(len(manifest)), rows)] = parts.BAD
+    if (maps.lengths[rows] <= 0).any():
+        raise ValueError(
+            f"Maps in {catalogue.folder} vanished while they were used: keep it to dfx, and start again."
+        )
+    return maps
+
+
+def pieces(feature: Feature, clips: WaveformStore, row: int, device: torch.device | str) -> Iterator[Tensor]:
+    """The map of a whole utterance, (frames, channels, bins) in float32, in pieces of bounded size.
+
+    An utterance of up to 31 s is one piece. Windows slide over a longer one; the frames at their ends are taken from
+    the neighbour that saw what lies around them. An utterance that is too short for a frame is repeated.
+    """
+    length, hop = clips.length(row), feature.hop_samples
+    window, margin = (
+        round(seconds * clips.sample_rate) // hop for seconds in (WINDOW_SECONDS, MARGIN_SECONDS)
+    )
+    for first in itertools.count(0, window):
+        start, stop = max(first - margin, 0), first + window + margin
+        waveform = clips.read(row, start * hop, (stop - start) * hop)
+        waveform = segments.fit(waveform, max(len(waveform), feature.min_samples))
+        frames = feature(torch.from_numpy(waveform)[None].to(device))[0].permute(2, 0, 1)
+        at_end = stop * hop >= length
+        yield frames[first - start : None if at_end else first - start + window]
+        if at_end:
+            return
+
+
+def _compute(
+    feature: Feature,
+    clips: WaveformStore,
+    own_row: NDArray[np.intp],
+    catalogue: Catalogue,
+    chosen: list[NDArray[np.intp]],
+    device: torch.device | str,
+    progress: bool,
+) -> None:
+    def blocks(job: Job, at: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        for piece in pieces(feature, clips, int(own_row[job.recordings[at]]), device):
+            yield 1, _half(piece, job.paths[at]).cpu().contiguous().numpy()
+
+    def make(job: Job) -> Made:
+        return store_builder.write_samples(job, catalogue.folder, blocks, catalogue.unit_bytes)
+
+    was_training = feature.training
+    home = next((tensor.device for tensor in feature.state_dict().values()), torch.device("cpu"))
+    feature.eval().to(device)
+    try:
+        with torch.no_grad():
+            words = ("computing features", "computing features", "maps")
+            store_builder.fill(catalogue, chosen, make, 0, words, progress)
+    finally:
+        feature.train(was_training).to(home)
+
+
+def _check_frozen(feature: Feature) -> None:
+    if feature.unfreezes_later or any(
+        p.requires_grad for n, p in feature.named_parameters() if _is_stored(n)
+    ):
+        raise ValueError(
+            f"{type(feature).__name__} has weights that are trained, so its maps change from step to step and cannot "
+            "be kept: freeze them (feature.finetune_from_epoch=null), or compute the maps as they are needed, "
+            "feature.cache=false."
+        )
+
+
+def _key(feature: Feature, config: Mapping[str, Any], sample_rate: int, conditions: Conditions) -> str:
+    """Name of a store: another one when anything changes that its maps depend on, but for the files."""
+    facts = [VERSION, STORE_VERSION, sample_rate, list(conditions), config]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(feature.state_dict().items()):
+        if _is_stored(name):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:20]
+
+
+def _is_stored(weight: str) -> bool:
+    """Whether a weight of a feature has a part in its map; the mask comes after."""
+    return not weight.startswith("mask.")
+
+
+def _half(piece: Tensor, path: str) -> Tensor:
+    """A piece in half precision.
+
+    Raises:
+        ValueError: if it has values that are too large for it, or not finite.
+    """
+    if not piece.isfinite().all():
+        raise ValueError(
+            f"The map of {path} has values that are no finite numbers: look at the file (dfx.audit) and at the "
+            "feature's weights."
+        )
+    half = piece.half()
+    if not half.isfinite().all():
+        raise ValueError(
+            f"The map of {path} has values up to {float(piece.abs().max()):g}, and half precision, in which maps are "
+            "kept, ends at 65504: compute the maps as they are needed, feature.cache=false."
+        )
+    return half
+
+
+def _announce(
+    feature: Feature,
+    clips: WaveformStore,
+    rows: NDArray[np.intp],
+    catalogue: Catalogue,
+    device: torch.device | str,
+) -> None:
+    """Say what is about to be written, or refuse where the disk is too small for it."""
+    samples = int(clips.lengths[rows].sum())
+    size = samples // feature.hop_samples * catalogue.unit_bytes
+    what = f"{len(rows)} utterances ({samples / clips.sample_rate / 3600:.2f} h)"
+    store_builder.require_room(
+        f"The maps of {what} take about {store_builder.mib(size)}",
+        size,
+        catalogue.folder,
+        ", or compute them as they are needed: feature.cache=false",
+    )
+    console.say(
+        f"Computing {type(feature).__name__} of {what} on {device}, once, to about {store_builder.mib(size)} in "
+        f"{catalogue.folder}"
+    )
