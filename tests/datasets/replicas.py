@@ -1,47 +1,264 @@
-"""Small copies of the trees in which published corpora come, sound included, with the traps of the real ones.
+"""Small copies of the folders in which published corpora come, audio included, with their usual traps.
 
-Each function writes below an empty folder and returns what to give as `dataset.root`. `OVERRIDES` holds what a training
-on the copy needs besides.
+Each function of `REPLICAS` writes one below a folder and returns what to give as `dataset.root`.
 """
 
 from __future__ import annotations
 
-import zlib
+import csv
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
+import pandas as pd
 import soundfile
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
-RATE = 16000
-SPLITS = {"train": "T", "dev": "D", "eval": "E"}
+from dfx.config.schema import CONF_DIR
+from dfx.tables.findings import Finding
+
+Replica = Callable[[str], Path]  # of the fixtures `replica` and `changed`: name of a corpus -> dataset.root
+LETTERS = {"train": "T", "dev": "D", "eval": "E"}
 NUM_SPEAKERS = 9  # so that a division by speaker leaves both classes in every split
+FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
+VOICES = ("biden", "linus", "margot", "musk", "obama", "ryan", "taylor", "trump")
 
 
-def speech(name: str, spoof: bool) -> np.ndarray:
-    """A third to a half of a second that depends on the name: noise, and in a spoof a tone as well."""
-    generator = np.random.default_rng(zlib.crc32(name.encode()))
-    time = np.arange(int(RATE * generator.uniform(0.33, 0.5))) / RATE
-    waveform = 0.1 * generator.standard_normal(len(time))
-    return (waveform + 0.1 * np.sin(2 * np.pi * 1000 * time) * spoof).astype(np.float32)
+def corpus(name: str, root: Path | None, **options: Any) -> Any:
+    """The dataset of an option, with these of its keys."""
+    node = OmegaConf.load(CONF_DIR / "dataset" / f"{name}.yaml")
+    node = node.get("dataset", node)
+    return instantiate(node, root=str(root) if root else None, _convert_="all", **options)
 
 
-def write_audio(path: Path, spoof: bool = False) -> None:
-    """A clip in the format that the suffix names."""
+def found(dataset: Any) -> dict[str, Finding]:
+    """The findings of a dataset by kind."""
+    return {finding.kind: finding for finding in dataset.findings}
+
+
+def waveform(name: str, fake: bool, seconds: float, rate: int, channels: int = 1) -> np.ndarray:
+    """Noise, and in fakes a tone in it, (samples, channels); the same for the same name."""
+    generator = np.random.default_rng(list(name.encode()))
+    time = np.arange(round(seconds * rate)) / rate
+    samples = 0.1 * generator.standard_normal((len(time), channels))
+    return samples + (0.1 * np.sin(2 * np.pi * 1000 * time)[:, None] if fake else 0.0)
+
+
+def clip(path: Path, fake: bool = False, seconds: float = 0.4, rate: int = 16000, channels: int = 1) -> Path:
+    """An audio file in the format of its suffix, in any case; .mp4 is a video with a sound track."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, speech(path.stem, spoof), RATE)
+    samples = waveform("/".join(path.parts[-3:]), fake, seconds, rate, channels)
+    if path.suffix.lower() == ".mp4":
+        video(path, samples, rate)
+    else:
+        soundfile.write(path, samples, rate, format=FORMATS[path.suffix.lower()])
+    return path
 
 
-def write_text(path: Path, *lines: str) -> None:
-    """Lines of a protocol."""
+def video(path: Path, samples: np.ndarray, rate: int) -> None:
+    """Grey pictures with the samples as an AAC track."""
+    with av.open(str(path), "w") as file:
+        pictures = file.add_stream("mpeg4", rate=25)
+        pictures.width, pictures.height, pictures.pix_fmt = 32, 32, "yuv420p"
+        sound = file.add_stream("aac", rate=rate, layout="mono")
+        for number in range(max(1, round(len(samples) / rate * 25))):
+            picture = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 128, np.uint8), format="rgb24")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            file.mux(pictures.encode(picture))
+        for start in range(0, len(samples), 1024):
+            piece = np.ascontiguousarray(samples[start : start + 1024].T.astype(np.float32))
+            frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            file.mux(sound.encode(frame))
+        for stream in (pictures, sound):
+            file.mux(stream.encode(None))
+
+
+def trap(folder: Path, name: str = "x.wav") -> None:
+    """Files that are no part of a corpus: AppleDouble, .DS_Store, a text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"._{name}").write_bytes(b"\x00\x05\x16\x07")
+    (folder / ".DS_Store").write_bytes(b"\x00")
+    (folder / "readme.txt").write_text("read me")
+
+
+def lines(path: Path, *rows: str, newline: str = "\n", mark: bool = False) -> None:
+    """A text file; `mark` puts a byte-order mark before it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    path.write_bytes(("\ufeff" * mark + newline.join(rows) + newline).encode())
 
 
-def write_apple_double(path: Path) -> None:
-    """What macOS leaves beside a file on a foreign disk: `._name`, no audio."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_name(f"._{path.name}").write_bytes(b"\x00\x05\x16\x07" + bytes(28))
+def ljspeech(root: Path) -> Path:
+    """LJSpeech-1.1 with transcripts full of quotation marks."""
+    folder = root / "LJSpeech-1.1"
+    ids = [f"LJ{1 + number // 10:03d}-{number % 10 + 1:04d}" for number in range(30)]
+    for name in ids:
+        clip(folder / "wavs" / f"{name}.wav", rate=22050)
+    trap(folder / "wavs", "LJ001-0001.wav")
+    said = 'He said "no", and left|He said "no", and left'
+    lines(folder / "metadata.csv", *[f"{name}|{said}" for name in ids[1:]], f'{ids[0]}|"Only one|"Only one')
+    return root
+
+
+def wavefake(root: Path) -> Path:
+    """Four vocoders, text-to-speech with the copy of itself, and the two genuine sets beside."""
+    folder = root / "generated_audio"
+    english = [f"LJ001-{number:04d}" for number in range(1, 21)]
+    japanese = [f"BASIC5000_{number:04d}" for number in range(1, 16)]
+    for name in english:
+        clip(root / "LJSpeech-1.1" / "wavs" / f"{name}.wav", rate=22050)
+        clip(folder / "ljspeech_melgan" / f"{name}_gen.WAV", True, rate=22050)
+        clip(folder / "ljspeech_hifiGAN" / f"{name}_generated.wav", True, rate=22050)
+        clip(folder / "ljspeech_waveglow" / f"{name}.wav", True, rate=22050)
+    for name in japanese:
+        clip(root / "jsut_ver1.1" / "basic5000" / "wav" / f"{name}.wav", rate=24000)
+        clip(folder / "jsut_multi_band_melgan" / f"{name}_gen.wav", True, rate=24000)
+    speech = folder / "common_voices_prompts_from_conformer_fastspeech2_pwg_ljspeech"
+    for number in range(10):
+        clip(speech / f"gen_{number}.wav", True, rate=22050)
+        clip(speech / "generated" / f"gen_{number}.wav", True, rate=22050)
+    trap(folder / "ljspeech_melgan", "LJ001-0001_gen.wav")
+    trap(root / "LJSpeech-1.1" / "wavs", "LJ001-0001.wav")
+    return root
+
+
+def in_the_wild(root: Path) -> Path:
+    """Twelve speakers of both classes; names with commas, a byte-order mark, Windows line ends."""
+    folder = root / "release_in_the_wild"
+    rows = []
+    for number in range(96):
+        fake = number // 12 % 2 == 1
+        clip(folder / f"{number}.wav", fake)
+        speaker = f'"King, Jr. {number % 12}"' if number % 12 == 3 else f"Alec Guinness {number % 12}"
+        rows.append(f"{number}.wav,{speaker},{'spoof' if fake else 'bona-fide'}")
+    trap(folder, "0.wav")
+    lines(folder / "meta.csv", "file,speaker,label", *rows, newline="\r\n", mark=True)
+    return root
+
+
+def fake_or_real(root: Path) -> Path:
+    """Three of the versions: norm with fakes that were MP3, 2sec in its inner folder, original in two formats."""
+    steps = ".wav_16k.wav_norm.wav_mono.wav_silence.wav"
+    for split in ("training", "validation", "testing"):
+        for number in range(8):
+            for version, ending in (
+                ("for-norm/for-norm", steps),
+                ("for-2sec/for-2seconds", f"{steps}_2sec.wav"),
+            ):
+                former = ".mp3" if split != "testing" else ""
+                clip(root / version / split / "real" / f"file{number}{ending}")
+                clip(root / version / split / "fake" / f"file{number}{former}{ending}", True)
+            clip(root / "for-original" / "for-original" / split / "real" / f"file{number}.wav")
+            clip(
+                root / "for-original" / "for-original" / split / "fake" / f"file{number}.mp3",
+                True,
+                rate=44100,
+            )
+    clip(root / "for-original" / "for-original" / "training" / "fake" / "file0.WAV", True)
+    trap(root / "for-norm" / "for-norm" / "training" / "fake", "file0.wav")
+    return root
+
+
+def fakeavceleb(root: Path) -> Path:
+    """Fifteen people in four combinations of sound and picture; the last column has no name."""
+    folder = root / "FakeAVCeleb_v1.2"
+    rows = []
+    for number in range(15):
+        person = f"id{number:05d}"
+        race, gender = ("African", "men") if number % 2 else ("Asian (East)", "women")
+        for kind, method, name in (
+            ("RealVideo-RealAudio", "real", "00109.mp4"),
+            ("FakeVideo-RealAudio", "fsgan", "00109_id00476_fsgan.mp4"),
+            ("RealVideo-FakeAudio", "rtvc", "00109_fake.mp4"),
+            ("FakeVideo-FakeAudio", "faceswap-wav2lip", "00109_10_id00476_wavtolip.mp4"),
+        ):
+            inside = f"{kind}/{race}/{gender}/{person}"
+            clip(folder / inside / name, "FakeAudio" in kind, rate=16000)
+            target = "-" if method == "real" else "id00476"
+            rows.append(f"{person},{target},-,{method},A,{kind},{race},{gender},{name},FakeAVCeleb/{inside}")
+    trap(folder / "RealVideo-RealAudio", "00109.mp4")
+    lines(folder / "meta_data.csv", "source,target1,target2,method,category,type,race,gender,path,", *rows)
+    return root
+
+
+def deep_voice(root: Path) -> Path:
+    """8 stereo recordings and their 56 conversions, names in mixed case, and the demonstrations."""
+    folder = root / "KAGGLE" / "AUDIO"
+    for number, source in enumerate(VOICES):
+        rate = (40000, 44100, 48000)[number % 3]
+        clip(folder / "REAL" / f"{source}-original.wav", False, 1.0, rate, channels=2)
+        for target in VOICES:
+            if target != source:
+                name = f"{source.title()}-to-{target.title()}" if number % 2 else f"{source}-to-{target}"
+                clip(folder / "FAKE" / f"{name}.wav", True, 1.0, rate, channels=2)
+    trap(folder / "REAL", "biden-original.wav")
+    clip(root / "DEMONSTRATION" / "DEMONSTRATION" / "linus-original-DEMO.mp3", rate=44100)
+    return root
+
+
+def deep_voice_table(root: Path) -> Path:
+    """600 windows of each class, features of very different size."""
+    names = ["chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff", "zero_crossing_rate"]
+    names += [f"mfcc{number}" for number in range(1, 21)]
+    generator = np.random.default_rng(0)
+    scale = np.array([0.1, 0.01, 1000, 1000, 2000, 0.02, *[20.0] * 20])
+    parts = []
+    for label, shift in (("FAKE", 0.7), ("REAL", -0.7)):
+        values = scale * (generator.standard_normal((600, 26)) + shift)
+        parts.append(pd.DataFrame(values, columns=names).assign(LABEL=label))
+    (root / "KAGGLE").mkdir(parents=True, exist_ok=True)
+    pd.concat(parts).to_csv(root / "KAGGLE" / "DATASET-balanced.csv", index=False, quoting=csv.QUOTE_MINIMAL)
+    return root
+
+
+def mlaad(root: Path) -> Path:
+    """Two languages, three systems, one with a space in its name; M-AILABS beside it with AppleDouble files."""
+    recordings = []
+    for number in range(40):
+        book = "mix/don_quijote" if number % 4 == 0 else f"female/mary_ann_{number % 3}/northandsouth"
+        recordings.append(f"en_US/by_book/{book}/wavs/northandsouth_{number:02d}_f000001.wav")
+        clip(root / "M-AILABS" / recordings[-1])
+        trap((root / "M-AILABS" / recordings[-1]).parent, f"northandsouth_{number:02d}_f000001.wav")
+    head = "path|original_file|language|is_original_language|duration|training_data|model_name|architecture|transcript"
+    for language, system, model in (
+        ("en", "tts_models_en_ljspeech_vits", "tts_models/en/ljspeech/vits"),
+        ("en", "Cartesia.ai (Sonic-3)", "Cartesia.ai (Sonic-3)"),
+        ("ja", "kokoro", "hexgrad/Kokoro-82M"),
+    ):
+        folder, rows = root / "MLAAD" / "fake" / language / system, []
+        for number in range(0, 40, 2):
+            name = Path(recordings[number]).name
+            clip(folder / name, True, rate=24000)
+            said = '"An opening quote without an end' if number % 3 == 0 else "「はい」 \u2028 yes"
+            own = str(language == "en")
+            rows.append(
+                f"./fake/{language}/{system}/{name}|{recordings[number]}|{language}|{own}|0.4|LJSpeech|{model}|VITS|{said}"
+            )
+        lines(folder / "meta.csv", head, *rows)
+        trap(folder, name)
+    return root
+
+
+def dacon_voice(root: Path) -> Path:
+    """60 labelled clips, five of the test, three without labels."""
+    folder = root / "open"
+    rows = []
+    for number in range(60):
+        fake = number % 2 == 1
+        clip(folder / "train" / f"RUNQ{number:04d}.ogg", fake, rate=32000)
+        rows.append(f"RUNQ{number:04d},./train/RUNQ{number:04d}.ogg,{'fake' if fake else 'real'}")
+    for number in range(5):
+        clip(folder / "test" / f"TEST_{number:05d}.ogg", rate=32000)
+    for number in range(3):
+        clip(folder / "unlabeled_data" / f"ABCD{number:04d}.ogg", rate=32000)
+    trap(folder / "train", "RUNQ0000.ogg")
+    lines(folder / "train.csv", "id,path,label", *rows)
+    lines(folder / "test.csv", "id,path", *[f"TEST_{n:05d},./test/TEST_{n:05d}.ogg" for n in range(5)])
+    return root
 
 
 def trials(
@@ -69,51 +286,51 @@ def _asvspoof2019(
     root: Path, access: str, environment: Callable[[int], str], attack: Callable[[int], str]
 ) -> Path:
     base = root / access
-    for split, letter in SPLITS.items():
+    for split, letter in LETTERS.items():
         flac = base / f"ASVspoof2019_{access}_{split}" / "flac"
-        lines = []
+        rows = []
         for number, name, spoof, speaker in trials(f"{access}_{letter}_", 12):
             kind = attack(number // 2) if spoof else "-"
             label = "spoof" if spoof else "bonafide"
-            lines.append(f"{access}_{speaker} {name} {environment(number)} {kind} {label}")
-            write_audio(flac / f"{name}.flac", spoof)
+            rows.append(f"{access}_{speaker} {name} {environment(number)} {kind} {label}")
+            clip(flac / f"{name}.flac", spoof)
         ending = "trn" if split == "train" else "trl"
         protocol = f"ASVspoof2019.{access}.cm.{split}.{ending}.txt"
-        write_text(base / f"ASVspoof2019_{access}_cm_protocols" / protocol, *lines)
-        write_apple_double(base / f"ASVspoof2019_{access}_cm_protocols" / protocol)
-        write_apple_double(flac / f"{access}_{letter}_1000001.flac")
+        lines(base / f"ASVspoof2019_{access}_cm_protocols" / protocol, *rows)
+        trap(base / f"ASVspoof2019_{access}_cm_protocols", protocol)
+        trap(flac, f"{access}_{letter}_1000001.flac")
         if split != "train":
-            write_audio(flac / f"{access}_{letter}_A000001.flac")
+            clip(flac / f"{access}_{letter}_A000001.flac")
             enrolment = f"ASVspoof2019.{access}.asv.{split}.female.trn.txt"
-            write_text(
+            lines(
                 base / f"ASVspoof2019_{access}_asv_protocols" / enrolment,
                 f"{access}_0000 {access}_{letter}_A000001",
             )
-    write_text(base / f"README.{access}.txt", "ASVspoof 2019")
+    lines(base / f"README.{access}.txt", "ASVspoof 2019")
     return root
 
 
 def asvspoof2021_la(root: Path) -> Path:
     """Audio and full keys of ASVspoof 2021 LA, unpacked side by side."""
     codecs = ("none", "alaw", "pstn", "g722", "ulaw", "gsm", "opus")
-    lines = []
+    rows = []
     for number, name, spoof, speaker, subset in _trials2021("LA_E_"):
         trim = "only_speech" if subset == "hidden" else "notrim"
         attack, label = (f"A{7 + number % 13:02d}", "spoof") if spoof else ("bonafide", "bonafide")
-        lines.append(f"LA_{speaker} {name} {codecs[number % 7]} loc_tx {attack} {label} {trim} {subset}")
-        write_audio(root / "ASVspoof2021_LA_eval" / "flac" / f"{name}.flac", spoof)
-    write_text(root / "keys" / "LA" / "CM" / "trial_metadata.txt", *lines)
-    write_text(
+        rows.append(f"LA_{speaker} {name} {codecs[number % 7]} loc_tx {attack} {label} {trim} {subset}")
+        clip(root / "ASVspoof2021_LA_eval" / "flac" / f"{name}.flac", spoof)
+    lines(root / "keys" / "LA" / "CM" / "trial_metadata.txt", *rows)
+    lines(
         root / "keys" / "LA" / "ASV" / "trial_metadata.txt",
         "LA_0007-alaw-ita_tx LA_E_5013670-alaw-ita_tx alaw ita_tx bonafide nontarget notrim eval",
     )
-    write_text(root / "ASVspoof2021_LA_eval" / "ASVspoof2021.LA.cm.eval.trl.txt", "LA_E_1000001")
+    lines(root / "ASVspoof2021_LA_eval" / "ASVspoof2021.LA.cm.eval.trl.txt", "LA_E_1000001")
     return root
 
 
 def asvspoof2021_df(root: Path) -> Path:
     """ASVspoof 2021 DF as its four archives unpack, with the full key of 13 columns in the folder of its archive."""
-    lines = []
+    rows = []
     for number, name, spoof, speaker, subset in _trials2021("DF_E_", 2000001):
         codec = ("nocodec", "low_mp3", "high_m4a", "oggm4a")[number % 4]
         if not spoof:
@@ -122,27 +339,27 @@ def asvspoof2021_df(root: Path) -> Path:
             what, tail = "asvspoof A14 spoof", "traditional_vocoder - - - -"
         else:
             what, tail = "vcc2020 Task1-team20 spoof", "neural_vocoder_nonautoregressive Task1 team20 FF E"
-        lines.append(f"TEF{speaker} {name} {codec} {what} notrim {subset} {tail}")
+        rows.append(f"TEF{speaker} {name} {codec} {what} notrim {subset} {tail}")
         part = root / f"ASVspoof2021_DF_eval_part{number % 4:02d}" / "ASVspoof2021_DF_eval" / "flac"
-        write_audio(part / f"{name}.flac", spoof)
-    write_text(root / "DF-keys-full" / "keys" / "DF" / "CM" / "trial_metadata.txt", *lines)
+        clip(part / f"{name}.flac", spoof)
+    lines(root / "DF-keys-full" / "keys" / "DF" / "CM" / "trial_metadata.txt", *rows)
     return root
 
 
 def asvspoof2021_pa(root: Path) -> Path:
     """ASVspoof 2021 PA: parts of the audio within one folder, the key of 12 columns inside it."""
     base = root / "ASVspoof2021_PA_eval"
-    lines = []
+    rows = []
     for number, name, spoof, speaker, subset in _trials2021("PA_E_"):
         device = (
             f"d{1 + number % 6} r1 m1 s{2 + number % 3} c4 spoof"
             if spoof
             else f"D{1 + number % 6} - - - - bonafide"
         )
-        lines.append(f"PA_{speaker} {name} R{1 + number % 9} M{1 + number % 3} {device} notrim {subset}")
+        rows.append(f"PA_{speaker} {name} R{1 + number % 9} M{1 + number % 3} {device} notrim {subset}")
         part = base / f"ASVspoof2021_PA_eval_part{number % 2:02d}" / "ASVspoof2021_PA_eval" / "flac"
-        write_audio(part / f"{name}.flac", spoof)
-    write_text(base / "PA-keys-full" / "keys" / "PA" / "CM" / "trial_metadata.txt", *lines)
+        clip(part / f"{name}.flac", spoof)
+    lines(base / "PA-keys-full" / "keys" / "PA" / "CM" / "trial_metadata.txt", *rows)
     return root
 
 
@@ -157,22 +374,22 @@ def asvspoof5(root: Path) -> Path:
     """ASVspoof 5, protocols in the folder of their archive: ten columns between spaces, no header, called .tsv."""
     protocols = {"train": "train", "dev": "dev.track_1", "eval": "eval.track_1"}
     folders = {"train": "flac_T", "dev": "flac_D", "eval": "flac_E_eval"}
-    for split, letter in SPLITS.items():
-        lines = []
+    for split, letter in LETTERS.items():
+        rows = []
         for number, name, spoof, speaker in trials(f"{letter}_000", 12):
             coded = split == "eval" and number % 3 == 0
             codec = f"C{1 + number % 11:02d} 2 {letter}_0001{number:06d}" if coded else "- - -"
             attack = f"AC{1 + number % 3} A{1 + number % 8:02d} spoof" if spoof else "- bonafide bonafide"
-            lines.append(f"{letter}_{speaker} {name} {'FM'[number % 2]} {codec} {attack} -")
-            write_audio(root / folders[split] / f"{name}.flac", spoof)
-        write_text(root / "ASVspoof5_protocols" / f"ASVspoof5.{protocols[split]}.tsv", *lines)
+            rows.append(f"{letter}_{speaker} {name} {'FM'[number % 2]} {codec} {attack} -")
+            clip(root / folders[split] / f"{name}.flac", spoof)
+        lines(root / "ASVspoof5_protocols" / f"ASVspoof5.{protocols[split]}.tsv", *rows)
         if split != "train":
-            write_audio(root / folders[split] / f"{letter}_A0000000001.flac")
+            clip(root / folders[split] / f"{letter}_A0000000001.flac")
             for kind, line in (
                 ("trial", f"{letter}_0000 {letter}_0001000001 F bonafide target"),
                 ("enroll", f"{letter}_0000 {letter}_A0000000001"),
             ):
-                write_text(root / "ASVspoof5_protocols" / f"ASVspoof5.{split}.track_2.{kind}.tsv", line)
+                lines(root / "ASVspoof5_protocols" / f"ASVspoof5.{split}.track_2.{kind}.tsv", line)
     return root
 
 
@@ -180,21 +397,30 @@ def add2022(root: Path) -> Path:
     """ADD 2022: training archive with a folder of labels, test of track 1 unpacked twice over, labels beside it."""
     archive = root / "ADD_train_dev"
     for split, prefix in (("train", "ADD_T_"), ("dev", "ADD_D_")):
-        lines = [_add_line(archive / split, name, spoof) for _, name, spoof, _ in trials(prefix, 12)]
-        write_text(archive / "label" / f"{split}_label.txt", *lines)
-        write_apple_double(archive / "label" / f"{split}_label.txt")
+        rows = [_add_line(archive / split, name, spoof) for _, name, spoof, _ in trials(prefix, 12)]
+        lines(archive / "label" / f"{split}_label.txt", *rows)
+        trap(archive / "label", f"{split}_label.txt")
     test = root / "track1test" / "track1test"
-    lines = [_add_line(test, name, spoof) for _, name, spoof, _ in trials("ADD_E1_", 12)]
-    write_text(root / "track1_label.txt", *lines)
+    rows = [_add_line(test, name, spoof) for _, name, spoof, _ in trials("ADD_E1_", 12)]
+    lines(root / "track1_label.txt", *rows)
     return root
 
 
 def _add_line(folder: Path, name: str, spoof: bool) -> str:
-    write_audio(folder / f"{name}.wav", spoof)
+    clip(folder / f"{name}.wav", spoof)
     return f"{name}.wav {'fake' if spoof else 'genuine'}"
 
 
 REPLICAS: dict[str, Callable[[Path], Path]] = {
+    "ljspeech": ljspeech,
+    "wavefake": wavefake,
+    "in_the_wild": in_the_wild,
+    "for": fake_or_real,
+    "fakeavceleb": fakeavceleb,
+    "deep_voice": deep_voice,
+    "deep_voice_table": deep_voice_table,
+    "mlaad": mlaad,
+    "dacon_voice": dacon_voice,
     "asvspoof2019_la": asvspoof2019_la,
     "asvspoof2019_pa": asvspoof2019_pa,
     "asvspoof2021_la": asvspoof2021_la,
@@ -203,5 +429,3 @@ REPLICAS: dict[str, Callable[[Path], Path]] = {
     "asvspoof5": asvspoof5,
     "add2022": add2022,
 }
-# Trials only: they are divided where nothing else is there.
-OVERRIDES = {f"asvspoof2021_{track}": ["dataset.divide=true"] for track in ("la", "df", "pa")}

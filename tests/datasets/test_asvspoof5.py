@@ -1,30 +1,13 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import replicas
-import soundfile
-import yaml
+from replicas import Replica, corpus, found
 
-from dfx.config.schema import CONF_DIR
-from dfx.datasets import ASVspoof5
+NAME = "asvspoof5"
 
 
-def corpus(root: Path) -> ASVspoof5:
-    facts = yaml.safe_load((CONF_DIR / "dataset" / "asvspoof5.yaml").read_text())["facts"]
-    return ASVspoof5(root=str(root), facts=facts)
-
-
-def kinds(dataset: ASVspoof5) -> list[str]:
-    return [found.kind for found in dataset.findings if found.kind != "row-count"]
-
-
-def test_the_release(tmp_path: Path) -> None:
-    dataset = corpus(replicas.asvspoof5(tmp_path))
-    manifest = dataset.manifest()
-    assert manifest.counts().to_numpy().tolist() == [[6, 6]] * 3
-    table = manifest.table.set_index("id")
+def test_columns_of_the_release(replica: Replica) -> None:
+    table = corpus(NAME, replica(NAME)).manifest().table.set_index("id")
     columns = [
         "speaker",
         "gender",
@@ -34,26 +17,15 @@ def test_the_release(tmp_path: Path) -> None:
         "attack_condition",
         "attack",
     ]
-    assert table.loc["E_0001000004", columns].tolist() == [
-        *("E_0000", "M", "C04", "2", "E_0001000003", "AC1", "A04"),
-    ]
-    assert table.loc["T_0001000001", [*columns, "label"]].tolist() == [
-        "T_0000",
-        "F",
-        "-",
-        "-",
-        "-",
-        "-",
-        "-",
-        1,
-    ]
-    assert all(soundfile.info(path).frames for path in table["path"])
-    assert kinds(dataset) == ["files-without-row"] * 2  # recordings that enrol speakers
+    row = table.loc["E_0001000004", columns].tolist()
+    assert row == ["E_0000", "M", "C04", "2", "E_0001000003", "AC1", "A04"]
+    row = table.loc["T_0001000001", [*columns, "label"]].tolist()
+    assert row == ["T_0000", "F", "-", "-", "-", "-", "-", 1]
 
 
-def test_protocols_beside_the_audio_and_folders_twice_over(tmp_path: Path) -> None:
-    root = replicas.asvspoof5(tmp_path)
-    whole = corpus(root).manifest()
+def test_protocols_beside_the_audio_and_folders_twice_over(changed: Replica) -> None:
+    root = changed(NAME)
+    whole = corpus(NAME, root).manifest()
     for path in (root / "ASVspoof5_protocols").iterdir():
         path.rename(root / path.name)
     for name in ("flac_T", "flac_D"):
@@ -62,14 +34,14 @@ def test_protocols_beside_the_audio_and_folders_twice_over(tmp_path: Path) -> No
         (root / "x").rename(root / name / name)
     (root / "release").mkdir()
     (root / "flac_E_eval").rename(root / "release" / "flac_E_eval")
-    (root / "flac_E_aa.tar").touch()  # what it was unpacked from
-    dataset = corpus(root)
+    (root / "flac_E_aa.tar").touch()  # the archive of the folder
+    dataset = corpus(NAME, root)
     assert dataset.manifest().hash == whole.hash
-    assert "rows-without-file" not in kinds(dataset)
+    assert "rows-without-file" not in found(dataset)
 
 
-def test_the_metadata_of_the_challenge_phase(tmp_path: Path) -> None:
-    root = replicas.asvspoof5(tmp_path)
+def test_the_metadata_of_the_challenge_phase(changed: Replica) -> None:
+    root = changed(NAME)
     folder = root / "ASVspoof5_protocols"
     for split, name in (("train", "train"), ("dev", "dev.track_1")):
         path = folder / f"ASVspoof5.{name}.tsv"
@@ -77,32 +49,29 @@ def test_the_metadata_of_the_challenge_phase(tmp_path: Path) -> None:
         old = "".join(f"{row[0]} {row[1]} {row[2]} - {row[7]} {row[8]}\n" for row in rows)
         (folder / f"ASVspoof5.{split}.metadata.txt").write_text(old)
         path.unlink()
-    table = corpus(root).manifest().table
+    table = corpus(NAME, root).manifest().table
     assert set(table["split"]) == {"train", "dev", "eval"}
     train = table[table["split"] == "train"]
     assert set(train["attack_condition"]) == {"-"}
     assert set(train["attack"]) == {"-", "A02", "A04", "A06", "A08"}
     (folder / "ASVspoof5.eval.track_1.tsv").unlink()
-    dataset = corpus(root)
-    assert set(dataset.manifest().table["split"]) == {"train", "dev"}
-    assert "codec_quality" not in dataset.manifest().table
+    dataset = corpus(NAME, root)
+    table = dataset.manifest().table
+    assert set(table["split"]) == {"train", "dev"}
+    assert "codec_quality" not in table
     assert "rows in eval, its authors publish 138688 and 542086" in dataset.findings[-1].text
 
 
-def test_track_2_is_refused_with_a_reason(tmp_path: Path) -> None:
-    root = replicas.asvspoof5(tmp_path)
-    for split in ("train", "dev.track_1", "eval.track_1"):
-        (root / "ASVspoof5_protocols" / f"ASVspoof5.{split}.tsv").unlink()
-    with pytest.raises(ValueError, match="no protocol of track 1") as error:
-        corpus(root).manifest()
-    assert "track_2 files list pairs of an utterance and a claimed speaker" in str(error.value)
-
-
-def test_a_trial_list_under_the_name_of_a_protocol_is_refused(tmp_path: Path) -> None:
-    root = replicas.asvspoof5(tmp_path)
+def test_track_2_is_refused_with_a_reason(changed: Replica) -> None:
+    root = changed(NAME)
     folder = root / "ASVspoof5_protocols"
     (folder / "ASVspoof5.dev.track_2.trial.tsv").rename(folder / "ASVspoof5.dev.track_1.tsv")
     with pytest.raises(
         ValueError, match=r"has 5 columns in its first line .* dfx reads 10 columns .* or 6 columns"
     ):
-        corpus(root).manifest()
+        corpus(NAME, root).manifest()
+    for split in ("train", "dev.track_1", "eval.track_1"):
+        (folder / f"ASVspoof5.{split}.tsv").unlink()
+    with pytest.raises(ValueError, match="no protocol of track 1") as error:
+        corpus(NAME, root).manifest()
+    assert "track_2 files list pairs of an utterance and a claimed speaker" in str(error.value)

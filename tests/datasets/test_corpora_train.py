@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import replicas
 from hydra import compose, initialize_config_dir
 from mlflow.tracking import MlflowClient
+from replicas import NUM_SPEAKERS, REPLICAS, Replica
 
 from dfx import audio
 from dfx.config.corpora import expand
@@ -19,13 +17,13 @@ from dfx.train import train
 
 pytestmark = pytest.mark.slow
 register_schema()
-OPEN = importlib.import_module("replicas_open")
-REPLICAS: dict[str, Callable[[Path], Path]] = replicas.REPLICAS | OPEN.REPLICAS
 SMALL = [
     *("model=mlp", "segment_seconds=0.3", "trainer=smoke", "trainer.enable_progress_bar=false"),
     "experiment_name=replicas",
 ]
-OVERRIDES = replicas.OVERRIDES | {"deep_voice_table": ["feature=table", "segment_seconds=26"]}
+OVERRIDES = {f"asvspoof2021_{track}": ["dataset.divide=true"] for track in ("la", "df", "pa")} | {
+    "deep_voice_table": ["feature=table", "segment_seconds=26"]
+}
 OFFICIAL = {  # trials -> what detectors for them are trained on
     "asvspoof2021_la": "asvspoof2019_la",
     "asvspoof2021_df": "asvspoof2019_la",
@@ -34,19 +32,9 @@ OFFICIAL = {  # trials -> what detectors for them are trained on
 ONE_CLASS = {"ljspeech"}
 
 
-@pytest.fixture(scope="module")
-def root(home: Path) -> Callable[[str], Path]:
-    """The replica of a corpus, written when it is first asked for."""
-    made: dict[str, Path] = {}
-
-    def of(name: str) -> Path:
-        if name not in made:
-            folder = home / "corpora" / name
-            folder.mkdir(parents=True)
-            made[name] = REPLICAS[name](folder)
-        return made[name]
-
-    return of
+@pytest.fixture(scope="module", autouse=True)
+def _at_home(home: Path) -> None:
+    """Runs are tracked in a folder of their own."""
 
 
 def run(*overrides: str) -> dict[str, float]:
@@ -63,9 +51,9 @@ def run(*overrides: str) -> dict[str, float]:
     return metrics
 
 
-def combined(train_on: list[str], eval_on: list[str], root: Callable[[str], Path]) -> list[str]:
+def combined(train_on: list[str], eval_on: list[str], replica: Replica) -> list[str]:
     names = dict.fromkeys([*train_on, *eval_on])
-    corpora = ",".join(f"{name}:{{root:'{root(name)}'}}" for name in names)
+    corpora = ",".join(f"{name}:{{root:'{replica(name)}'}}" for name in names)
     splits = (
         f"{split}=[{','.join(on)}]"
         for split, on in (("train", train_on), ("dev", train_on), ("eval", eval_on))
@@ -74,34 +62,30 @@ def combined(train_on: list[str], eval_on: list[str], root: Callable[[str], Path
 
 
 @pytest.mark.parametrize("name", sorted(set(REPLICAS) - ONE_CLASS))
-def test_a_detector_is_trained_on(name: str, root: Callable[[str], Path]) -> None:
-    metrics = run(f"dataset={name}", f"dataset.root={root(name)}", *OVERRIDES.get(name, []))
+def test_a_detector_is_trained_on(name: str, replica: Replica) -> None:
+    metrics = run(f"dataset={name}", f"dataset.root={replica(name)}", *OVERRIDES.get(name, []))
     assert 0 <= metrics["eval/eer"] <= 1
     assert metrics["eval/num_bonafide"] >= 1
 
 
 @pytest.mark.parametrize(("name", "source"), OFFICIAL.items())
-def test_the_official_protocol_of_2021_is_a_combination(
-    name: str, source: str, root: Callable[[str], Path]
-) -> None:
-    metrics = run(*combined([source], [name], root), "data.limit_utterances=null")
-    assert metrics["eval/num_bonafide"] == 2 * replicas.NUM_SPEAKERS
+def test_the_official_protocol_of_2021_is_a_combination(name: str, source: str, replica: Replica) -> None:
+    metrics = run(*combined([source], [name], replica), "data.limit_utterances=null")
+    assert metrics["eval/num_bonafide"] == 2 * NUM_SPEAKERS
     assert metrics["dev/num_bonafide"] == 6
 
 
 @pytest.mark.parametrize("name", sorted(ONE_CLASS & set(REPLICAS)))
-def test_recordings_without_fakes_are_added_to_a_corpus(name: str, root: Callable[[str], Path]) -> None:
-    assert 0 <= run(*combined(["asvspoof2019_la", name], ["asvspoof5", name], root))["eval/eer"] <= 1
+def test_recordings_without_fakes_are_added_to_a_corpus(name: str, replica: Replica) -> None:
+    assert 0 <= run(*combined(["asvspoof2019_la", name], ["asvspoof5", name], replica))["eval/eer"] <= 1
 
 
 @pytest.mark.parametrize("name", sorted(OFFICIAL))
-def test_trials_alone_are_refused_before_anything_is_decoded(
-    name: str, home: Path, root: Callable[[str], Path]
-) -> None:
+def test_trials_alone_are_refused_before_anything_is_decoded(name: str, home: Path, replica: Replica) -> None:
     with pytest.raises(
         ValueError, match=rf"train split of {name} has no bonafide utterance.* dataset=combined"
     ):
-        run(f"dataset={name}", f"dataset.root={root(name)}", "seed=7", "dataset.subset=all")
+        run(f"dataset={name}", f"dataset.root={replica(name)}", "seed=7", "dataset.subset=all")
 
 
 def test_a_detector_is_trained_on_vocoded_twins(home: Path) -> None:
