@@ -226,7 +226,7 @@ def test_what_is_left_to_do_by_hand_is_said(
     published["dataset"]["facts"]["by_hand"] = "the tables, from the page"
     published["dataset"]["facts"]["downloads"].pop(0)
     with pytest.raises(
-        ValueError, match=r"(?s)What is published of tiny lies in .* cannot be read yet: .*DIR/\{train"
+        ValueError, match=r"(?s)The published part of tiny is in .* cannot be read yet: .*DIR/\{train"
     ):
         run(published, data=str(tmp_path / "data"))
     assert "Not part of the download: the tables, from the page" in capsys.readouterr().out
@@ -291,10 +291,10 @@ def published_facts() -> list[Any]:
 
 @pytest.mark.parametrize("facts", published_facts())
 def test_the_facts_of_every_corpus_can_be_used(facts: dict[str, Any]) -> None:
-    from dfx.datasets.download.fetch import sources
+    from dfx.datasets.download.fetch import parse_sources
 
     assert facts["page"].startswith("https://")
     assert len(facts["licence"]) > 2
-    wanted = sources(facts.get("downloads") or [])
+    wanted = parse_sources(facts.get("downloads") or [])
     assert len({source.file for source in wanted}) == len(wanted)
     assert all(source.url.startswith("https://") for source in wanted)

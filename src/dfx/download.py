@@ -1,4 +1,4 @@
-"""A published corpus, fetched, checked and unpacked: `python -m dfx.download`."""
+"""Download a published corpus, check and unpack it: `python -m dfx.download`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfx import console, files
 from dfx.cli import prompt
-from dfx.datasets.download.fetch import Source, fetch, sources
+from dfx.datasets.download.fetch import Source, fetch, parse_sources
 from dfx.datasets.download.unpack import unpack
 from dfx.detector import checks
 
@@ -28,8 +28,8 @@ DIR/NAME/archives under the names that list_only shows.
 """.strip("\n")
 
 DATA = "DFX_DATA"  # as in dfx.datasets.corpus, which takes a second to import
-ARCHIVES = "archives"  # below the folder of the corpus: what was downloaded, and a note of what was unpacked
-UNPACKED = 1.5  # what the contents of an archive take of its size: FLAC 1, WAV in zip or bz2 up to 1.4
+ARCHIVES = "archives"  # folder in that of the corpus: downloaded archives, and records of unpacked ones
+UNPACKED = 1.5  # size of the contents relative to the archive: FLAC 1, WAV in zip or bz2 up to 1.4
 
 
 def main() -> None:
@@ -41,26 +41,27 @@ def download(cfg: DictConfig) -> None:
     """Fetch, check and unpack the corpus of a configuration, then read it.
 
     Raises:
-        ValueError: if the corpus is not published in this way, there is no room, a file cannot be fetched or does not
-            have its checksum, or the corpus cannot be read afterwards.
+        ValueError: if the corpus has no published address and checksum, there is no room, a file cannot be fetched or
+            does not match its checksum, or the corpus cannot be read afterwards.
     """
     from omegaconf import OmegaConf
 
-    name = _name(cfg)
+    name = _option(cfg)
     facts: Any = OmegaConf.to_container(cfg.dataset.get("facts") or OmegaConf.create(), resolve=True)
     if not facts.get("page"):
         raise ValueError(
             f"dataset={name} is not a published corpus, so there is nothing to download: name one, dataset=NAME; "
             "python -m dfx.download --help lists them."
         )
-    wanted = sources(facts.get("downloads") or [])
-    folder = _folder(cfg, facts, name)
-    checks.check(cfg)  # a wrong option is found before 140 GB are here, not after
+    wanted = parse_sources(facts.get("downloads") or [])
+    usual = str((facts.get("folders") or [name])[0])
+    folder = _folder(cfg, usual)
+    checks.check(cfg)  # report a wrong option before 140 GB are fetched, not after
     _describe(name, facts, wanted, folder)
     if not wanted:
         raise ValueError(
             f"{name} has no published address with a checksum, so dfx does not download it: obtain it from "
-            f"{facts['page']} and give its folder, dataset.root=DIR, or put it below ${DATA} as {_first(facts, name)}."
+            f"{facts['page']} and give its folder, dataset.root=DIR, or put it below ${DATA} as {usual}."
         )
     if cfg.list_only:
         return
@@ -69,40 +70,40 @@ def download(cfg: DictConfig) -> None:
     archives = folder / ARCHIVES
     with files.locked(archives, "downloading into", console.say):
         missing = [source for source in wanted if not _is_unpacked(source, archives, folder)]
-        _check_room(missing, archives, cfg.keep_archives)
+        _check_space(missing, archives, cfg.keep_archives)
         for source in missing:
-            _take(source, archives, folder, cfg.keep_archives)
+            _fetch_and_unpack(source, archives, folder, cfg.keep_archives)
     _read(cfg, name, facts, folder)
 
 
-def _take(source: Source, archives: Path, folder: Path, keep: bool) -> None:
-    """Fetch and unpack one archive, and note that this is done."""
+def _fetch_and_unpack(source: Source, archives: Path, folder: Path, keep: bool) -> None:
     archive = fetch(source, archives)
-    held = unpack(archive, folder, source.strip)
-    note = {"url": source.url, "digest": source.digest, "holds": held}
-    _note(source, archives).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    names = unpack(archive, folder, source.strip)
+    record = {"url": source.url, "digest": source.digest, "holds": names}
+    files.write_text(_record(source, archives), json.dumps(record, indent=1) + "\n")
     if not keep:
         archive.unlink()
 
 
-def _note(source: Source, archives: Path) -> Path:
+def _record(source: Source, archives: Path) -> Path:
+    """File that records that an archive was unpacked, and to which names."""
     return archives / f"{source.file}.unpacked"
 
 
 def _is_unpacked(source: Source, archives: Path, folder: Path) -> bool:
-    """Whether this very file was unpacked here before, and what it put here is still there."""
+    """Whether this file was unpacked here before, and its contents are still there."""
     try:
-        note = json.loads(_note(source, archives).read_text(encoding="utf-8"))
-        return note["digest"] == source.digest and all((folder / held).exists() for held in note["holds"])
+        record = json.loads(_record(source, archives).read_text(encoding="utf-8"))
+        return record["digest"] == source.digest and all((folder / name).exists() for name in record["holds"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _check_room(missing: list[Source], archives: Path, keep: bool) -> None:
+def _check_space(missing: list[Source], archives: Path, keep: bool) -> None:
     names = [source.file + suffix for source in missing for suffix in ("", ".part")]
     here = sum(path.stat().st_size for name in names if (path := archives / name).is_file())
     sizes = [source.size for source in missing]
-    packed = sum(sizes) if keep else max(sizes, default=0)  # archives go one by one
+    packed = sum(sizes) if keep else max(sizes, default=0)  # archives are deleted one by one
     need = packed + UNPACKED * sum(sizes) - here
     free = shutil.disk_usage(archives).free
     if need > free:
@@ -113,28 +114,26 @@ def _check_room(missing: list[Source], archives: Path, keep: bool) -> None:
 
 
 def _read(cfg: DictConfig, name: str, facts: dict[str, Any], folder: Path) -> None:
-    """Read the corpus as every command will, and say what it holds or what is still to be done."""
+    """Read the corpus as all commands do, and print what it contains or what is left to do."""
     from omegaconf import OmegaConf
 
     from dfx.detector import build
 
     if facts.get("by_hand"):
-        _say(f"Not part of the download: {facts['by_hand']}")
+        _print(f"Not part of the download: {facts['by_hand']}")
     OmegaConf.update(cfg, "dataset.root", str(folder), force_add=True)
     dataset = build.dataset(cfg)
     try:
         manifest = dataset.manifest()
     except ValueError as error:
         raise ValueError(
-            f"What is published of {name} lies in {folder}, but it cannot be read yet: {error}"
+            f"The published part of {name} is in {folder}, but cannot be read yet: {error}"
         ) from error
     console.say_findings(dataset.findings)
-    _say(f"{name} is in {folder}:")
-    _say(manifest.counts().to_string())
-    where = (
-        "" if os.environ.get(DATA) and folder.parent == _base(os.environ[DATA]) else f" dataset.root={folder}"
-    )
-    _say(f"Next: python -m dfx.audit dataset={name}{where}")
+    _print(f"{name} is in {folder}:")
+    _print(manifest.counts().to_string())
+    below_data = os.environ.get(DATA) and folder.parent == _absolute(os.environ[DATA])
+    _print(f"Next: python -m dfx.audit dataset={name}{'' if below_data else f' dataset.root={folder}'}")
 
 
 def _describe(name: str, facts: dict[str, Any], wanted: list[Source], folder: Path | None) -> None:
@@ -147,35 +146,30 @@ def _describe(name: str, facts: dict[str, Any], wanted: list[Source], folder: Pa
         ("into", folder or f"not chosen yet: data=DIR or ${DATA}"),
     ):
         if value:
-            _say(f"{title:<8} {value}")
+            _print(f"{title:<8} {value}")
     for source in wanted:
         size = _size(source.size) if source.size else "size unknown"
-        _say(f"{'file':<8} {source.file}, {size}, {source.algorithm} {source.digest}")
-        _say(f"{'':<8} {source.url}")
+        _print(f"{'file':<8} {source.file}, {size}, {source.algorithm} {source.digest}")
+        _print(f"{'':<8} {source.url}")
     known = sum(source.size for source in wanted)
     if known:
         others = sum(not source.size for source in wanted)
-        _say(f"{'total':<8} {_size(known)}{f' and {others} of unknown size' if others else ''}")
+        _print(f"{'total':<8} {_size(known)}{f' and {others} of unknown size' if others else ''}")
 
 
-def _folder(cfg: DictConfig, facts: dict[str, Any], name: str) -> Path | None:
-    """Where the corpus goes: `data`, `dataset.root` or `$DFX_DATA`, in this order."""
-    if cfg.data:
-        return _base(cfg.data) / _first(facts, name)
-    if cfg.dataset.get("root"):
-        return _base(cfg.dataset.root)
-    return _base(os.environ[DATA]) / _first(facts, name) if os.environ.get(DATA) else None
+def _folder(cfg: DictConfig, name: str) -> Path | None:
+    """Folder for the corpus: below `data`, `dataset.root`, or below `$DFX_DATA`, in this order."""
+    if not cfg.data and cfg.dataset.get("root"):
+        return _absolute(cfg.dataset.root)
+    base = cfg.data or os.environ.get(DATA)
+    return _absolute(base) / name if base else None
 
 
-def _base(given: str) -> Path:
+def _absolute(given: str) -> Path:
     return Path(given).expanduser().absolute()
 
 
-def _first(facts: dict[str, Any], name: str) -> str:
-    return str((facts.get("folders") or [name])[0])
-
-
-def _name(cfg: DictConfig) -> str:
+def _option(cfg: DictConfig) -> str:
     """What was typed, `dataset=NAME`."""
     from hydra.core.hydra_config import HydraConfig
 
@@ -184,14 +178,14 @@ def _name(cfg: DictConfig) -> str:
 
 
 def _size(count: float) -> str:
-    """Bytes in the units that record pages use: 7.6 GB."""
+    """Format a number of bytes in the units that web pages use: 7.6 GB."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count / 1e3:.1f} kB"
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     from rich.console import Console
 
     Console(highlight=False, markup=False).print(text, soft_wrap=True)

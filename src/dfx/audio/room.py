@@ -1,7 +1,7 @@
-"""From a speaker's lips to a file: room, microphone, limiter, noise, sampling. The same for both classes.
+"""Simulate a recording: room, microphone, limiter, noise, sampling.
 
-A vocoder works on clean speech and its output is then recorded like everything else, so no property of the recording
-can tell the classes apart.
+In the demo corpus genuine speech and the output of vocoders are both recorded this way, so that no property of the
+recording tells the classes apart.
 """
 
 from __future__ import annotations
@@ -19,34 +19,37 @@ SAMPLE_RATE = 16_000
 
 @dataclass(frozen=True)
 class Recording:
-    """Conditions of one recording."""
+    """Conditions of one recording.
+
+    Attributes:
+        seed: of the reflections of the room and of the response of the microphone.
+        direct_db: direct sound relative to reverberation.
+        colour_db: standard deviation of the response of the microphone.
+        cutoff_hz: upper edge of the anti-alias filter.
+        level_db: RMS of the speech, relative to full scale.
+        crest_db: peaks after the limiter, relative to the level.
+        polarity: 1 or -1: pulses point up or down, depending on the wiring of the microphone.
+        noise_slope: exponent of the fall of the noise with frequency: 0 is white, 1 is pink.
+        hum_db: level of 50 Hz hum, relative to the noise.
+    """
 
     seed: int
-    """Shape of the room's reflections and of the microphone's response."""
     reverb_seconds: float
     direct_db: float
-    """Direct sound over reverberation."""
     colour_db: float
-    """Standard deviation of the microphone's response."""
     highpass_hz: float
     cutoff_hz: float
-    """Upper edge of the anti-alias filter."""
     level_db: float
-    """Root mean square of the speech, re full scale."""
     crest_db: float
-    """Where the recorder's limiter holds the peaks, re the level."""
     polarity: int
-    """1 or -1: pulses point up or down, as microphones are wired."""
     snr_db: float
     noise_slope: float
-    """Exponent of the noise's fall with frequency: 0 is white, 1 is pink."""
     hum_db: float
-    """Level of 50 Hz hum, re the noise."""
     offset: float
 
 
 def draw_recording(rng: np.random.Generator) -> Recording:
-    """Random conditions, from a dry booth to a live room."""
+    """Draw random conditions, from a dry booth to a live room."""
     return Recording(
         seed=int(rng.integers(2**31)),
         reverb_seconds=rng.uniform(0.12, 0.5),
@@ -65,11 +68,11 @@ def draw_recording(rng: np.random.Generator) -> Recording:
 
 
 def record(waveform: Real, recording: Recording, rng: np.random.Generator) -> npt.NDArray[np.int16]:
-    """16-bit samples (samples,) of speech recorded under given conditions; the generator draws noise and dither."""
+    """Record speech (samples,) under given conditions as 16-bit samples; the generator draws noise and dither."""
     num_samples = len(waveform)
     shape = np.random.default_rng(recording.seed)
     speech = signal.fftconvolve(waveform, _room(recording, shape))[:num_samples]
-    # Longer than the clip, so that the ringing of the filters does not wrap into the start.
+    # Longer than the clip, so that the ringing of the filters does not wrap to the start.
     size = fft.next_fast_len(num_samples + 2048, real=True)
     hz = fft.rfftfreq(size, 1 / SAMPLE_RATE)
     knots = np.log(np.geomspace(50, 8050, 10))
@@ -78,7 +81,7 @@ def record(waveform: Real, recording: Recording, rng: np.random.Generator) -> np
     speech = fft.irfft(fft.rfft(speech, size) * 10 ** (colour / 20) * highpass, size)[:num_samples]
     level = 10 ** (recording.level_db / 20)
     speech *= recording.polarity
-    # The limiter lowers the level and the level moves the peaks: three rounds bring both home.
+    # The limiter lowers the level and the level changes the peaks: three rounds suffice for both.
     for _ in range(3):
         speech *= level / np.sqrt(np.mean(speech**2) + 1e-12)
         speech = _limit(speech, level * 10 ** (recording.crest_db / 20))
@@ -108,7 +111,7 @@ def _room(recording: Recording, rng: np.random.Generator) -> Real:
 
 
 def _limit(waveform: Real, ceiling: float) -> Real:
-    """Waveform whose peaks bend towards a ceiling, from half of it upwards."""
+    """Soft limiter: compress peaks above half of a ceiling towards it."""
     knee = 0.5 * ceiling
     over = np.maximum(np.abs(waveform) - knee, 0.0)
     return np.sign(waveform) * (np.minimum(np.abs(waveform), knee) + knee * np.tanh(over / knee))

@@ -1,9 +1,9 @@
-"""Corpora by name inside a configuration: `dataset.train=[asvspoof2019_la,mine]` becomes what those options hold.
+"""Replace names of corpora in a configuration by their options: `dataset.train=[asvspoof2019_la,mine]`.
 
-A dataset with a key `corpora` is made of others. Where a key such as `train` names an option of the group `dataset`,
-the YAML of that option is put under `corpora.NAME`, with what the user wrote there on top; what nothing names goes, so
-that one command can hold the options of every corpus that a sweep will name. The configuration then holds everything
-that the run depends on, and nothing else: it is checked, hashed and kept like any other.
+A dataset with a key `corpora` consists of other datasets. Where a key such as `train` names an option of the group
+`dataset`, the YAML of that option is copied to `corpora.NAME`, with the user's keys on top. Options of corpora that are
+not named are removed, so one command can give options for every corpus of a sweep. The result holds all that the run
+depends on and nothing else, so it is checked, hashed and stored like any other configuration.
 """
 
 from __future__ import annotations
@@ -17,21 +17,25 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from dfx.config.schema import CONF_DIR, closest
 
-SPLITS = ("train", "dev", "eval")  # keys that list corpora, "NAME" or "NAME:SPLIT"; one need not be a list
-ONE = "bonafide"  # key that names a corpus, or a folder
-OPTION = "dataset"  # key of `corpora.NAME` that says which option it is, where the name is the user's own
+SPLITS = (
+    "train",
+    "dev",
+    "eval",
+)  # keys that list corpora, "NAME" or "NAME:SPLIT"; a single one needs no list
+ONE = "bonafide"  # key that names one corpus or a folder
+OPTION = "dataset"  # key of `corpora.NAME` with the option, if NAME is the user's own name
 
 
 def expand(cfg: DictConfig) -> DictConfig:
-    """The configuration with every corpus that is named filled in; changed in place.
+    """Fill in the options of every corpus that is named; changes the configuration in place.
 
     Raises:
-        ValueError: if a name is neither an option nor, where one may stand, a folder.
+        ValueError: if a name is neither an option nor, where allowed, a folder.
     """
     node = cfg.get("dataset")
     if isinstance(node, DictConfig):
         _fill(node, "dataset", ())
-    if "others" in cfg:  # corpora that a command looks at besides
+    if "others" in cfg:  # further corpora of a command
         named = [("others", str(name).partition(":")[0]) for name in cfg.others]
         with open_dict(cfg):
             cfg.corpora = _corpora(cfg.corpora, named, "", ())
@@ -39,7 +43,7 @@ def expand(cfg: DictConfig) -> DictConfig:
 
 
 def options() -> dict[str, Path]:
-    """YAML of each option of the group `dataset`, as Hydra finds it: dfx's own win over those of --config-dir."""
+    """YAML of each option of the group `dataset`; as in Hydra, dfx's own take precedence over those of --config-dir."""
     folders = [CONF_DIR]
     if HydraConfig.initialized():
         sources = HydraConfig.get().runtime.config_sources
@@ -63,7 +67,7 @@ def _fill(node: DictConfig, path: str, inside: tuple[str, ...]) -> None:
 
 
 def _named(node: DictConfig) -> Iterator[tuple[str, str]]:
-    """The names of other corpora in a dataset, each with its key."""
+    """Names of other corpora in a dataset, each with its key."""
     for key in (*SPLITS, ONE):
         value = None if OmegaConf.is_missing(node, key) else node.get(key)
         if isinstance(value, ListConfig):
@@ -75,7 +79,7 @@ def _named(node: DictConfig) -> Iterator[tuple[str, str]]:
 def _corpora(
     written: DictConfig | None, named: list[tuple[str, str]], path: str, inside: tuple[str, ...]
 ) -> dict[str, Any]:
-    """What stands under `corpora`: a node for each name, from its option and what the user wrote."""
+    """Value of `corpora`: a node for each name, from its option and the user's keys."""
     own: Any = written or {}
     known = options()
     prefix = f"{path}." if path else ""
@@ -83,7 +87,7 @@ def _corpora(
     for key, name in named:
         if name in own or name in known:
             nodes[name] = _node(name, own.get(name), f"{prefix}corpora.{name}", (*inside, name), known)
-        elif key != ONE:  # a folder may stand there
+        elif key != ONE:  # may be a folder
             hint = closest(name, known) or f"options: {', '.join(known)}."
             raise ValueError(f"{prefix}{key}: there is no dataset {name!r}; {hint}")
     for name, keys in own.items():
@@ -97,13 +101,13 @@ def _corpora(
 def _node(
     name: str, written: DictConfig | None, path: str, inside: tuple[str, ...], known: dict[str, Path]
 ) -> DictConfig:
-    """The option that a name stands for, with the user's keys on top, and what it names in turn."""
+    """Options of a name, with the user's keys on top, and with the corpora that it names in turn."""
     if not isinstance(written, DictConfig | None):
         raise ValueError(f"{path}={written}: give its options, {path}={{root: DIR}} or {path}.root=DIR.")
     own = OmegaConf.create({} if written is None else OmegaConf.to_container(written))
     assert isinstance(own, DictConfig)
     if "_target_" in own:
-        return own  # a class of the user's, or expanded before
+        return own  # a class of the user, or already expanded
     option = str(own.pop(OPTION, name))
     if option not in known:
         hint = closest(option, known) or f"options: {', '.join(known)}."

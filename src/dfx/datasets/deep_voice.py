@@ -65,13 +65,6 @@ class DeepVoice(Corpus):
             )
             self.add_finding("unknown-name", "warning", text, files["file"][strange])
         source = voices["source"].fillna(name)
-        return pd.DataFrame(
-            {
-                "id": files["stem"],
-                "path": files["path"],
-                "label": files["file"].str.partition("/")[0],
-                "attack": "rvc",
-                "speaker": voices["target"].fillna(source),
-                "source": source,
-            }
-        )
+        label = files["file"].str.partition("/")[0]
+        rows = pd.DataFrame({"id": files["stem"], "path": files["path"], "label": label, "attack": "rvc"})
+        return rows.assign(speaker=voices["target"].fillna(source), source=source)

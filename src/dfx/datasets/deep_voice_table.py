@@ -45,16 +45,10 @@ class DeepVoiceTable(Corpus):
         """Rows of the file; each has the path of the file, and its row number as id."""
         path = self.require(*self.marks)
         label = read_delimited(path, need=[LABEL])[LABEL]
-        block = label.groupby(label).cumcount() // self.block_rows
-        return pd.DataFrame(
-            {
-                "id": [f"row{number:05d}" for number in range(len(label))],
-                "path": str(path),
-                "label": label,
-                "attack": "rvc",
-                "block": label.str.lower() + "-" + block.astype("str"),
-            }
-        )
+        number = (label.groupby(label).cumcount() // self.block_rows).astype("str")
+        ids = [f"row{row:05d}" for row in range(len(label))]
+        rows = pd.DataFrame({"id": ids, "path": str(path), "label": label, "attack": "rvc"})
+        return rows.assign(block=label.str.lower() + "-" + number)
 
     def vectors(self) -> NDArray[np.float32]:
         """Features of the rows of the manifest, (rows, columns) float32.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dfx import files
@@ -12,7 +13,8 @@ from dfx.audio import room
 from dfx.datasets import synthesis
 from dfx.datasets.corpus import Dataset
 from dfx.datasets.made_files import make_missing, source_version
-from dfx.datasets.synthesis.corpus import NUM_SPEAKERS, Clip, plan, write
+from dfx.datasets.synthesis.demo_clips import NUM_SPEAKERS, Clip, plan_clips, write_clips
+from dfx.datasets.synthesis.speaker import SAMPLE_RATE
 from dfx.tables import manifest
 from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.manifest import NO_ATTACK, Manifest
@@ -60,7 +62,7 @@ class Demo(Dataset):
             raise ValueError(
                 f"Clips of the demo corpus last a second or more, got max_seconds={max_seconds}: use 1 to 8."
             )
-        self.clips = plan(num_clips, max_seconds)
+        self.clips = plan_clips(num_clips, max_seconds)
         code = Path(synthesis.__file__).parent
         sources = [path for path in sorted(code.rglob("*.py")) if path.name not in NOT_IN_DEMO]
         version = source_version([*sources, Path(room.__file__)])
@@ -75,7 +77,7 @@ class Demo(Dataset):
             ValueError: if a process that makes clips dies.
         """
         files.remove_abandoned(self.folder)
-        make = partial(write, folder=self.folder)
+        make = partial(write_clips, folder=self.folder)
         make_missing(
             self.folder, self._missing, make, "making the demo corpus", self.num_workers, self.progress
         )
@@ -90,17 +92,10 @@ class Demo(Dataset):
         return [clip for clip in self.clips if f"{clip.id}.wav" not in present]
 
     def _table(self) -> pd.DataFrame:
-        bonafide = [clip.attack == NO_ATTACK for clip in self.clips]
-        return pd.DataFrame(
-            {
-                "id": [clip.id for clip in self.clips],
-                "path": [str(self.folder / f"{clip.id}.wav") for clip in self.clips],
-                "label": [BONAFIDE if real else SPOOF for real in bonafide],
-                "attack": [clip.attack for clip in self.clips],
-                "speaker": [f"S{clip.speaker:02d}" for clip in self.clips],
-                "split": [clip.split for clip in self.clips],
-                "utterance": [clip.utterance for clip in self.clips],
-                "pair": [clip.pair for clip in self.clips],
-                "duration_s": [clip.num_samples / 16_000 for clip in self.clips],
-            }
+        clips = pd.DataFrame(self.clips)
+        return clips.drop(columns="num_samples").assign(
+            path=[str(self.folder / f"{clip.id}.wav") for clip in self.clips],
+            label=np.where(clips["attack"] == NO_ATTACK, BONAFIDE, SPOOF),
+            speaker=[f"S{clip.speaker:02d}" for clip in self.clips],
+            duration_s=clips["num_samples"] / SAMPLE_RATE,
         )

@@ -78,18 +78,6 @@ class MLAAD(Corpus):
 
 def _recordings(folder: Path) -> pd.DataFrame:
     files = audio_table(folder)
-    parts = files["file"].str.extract(RECORDING)
-    known = parts["language"].notna()
-    files, parts = files[known], parts[known]
-    return pd.DataFrame(
-        {
-            "id": "mailabs/" + files["stem"],
-            "path": files["path"],
-            "label": "bonafide",
-            "speaker": parts["speaker"].fillna("-"),
-            "utterance": files["stem"],
-            "language": parts["language"],
-            "gender": parts["gender"],
-            "book": parts["book"],
-        }
-    )
+    rows = files[["path"]].join(files["file"].str.extract(RECORDING))
+    rows = rows.assign(id="mailabs/" + files["stem"], label="bonafide", utterance=files["stem"])
+    return rows[rows["language"].notna()].fillna({"speaker": "-"})

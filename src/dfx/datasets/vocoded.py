@@ -194,4 +194,4 @@ def _check_options(
             "match_genuine as it is."
         )
     for name in {*vocoders, *([codec] if codec else [])}:
-        twins.check(name)
+        twins.check_library(name)

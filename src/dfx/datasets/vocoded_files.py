@@ -82,7 +82,7 @@ def make_files(folder: Path, jobs: Sequence[Job], num_workers: int | None, progr
         make_missing(
             folder,
             lambda: _missing(jobs),
-            twins.write,
+            twins.write_twins,
             "making vocoded twins",
             num_workers,
             progress,

@@ -99,32 +99,19 @@ class WaveFake(Corpus):
             raise self.not_found(root, ", with no audio in a folder <corpus>_<vocoder>")
         name = rows["stem"].str.rpartition("/")[2]
         sentence = name.str.replace(SUFFIX, "", regex=True)
-        return pd.DataFrame(
-            {
-                "id": rows["folder"] + "/" + name,
-                "path": rows["path"],
-                "label": "spoof",
-                "attack": rows["attack"],
-                "speaker": rows["source"].map(READERS),
-                "source": rows["source"],
-                # These prompts are from Common Voice: "gen_17" is no sentence of LJSpeech.
-                "utterance": sentence.where(rows["source"] != "common_voices", "common_voices/" + name),
-                "language": rows["source"].map(LANGUAGES),
-            }
+        # These prompts are from Common Voice: "gen_17" is no sentence of LJSpeech.
+        utterance = sentence.where(rows["source"] != "common_voices", "common_voices/" + name)
+        return rows[["path", "attack", "source"]].assign(
+            id=rows["folder"] + "/" + name,
+            label="spoof",
+            speaker=rows["source"].map(READERS),
+            utterance=utterance,
+            language=rows["source"].map(LANGUAGES),
         )
 
 
 def _recordings(source: str, folder: Path) -> pd.DataFrame:
     files = audio_table(folder)
     name = files["stem"].str.rpartition("/")[2]
-    return pd.DataFrame(
-        {
-            "id": f"{source}/" + name,
-            "path": files["path"],
-            "label": "bonafide",
-            "speaker": READERS[source],
-            "source": source,
-            "utterance": name,
-            "language": LANGUAGES[source],
-        }
-    )
+    rows = files[["path"]].assign(id=f"{source}/" + name, label="bonafide", source=source, utterance=name)
+    return rows.assign(speaker=READERS[source], language=LANGUAGES[source])

@@ -91,7 +91,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def source(url: str, **changes: Any) -> fetch.Source:
-    return fetch.sources([{"url": url, "md5": MD5, **changes}])[0]
+    return fetch.parse_sources([{"url": url, "md5": MD5, **changes}])[0]
 
 
 def get(wanted: fetch.Source, folder: Path) -> Path:
@@ -100,7 +100,7 @@ def get(wanted: fetch.Source, folder: Path) -> Path:
 
 @pytest.mark.parametrize("checksum", [{"md5": MD5}, {"sha256": SHA256}, {"md5": MD5.upper()}])
 def test_a_file_is_fetched_once(server: Server, tmp_path: Path, checksum: dict[str, str]) -> None:
-    wanted = fetch.sources([{"url": server.url("ranges"), **checksum}])[0]
+    wanted = fetch.parse_sources([{"url": server.url("ranges"), **checksum}])[0]
     path = get(wanted, tmp_path / "new")
     assert path == tmp_path / "new" / "LA.zip"
     assert path.read_bytes() == CONTENT
@@ -185,7 +185,7 @@ def test_a_finished_file_that_is_wrong_is_replaced(server: Server, tmp_path: Pat
 
 
 def test_a_missing_file_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"answered 404 Not Found: the file has moved"):
+    with pytest.raises(ValueError, match=r"answered 404 Not Found: the file was moved"):
         get(source(server.url("missing")), tmp_path)
     assert len(server.asked) == 1
 
@@ -249,7 +249,7 @@ def test_two_at_once_fetch_once(server: Server, tmp_path: Path) -> None:
 )
 def test_an_entry_that_cannot_be_checked_or_kept_is_refused(entry: dict[str, str], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        fetch.sources([entry])
+        fetch.parse_sources([entry])
 
 
 def test_the_name_of_the_file_follows_from_the_address() -> None:

@@ -5,14 +5,14 @@ import pytest
 from scipy import signal
 
 from dfx.datasets.synthesis.excitation import track_pitch
-from dfx.datasets.synthesis.phonemes import Segment, sentence
-from dfx.datasets.synthesis.speaker import SAMPLE_RATE, Voice, draw_voice, glottal_source, perform, render
+from dfx.datasets.synthesis.phonemes import Segment, random_sentence
+from dfx.datasets.synthesis.speaker import SAMPLE_RATE, Voice, articulate, draw_voice, glottal_source, render
 from dfx.datasets.synthesis.vocoders.parametric import levinson
 
 
 def vowel(voice: Voice, *formants_hz: float) -> np.ndarray:
     rng = np.random.default_rng(0)
-    return render(voice, perform(voice, [Segment(1.0, *formants_hz, voicing=1.0)], rng), SAMPLE_RATE, rng)
+    return render(voice, articulate(voice, [Segment(1.0, *formants_hz, voicing=1.0)], rng), SAMPLE_RATE, rng)
 
 
 @pytest.mark.parametrize("pitch_hz", [90, 130, 220])
@@ -34,7 +34,7 @@ def test_formants_are_where_asked(formants_hz: tuple[float, ...], scale: float) 
     # A whisper shows the tract alone: the harmonics of a voice would move the peaks.
     voice = Voice(tract_scale=scale, bandwidth_scale=0.8)
     rng = np.random.default_rng(0)
-    controls = perform(voice, [Segment(3.0, *formants_hz, aspiration=1.0)], rng)
+    controls = articulate(voice, [Segment(3.0, *formants_hz, aspiration=1.0)], rng)
     x = signal.lfilter([1], [1, -0.9], render(voice, controls, 3 * SAMPLE_RATE, rng))
     _, power = signal.welch(x, SAMPLE_RATE, nperseg=512)
     correlation = np.fft.irfft(power)[:19]
@@ -68,7 +68,7 @@ def test_speech_is_finite_and_moves() -> None:
     rng = np.random.default_rng(3)
     voice = draw_voice(rng, female=True)
     speech = render(
-        voice, perform(voice, sentence(2.0, 0.1, 0.1, voice.rate, rng), rng), 2 * SAMPLE_RATE, rng
+        voice, articulate(voice, random_sentence(2.0, 0.1, 0.1, voice.rate, rng), rng), 2 * SAMPLE_RATE, rng
     )
     assert speech.shape == (2 * SAMPLE_RATE,)
     assert np.isfinite(speech).all()

@@ -11,9 +11,9 @@ import soundfile
 from dfx import audio
 from dfx.datasets.synthesis import twins
 from dfx.datasets.synthesis.frames import hann, stft
-from dfx.datasets.synthesis.phonemes import sentence
-from dfx.datasets.synthesis.speaker import SAMPLE_RATE, draw_voice, perform, render
-from dfx.datasets.synthesis.twins import COPY, VOCODERS, Job, as_loud, rebuilt, write
+from dfx.datasets.synthesis.phonemes import random_sentence
+from dfx.datasets.synthesis.speaker import SAMPLE_RATE, articulate, draw_voice, render
+from dfx.datasets.synthesis.twins import COPY, VOCODERS, Job, match_level, rebuild_pieces, write_twins
 from dfx.datasets.synthesis.vocoders.external import Coder
 from dfx.datasets.synthesis.vocoders.spectral import through_mel
 
@@ -29,7 +29,7 @@ def needs(name: str) -> None:
 
 def make(source: Path, vocoder: str, codec: str = "", band_hz: int | None = None) -> np.ndarray:
     band = (SAMPLE_RATE if vocoder == COPY else VOCODERS[vocoder].band_hz) if band_hz is None else band_hz
-    return np.concatenate(list(rebuilt(Job(str(source), "x.flac", "u1", vocoder, band, codec))))
+    return np.concatenate(list(rebuild_pieces(Job(str(source), "x.flac", "u1", vocoder, band, codec))))
 
 
 def mel_level(waveform: np.ndarray) -> np.ndarray:
@@ -44,7 +44,9 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(5)
     voice = draw_voice(rng, female=False)
     num_samples = 2 * SAMPLE_RATE + 37
-    x = render(voice, perform(voice, sentence(2.01, 0.1, 0.1, voice.rate, rng), rng), num_samples, rng)
+    x = render(
+        voice, articulate(voice, random_sentence(2.01, 0.1, 0.1, voice.rate, rng), rng), num_samples, rng
+    )
     x = 0.1 * x / x.std() + 1e-4 * rng.standard_normal(num_samples) + 0.01
     x[-800:] = 0
     path = tmp_path_factory.mktemp("twins") / "u1.wav"
@@ -130,11 +132,11 @@ def test_a_long_recording_is_rebuilt_in_pieces_without_a_seam(
     assert seams.max() < 1.2 * step[2_000:7_000].max() + 1e-3
 
 
-def test_as_loud_turns_down_peaks_only_where_they_are() -> None:
+def test_match_level_turns_down_peaks_only_where_they_are() -> None:
     rng = np.random.default_rng(0)
     original, peaked = 0.1 * rng.standard_normal((2, 16_000)) + 0.01
     peaked[8_000] = 3.0
-    level = as_loud(peaked, original)
+    level = match_level(peaked, original)
     assert np.abs(level - original.mean()).max() <= np.abs(original - original.mean()).max() + 1e-6
     assert level.std() == pytest.approx(original.std(), rel=0.01)
     assert level.mean() == pytest.approx(original.mean(), abs=1e-3)
@@ -151,7 +153,7 @@ def test_what_cannot_be_used_leaves_its_reason(content: str, reason: str, tmp_pa
         source.write_text("no audio")
     else:
         audio.write(source, np.full(16_000, 0.1 * (content == "constant")), SAMPLE_RATE)
-    assert write([Job(str(source), str(target), "x", "lpc", SAMPLE_RATE, "")]) == 1
+    assert write_twins([Job(str(source), str(target), "x", "lpc", SAMPLE_RATE, "")]) == 1
     assert [path.name for path in target.parent.iterdir()] == ["x.txt"]
     assert (target.parent / "x.txt").read_text().startswith(reason)
 
@@ -160,7 +162,7 @@ def test_files_are_16_bit_flac_at_16_khz_whatever_the_source(tmp_path: Path) -> 
     for rate, channels in ((8_000, 1), (44_100, 2), (96_000, 2)):
         source, target = tmp_path / f"{rate}.wav", tmp_path / f"{rate}.flac"
         audio.write(source, 0.1 * np.random.default_rng(0).standard_normal((rate, channels)), rate)
-        write([Job(str(source), str(target), "x", "mu_law_8bit", SAMPLE_RATE, "")])
+        write_twins([Job(str(source), str(target), "x", "mu_law_8bit", SAMPLE_RATE, "")])
         info = soundfile.info(target)
         assert (info.samplerate, info.channels, info.subtype) == (SAMPLE_RATE, 1, "PCM_16")
         assert info.frames == len(audio.read(source, SAMPLE_RATE))
@@ -169,10 +171,10 @@ def test_files_are_16_bit_flac_at_16_khz_whatever_the_source(tmp_path: Path) -> 
 def test_missing_libraries_come_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyworld", None)
     with pytest.raises(ValueError, match=r"world needs pyworld.*pip install 'dfx\[vocoders\]'"):
-        twins.check("world")
+        twins.check_library("world")
     monkeypatch.setattr(av, "codecs_available", set())
     with pytest.raises(ValueError, match="no encoder libopus"):
-        twins.check("opus_12kbps")
+        twins.check_library("opus_12kbps")
 
 
 def test_worker_processes_do_not_import_torch() -> None:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dfx.datasets.synthesis.corpus import ATTACKS
+from dfx.datasets.synthesis.demo_clips import ATTACKS
 from dfx.datasets.synthesis.frames import frame, hann, overlap_add, stft
-from dfx.datasets.synthesis.phonemes import sentence
-from dfx.datasets.synthesis.speaker import SAMPLE_RATE, draw_voice, perform, render
+from dfx.datasets.synthesis.phonemes import random_sentence
+from dfx.datasets.synthesis.speaker import SAMPLE_RATE, articulate, draw_voice, render
 from dfx.datasets.synthesis.vocoders.codecs import imdct, mdct
 from dfx.datasets.synthesis.vocoders.parametric import levinson
 from dfx.datasets.synthesis.vocoders.spectral import through_mel
@@ -17,7 +17,9 @@ def speech() -> np.ndarray:
     rng = np.random.default_rng(5)
     voice = draw_voice(rng, female=False)
     num_samples = 2 * SAMPLE_RATE + 37
-    x = render(voice, perform(voice, sentence(2.01, 0.1, 0.1, voice.rate, rng), rng), num_samples, rng)
+    x = render(
+        voice, articulate(voice, random_sentence(2.01, 0.1, 0.1, voice.rate, rng), rng), num_samples, rng
+    )
     return (x / x.std() + 1e-4 * rng.standard_normal(num_samples)).astype(np.float32)
 
 

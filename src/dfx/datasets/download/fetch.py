@@ -1,6 +1,6 @@
-"""Files from the net: continued where they broke off, and kept only if their published checksum fits.
+"""Download files that have a published checksum; an interrupted download continues.
 
-pooch, the usual choice, begins a broken download anew; a corpus of 140 GB needs more, and the standard library has it.
+pooch starts a broken download from the beginning, which does not do for 140 GB; the standard library suffices.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from urllib.parse import unquote, urlsplit
 from dfx import console
 from dfx.datasets.download.transfer import Part, Report, receive
 
-LENGTHS = {"md5": 32, "sha256": 64}  # hex digits of the checksums that archives of data publish
+LENGTHS = {"md5": 32, "sha256": 64}  # hex digits of the checksums that data archives publish
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file to fetch: its address, the name to keep it under, and the checksum its authors publish.
+    """One file to fetch: address, file name, published checksum.
 
-    `size` in bytes is for planning only (0: unknown), the checksum decides; `strip` is how many leading folders the
-    names inside the archive lose.
+    `size` in bytes is for planning only (0: unknown); `strip` is the number of leading folders to remove from the names
+    inside the archive.
     """
 
     url: str
@@ -35,34 +35,25 @@ class Source:
     strip: int = 0
 
 
-def sources(entries: Iterable[Mapping[str, Any]]) -> list[Source]:
-    """The entries of `facts.downloads`: `url`, `md5` or `sha256`, and where known `bytes`, `file`, `strip`.
-
-    Raises:
-        ValueError: if an entry lacks a checksum, or has an address or a file name that is not one.
-    """
-    return [_source(entry) for entry in entries]
-
-
 def fetch(source: Source, folder: Path, show: bool = True, pause: float = 1.0) -> Path:
-    """The file in the folder, fetched where it is not there yet, and checked.
+    """Download a file into a folder if it is not there, and check it.
 
-    What has arrived is kept as FILE.part, so that the next call continues; a dropped connection is taken up again.
+    Received bytes are kept in FILE.part, so that the next call continues; a dropped connection is resumed.
 
     Args:
         source: what to fetch.
-        folder: made if it is not there; one process at a time (`files.locked`).
+        folder: created if missing; one process at a time (`files.locked`).
         show: draw a bar on stderr.
-        pause: seconds after the first connection that brought nothing new; doubled for each further one.
+        pause: see `transfer.receive`.
 
     Raises:
         ValueError: if the server refuses or stays silent, the disk is too small, or the checksum does not fit
-            (the file is then kept as FILE.bad).
+            (the file is then renamed to FILE.bad).
     """
     folder.mkdir(parents=True, exist_ok=True)
     done, bad = folder / source.file, folder / f"{source.file}.bad"
     part_path = folder / f"{source.file}.part"
-    if done.exists():  # what lies here under the name of the file is checked, wherever it came from
+    if done.exists():  # a file of this name is checked, wherever it came from
         done.replace(part_path)
     with (
         bar(source.file, source.size, show) as report,
@@ -72,7 +63,7 @@ def fetch(source: Source, folder: Path, show: bool = True, pause: float = 1.0) -
             receive(part, pause)
         if part.digest != source.digest and part.mixed:
             console.say(
-                f"{source.file}: what was here of it is of another edition; it is fetched from the beginning"
+                f"{source.file}: the part that was here is of another edition; it is fetched from the beginning"
             )
             part.restart()
             receive(part, pause)
@@ -80,7 +71,7 @@ def fetch(source: Source, folder: Path, show: bool = True, pause: float = 1.0) -
         part_path.replace(bad)
         raise ValueError(
             f"{source.file} does not have its published checksum, {source.algorithm} {source.digest}: {source.url} "
-            f"sent {part.size:,} bytes of {part.kind} with {part.digest}, kept as {bad}. Start again, or look on the "
+            f"sent {part.size:,} bytes of {part.kind} with {part.digest}, kept as {bad}. Start again, or see on the "
             "page of the corpus whether the file has changed."
         )
     return part_path.replace(done)
@@ -88,7 +79,7 @@ def fetch(source: Source, folder: Path, show: bool = True, pause: float = 1.0) -
 
 @contextlib.contextmanager
 def bar(label: str, total: int, show: bool) -> Iterator[Report]:
-    """A bar of bytes on the standard error stream; what it yields is called with (bytes so far, bytes in all)."""
+    """Progress bar of bytes on stderr; yields a function to call with (bytes so far, bytes in all)."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.progress import TransferSpeedColumn as SpeedColumn
@@ -99,7 +90,16 @@ def bar(label: str, total: int, show: bool) -> Iterator[Report]:
         yield lambda done, whole: drawn.update(task, completed=done, total=whole or None)
 
 
-def _source(entry: Mapping[str, Any]) -> Source:
+def parse_sources(entries: Iterable[Mapping[str, Any]]) -> list[Source]:
+    """Parse the entries of `facts.downloads`: `url`, `md5` or `sha256`, and if known `bytes`, `file`, `strip`.
+
+    Raises:
+        ValueError: if an entry lacks a checksum, or its address or file name is not valid.
+    """
+    return [_parse_source(entry) for entry in entries]
+
+
+def _parse_source(entry: Mapping[str, Any]) -> Source:
     url = str(entry.get("url", ""))
     if urlsplit(url).scheme not in ("http", "https"):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""One file over as many connections as it takes: each continues where the one before broke off."""
+"""Receive a file over HTTP in as many connections as needed; each continues where the last one ended."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from typing import IO, Any
 from dfx import console
 
 CHUNK = 1 << 20
-TIMEOUT = 60.0  # seconds without a byte: the connection is dead
-MAX_FAILURES = 8  # attempts in a row that bring nothing new
-LONGEST_PAUSE = 60.0  # seconds between two of them
-PASSING = (408, 425, 429, 500, 502, 503, 504)  # answers that say "later"; any other error is final
+TIMEOUT = 60.0  # seconds without a byte, after which a connection is given up
+MAX_FAILURES = 8  # attempts in a row without new bytes
+LONGEST_PAUSE = 60.0  # seconds between two attempts
+TEMPORARY = (408, 425, 429, 500, 502, 503, 504)  # answers to repeat the request; any other error is final
 
 Report = Callable[[int, int], object]  # (bytes so far, bytes in all or 0)
 
 
 class DroppedError(Exception):
-    """The connection ended before the file did; `wait` in seconds if the server named a time."""
+    """The connection ended before the file was complete; `wait` in seconds if the server gives a time."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -34,14 +34,14 @@ class DroppedError(Exception):
 
 
 class Part:
-    """What has arrived of a file, and its checksum so far; begins with what the path holds.
+    """Partly received file, with the checksum of its bytes so far; starts with the bytes of an existing file.
 
     Args:
-        path: of the file in the making.
-        url: where it comes from.
-        algorithm: of the checksum, a name that `hashlib` knows.
-        total: expected bytes, 0 if unknown; only the bar needs it.
-        report: called as bytes are counted.
+        path: of the partial file.
+        url: address of the file.
+        algorithm: of the checksum, a name of `hashlib`.
+        total: expected bytes for the progress bar, 0 if unknown.
+        report: called with (bytes so far, bytes in all or 0).
     """
 
     def __init__(self, path: Path, url: str, algorithm: str, total: int, report: Report) -> None:
@@ -50,8 +50,8 @@ class Part:
         self.algorithm = algorithm
         self.size = 0
         self.total = total
-        self.etag = ""  # names the edition that the bytes are of, as far as this process knows
-        self.mixed = False  # whether bytes were added to bytes that may be of another edition
+        self.etag = ""  # edition of the bytes, if known
+        self.mixed = False  # whether bytes were appended to bytes that may be of another edition
         self.kind = "unknown type"
         self._report = report
         self._hash = hashlib.new(algorithm)
@@ -68,7 +68,7 @@ class Part:
 
     @property
     def digest(self) -> str:
-        """Checksum of what is here, in hexadecimal digits."""
+        """Checksum of the bytes so far, in hexadecimal digits."""
         return self._hash.hexdigest()
 
     def write(self, chunk: bytes) -> None:
@@ -77,16 +77,16 @@ class Part:
         self._count(chunk)
 
     def restart(self) -> None:
-        """Forget all bytes."""
+        """Delete all bytes."""
         self._file.truncate(0)
         self.size, self.etag, self.mixed = 0, "", False
         self._hash = hashlib.new(self.algorithm)
 
     def expect(self, total: int) -> None:
-        """Take note of the size that the server names.
+        """Set the size that the server gives.
 
         Raises:
-            ValueError: if the disk cannot hold it.
+            ValueError: if the disk has no room for it.
         """
         self.total = total
         free = shutil.disk_usage(self.path.parent).free
@@ -103,11 +103,11 @@ class Part:
 
 
 def receive(part: Part, pause: float = 1.0) -> None:
-    """Bring a part to its end.
+    """Receive the rest of a file; starts from the beginning if the server cannot resume.
 
     Args:
-        part: what is there of it; a server that cannot resume makes it begin anew.
-        pause: seconds after the first connection that brought nothing new; doubled for each further one.
+        part: the partly received file.
+        pause: seconds after the first connection without new bytes; doubled for each further one.
 
     Raises:
         ValueError: if the server refuses or stays silent, or the disk is too small.
@@ -118,13 +118,13 @@ def receive(part: Part, pause: float = 1.0) -> None:
             _continue(part)
             return
         except DroppedError as drop:
-            # Only what is new counts as progress: a server that cannot resume begins anew each time.
+            # Only new bytes are progress: a server that cannot resume sends the first ones again each time.
             failures = 1 if part.size > furthest else failures + 1
             furthest = max(furthest, part.size)
             if failures >= MAX_FAILURES:
                 raise ValueError(
-                    f"{part.url} could not be fetched: {drop}, {failures} times in a row. What has arrived, "
-                    f"{part.size:,} bytes, is kept: the same command continues."
+                    f"{part.url} could not be fetched: {drop}, {failures} times in a row. The "
+                    f"{part.size:,} bytes received are kept: the same command continues."
                 ) from drop
             wait = min(max(pause * 2 ** (failures - 1), drop.wait), LONGEST_PAUSE)
             if wait >= 1:
@@ -133,12 +133,15 @@ def receive(part: Part, pause: float = 1.0) -> None:
 
 
 def _continue(part: Part) -> None:
-    """One request, for the whole file or for what is missing of it."""
-    headers = {"User-Agent": "dfx", "Accept-Encoding": "identity"}  # the checksum is of the file as it is
+    """One request, for the whole file or for the missing rest."""
+    headers = {
+        "User-Agent": "dfx",
+        "Accept-Encoding": "identity",
+    }  # the checksum is of the file without compression
     if part.size:
         headers["Range"] = f"bytes={part.size}-"
         if part.etag:
-            headers["If-Range"] = part.etag  # another edition comes whole
+            headers["If-Range"] = part.etag  # another edition is sent whole
     with _open(urllib.request.Request(part.url, headers=headers), part) as response:
         begins = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         if response.status != http.client.PARTIAL_CONTENT or not begins:
@@ -168,14 +171,14 @@ def _open(request: urllib.request.Request, part: Part) -> Any:
         error.close()
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and part.size:
             part.restart()
-            raise DroppedError("the file on the server is shorter than what is here of it") from error
-        if error.code in PASSING:
+            raise DroppedError("the file on the server is shorter than the part that is here") from error
+        if error.code in TEMPORARY:
             after = error.headers.get("Retry-After", "")
             wait = float(after) if after.isdigit() else 0.0
             raise DroppedError(f"the server answered {error.code} {error.reason}", wait) from error
         raise ValueError(
-            f"{part.url} answered {error.code} {error.reason}: the file has moved or is not public any more; "
-            "look on the page of the corpus."
+            f"{part.url} answered {error.code} {error.reason}: the file was moved or is no longer public; "
+            "see the page of the corpus."
         ) from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
@@ -189,7 +192,7 @@ def _open(request: urllib.request.Request, part: Part) -> Any:
 
 def _read(response: Any) -> bytes:
     try:
-        chunk: bytes = response.read1(CHUNK)  # what has come is kept, also of a chunk that breaks off
+        chunk: bytes = response.read1(CHUNK)  # keeps the received bytes of an incomplete chunk
         return chunk
     except (OSError, http.client.HTTPException) as error:
         raise DroppedError(_words(error)) from error

@@ -1,6 +1,6 @@
-"""Archives, unpacked so that no member can write outside the folder, fill the disk, or be left there half.
+"""Unpack archives safely: no member can write outside the folder or fill the disk, and none is left incomplete.
 
-Members are written to a new folder beside the archive, in which no link is ever made, and moved from there at the end.
+Members are written to a new folder beside the archive, without links, and moved to their place at the end.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import IO, NamedTuple
 
 from dfx.datasets.download.fetch import bar
 
-MAX_RATIO = 100  # unpacked to packed; speech is below 3, tables below 30, and a bomb at 1,000
-SMALL = 256 << 20  # bytes: an archive of nothing but zeros may become this large
+MAX_RATIO = 100  # unpacked to packed size; speech is below 3, tables below 30, a zip bomb about 1,000
+SMALL = 256 << 20  # bytes that any archive may unpack to
 CHUNK = 1 << 20
-ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how a zip begins; the second is an empty one
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # first bytes of a zip; the second is an empty one
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
 
 
 class _Member(NamedTuple):
-    """One entry of an archive: what is written, `data()`, or for a second name of a file the first one."""
+    """One member of an archive; `data()` opens its contents; `first` is the file that a hard link repeats."""
 
     name: str
     kind: str
@@ -38,32 +38,32 @@ class _Member(NamedTuple):
 
 
 def unpack(archive: Path, folder: Path, strip: int = 0, show: bool = True) -> list[str]:
-    """Bring the contents of an archive (zip, tar, tar.gz, tar.bz2, tar.xz) into a folder, over what is there.
+    """Unpack an archive (zip, tar, tar.gz, tar.bz2, tar.xz) into a folder, replacing existing files.
 
-    Regular files and folders only. A call that was interrupted can be repeated.
+    Only regular files and folders are unpacked. An interrupted call can be repeated.
 
     Args:
-        archive: its folder is worked in, so it should be on the same disk as `folder`.
-        folder: made if it is not there.
-        strip: leading folders that the names of the members lose.
+        archive: unpacked in its own folder first, so it should be on the same disk as `folder`.
+        folder: created if missing.
+        strip: number of leading folders to remove from the names of the members.
         show: draw a bar on stderr.
 
     Returns:
-        Names of what the archive has put directly into the folder, sorted.
+        Names of the files and folders that are now directly in the folder, sorted.
 
     Raises:
         ValueError: if a member lies outside, is a symbolic link or a device, or the archive is damaged, encrypted, no
-            archive, or larger inside than is believable; nothing has reached the folder then.
+            archive, or unpacks to far more than its size; the folder is then unchanged.
     """
     work = archive.with_name(f"{archive.name}.unpacking")
-    shutil.rmtree(work, ignore_errors=True)  # of a call that was interrupted
+    shutil.rmtree(work, ignore_errors=True)  # of an interrupted call
     work.mkdir(parents=True)
     size = archive.stat().st_size
-    room = _Room(archive, size)
+    limit = _SizeLimit(archive, size)
     try:
         with bar(f"unpacking {archive.name}", size, show) as report, archive.open("rb") as file:
             for member in _zip_members(file) if file.read(4) in ZIP else _tar_members(file):
-                _write(member, work, strip, room)
+                _write(member, work, strip, limit)
                 report(file.tell(), size)
         names = sorted(path.name for path in work.iterdir())
         _merge(work, folder)
@@ -78,8 +78,8 @@ def unpack(archive: Path, folder: Path, strip: int = 0, show: bool = True) -> li
     return names
 
 
-class _Room:
-    """How much may still come out of an archive: what the disk has, and what its size makes believable."""
+class _SizeLimit:
+    """Limit of the unpacked size of an archive: free disk space, and a multiple of its size."""
 
     def __init__(self, archive: Path, size: int) -> None:
         self.archive = archive
@@ -104,9 +104,9 @@ class _Room:
 def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
     with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
-            mode = stat.S_IFMT(info.external_attr >> 16)  # 0 where it was not made on Unix
+            mode = stat.S_IFMT(info.external_attr >> 16)  # 0 if it was not made on Unix
             kind = "folder" if info.is_dir() else "file" if mode in (0, stat.S_IFREG) else "link or device"
-            # A member that is open gives no more than the size it declares, and then compares its checksum.
+            # Reading a member gives no more than its declared size, and checks its checksum.
             yield _Member(info.filename, kind, info.file_size, partial(archive.open, info))
 
 
@@ -122,14 +122,14 @@ def _tar_members(file: IO[bytes]) -> Iterator[_Member]:
                 partial(archive.extractfile, info),
                 info.linkname if info.islnk() else "",
             )
-            # tarfile keeps each one, which would take a gigabyte for the 600,000 files of a corpus.
+            # tarfile keeps all members, which would take a gigabyte for the 600,000 files of a corpus.
             archive.members.clear()  # type: ignore[attr-defined]
 
 
-def _write(member: _Member, work: Path, strip: int, room: _Room) -> None:
-    path = _place(member.name, work, strip, room)
+def _write(member: _Member, work: Path, strip: int, limit: _SizeLimit) -> None:
+    path = _place(member.name, work, strip, limit)
     if member.kind not in ("file", "folder"):
-        raise _unsafe(room, member.name, "is a symbolic link or a device")
+        raise _unsafe(limit, member.name, "is a symbolic link or a device")
     if path is None:
         return
     try:
@@ -137,37 +137,37 @@ def _write(member: _Member, work: Path, strip: int, room: _Room) -> None:
             path.mkdir(parents=True, exist_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        first = _place(member.first, work, strip, room) if member.first else None
+        first = _place(member.first, work, strip, limit) if member.first else None
         if member.first and (first is None or not first.is_file()):
             raise _unsafe(
-                room, member.name, f"is a second name of {member.first!r}, which did not come before"
+                limit, member.name, f"is a second name of {member.first!r}, which did not come before"
             )
-        room.take(first.stat().st_size if first is not None else member.size)
+        limit.take(first.stat().st_size if first is not None else member.size)
         data = first.open("rb") if first is not None else member.data()
         with data or io.BytesIO() as source, path.open("wb") as target:
             shutil.copyfileobj(source, target, CHUNK)
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise _unsafe(room, member.name, "is a file and a folder at once") from error
+        raise _unsafe(limit, member.name, "is a file and a folder at once") from error
 
 
-def _place(name: str, work: Path, strip: int, room: _Room) -> Path | None:
-    """Where a member goes; None for one that `strip` leaves no name."""
+def _place(name: str, work: Path, strip: int, limit: _SizeLimit) -> Path | None:
+    """Path for a member; None if `strip` leaves no name."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or PureWindowsPath(name).is_absolute() or ".." in path.parts or "\0" in name:
-        raise _unsafe(room, name, "lies outside its folder")
+        raise _unsafe(limit, name, "lies outside its folder")
     parts = path.parts[strip:]
     return work.joinpath(*parts) if parts else None
 
 
-def _unsafe(room: _Room, name: str, why: str) -> ValueError:
+def _unsafe(limit: _SizeLimit, name: str, why: str) -> ValueError:
     return ValueError(
-        f"{room.archive} is not unpacked: its member {name!r} {why}, which no archive of recordings needs; get it from "
-        "the page of the corpus."
+        f"{limit.archive} is not unpacked: its member {name!r} {why}, which no archive of recordings needs; get it "
+        "from the page of the corpus."
     )
 
 
 def _merge(source: Path, target: Path) -> None:
-    """Move what is in one folder into another; a folder that is in both is entered."""
+    """Move the contents of a folder into another; folders that are in both are merged."""
     target.mkdir(parents=True, exist_ok=True)
     with os.scandir(source) as found:
         entries = list(found)

@@ -1,4 +1,4 @@
-"""Speech made by a program: a source-filter speaker, vocoders that copy it, rooms to record both in.
+"""Speech synthesis in NumPy and SciPy: a formant speaker and vocoders, for the demo corpus and for vocoded twins.
 
-It needs numpy and scipy only, because worker processes import it. `dfx.datasets.Demo` makes a corpus of it.
+Worker processes import it, so it must not import torch or pandas.
 """

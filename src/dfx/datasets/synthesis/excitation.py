@@ -1,4 +1,4 @@
-"""What a parametric vocoder knows of the glottis: a pitch track, estimated, and pulses that follow one."""
+"""Excitation of parametric vocoders: pitch tracking, and pulse trains that follow a pitch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SIZE, _FFT = 640, 1024  # 40 ms hold two periods of a pitch of 60 Hz
 
 
 def track_pitch(waveform: Real, sample_rate: int, hop: int) -> tuple[Real, Real]:
-    """Pitch in Hz, held through unvoiced frames, and voicing in [0, 1], (frames,) each, by autocorrelation."""
+    """Pitch in Hz (interpolated in unvoiced frames) and voicing in [0, 1], (frames,) each, by autocorrelation."""
     window = hann(_SIZE)
     power = np.abs(fft.rfft(frame(waveform, _SIZE, hop) * window, _FFT, axis=1)) ** 2
     hz = np.arange(_FFT // 2 + 1) * sample_rate / _FFT
@@ -21,7 +21,7 @@ def track_pitch(waveform: Real, sample_rate: int, hop: int) -> tuple[Real, Real]
     low, high = int(sample_rate / 420), int(sample_rate / 60)
     lags = np.arange(low, high)
     curve = correlation[:, low:high] / np.maximum(correlation[:, :1], 1e-12) / (bias[low:high] / bias[0])
-    # A multiple of the period fits as well as the period: prefer short ones.
+    # A multiple of the period correlates as well as the period: prefer short ones.
     best = np.argmax(curve * (1 - 0.12 * np.log2(lags / low)), axis=1)
     strength = np.take_along_axis(curve, best[:, None], axis=1)[:, 0]
     inner = np.clip(best, 1, len(lags) - 2)
@@ -40,7 +40,7 @@ def track_pitch(waveform: Real, sample_rate: int, hop: int) -> tuple[Real, Real]
 
 
 def pulses(pitch_hz: Real, hop: int, num_samples: int, sample_rate: int) -> Real:
-    """Pulse train (num_samples,) of unit power that follows a pitch (frames,); pulses fall between samples."""
+    """Pulse train (num_samples,) of unit power that follows a pitch (frames,), with sub-sample positions."""
     knots = np.arange(len(pitch_hz)) * hop
     pitch = np.interp(np.arange(num_samples), knots, pitch_hz)
     cycles = np.cumsum(pitch) / sample_rate

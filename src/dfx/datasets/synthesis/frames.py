@@ -1,7 +1,7 @@
-"""Short-time processing with numpy: frames, overlap-add, spectra, and the filter that changes from frame to frame.
+"""Short-time processing in NumPy: frames, overlap-add, STFT, and filters that change from frame to frame.
 
-Everything that makes speech here is built on these few functions. They use FFTs and element-wise arithmetic only: no
-matrix product, so the result does not depend on how many threads a BLAS library takes.
+They use FFTs and element-wise arithmetic, no matrix products, so that results do not depend on the threads of a BLAS
+library.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def frame(waveform: Real, size: int, hop: int) -> Real:
 
 
 def overlap_add(frames: Real, hop: int, offset: int, num_samples: int) -> Real:
-    """Sum (num_samples,) of frames (frames, size) laid `hop` apart, of which the first `offset` samples are dropped."""
+    """Overlap-add of frames (frames, size) every `hop` samples, without the first `offset` samples, (num_samples,)."""
     count, size = frames.shape
     parts = -(-size // hop)
     padded = np.zeros((count, parts * hop), dtype=np.float32)
@@ -47,18 +47,17 @@ def stft(waveform: Real, size: int, hop: int, window: Real) -> Complex:
 
 
 def istft(spectra: Complex, size: int, hop: int, window: Real, num_samples: int) -> Real:
-    """Waveform (num_samples,) whose short-time spectra are nearest to the given ones (Griffin and Lim 1984, eq. 6)."""
+    """Inverse STFT (num_samples,) with the least squared error (Griffin and Lim 1984, eq. 6)."""
     frames = fft.irfft(spectra, size, axis=1) * window
     weight = overlap_add(np.broadcast_to(window**2, frames.shape), hop, size // 2, num_samples)
     return overlap_add(frames, hop, size // 2, num_samples) / np.maximum(weight, 1e-3)
 
 
 def filter_frames(parts: list[tuple[Real, Complex]], hop: int, fft_size: int) -> Real:
-    """Sum of sources (samples,), each through its own filter that changes every `hop` samples.
+    """Filter sources (samples,) with time-varying filters, and add them.
 
-    Each part is a source and the frequency responses (frames, fft_size / 2 + 1) at samples 0, hop, 2 hop …. The
-    outputs of neighbouring filters are cross-faded over one hop, so slow changes leave no steps. Impulse responses
-    longer than fft_size - 2 hop wrap around.
+    Each part is a source and the frequency responses (frames, fft_size / 2 + 1) at samples 0, hop, 2 hop … The outputs
+    of neighbouring filters are cross-faded over one hop. Impulse responses longer than fft_size - 2 hop wrap around.
     """
     num_samples = len(parts[0][0])
     window = hann(2 * hop)
@@ -70,7 +69,7 @@ def filter_frames(parts: list[tuple[Real, Complex]], hop: int, fft_size: int) ->
 
 
 def minimum_phase(log_magnitude: Real) -> Complex:
-    """Responses (frames, bins) of a given natural-log magnitude (frames, bins) and least delay (folded cepstrum)."""
+    """Minimum-phase responses (frames, bins) of natural-log magnitudes (frames, bins), by the folded cepstrum."""
     size = 2 * (log_magnitude.shape[1] - 1)
     cepstrum = fft.irfft(log_magnitude, size, axis=1)
     cepstrum[:, 1 : size // 2] *= 2
@@ -80,7 +79,7 @@ def minimum_phase(log_magnitude: Real) -> Complex:
 
 
 def smooth(track: Real, size: int) -> Real:
-    """Track (steps, …) averaged with a Hann kernel of `size` steps, ends held."""
+    """Smooth a track (steps, …) with a Hann kernel of `size` steps; the end values are repeated beyond the ends."""
     kernel = np.hanning(size + 2)[1:-1]
     padded = np.pad(track, [(size // 2, size - 1 - size // 2)] + [(0, 0)] * (track.ndim - 1), mode="edge")
     total = np.zeros_like(track, dtype=np.float64)

@@ -1,7 +1,7 @@
-"""The sounds of the demo speaker: formant targets and sources of about thirty phonemes, and sequences of them.
+"""Phonemes of the demo speaker (formant targets and sound sources), and random sentences of them.
 
-A sound is one or more segments: a plosive is a closure, a burst and the breath after it. Formants are those of an
-average male tract; a speaker scales them.
+A phoneme is one or more segments: a plosive is a closure, a burst and a breath. Formants are those of an average male
+vocal tract; a speaker scales them.
 
 Source:
     Vowels: Peterson and Barney 1952, table II. Consonant targets after Klatt 1980, tables II and III, rounded.
@@ -15,7 +15,7 @@ import numpy as np
 
 
 class Segment(NamedTuple):
-    """A stretch of sound with one target: duration, three formants, source amplitudes and the colour of the hiss."""
+    """Part of a phoneme with one target: duration, three formants, source amplitudes and the spectrum of the hiss."""
 
     seconds: float
     f1: float = 500.0
@@ -83,12 +83,12 @@ CONSONANTS: dict[str, list[Segment]] = {
 }  # fmt: skip
 
 
-def sentence(
+def random_sentence(
     seconds: float, lead_seconds: float, tail_seconds: float, rate: float, rng: np.random.Generator
 ) -> list[Segment]:
-    """Segments of a made-up sentence that lasts `seconds` in all, silence at both ends included.
+    """Segments of a random sentence that lasts `seconds`, including the silence at both ends.
 
-    Syllables form words, words form phrases; phrases end in a longer vowel and a pause, with an audible breath in some.
+    Syllables form words, words form phrases; a phrase ends with a longer vowel and a pause, some with a breath.
     """
     sounds: list[Segment] = []
     spoken, wanted = 0.0, seconds - lead_seconds - tail_seconds
@@ -106,7 +106,7 @@ def sentence(
         spoken += sum(sound.seconds for sound in phrase)
     while sounds[-1].voicing == 0 or spoken - sounds[-1].seconds > wanted:
         spoken -= sounds.pop().seconds
-    # A sound is never cut: the rest of the fit is a change of tempo.
+    # No sound is cut: the tempo is changed to fit the length.
     sounds = [sound._replace(seconds=sound.seconds * wanted / spoken) for sound in sounds]
     return [Segment(lead_seconds), *sounds, Segment(tail_seconds)]
 

@@ -1,6 +1,6 @@
-"""A source-filter speaker: glottal pulses and hiss through a vocal tract whose formants move.
+"""Formant speech synthesis: glottal pulses and hiss through a vocal tract with moving formants.
 
-`Voice` is who speaks, `Controls` is what the voice does at every step of 4 ms, `render` turns both into sound.
+`Voice` describes the speaker, `Controls` the articulation every 4 ms; `render` makes the waveform from both.
 
 Source:
     The synthesiser's structure: Klatt 1980, "Software for a cascade/parallel formant synthesizer".
@@ -26,7 +26,7 @@ _HOP, _FFT = 128, 1024
 
 @dataclass(frozen=True)
 class Voice:
-    """What makes a speaker: pitch, tract length, tempo and the way the vocal folds close."""
+    """Properties of a speaker: pitch, length of the vocal tract, tempo and glottal source."""
 
     pitch_hz: float = 120.0
     pitch_range: float = 1.0
@@ -35,7 +35,7 @@ class Voice:
     rate: float = 1.0
     open_quotient: float = 0.6
     tilt_hz: float = 1800.0
-    """Corner of the return phase: a low one is a soft voice."""
+    """Corner frequency of the return phase: low for a soft voice."""
     breathiness: float = 0.03
     jitter: float = 0.01
     shimmer: float = 0.05
@@ -44,7 +44,7 @@ class Voice:
 
 
 def draw_voice(rng: np.random.Generator, female: bool) -> Voice:
-    """A random voice."""
+    """Draw a random voice."""
     return Voice(
         pitch_hz=rng.uniform(165, 235) if female else rng.uniform(88, 145),
         pitch_range=rng.uniform(0.6, 1.4),
@@ -62,7 +62,7 @@ def draw_voice(rng: np.random.Generator, female: bool) -> Voice:
 
 @dataclass(frozen=True)
 class Controls:
-    """Targets at every STEP samples, in Hz or amplitudes: (steps,) each, formants and bandwidths (steps, formants)."""
+    """Values every STEP samples, in Hz or as amplitudes: (steps,) each; formants and bandwidths (steps, formants)."""
 
     pitch_hz: Real
     formants_hz: Real
@@ -74,8 +74,8 @@ class Controls:
     hiss_width_hz: Real
 
 
-def perform(voice: Voice, sounds: list[Segment], rng: np.random.Generator) -> Controls:
-    """Controls of a voice that says sounds: formants glide, pitch falls over a phrase and rises on accents."""
+def articulate(voice: Voice, sounds: list[Segment], rng: np.random.Generator) -> Controls:
+    """Controls for a sequence of sounds: formants glide, pitch falls over a phrase and rises on accents."""
     ends = np.cumsum([sound.seconds for sound in sounds]) * SAMPLE_RATE / STEP
     steps = int(np.ceil(ends[-1])) + 1
     table = np.array(sounds, dtype=np.float64)[np.searchsorted(ends[:-1], np.arange(steps), side="right")]
@@ -88,7 +88,7 @@ def perform(voice: Voice, sounds: list[Segment], rng: np.random.Generator) -> Co
     )
     formants = np.minimum(formants, 7900.0) * (1 + 0.01 * smooth(rng.standard_normal((steps, 7)), 15) * 4)
     bandwidths = voice.bandwidth_scale * np.array([60.0, 80.0, 120.0, 180.0, 250.0, 320.0, 400.0])
-    # Near 8 kHz a pole and its mirror image would add up to a peak that no tract has.
+    # Near 8 kHz a pole and its mirror image would add up to an unnatural peak.
     bandwidths = bandwidths * (1 + np.maximum(formants - 6200.0, 0.0) / 300.0)
     silent = (voicing + aspiration + frication == 0).astype(np.float64)
     since_pause = np.arange(steps) - np.maximum.accumulate(np.where(silent > 0, np.arange(steps), 0))
@@ -108,7 +108,7 @@ def perform(voice: Voice, sounds: list[Segment], rng: np.random.Generator) -> Co
 
 
 def render(voice: Voice, controls: Controls, num_samples: int, rng: np.random.Generator) -> Real:
-    """Waveform (num_samples,) of a voice that follows its controls; no room, no microphone, not normalised."""
+    """Waveform (num_samples,) of a voice and its controls; without room and microphone, not normalised."""
     time = np.arange(num_samples)
     knots = np.arange(len(controls.pitch_hz)) * STEP
 
@@ -131,12 +131,12 @@ def render(voice: Voice, controls: Controls, num_samples: int, rng: np.random.Ge
 
 
 def glottal_source(voice: Voice, pitch_hz: Real, rng: np.random.Generator) -> tuple[Real, Real]:
-    """Glottal flow in [0, 1] and its derivative, which the lips radiate, (samples,) each, for a pitch (samples,)."""
-    fine = 2  # pulses are drawn at twice the rate: their sharp closure would alias
+    """Glottal flow in [0, 1] and its derivative (the radiated sound), (samples,) each, for a pitch (samples,)."""
+    fine = 2  # pulses are made at twice the rate, because their sharp closure would alias
     num_samples = len(pitch_hz)
     cycles = np.concatenate([[0.0], np.cumsum(pitch_hz, dtype=np.float64) / SAMPLE_RATE])
     count = int(cycles[-1]) + 2
-    # Jitter moves the instants at which cycles begin, by a share of a period.
+    # Jitter moves the start of each cycle by a share of a period.
     moved = np.arange(count) + voice.jitter * rng.standard_normal(count)
     moved[0] = 0.0
     phase = np.interp(np.arange(num_samples * fine) / fine, np.arange(num_samples + 1), cycles)
@@ -157,7 +157,7 @@ def glottal_source(voice: Voice, pitch_hz: Real, rng: np.random.Generator) -> tu
 
 
 def all_pole(centres_hz: Real, bandwidths_hz: Real) -> Complex:
-    """Responses (frames, bins) of resonators (frames, n) in cascade, each with gain one at 0 Hz."""
+    """Frequency responses (frames, bins) of a cascade of resonators (frames, n), each with gain one at 0 Hz."""
     radius = np.exp(-np.pi * bandwidths_hz / SAMPLE_RATE)
     middle = -2 * radius * np.cos(2 * np.pi * centres_hz / SAMPLE_RATE)
     frames, count = centres_hz.shape

@@ -1,8 +1,7 @@
-"""Spoofed twins of genuine recordings: the same speech through a vocoder or a codec, and nothing else changed.
+"""Spoofed twins of genuine recordings: the same speech through a vocoder or a codec, otherwise unchanged.
 
-A twin has the length of its original to the sample, its level (RMS), its offset and its stretches of digital silence,
-and no higher peak, so that scalars say little. A copy of the original goes through the same steps but for the vocoder.
-Worker processes import this module: it must stay free of torch and pandas.
+A twin has the exact length of its original, its level (RMS), its offset and its digital silence, and no higher peak, so
+that such measures say little about the class. A copy of the original goes through the same steps except the vocoder.
 
 Source:
     Vocoded speech as training data: Wang and Yamagishi 2023, "Spoofed training data for speech spoofing countermeasure
@@ -27,22 +26,24 @@ from dfx.datasets.synthesis.speaker import SAMPLE_RATE
 from dfx.datasets.synthesis.vocoders import griffin_lim, lpc, mu_law
 from dfx.datasets.synthesis.vocoders.external import Coder, check_world, resampled, world
 
-PIECE = 20 * SAMPLE_RATE  # a longer recording is rebuilt piece by piece, so memory does not grow with it
-FADE = SAMPLE_RATE // 10  # pieces overlap and are cross-faded: the first frames of a vocoder see no past
-SHORTEST = SAMPLE_RATE // 4  # shorter ones are filled up for the vocoder, and cut again
-LIMITER = 40  # samples to either side of a peak over which it is turned down: 2.5 ms
-DIGITAL_SILENCE = 80  # zeros in a row, 5 ms, that no microphone gives: they stay zeros
-ZERO = 0.5 / audio.FULL_SCALE  # what is below is a zero in the file
-COPY = "bonafide"  # in place of a vocoder: none
+PIECE = 20 * SAMPLE_RATE  # longer recordings are rebuilt in pieces, to limit memory
+FADE = (
+    SAMPLE_RATE // 10
+)  # overlap of pieces, which are cross-faded: the first frames of a vocoder have no past
+SHORTEST = SAMPLE_RATE // 4  # shorter recordings are extended for the vocoder, and cut again
+LIMITER = 40  # samples on each side of a peak in which it is turned down: 2.5 ms
+DIGITAL_SILENCE = 80  # so many zeros in a row, 5 ms, come from no microphone: they stay zeros
+ZERO = 0.5 / audio.FULL_SCALE  # smaller values are zero in the file
+COPY = "bonafide"  # in place of a vocoder: no vocoder
 
 
 @dataclass(frozen=True)
 class Vocoder:
-    """A way to rebuild speech.
+    """A vocoder or codec.
 
     Attributes:
-        rebuild: what does it: (waveform (samples,) at 16 kHz, generator) -> (samples,).
-        band_hz: twice the highest frequency that it can keep; original and twin are brought down to it alike.
+        rebuild: (waveform (samples,) at 16 kHz, generator) -> (samples,).
+        band_hz: twice the highest frequency that it keeps; original and twin are both limited to it.
     """
 
     rebuild: Callable[[Real, np.random.Generator], Real]
@@ -54,10 +55,10 @@ VOCODERS = {
     "griffin_lim_80": Vocoder(partial(griffin_lim, bands=80, iterations=32)),
     "griffin_lim_128": Vocoder(partial(griffin_lim, bands=128, iterations=32)),
     "world": Vocoder(world),
-    "lpc": Vocoder(partial(lpc, order=18)),  # two for each kHz of band and two for the rest
+    "lpc": Vocoder(partial(lpc, order=18)),  # two for each kHz of bandwidth, and two
     "mu_law_8bit": Vocoder(partial(mu_law, bits=8)),
     "opus_12kbps": Vocoder(Coder("libopus", 12_000, options={"application": "voip"})),
-    # FFmpeg's cutoff keeps LAME from its own, lower one; above 7.4 kHz it has nothing at 16 kHz.
+    # FFmpeg's cutoff replaces LAME's lower one; at 16 kHz nothing above 7.4 kHz is left.
     "mp3_16kbps": Vocoder(
         Coder("libmp3lame", 16_000, sample_format="s16p", options={"cutoff": "7900"}), band_hz=14_800
     ),
@@ -67,15 +68,15 @@ CODECS = [name for name, vocoder in VOCODERS.items() if isinstance(vocoder.rebui
 
 
 class Job(NamedTuple):
-    """One file to make.
+    """One file of a twin or copy to make.
 
     Attributes:
         source: the recording.
         target: the FLAC file.
-        id: of the utterance; what a vocoder draws follows from it.
+        id: of the utterance; seeds the random numbers of the vocoder.
         vocoder: one of `VOCODERS`, or `COPY`.
         band_hz: see `Vocoder`.
-        codec: one of `CODECS` that is applied last, or "".
+        codec: one of `CODECS`, applied last, or "".
     """
 
     source: str
@@ -86,11 +87,11 @@ class Job(NamedTuple):
     codec: str
 
 
-def check(name: str) -> None:
-    """Refuse a vocoder whose library is missing.
+def check_library(name: str) -> None:
+    """Check that the library of a vocoder is installed.
 
     Raises:
-        ValueError: with the command that installs it.
+        ValueError: if not; with the command that installs it.
     """
     rebuild = VOCODERS[name].rebuild
     if isinstance(rebuild, Coder):
@@ -99,10 +100,10 @@ def check(name: str) -> None:
         check_world()
 
 
-def write(jobs: Sequence[Job]) -> int:
-    """Make the files of some jobs, 16-bit FLAC at 16 kHz; each appears whole or not at all. Returns how many.
+def write_twins(jobs: Sequence[Job]) -> int:
+    """Write the files of some jobs, 16-bit FLAC at 16 kHz, each atomically. Returns their number.
 
-    Where a recording cannot be used, a text file (`reason_path`) appears in place of the FLAC file, and says why.
+    If a recording cannot be used, a text file (`reason_path`) with the reason is written in place of the FLAC file.
 
     Raises:
         ValueError: if a file cannot be written.
@@ -113,7 +114,7 @@ def write(jobs: Sequence[Job]) -> int:
                 files.replacing(job.target) as temporary,
                 soundfile.SoundFile(temporary, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC") as file,
             ):
-                for piece in rebuilt(job):
+                for piece in rebuild_pieces(job):
                     file.write(audio.to_int16(piece))
         except audio.AudioError as error:
             files.write_text(reason_path(job.target), error.reason)
@@ -126,12 +127,12 @@ def write(jobs: Sequence[Job]) -> int:
 
 
 def reason_path(target: str) -> str:
-    """File that says why a target could not be made."""
+    """Text file with the reason why a target could not be made."""
     return f"{target.removesuffix('.flac')}.txt"
 
 
-def rebuilt(job: Job) -> Iterator[Real]:
-    """The samples of a job's file, in consecutive pieces.
+def rebuild_pieces(job: Job) -> Iterator[Real]:
+    """Samples of a job's file, in consecutive pieces.
 
     Raises:
         audio.AudioError: if the recording cannot be read or is silent.
@@ -152,10 +153,10 @@ def rebuilt(job: Job) -> Iterator[Real]:
         raise audio.AudioError(job.source, "it is silent: a twin would be the same")
 
 
-def as_loud(waveform: Real, original: Real) -> Real:
-    """Waveform (samples,) with the mean and RMS of an original (samples,) and a peak that is not higher.
+def match_level(waveform: Real, original: Real) -> Real:
+    """Give a waveform (samples,) the mean and RMS of an original (samples,), and a peak that is not higher.
 
-    Peaks are turned down smoothly; a waveform that is much more peaked than its original ends a little softer.
+    Peaks are turned down smoothly; a waveform with much higher peaks than its original becomes a little softer.
     """
     centre = float(np.mean(original, dtype=np.float64))
     wanted, ceiling = _rms(original - centre), float(np.abs(original - centre).max())
@@ -172,31 +173,31 @@ def as_loud(waveform: Real, original: Real) -> Real:
 
 
 def _through(waveform: Real, job: Job, rng: np.random.Generator) -> Real:
-    """One piece of a recording (samples,) as the job wants it."""
+    """One piece of a recording (samples,), rebuilt as the job says."""
     if _is_silent(waveform):
         return waveform
     filled = np.pad(waveform, (0, max(0, SHORTEST - len(waveform))), mode="wrap")
     result = _narrowed(filled, job.band_hz)
     for name in (job.vocoder, job.codec):
         if name not in ("", COPY):
-            result = as_loud(VOCODERS[name].rebuild(result, rng), result)
+            result = match_level(VOCODERS[name].rebuild(result, rng), result)
     result = result[: len(waveform)]
     if not np.isfinite(result).all() or _is_silent(result):
-        raise audio.AudioError(job.source, f"{job.vocoder} makes nothing of it")
-    result = as_loud(result, waveform)
+        raise audio.AudioError(job.source, f"{job.vocoder} gives silence or no finite samples")
+    result = match_level(result, waveform)
     zeros = np.abs(waveform) < ZERO
     result[ndimage.binary_opening(zeros, np.ones(DIGITAL_SILENCE, dtype=bool))] = 0
     return result
 
 
 def _narrowed(waveform: Real, band_hz: int) -> Real:
-    """Waveform (samples,) without what a rate of `band_hz` cannot hold."""
+    """Limit a waveform (samples,) to the band of a sample rate of `band_hz`."""
     narrow = resampled(resampled(waveform, SAMPLE_RATE, band_hz), band_hz, SAMPLE_RATE)[: len(waveform)]
     return np.pad(narrow, (0, len(waveform) - len(narrow)))
 
 
 def _pieces(blocks: Iterable[Real]) -> Iterator[tuple[Real, bool]]:
-    """Blocks as pieces of PIECE + FADE samples, one every PIECE samples; the last one is longer, or the only one."""
+    """Regroup blocks into pieces of PIECE + FADE samples, one every PIECE samples; the last piece is longer."""
     held: list[Real] = []
     for block in blocks:
         held.append(block)

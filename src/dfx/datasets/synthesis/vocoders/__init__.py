@@ -1,7 +1,7 @@
-"""Copy-synthesis: vocoders that analyse a waveform and rebuild it, as the last stage of speech synthesis does.
+"""Vocoders for copy-synthesis: they analyse a waveform and rebuild it, as the last stage of speech synthesis does.
 
 Each is a function (waveform (samples,), generator) -> (samples,) at 16 kHz that keeps the length and the words and
-leaves the traces of its kind: phases found anew, a smoothed envelope, a buzz, quantised bands, joins.
+leaves its typical traces: estimated phases, a smoothed envelope, a buzz, quantised bands, joins.
 """
 
 from dfx.datasets.synthesis.vocoders.codecs import mu_law, transform_codec

@@ -1,6 +1,6 @@
-"""Vocoders and codecs of other libraries: WORLD by pyworld, the coders of FFmpeg by PyAV.
+"""Vocoders and codecs of other libraries: WORLD by pyworld, the codecs of FFmpeg by PyAV.
 
-Both are imported where they are used. `vocoders` does not export these: the demo does without them.
+Both are imported where they are used. `vocoders` does not export these: the demo corpus does not need them.
 
 Source:
     WORLD: Morise, Yokomori and Ozawa 2016. Opus: RFC 6716. AMR: 3GPP TS 26.071. MP3 at 16 kHz: ISO/IEC 13818-3.
@@ -26,11 +26,11 @@ class Coder:
 
     Attributes:
         encoder: its name in FFmpeg.
-        bit_rate: bits a second.
-        sample_rate: at which it works, in Hz.
-        sample_format: of its input, 16-bit integers in FFmpeg's words.
-        options: of the encoder.
-        delay: samples, at its own rate, by which its output comes late; FFmpeg takes away what most codecs need.
+        bit_rate: bits per second.
+        sample_rate: of the codec, in Hz.
+        sample_format: FFmpeg's name of its input format, 16-bit integers.
+        options: further options of the encoder.
+        delay: of its output, in samples at its own rate; FFmpeg already removes the delay of most codecs.
     """
 
     encoder: str
@@ -41,10 +41,10 @@ class Coder:
     delay: int = 0
 
     def check(self) -> None:
-        """Refuse an FFmpeg without the encoder.
+        """Check that FFmpeg has the encoder.
 
         Raises:
-            ValueError: with what to do.
+            ValueError: if not; says what to do.
         """
         import av
 
@@ -55,7 +55,7 @@ class Coder:
             )
 
     def __call__(self, waveform: Real, rng: np.random.Generator) -> Real:
-        """The waveform as the codec leaves it, in time with the original; nothing is drawn."""
+        """Encode and decode a waveform, aligned with the original; the generator is not used."""
         import av
 
         encoder = av.CodecContext.create(self.encoder, "w")
@@ -66,7 +66,7 @@ class Coder:
         decoder.sample_rate, decoder.layout, decoder.extradata = self.sample_rate, "mono", encoder.extradata
         size = encoder.frame_size
         samples = audio.to_int16(resampled(waveform, SAMPLE_RATE, self.sample_rate))
-        # The last frame is filled, and one more brings out what the codec holds back.
+        # Fill the last frame, and add one more to flush the codec.
         samples = np.pad(samples, (0, 2 * size - len(samples) % size))
         frames: list[Any] = []
         for start in range(0, len(samples), size):
@@ -84,9 +84,9 @@ class Coder:
 
 
 def world(waveform: Real, rng: np.random.Generator) -> Real:
-    """Pitch, envelope (CheapTrick) and aperiodicity (D4C) every 5 ms, put together by WORLD; nothing is drawn.
+    """WORLD vocoder: pitch, envelope (CheapTrick) and aperiodicity (D4C) every 5 ms; the generator is not used.
 
-    The pitch is that of DIO, refined by StoneMask: Harvest would take ten times as long as all the rest.
+    Pitch is estimated by DIO and StoneMask: Harvest would take ten times as long as everything else.
     """
     pyworld = _pyworld()
     original = waveform.astype(np.float64)
@@ -99,10 +99,10 @@ def world(waveform: Real, rng: np.random.Generator) -> Real:
 
 
 def check_world() -> None:
-    """Refuse a Python without pyworld.
+    """Check that pyworld is installed.
 
     Raises:
-        ValueError: with the command that installs it.
+        ValueError: if not; with the command that installs it.
     """
     try:
         _pyworld()
@@ -115,7 +115,7 @@ def check_world() -> None:
 
 
 def resampled(waveform: Real, from_hz: int, to_hz: int) -> Real:
-    """Waveform (samples,) at another rate, by soxr (HQ); itself where the rates are the same."""
+    """Resample a waveform (samples,) by soxr (HQ); unchanged if the rates are equal."""
     if from_hz == to_hz:
         return waveform
     changed: Real = soxr.resample(waveform.astype(np.float32, copy=False), from_hz, to_hz)
@@ -124,6 +124,6 @@ def resampled(waveform: Real, from_hz: int, to_hz: int) -> Real:
 
 def _pyworld() -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it imports pkg_resources, which says at length that it will go
+        warnings.simplefilter("ignore")  # it imports pkg_resources, which warns that it is deprecated
         import pyworld
     return pyworld

@@ -1,4 +1,4 @@
-"""Vocoders that reduce speech to a pitch, a voicing and an envelope, and drive the envelope with pulses and noise.
+"""Parametric vocoders: pitch, voicing and spectral envelope, excited by pulses and noise.
 
 Source:
     Linear prediction: Atal and Hanauer 1971; Makhoul 1975 for the recursion. WORLD: Morise, Yokomori and Ozawa 2016,
@@ -18,7 +18,7 @@ _HOP, _FFT = 80, 1024
 
 
 def lpc(waveform: Real, rng: np.random.Generator, order: int = 12) -> Real:
-    """All-pole filter every 5 ms, driven by pulses in voiced frames and by noise in the others."""
+    """LPC vocoder: an all-pole filter every 5 ms, excited by pulses in voiced frames and by noise in others."""
     pitch, voicing = track_pitch(waveform, SAMPLE_RATE, _HOP)
     power = np.abs(fft.rfft(frame(waveform, 400, _HOP) * hann(400), _FFT, axis=1)) ** 2
     coefficients, error = levinson(fft.irfft(power, axis=1)[:, : order + 1].astype(np.float64))
@@ -27,10 +27,10 @@ def lpc(waveform: Real, rng: np.random.Generator, order: int = 12) -> Real:
 
 
 def world(waveform: Real, rng: np.random.Generator, voiced_hz: float | None = None) -> Real:
-    """Envelope freed of the pitch, minimum phase, driven by pulses that give way to noise towards high frequencies.
+    """WORLD-like vocoder: smooth minimum-phase envelope, excited by pulses and, at high frequencies, noise.
 
-    `voiced_hz` sets one frequency below which voiced frames are all pulses, as hidden-Markov synthesis did, in place of
-    an aperiodicity that follows the voicing.
+    With `voiced_hz`, voiced frames are pulses below that frequency and noise above it, as in HMM synthesis; else the
+    share of pulses follows the voicing.
     """
     pitch, voicing = track_pitch(waveform, SAMPLE_RATE, _HOP)
     power = np.abs(fft.rfft(frame(waveform, 640, _HOP) * hann(640), _FFT, axis=1)) ** 2
@@ -46,7 +46,7 @@ def world(waveform: Real, rng: np.random.Generator, voiced_hz: float | None = No
 def levinson(correlation: Real) -> tuple[Real, Real]:
     """Prediction coefficients (frames, order + 1), the first one 1, and error power (frames,) of autocorrelations."""
     frames, count = correlation.shape
-    # White noise 50 dB below keeps silence and pure tones solvable.
+    # White noise at -50 dB, so that silence and pure tones have a solution.
     error = correlation[:, 0] * (1 + 1e-5) + 1e-9
     coefficients: Real = np.zeros((frames, count))
     coefficients[:, 0] = 1.0
@@ -58,7 +58,7 @@ def levinson(correlation: Real) -> tuple[Real, Real]:
 
 
 def smooth_envelope(power: Real, pitch: Real) -> Real:
-    """Natural-log power (frames, bins) smoothed over one spacing of the harmonics of a pitch (frames,)."""
+    """Natural-log power (frames, bins), smoothed over the distance of two harmonics of a pitch (frames,)."""
     size = 2 * (power.shape[1] - 1)
     quefrency = np.minimum(np.arange(size), size - np.arange(size)) / SAMPLE_RATE
     periods = pitch[:, None] * quefrency
@@ -68,10 +68,10 @@ def smooth_envelope(power: Real, pitch: Real) -> Real:
 
 
 def _excite(waveform: Real, response: Complex, periodic: Real, pitch: Real, rng: np.random.Generator) -> Real:
-    """Pulses and noise through filters (frames, bins), as loud as the waveform; `periodic` is the pulses' share."""
+    """Filter pulses (share `periodic`) and noise with responses (frames, bins), to the level of the waveform."""
     num_samples = len(waveform)
     hz = np.arange(response.shape[1]) * SAMPLE_RATE / _FFT
-    # High frequencies come later, by up to 4 ms: bare pulses are too peaked.
+    # Delay high frequencies by up to 4 ms: plain pulses have too high peaks.
     dispersion = np.exp(-1j * np.pi * 0.004 * hz**2 / 8000)
     train = pulses(pitch, _HOP, num_samples, SAMPLE_RATE)
     noise = rng.standard_normal(num_samples, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Vocoders that keep magnitudes of a short-time spectrum and make up its phases.
+"""Vocoders that keep the magnitudes of the STFT and estimate its phases.
 
 Source:
     Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform"; its fast form: Perraudin,
@@ -21,7 +21,7 @@ def griffin_lim(
     hop: int = 256,
     iterations: int = 16,
 ) -> Real:
-    """Phases found by iteration for the magnitudes that a mel spectrogram of so many bands leaves."""
+    """Griffin-Lim vocoder: phases estimated by iteration from a mel spectrogram with so many bands."""
     window, momentum = hann(size), np.float32(0.9)
     magnitude = through_mel(np.abs(stft(waveform, size, hop, window)), bands)
     spectra: Complex = magnitude * _random_phases(magnitude.shape, rng)
@@ -37,7 +37,7 @@ def griffin_lim(
 def sinusoidal(
     waveform: Real, rng: np.random.Generator, size: int = 512, hop: int = 128, peaks: int = 60
 ) -> Real:
-    """The strongest peaks of each frame as sinusoids with phases of their own, and noise for all between them."""
+    """Sinusoidal vocoder: the strongest peaks of each frame as sinusoids with new phases, and noise between them."""
     window = hann(size)
     magnitude = np.abs(stft(waveform, size, hop, window))
     frames, bins = magnitude.shape
@@ -61,7 +61,7 @@ def sinusoidal(
 
 
 def through_mel(magnitude: Real, bands: int) -> Real:
-    """Magnitudes (frames, bins) as a mel spectrogram of triangular bands knows them, spread back over the bins."""
+    """Reduce magnitudes (frames, bins) to a mel spectrogram of triangular bands, and expand it to the bins again."""
     bins = magnitude.shape[1]
     mel = np.log1p(np.linspace(0, SAMPLE_RATE / 2, bins) / 700)
     position = mel / mel[-1] * (bands - 1)
@@ -73,7 +73,7 @@ def through_mel(magnitude: Real, bands: int) -> Real:
         total[:, band + 1] += part * magnitude[:, bin_]
         weight[band] += 1 - part
         weight[band + 1] += part
-    # Bands narrower than a bin hold nothing: they take what lies between their neighbours.
+    # Bands narrower than a bin are empty: interpolate them.
     known = weight > 0
     level = np.log(total[:, known] / weight[known] + np.float32(1e-7))
     place = np.interp(position, np.flatnonzero(known), np.arange(int(known.sum())))

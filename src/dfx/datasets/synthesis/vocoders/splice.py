@@ -1,4 +1,4 @@
-"""Concatenation of units of speech that do not quite belong together."""
+"""Concatenative resynthesis: short units of speech from nearby places, joined."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def splice(
     shift_seconds: float = 0.03,
     fade_seconds: float = 0.001,
 ) -> Real:
-    """Units from near where they belong, joined by a short cross-fade: pitch periods and formants break there."""
+    """Take units from nearby and join them with a short cross-fade: pitch periods and formants jump there."""
     num_samples, fade = len(waveform), int(fade_seconds * SAMPLE_RATE)
     longest = int(unit_seconds[1] * SAMPLE_RATE) + fade
     padded = np.pad(waveform, (0, longest))

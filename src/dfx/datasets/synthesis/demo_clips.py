@@ -1,7 +1,7 @@
-"""The plan of the demo corpus and its clips: who says what, which vocoder it passes, how it is recorded.
+"""Clips of the demo corpus: the plan (speaker, split, attack, length of each clip) and their samples.
 
-Clips come in pairs, one bona fide and one spoof, that share the speaker, the duration and the recording conditions
-and nothing else: other words, other noise. What a scalar could measure is thus balanced by construction.
+Clips come in pairs, one bona fide and one spoof, with the same speaker, duration and recording conditions, but other
+words and other noise. So length, level and similar measures do not tell the classes apart.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from dfx import files
 from dfx.audio.room import draw_recording, record
 from dfx.datasets.synthesis import vocoders
 from dfx.datasets.synthesis.frames import Real
-from dfx.datasets.synthesis.phonemes import sentence
-from dfx.datasets.synthesis.speaker import SAMPLE_RATE, draw_voice, perform, render
+from dfx.datasets.synthesis.phonemes import random_sentence
+from dfx.datasets.synthesis.speaker import SAMPLE_RATE, articulate, draw_voice, render
 
 Vocoder = Callable[[Real, np.random.Generator], Real]
 
 
 def _coded_units(waveform: Real, rng: np.random.Generator) -> Real:
-    """Units joined as a concatenative synthesiser does, from recordings that were stored by a codec."""
+    """Join units as a concatenative synthesiser does, from recordings that went through a codec."""
     return vocoders.splice(vocoders.transform_codec(waveform, rng, step=1.0), rng)
 
 
@@ -46,13 +46,13 @@ UNSEEN: dict[str, Vocoder] = {
     "D09": partial(vocoders.world, voiced_hz=4000),
 }
 ATTACKS = {**SEEN, **UNSEEN}
-_MARGIN = 1024  # rendered beyond both ends and cut away after the vocoder, so that its frames fall anywhere
-_SEED = 20190  # of the corpus, not of a run: every run trains on the same clips
+_MARGIN = 1024  # samples added at both ends and cut off after the vocoder, so that its frames begin anywhere
+_SEED = 20190  # of the corpus, not of a run: all runs train on the same clips
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One row of the plan."""
+    """One clip of the plan."""
 
     id: str
     utterance: int
@@ -63,8 +63,8 @@ class Clip:
     num_samples: int
 
 
-def plan(num_clips: int, max_seconds: float) -> list[Clip]:
-    """Clips of a corpus, half of them spoof, in an order that says nothing of the class."""
+def plan_clips(num_clips: int, max_seconds: float) -> list[Clip]:
+    """Plan the clips of a corpus, half of them spoof; their order is independent of the class."""
     rng = np.random.default_rng([_SEED, 0])
     count = dict.fromkeys(SPEAKERS, 0)
     order = rng.permutation(num_clips)
@@ -84,8 +84,8 @@ def plan(num_clips: int, max_seconds: float) -> list[Clip]:
     return sorted(clips, key=lambda clip: clip.id[-4:])
 
 
-def make(clip: Clip) -> npt.NDArray[np.int16]:
-    """16-bit samples (num_samples,) of a clip: a function of the plan alone, whichever process runs it."""
+def synthesize_clip(clip: Clip) -> npt.NDArray[np.int16]:
+    """16-bit samples (num_samples,) of a clip; they depend on the plan only, not on the process."""
     voice = draw_voice(_generator(1, clip.speaker), female=clip.speaker % 2 == 1)
     shared = _generator(2, clip.pair)
     recording = draw_recording(shared)
@@ -93,8 +93,8 @@ def make(clip: Clip) -> npt.NDArray[np.int16]:
     own = _generator(3, clip.utterance)
     total = clip.num_samples + 2 * _MARGIN
     margin = _MARGIN / SAMPLE_RATE
-    sounds = sentence(total / SAMPLE_RATE, lead + margin, tail + margin, voice.rate, own)
-    speech = render(voice, perform(voice, sounds, own), total, own)
+    sounds = random_sentence(total / SAMPLE_RATE, lead + margin, tail + margin, voice.rate, own)
+    speech = render(voice, articulate(voice, sounds, own), total, own)
     speech = speech / np.sqrt(np.mean(speech**2) + 1e-12)
     speech += 1e-4 * own.standard_normal(total, dtype=np.float32)
     if clip.attack != "-":
@@ -103,12 +103,12 @@ def make(clip: Clip) -> npt.NDArray[np.int16]:
     return record(speech[start : start + clip.num_samples], recording, own)
 
 
-def write(clips: Sequence[Clip], folder: Path) -> int:
-    """Make clips as 16-bit WAV files in a folder; each appears whole or not at all. Returns how many."""
+def write_clips(clips: Sequence[Clip], folder: Path) -> int:
+    """Write clips as 16-bit WAV files into a folder, each atomically. Returns their number."""
     for clip in clips:
         with files.replacing(folder / f"{clip.id}.wav") as temporary, wave.open(str(temporary), "wb") as file:
             file.setparams((1, 2, SAMPLE_RATE, clip.num_samples, "NONE", ""))
-            file.writeframes(make(clip).astype("<i2").tobytes())
+            file.writeframes(synthesize_clip(clip).astype("<i2").tobytes())
     return len(clips)
 
 
