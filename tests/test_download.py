@@ -6,6 +6,7 @@ import functools
 import hashlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -268,10 +269,14 @@ def test_the_command_line_from_the_address_to_the_counts(published: dict[str, An
     assert "Traceback" not in done.stderr
 
 
-def test_the_command_line_refuses_in_one_sentence(tmp_path: Path) -> None:
-    done = command("dataset=folder", cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [("folder", "is not a published corpus"), ("deep_voice_table", "sets .*it is for dfx.train")],
+)
+def test_the_command_line_refuses_in_one_sentence(option: str, sentence: str, tmp_path: Path) -> None:
+    done = command(f"dataset={option}", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("Error: dataset=folder is not a published corpus")
+    assert re.match(f"Error: dataset={option} {sentence}", done.stderr)
     assert done.stderr.count("\n") == 1
 
 

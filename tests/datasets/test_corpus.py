@@ -141,12 +141,6 @@ def test_two_files_for_one_row_are_named(tmp_path: Path) -> None:
     assert (found.severity, found.examples) == ("warning", (str(tmp_path / "clips" / "fake" / "u2.wav"),))
 
 
-def test_duplicate_ids_are_counted_and_named(tmp_path: Path) -> None:
-    write(tmp_path, *TWO, "u1 fake train")
-    with pytest.raises(ValueError, match=r"2 of 3 .* have a duplicate id: 'u1', 'u1'"):
-        Tones(tmp_path).manifest()
-
-
 @pytest.mark.parametrize("by_id", [False, True])
 def test_rows_without_a_file_and_files_without_a_row(tmp_path: Path, by_id: bool) -> None:
     files = "u1.wav deep/u9.wav ._u1.wav .cache/u3.wav __MACOSX/u3.wav notes.txt" + " u0.wav" * by_id

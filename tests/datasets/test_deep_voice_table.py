@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -89,15 +87,3 @@ def test_a_value_that_is_no_number_is_named(changed: Replica) -> None:
         ValueError, match=r"1 values are not finite numbers, first 'n/a' in row 7, column mfcc3"
     ):
         corpus("deep_voice_table", root).vectors()
-
-
-def test_commands_without_segments_refuse_it_in_words(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "dfx.download", "dataset=deep_voice_table"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=60,
-    )
-    assert "dataset=deep_voice_table sets" in done.stderr
-    assert "it is for dfx.train" in done.stderr

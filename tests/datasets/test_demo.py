@@ -30,6 +30,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 def test_the_manifest_is_that_of_a_protocol(demo: Demo) -> None:
     manifest = demo.manifest()
     assert manifest.name == "demo"
+    assert "not speech" in demo.note
     table = manifest.table
     assert (manifest.counts()["bonafide"] == manifest.counts()["spoof"]).all()
     for column in ("speaker", "utterance"):
@@ -98,10 +99,6 @@ def test_no_scalar_tells_the_classes_apart(demo: Demo, tmp_path: Path) -> None:
 def test_impossible_sizes_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"got .*: use "):
         Demo(**options)
-
-
-def test_the_note_says_it_is_synthetic() -> None:
-    assert Demo.note == "synthetic demo corpus: made by a program, not speech"
 
 
 @pytest.mark.slow

@@ -51,21 +51,13 @@ class Dataset(ABC):
 
 
 class GenuineSource(NamedTuple):
-    """The genuine recordings from which a corpus of fakes was made, and which that corpus does not contain.
+    """The genuine recordings from which a corpus of fakes was made, and which that corpus does not contain."""
 
-    Attributes:
-        name: for messages.
-        option: key of the dataset that gives their folder, "mailabs_root".
-        folders: usual names of the folder.
-        mark: relative glob pattern of something inside the folder.
-        page: web page to obtain them from.
-    """
-
-    name: str
-    option: str
-    folders: tuple[str, ...]
-    mark: str
-    page: str
+    name: str  # for messages
+    option: str  # of the dataset, gives their folder: "mailabs_root"
+    folders: tuple[str, ...]  # usual names of the folder
+    mark: str  # relative glob pattern of something inside the folder
+    page: str  # web page to obtain them from
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -165,11 +157,7 @@ class Corpus(Dataset):
         return next((path for path in found if not path.name.startswith(".")), None)
 
     def require(self, *patterns: str, advice: str = "") -> Path:
-        """The same as `find`, but an error if there is none.
-
-        Args:
-            patterns: relative glob patterns.
-            advice: a sentence to add to the error.
+        """The same as `find`, but an error (with a sentence of advice) if there is none.
 
         Raises:
             ValueError: as for `folder`.
@@ -180,14 +168,9 @@ class Corpus(Dataset):
         return path
 
     def genuine_folder(self, source: GenuineSource, given: str | None, part: str = "") -> Path | None:
-        """Find the genuine recordings of a corpus of fakes: beside it, below it or below `$DFX_DATA`; else None.
+        """Find the genuine recordings of a corpus of fakes: in `given`, or else near the corpus or below `$DFX_DATA`.
 
-        Not finding them adds a finding.
-
-        Args:
-            source: what to look for.
-            given: the folder that the user names, if any.
-            part: of the corpus that was made from them, for the finding.
+        If they are not found, adds a finding (about that part of the corpus) and returns None.
 
         Raises:
             ValueError: if they are not in the folder that the user names.
@@ -217,7 +200,7 @@ class Corpus(Dataset):
         Args:
             table: rows of the protocol, with `id`.
             names: the file of each row, relative to the folder; upper and lower case may differ.
-            folder: searched with its sub-folders for audio files.
+            folder: of the audio files, with sub-folders.
             part: of the corpus, for the findings ("dev").
         """
         present = set(list_audio(folder))

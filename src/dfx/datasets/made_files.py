@@ -30,7 +30,7 @@ def make_missing(
     """Make the files that do not exist, in worker processes if there are many; one process at a time.
 
     Args:
-        folder: that is locked meanwhile.
+        folder: locked meanwhile.
         missing: gives the jobs whose files do not exist; called again after waiting for another process.
         make: does some jobs and returns their number; a function of a module, or a `functools.partial` of one.
         doing: for messages, "making the demo corpus".

@@ -24,29 +24,24 @@ class Vocoded(Dataset):
     """Genuine recordings and their spoofed twins, of the same length, level, speaker and split.
 
     The attack of a twin is its vocoder, `utterance` the id of its original, `source` the corpus of it; every other
-    column is that of its original.
-
-    Files are made once, as 16-bit FLAC at 16 kHz in `<cache>/vocoded/<version>`, and shared by all corpora of twins: a
-    further vocoder or recording makes only the new files. The version follows from the code of `synthesis`; the same
-    recordings give the same twins on every machine, except for rounding. A table of each corpus lies beside them.
+    column is that of its original. Files are made once, as 16-bit FLAC at 16 kHz in `<cache>/vocoded/<version>`, and
+    shared by all corpora of twins; the version follows from the code of `synthesis`. The same recordings give the same
+    twins on every machine, except for rounding. A table of each corpus lies beside them.
 
     Args:
-        bonafide: a folder of recordings, all genuine unless its sub-folders name the classes (then the genuine
-            class is taken), or the name of one of `corpora`, whose bona fide rows are taken.
+        bonafide: a folder of genuine recordings (if sub-folders name the classes, its genuine class), or the name of
+            one of `corpora`, whose bona fide rows are taken.
         corpora: corpora by name.
         vocoders: names from `dfx.datasets.synthesis.twins.VOCODERS`; all of them if None.
         eval_only: those of them that only twins in eval pass through.
         twins_per_clip: vocoders for each recording, assigned evenly within split and speaker; all of them if None.
-        genuine: also give the genuine recordings; False: twins alone, to be added to a corpus that has them.
+        genuine: also give the genuine recordings.
         match_genuine: give copies of them that went through all steps of a twin except the vocoder (rate, band of the
             vocoder, codec, level, format); False: the recordings themselves.
         codec: one of `dfx.datasets.synthesis.twins.CODECS`, applied last to twins and copies; None: none.
-        split_file: CSV (id, split) that fixes the splits of a folder that has neither splits nor classes; written if it
-            does not exist.
+        split_file: CSV (id, split) for a folder without splits and classes; written if it does not exist.
         max_bad_fraction: more recordings that cannot be used are an error.
-        cache: folder to keep the files in; see `dfx.files.cache_dir`.
-        num_workers: processes that make them; as many as there are cores if None.
-        progress: show a bar on stderr.
+        cache, num_workers, progress: as for `Demo`.
 
     Raises:
         ValueError: if an option is impossible, or a vocoder's library is missing.

@@ -18,8 +18,7 @@ from dfx.datasets.synthesis.frames import Complex, Real, filter_frames, smooth
 from dfx.datasets.synthesis.phonemes import Segment
 
 SAMPLE_RATE = 16_000
-STEP = 64
-"""Samples between two control values: 4 ms, short enough for a plosive burst."""
+STEP = 64  # samples between two control values: 4 ms, short enough for a plosive burst
 # A formant of 60 Hz bandwidth has decayed by 60 dB after 590 samples: 1024 - 2 * 128 hold it.
 _HOP, _FFT = 128, 1024
 
@@ -30,12 +29,10 @@ class Voice:
 
     pitch_hz: float = 120.0
     pitch_range: float = 1.0
-    tract_scale: float = 1.0
-    """Formants relative to the average male tract: 1.17 is a female, shorter one."""
+    tract_scale: float = 1.0  # formants relative to the average male tract; female, shorter: 1.17
     rate: float = 1.0
     open_quotient: float = 0.6
-    tilt_hz: float = 1800.0
-    """Corner frequency of the return phase: low for a soft voice."""
+    tilt_hz: float = 1800.0  # corner frequency of the return phase: low for a soft voice
     breathiness: float = 0.03
     jitter: float = 0.01
     shimmer: float = 0.05
