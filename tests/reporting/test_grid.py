@@ -90,6 +90,8 @@ def test_the_order_is_what_was_typed_or_else_that_of_numbers(make: Make) -> None
     ]
     runs = [make("lfcc", "mlp", 0, params={"data.batch_size": size}) for size in ("16", "128", "8")]
     assert grids.of_runs(runs, "data.batch_size", "model").rows == ["8", "16", "128"]
+    drawn = {"data.batch_size": ["interval(8,128)"]}
+    assert grids.of_runs(runs, "data.batch_size", "model", drawn).rows == ["8", "16", "128"]
 
 
 def test_only_finished_runs_of_training_count(make: Make) -> None:

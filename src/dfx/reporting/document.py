@@ -42,7 +42,6 @@ from dfx import files
 from dfx.tables.findings import SEVERITIES
 
 if TYPE_CHECKING:
-    import rich.table
     import rich.text
     from matplotlib.figure import Figure
     from rich.console import Console
@@ -204,7 +203,7 @@ class Findings(NamedTuple):
     Attributes:
         notices: in their order.
         overview: whether they are a chapter: with a heading, the number of each severity, and a sentence if there are
-            none; on the terminal mere notes are then listed by their titles only.
+            none; on the terminal notes are then listed by title only.
     """
 
     notices: Sequence[Notice]
@@ -298,21 +297,18 @@ class Table(NamedTuple):
         return "\n".join([*lines, "", self.note] if self.note else lines)
 
     def show(self, console: Console) -> None:
-        console.print(self.title, style="italic", soft_wrap=True)
-        console.print(self._replace(title="").rich())
-        if self.note:
-            Text(self.note, "small").show(console)
-
-    def rich(self) -> rich.table.Table:
-        """The table for the terminal, without its note."""
         import rich.table
 
-        drawn = rich.table.Table(title=self.title or None, title_justify="left")
+        drawn = rich.table.Table()
         for name, text in zip(self.head, self.is_text, strict=True):
             drawn.add_column(name, justify="left" if text else "right", overflow="fold")
         for row in self.rows:
             drawn.add_row(*map(_rich_cell, row))
-        return drawn
+        # Not as the table's own title, which is folded to the width of the table.
+        console.print(self.title, style="italic", soft_wrap=True)
+        console.print(drawn)
+        if self.note:
+            Text(self.note, "small").show(console)
 
 
 @dataclass(frozen=True)

@@ -223,9 +223,9 @@ def of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: Axes |
     commits = {run.tags.get("git_commit", "") for cell in cells.values() for run in cell.runs}
     if len(commits) > 1:
         notes.append(f"The runs come from {len(commits)} versions of the code (tag git_commit).")
-    order = order or {}
-    row_labels = _ordered({row for row, _ in cells}, order.get(rows, []))
-    column_labels = _ordered({column for _, column in cells}, order.get(columns, []))
+    typed = {key: values for key, values in (order or {}).items() if key not in drawn(order or {})}
+    row_labels = _ordered({row for row, _ in cells}, typed.get(rows, []))
+    column_labels = _ordered({column for _, column in cells}, typed.get(columns, []))
     return Grid((rows, columns), row_labels, column_labels, cells, {}, notes)
 
 

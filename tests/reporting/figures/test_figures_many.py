@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from dfx.reporting import figures as plots
-from dfx.reporting.figures.tradeoff import front
+from dfx.reporting.figures.tradeoff import pareto_front
 
 
 def test_a_heat_map_has_a_text_in_each_cell_that_can_be_read() -> None:
@@ -31,9 +31,9 @@ def test_a_heat_map_has_a_text_in_each_cell_that_can_be_read() -> None:
 
 
 def test_the_front_is_what_no_other_beats() -> None:
-    assert front([1, 2, 3, 4], [0.3, 0.2, 0.4, 0.1]) == [0, 1, 3]
-    assert front([1, 1, 2], [0.3, 0.2, 0.2]) == [1]
-    assert front([1, 2], [0.7, 0.9], higher_is_better=True) == [0, 1]
+    assert pareto_front([1, 2, 3, 4], [0.3, 0.2, 0.4, 0.1]) == [0, 1, 3]
+    assert pareto_front([1, 1, 2], [0.3, 0.2, 0.2]) == [1]
+    assert pareto_front([1, 2], [0.7, 0.9], higher_is_better=True) == [0, 1]
 
 
 def test_quality_against_cost_has_a_panel_for_each_cost() -> None:

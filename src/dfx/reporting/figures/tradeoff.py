@@ -66,10 +66,12 @@ def tradeoff(
     return style.finish(figure, caption, note)
 
 
-def front(costs: Sequence[float], qualities: Sequence[float], higher_is_better: bool = False) -> list[int]:
+def pareto_front(
+    costs: Sequence[float], qualities: Sequence[float], higher_is_better: bool = False
+) -> list[int]:
     """Positions of the points that no other beats, the cheapest first.
 
-    >>> front([1, 2, 3, 4], [0.3, 0.2, 0.4, 0.1])
+    >>> pareto_front([1, 2, 3, 4], [0.3, 0.2, 0.4, 0.1])
     [0, 1, 3]
     """
     sign = -1 if higher_is_better else 1
@@ -85,7 +87,7 @@ def _panel(
     axes: Any, systems: Sequence[System], cost: str, higher_is_better: bool, looks: Mapping[System, Look]
 ) -> None:
     costs, qualities = [system.costs[cost] for system in systems], [system.quality for system in systems]
-    best = front(costs, qualities, higher_is_better)
+    best = pareto_front(costs, qualities, higher_is_better)
     for place, system in enumerate(systems):
         ahead = place in best
         axes.errorbar(
