@@ -2,10 +2,10 @@
 
     python benchmarks/bootstrap.py [resamples]
 
-Simulated scores, since only the number of trials and their separation matter: an EER of 5 %, and one of
-45 %, where almost every trial has neighbours of the other class. "naive" measures the plain metrics on drawn scores, which sorts them
-anew in each resample; it is timed on a few and scaled. One process, one thread, processor time, so that a busy machine
-matters little; the memory is the peak of the process.
+Simulated scores, since only the number of trials and their separation matter: an EER of 5 %, and one of 45 %, where
+almost every trial has neighbours of the other class. "naive" measures the plain metrics on drawn scores, which sorts
+them anew in each resample; it is timed on a few and scaled. One process, one thread, processor time, so that a busy
+machine matters little; the memory is the peak of the process.
 """
 
 from __future__ import annotations
