@@ -1,4 +1,4 @@
-"""The command line: what is typed wrongly is one sentence, and --help is quick and whole."""
+"""The command line: a typing error gives one sentence, and --help is fast and complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep fills its grid under one parent, whatever fails in it or interrupts it."""
+"""A sweep records every cell under one parent run, also after failures and interrupts."""
 
 from __future__ import annotations
 

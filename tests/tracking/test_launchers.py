@@ -1,4 +1,4 @@
-"""Launchers: what is filled in for this machine, and six cells at once on a folder where nothing is yet."""
+"""Launchers: settings of this machine, and six cells at the same time in an empty folder."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ def test_a_launcher_that_is_not_installed_is_named_with_what_installs_it(
             launchers.prepare(composed(launcher), 6)
 
 
-def test_a_cluster_is_told_where_things_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_gets_folder_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
     monkeypatch.setenv("DFX_CACHE", "/shared/cache")
     cfg = composed("ray", "hydra.launcher.ray.init.address=auto")
     launchers.prepare(cfg, 6)
-    told = cfg.hydra.launcher.ray.init.runtime_env.env_vars
-    assert told.MLFLOW_TRACKING_URI == "http://server:5000"
-    assert told.DFX_CACHE == "/shared/cache"
-    assert str(Path.cwd()) == told.DFX_FOLDER
+    passed = cfg.hydra.launcher.ray.init.runtime_env.env_vars
+    assert passed.MLFLOW_TRACKING_URI == "http://server:5000"
+    assert passed.DFX_CACHE == "/shared/cache"
+    assert str(Path.cwd()) == passed.DFX_FOLDER
     assert cfg.hydra.launcher.ray.init.object_store_memory is None
 
 

@@ -1,4 +1,4 @@
-"""The books are kept whole, whatever interrupts."""
+"""A run in MLflow stays complete when Ctrl-C comes during a write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs are found as MLflow keeps them, whole, and nothing is written."""
+"""Reading runs, histories and artifacts from MLflow, without writing anything."""
 
 from __future__ import annotations
 

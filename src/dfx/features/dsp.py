@@ -10,7 +10,7 @@ from torch import Tensor, nn
 # Samples worked on at once on a CPU. Beyond a few megabytes of spectrum the caches miss and the allocator returns
 # every buffer to the system and faults it in again: a clip in a batch of 64 then costs several times as much.
 SLICE_SAMPLES = 2**18
-# Filters multiplied at once: narrow enough to skip most of the zeros of a bank, wide enough to pay for the call.
+# Filters multiplied at once: few enough to skip most of a bank's zeros, enough to make a call worth its cost.
 BLOCK_FILTERS = 12
 
 

@@ -74,7 +74,7 @@ class Wav2Vec2(Feature):
                 "Wav2Vec2 needs an encoder, got neither bundle, checkpoint nor architecture: "
                 "name a bundle such as WAV2VEC2_BASE, or a checkpoint file."
             )
-        # The letters of speech recognition play no part, and would be weights without gradient.
+        # The output layer for speech recognition is not used; its weights would have no gradient.
         encoder.aux = None
         self.encoder = encoder
         self.finetune_from_epoch = finetune_from_epoch

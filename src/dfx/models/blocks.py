@@ -137,7 +137,7 @@ class AttentiveStatisticsPool(nn.Module):
 
     def __init__(self, features: int, hidden: int) -> None:
         super().__init__()
-        # No bias in the second layer: softmax over frames would not feel it.
+        # No bias in the second layer: softmax over frames would cancel it.
         self.attention = nn.Sequential(
             nn.Conv1d(features, hidden, 1), nn.Tanh(), nn.Conv1d(hidden, 1, 1, bias=False)
         )

@@ -10,9 +10,9 @@ from dfx.models.blocks import InputNorm, RowNorm, StatisticsPool, check_shape
 class MLP(nn.Module):
     """Two layers of 128 units on the mean and deviation of every bin over time.
 
-    The control experiment: it knows the long-term spectrum and how much it moves, and nothing about order. A feature on
-    which it does as well as a network for sequences tells of colour (microphone, codec, bandwidth), not of speech.
-    S3 averages over time only; the deviation is ours.
+    A control experiment: it sees the long-term spectrum and its variation, but no order in time. If it does as well as a
+    network for sequences, the feature shows the channel (microphone, codec, bandwidth) and not speech. S3 averages over
+    time only; the deviation is ours.
 
     Source: the MLP of project S3: 128-128, batch normalisation, dropout .5.
 
