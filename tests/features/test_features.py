@@ -78,9 +78,13 @@ class TestEveryFeature:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("table", "waveform")])
-def test_too_short_a_clip_is_refused(build: Build, name: str) -> None:
+def test_frames_are_a_hop_apart_and_too_short_a_clip_is_refused(build: Build, name: str) -> None:
+    feature = build(name)
+    first, second = (feature.output_shape(n).frames for n in (8000, 8000 + feature.hop_samples))
+    assert second == first + 1
+    assert feature.output_shape(feature.min_samples).frames >= 1
     with pytest.raises(ValueError, match="got 20: use longer segments"):
-        build(name)(torch.zeros(1, 20))
+        feature(torch.zeros(1, 20))
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("_specavg")])
