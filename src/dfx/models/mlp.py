@@ -11,8 +11,8 @@ class MLP(nn.Module):
     """Two layers of 128 units on the mean and deviation of every bin over time.
 
     A control experiment: it sees the long-term spectrum and its variation, but no order in time. If it does as well as
-    a network for sequences, the feature shows the channel (microphone, codec, bandwidth) and not speech. S3 averages over
-    time only; the deviation is ours.
+    a network for sequences, the feature shows the channel (microphone, codec, bandwidth) and not speech. S3 averages
+    over time only; the deviation is ours.
 
     Source: the MLP of project S3: 128-128, batch normalisation, dropout .5.
 
