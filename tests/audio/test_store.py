@@ -19,6 +19,7 @@ import soundfile
 
 from dfx import audio
 from dfx.audio import parts, store_builder, store_upkeep
+from dfx.audio.conditioning import Conditions, condition
 from dfx.audio.parts import Entry
 from dfx.audio.store import WaveformStore, build_shard, open_store
 from dfx.tables.manifest import Manifest
@@ -125,6 +126,33 @@ def test_the_store_gives_what_read_gives(tmp_path: Path) -> None:
     np.testing.assert_array_equal(store.read(1), audio.read(corpus.table["path"][1], 16000))
     exact = np.concatenate(list(audio.read_blocks(corpus.table["path"][1], 16000)))
     np.testing.assert_array_equal(store.read(1), audio.to_int16(exact).astype(np.float32) / 32768)
+
+
+def test_a_clip_beyond_full_scale_is_not_clipped(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    peaks = {"half": 0.5, "full": 1.0, "over": 1.01, "twice": 2.0, "more": 5.3, "absurd": 1e30}
+    clips = {}
+    for name, peak in peaks.items():
+        clips[name] = generator.uniform(-1, 1, 700_000).astype(np.float32)  # several blocks
+        clips[name][600_000] = -1
+        clips[name] *= np.float32(peak)
+        soundfile.write(tmp_path / f"{name}.wav", clips[name], 16000, subtype="FLOAT")
+    corpus = manifest_of([tmp_path / f"{name}.wav" for name in clips])
+    store = open_quietly(corpus, tmp_path)
+    assert [entry.scale for entry in entries(store.path)] == [1 << 30, 1, 1, 8, 2, 2]  # by name
+    conditions = Conditions(bandwidth_hz=3000, loudness_db=-1)
+    conditioned = open_quietly(corpus, tmp_path, conditions=conditions)
+    for row, (name, clip) in enumerate(clips.items()):
+        whole = store.read(row)
+        np.testing.assert_array_equal(whole, audio.read(corpus.table["path"][row], 16000))
+        np.testing.assert_array_equal(store.read(row, 599_000, 2000), whole[599_000:601_000])
+        np.testing.assert_array_equal(conditioned.read(row), condition(whole, 16000, conditions))
+        if name != "absurd":
+            step = {"over": 2, "twice": 2, "more": 8}.get(name, 1) / 32768
+            # Half a step, and a whole one at the positive end, which 16 bits lack.
+            np.testing.assert_allclose(whole, clip, atol=step if name in ("full", "twice") else 0.51 * step)
+            rms = np.sqrt(np.mean(np.square(conditioned.read(row), dtype=np.float64)))
+            assert 20 * np.log10(rms) == pytest.approx(-1, abs=2e-3)  # its peaks are far beyond full scale
 
 
 def test_slices(tmp_path: Path) -> None:

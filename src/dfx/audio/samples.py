@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,8 +48,11 @@ def to_int16(waveform: NDArray[np.floating]) -> Pcm:
 
 
 def scale_of(peak: float) -> int:
-    """Power of two by which a clip with this peak is divided when it is rounded to 16 bits, and multiplied again."""
-    return 1
+    """Smallest power of two that holds a peak: by it a clip is divided for 16 bits, and multiplied again.
+
+    It is 1 up to full scale; float files and the overshoot of resamplers go beyond. No scale is larger than 2^30.
+    """
+    return 1 if peak <= 1 else 1 << (math.ceil(min(peak, 2.0**30)) - 1).bit_length()
 
 
 def from_int16(samples: Pcm, scale: int = 1) -> Waveform:
