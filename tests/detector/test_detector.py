@@ -17,21 +17,10 @@ register_schema()
 
 
 def config(corpus_file: Path, precision: str) -> DictConfig:
+    given = ["dataset=manifest", f"dataset.path={corpus_file}", "feature=lfcc", "model=mlp", "augment=none"]
+    trainer = ["trainer=smoke", "trainer.accelerator=cpu", f"trainer.precision={precision}"]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return compose(
-            "train",
-            overrides=[
-                "dataset=manifest",
-                f"dataset.path={corpus_file}",
-                "feature=lfcc",
-                "model=mlp",
-                "augment=none",
-                "segment_seconds=0.5",
-                "trainer=smoke",
-                "trainer.accelerator=cpu",
-                f"trainer.precision={precision}",
-            ],
-        )
+        return compose("train", overrides=[*given, *trainer, "segment_seconds=0.5"])
 
 
 def test_scores_of_a_run_in_mixed_precision_are_those_of_its_weights_in_full(
