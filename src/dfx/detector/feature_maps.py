@@ -167,7 +167,7 @@ def _compute(
 ) -> None:
     def blocks(job: Job, at: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
         for piece in pieces(feature, clips, int(own_row[job.recordings[at]]), device):
-            yield 1, _half(piece, job.paths[at]).cpu().contiguous().numpy()
+            yield 1, half_precision(piece, job.paths[at]).cpu().contiguous().numpy()
 
     def make(job: Job) -> Made:
         return store_builder.write_samples(job, catalogue.folder, blocks, catalogue.unit_bytes)
@@ -210,7 +210,7 @@ def _is_stored(weight: str) -> bool:
     return not weight.startswith("mask.")
 
 
-def _half(piece: Tensor, path: str) -> Tensor:
+def half_precision(piece: Tensor, path: str) -> Tensor:
     """A piece in half precision.
 
     Raises:

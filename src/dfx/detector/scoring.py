@@ -26,9 +26,10 @@ from dfx import audio, console, files
 from dfx.audio.conditioning import Conditions, condition
 from dfx.audio.samples import plausible
 from dfx.audio.segments import Crop
+from dfx.audio.store import VERSION as STORE_VERSION
 from dfx.audio.store import fingerprint, open_store
 from dfx.detector.datamodule import ArrayStore, AudioDataset, Batch, Readable, scoring_loader
-from dfx.detector.feature_maps import open_features, pieces
+from dfx.detector.feature_maps import half_precision, open_features, pieces
 from dfx.features.base import Feature
 from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import COLUMNS, ScoreTable
@@ -277,26 +278,14 @@ def score_manifest(
         bad = trials[["id"]][~usable].reset_index(drop=True)
         bad = bad.assign(reason=[reasons.get(name, "no samples") for name in bad["id"]])
         if cached is None or set(cached.table["id"]) != set(trials["id"][usable]):
+            config, chosen = detector.config["feature"], rows[usable]
+            more = (config, policy.conditions, options.cache, detector.device)
             dataset = _dataset(
-                detector,
-                policy,
-                clips,
-                rows[usable],
-                lambda feature: open_features(
-                    feature,
-                    clips,
-                    manifest,
-                    rows[usable],
-                    detector.config["feature"],
-                    policy.conditions,
-                    options.cache,
-                    detector.device,
-                ),
+                detector, policy, clips, chosen, lambda f: open_features(f, clips, manifest, chosen, *more)
             )
+            loader = scoring_loader(dataset, options.batch_size, options.num_workers)
             collector = ScoreCollector(trials[usable], name)
-            work = _collect(
-                detector, scoring_loader(dataset, options.batch_size, options.num_workers), collector
-            )
+            work = _collect(detector, loader, collector)
             label = f"{detector.name} on {name}"
             console.advancing(work, label, int(dataset.num_windows().sum()), show=True)
             cached = ScoreTable(collector.finish().table[COLUMNS])
@@ -332,7 +321,9 @@ def _dataset(
 def _whole_map(detector: SavedDetector, feature: Feature, clips: Any) -> ArrayStore:
     """The feature map of a clip in memory, rounded as a store of maps does."""
     with torch.inference_mode():
-        whole = torch.cat([piece.half().cpu() for piece in pieces(feature, clips, 0, detector.device)])
+        whole = torch.cat(
+            [half_precision(piece, "the clip").cpu() for piece in pieces(feature, clips, 0, detector.device)]
+        )
     return ArrayStore([whole.numpy()], clips.sample_rate)
 
 
@@ -350,7 +341,14 @@ def _cached_scores(
 ) -> Path:
     """File of scores, named by everything that they depend on."""
     chosen = Manifest(manifest.table.iloc[rows], require_split=False)
-    facts = [VERSION, detector.digest, fingerprint(chosen), chosen.table["id"].tolist(), *policy]
+    facts = [
+        VERSION,
+        STORE_VERSION,
+        detector.digest,
+        fingerprint(chosen),
+        chosen.table["id"].tolist(),
+        *policy,
+    ]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
     return files.cache_dir(options.cache) / "scores" / f"{key}.csv"
 
