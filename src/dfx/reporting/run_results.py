@@ -96,7 +96,7 @@ def show(run: TrackedRun, note: str, to_beat: dict[str, Any] | None = None) -> f
     """
     metrics = run.metrics
     title = f"{run.name}{': finished before; rerun=true runs it again' if run.finished else ''}"
-    parts: list[Part] = [Table(title, ["", "dev", "eval", "meaning"], _rows(metrics), words=("meaning",))]
+    parts: list[Part] = [Table(title, ["", "dev", "eval", ""], _rows(metrics), words=("",))]
     for kind, prefix in (("corpus", "eval/eer_on/"), ("attack", "eval/eer/")):
         values = {attack_name(k.removeprefix(prefix)): v for k, v in metrics.items() if k.startswith(prefix)}
         worst = [
