@@ -1,4 +1,4 @@
-"""Builds everything from a configuration: dataset, batches, detector, trainer. The only caller of `instantiate`."""
+"""Build dataset, batches, detector and trainer from a configuration; the only caller of `instantiate`."""
 
 from __future__ import annotations
 

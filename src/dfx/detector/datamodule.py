@@ -25,7 +25,7 @@ Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 class Readable(Protocol):
-    """What utterances are read from: a waveform store, a store of feature maps, or arrays in memory."""
+    """A store of utterances to read from: waveforms, feature maps, or arrays in memory."""
 
     @property
     def lengths(self) -> NDArray[np.int64]:

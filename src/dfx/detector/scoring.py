@@ -80,7 +80,7 @@ class ScoreCollector:
 
 
 class Policy(NamedTuple):
-    """Which part of an utterance a detector scores, and how it is prepared.
+    """Cropping and conditioning of an utterance before it is scored.
 
     Attributes:
         sample_rate: in Hz.
@@ -106,7 +106,7 @@ class Policy(NamedTuple):
 
 
 class Network(Protocol):
-    """Weights that score batches: a `Detector`, or an ONNX file."""
+    """A network that scores batches: a `Detector` or an ONNX file."""
 
     @property
     def feature(self) -> Feature | None:
@@ -140,12 +140,12 @@ class SavedDetector:
 
     @property
     def sample_rate(self) -> int:
-        """In Hz; audio of other rates is resampled."""
+        """Sample rate in Hz; audio of other rates is resampled."""
         return int(self.config["sample_rate"])
 
     @property
     def segment_seconds(self) -> float:
-        """Length of the segments that the network takes."""
+        """Length of the segments that the network takes, in seconds."""
         return float(self.config["segment_seconds"])
 
     @property
@@ -161,16 +161,16 @@ class SavedDetector:
 
     @functools.cached_property
     def network(self) -> Network:
-        """The weights, on the GPU if there is one."""
+        """The network with its weights, on the device."""
         return self.read_network(self.device)
 
     @property
     def device(self) -> torch.device:
-        """Where scores are computed."""
+        """The device that computes scores: the GPU if there is one."""
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def policy(self, eval_crop: str | None = None) -> Policy:
-        """What the detector was trained for, or the same with another position of the segments."""
+        """Cropping and conditioning as in the training, or with another position of the segments."""
         data = self.config["data"]
         num_samples = round(self.segment_seconds * self.sample_rate)
         crop = Crop(num_samples, eval_crop or data["eval_crop"], data["pad"])
@@ -223,7 +223,7 @@ class SavedDetector:
 
 
 class ScoringOptions(NamedTuple):
-    """How `score_manifest` works.
+    """Options of `score_manifest`.
 
     Attributes:
         eval_crop: position of the segments instead of the detector's own: first, centre or sliding.
