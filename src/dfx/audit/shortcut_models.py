@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +34,6 @@ SETS = {
 CEPSTRA = "LFCC statistics"
 
 Matrix = NDArray[np.floating]
-Scorer = Callable[[Matrix], Matrix]
 
 
 class Clips(NamedTuple):
@@ -73,20 +72,20 @@ def evaluate_models(corpus: Clips, others: Mapping[str, Clips], seed: int) -> li
     splits = {split: corpus.rows((corpus.table["split"] == split).to_numpy()) for split in SPLITS[1:]}
     places = {name: clips for name, clips in splits.items() if len(clips.table)} | dict(others)
 
-    def inputs_of(clips: Clips, names: Sequence[str]) -> Matrix:
-        return np.column_stack([scalar_values(clips.table, name, codes) for name in names])
+    def inputs_of(clips: Clips, model: str) -> Matrix:
+        if model == CEPSTRA:
+            return clips.lfcc
+        return np.column_stack([scalar_values(clips.table, name, codes) for name in SETS[model]])
 
-    results = []
-    for name, names in {**SETS, CEPSTRA: ()}.items():
-        if name == CEPSTRA:
-            score = _regression(known.lfcc, label)
-            scores = {place: score(clips.lfcc) for place, clips in places.items()}
-        else:
-            score = _boosting(inputs_of(known, names), label, seed)
-            scores = {place: score(inputs_of(clips, names)) for place, clips in places.items()}
-        found = {place: _measured(clips.table, scores[place]) for place, clips in places.items()}
-        results.append({"name": name, "places": {place: cell for place, cell in found.items() if cell}})
-    return results
+    rows = []
+    for name in (*SETS, CEPSTRA):
+        model = _logistic_regression() if name == CEPSTRA else _gradient_boosting(seed)
+        model.fit(inputs_of(known, name), label)
+        cells = {
+            place: _measured(clips.table, model, inputs_of(clips, name)) for place, clips in places.items()
+        }
+        rows.append({"name": name, "places": {place: cell for place, cell in cells.items() if cell}})
+    return rows
 
 
 def what_to_beat(
@@ -142,33 +141,28 @@ def draw_balanced(
     return np.sort(np.concatenate([rare, common]))
 
 
-def _boosting(inputs: Matrix, is_spoof: NDArray[np.bool_], seed: int) -> Scorer:
+def _gradient_boosting(seed: int) -> Any:
     from sklearn.ensemble import GradientBoostingClassifier  # takes a second to import
 
-    model = GradientBoostingClassifier(
+    return GradientBoostingClassifier(
         n_estimators=200, learning_rate=0.05, max_depth=3, subsample=0.5, random_state=seed
-    ).fit(inputs, is_spoof)
-    return _in_chunks(model.decision_function)
+    )
 
 
-def _regression(inputs: NDArray[np.float32], is_spoof: NDArray[np.bool_]) -> Scorer:
+def _logistic_regression() -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)).fit(inputs, is_spoof)
-    return _in_chunks(model.decision_function)
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
 
 
-def _in_chunks(score: Scorer) -> Scorer:
-    def all_of(inputs: Matrix) -> Matrix:
-        return np.concatenate([score(inputs[at : at + CHUNK]) for at in range(0, len(inputs), CHUNK)])
-
-    return all_of
-
-
-def _measured(table: pd.DataFrame, scores: Matrix) -> dict[str, float] | None:
-    """AUC with its interval and EER of scores that are higher for spoof; None if a class has too few clips."""
+def _measured(table: pd.DataFrame, model: Any, inputs: Matrix) -> dict[str, float] | None:
+    """AUC with its interval, and EER, of a model that scores spoof higher; None if a class has too few clips."""
+    if table.empty:
+        return None
+    chunks = [inputs[at : at + CHUNK] for at in range(0, len(inputs), CHUNK)]
+    scores = np.concatenate([model.decision_function(chunk) for chunk in chunks])
     found = auc_of_values(table, scores)
     if found is None:
         return None
