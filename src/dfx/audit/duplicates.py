@@ -34,6 +34,8 @@ MAX_CANDIDATES = 2_000_000  # pairs with similar fingerprints in memory
 COMPARED_S = 4.0
 BLOCK, COLUMNS = 1024, 16_384  # of one matrix product: 64 MiB
 
+Pairs = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]  # two rows and the cosine of each pair
+
 
 class Matches(NamedTuple):
     """Groups of rows that hold the same recording.
@@ -57,9 +59,8 @@ def find_duplicates(measures: Measures, usable: NDArray[np.bool_]) -> Matches:
         usable: (rows,) the rows to compare: decoded, and not silent.
     """
     fingerprint = measures.fingerprint
-    digest, start_s, active_s = (
-        measures.table[name].to_numpy() for name in ("digest", "start_s", "active_s")
-    )
+    table, store = measures.table, measures.store
+    digest, start_s, active_s = (table[name].to_numpy() for name in ("digest", "start_s", "active_s"))
     rows = np.flatnonzero(usable & fingerprint.any(axis=1))
     exact = np.full(len(digest), -1, np.int64)
     _, first, group, size = np.unique(
@@ -74,13 +75,8 @@ def find_duplicates(measures: Measures, usable: NDArray[np.bool_]) -> Matches:
             f"of {len(left):,} pairs with like fingerprints the waveforms of {MAX_PAIRS:,} were compared"
         )
         left, right = left[:MAX_PAIRS], right[:MAX_PAIRS]
-    same = np.array(
-        [
-            _correlation(measures.store, int(a), int(b), start_s) >= SAME
-            for a, b in zip(left, right, strict=True)
-        ],
-        bool,
-    )
+    pairs = zip(left.tolist(), right.tolist(), strict=True)
+    same = np.array([_correlation(store, a, b, start_s) >= SAME for a, b in pairs], bool)
     begin = np.concatenate([left[same], rows])
     end = np.concatenate([right[same], single[group]])
     links = coo_array((np.ones(len(begin), np.int8), (begin, end)), shape=(len(digest), len(digest)))
@@ -106,7 +102,7 @@ def _candidates(
             f"more than {MAX_NEIGHBOURS:,} clips have one length: each was compared with as many only"
         )
         stop = np.minimum(stop, np.arange(len(order)) + MAX_NEIGHBOURS)
-    found: list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]] = []
+    found: list[Pairs] = []
     for begin in range(0, len(order), BLOCK):
         end = min(begin + BLOCK, len(order))
         block = _unit(fingerprint[order[begin:end]])
@@ -118,17 +114,14 @@ def _candidates(
             i, j = i[keep], j[keep]
             if len(i):
                 found.append((order[i + begin], order[j + first], alike[i, j]))
-            if (
-                sum(len(part[0]) for part in found) > MAX_CANDIDATES
-            ):  # after each product, all of which may be alike
+            # After each product, since all of its pairs may be similar.
+            if sum(len(part[0]) for part in found) > MAX_CANDIDATES:
                 found = [_most_alike(found, MAX_CANDIDATES // 2)]
     left, right, _ = _most_alike(found, MAX_CANDIDATES)
     return left, right, limits
 
 
-def _most_alike(
-    found: list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]], number: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+def _most_alike(found: list[Pairs], number: int) -> Pairs:
     if not found:
         return np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, np.float32)
     left, right, alike = (np.concatenate(parts) for parts in zip(*found, strict=True))
