@@ -2,14 +2,13 @@
 
 The measures are Parquet tables in `<cache>/measures/`, addressed by path, size and modification time of the file: a
 corpus that grows by one recording measures one file. A table holds what an audit measured in some seconds; where two
-tables hold the same file, the first by name counts.
+tables hold the same file, the first by name counts. A file that could not be measured is tried again by the next audit.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-import uuid
 from collections.abc import Generator
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,6 @@ from dfx.tables.manifest import Manifest
 
 VERSION = 1  # of the measures; a new number measures everything again
 FEW_FILES = 200  # fewer are measured faster than worker processes start
-BATCH_FILES = 16  # for one call of a worker
 SAVE_SECONDS = 10.0  # between two tables: what a killed audit has to measure again
 
 
@@ -70,17 +68,16 @@ def measure_corpus(
     )
     folder = files.cache_dir(cache) / "measures" / f"v{VERSION}-{sample_rate}"
     bad = store.bad.drop_duplicates("path").set_index("path")["reason"]
-    paths = sorted(set(manifest.table["path"]))
-    sizes, times = parts.look_at(paths)
-    wanted = pd.DataFrame({"size": sizes, "time": times}, index=paths)
+    catalogue = store.catalogue
+    wanted = pd.DataFrame({"size": catalogue.sizes, "time": catalogue.mtimes}, index=catalogue.paths)
     wanted = wanted.drop(bad.index)  # a file that crashed a decoder is not opened again
     with files.locked(folder, "measuring the corpus", console.say, f"{manifest.hash}.lock"):
         files.remove_abandoned(folder)
         known = _read(folder, wanted)
-        missing = wanted.index[~wanted.index.isin(known["path"])].tolist()
-        if missing:
+        missing = wanted[~wanted.index.isin(known["path"][known["reason"] == ""])]
+        if len(missing):
             workers = num_cores() if num_workers is None else num_workers
-            counts = _measure(missing, wanted, sample_rate, workers, folder)
+            counts = _measure(missing, sample_rate, workers, folder)
             console.advancing(counts, "measuring", len(missing), progress)
             known = _read(folder, wanted)
     refused = _table([{"path": path, **unusable(reason)} for path, reason in bad.items()])
@@ -92,12 +89,10 @@ def measure_corpus(
     return Measures(table, lfcc, fingerprint, store)
 
 
-def _measure(
-    paths: list[str], wanted: pd.DataFrame, sample_rate: int, num_workers: int, folder: Path
-) -> Generator[int]:
+def _measure(wanted: pd.DataFrame, sample_rate: int, num_workers: int, folder: Path) -> Generator[int]:
     """Measure files, write the measures to the folder, and give the number of files of each batch."""
-    batches = [paths[first : first + BATCH_FILES] for first in range(0, len(paths), BATCH_FILES)]
-    workers = num_workers if len(paths) >= FEW_FILES else 0
+    batches = [wanted.index[rows].tolist() for rows in parts.batches(wanted["size"].to_numpy())]
+    workers = num_workers if len(wanted) >= FEW_FILES else 0
     measured = each(partial(measure_files, sample_rate=sample_rate), batches, workers, "measuring the corpus")
     rows: list[dict[str, Any]] = []
     saved = time.monotonic()
@@ -118,24 +113,26 @@ def _write(folder: Path, rows: list[dict[str, Any]], wanted: pd.DataFrame) -> No
         table = _table(rows)
         state = wanted.loc[table["path"]]
         table = table.assign(size=state["size"].to_numpy(), time=state["time"].to_numpy())
-        place = folder / f"{uuid.uuid4().hex}.parquet"
-        with files.full_disk_is_an_error(folder, "measures"), files.replacing(place) as part:
-            table.to_parquet(part)
+        place = folder / f"{parts.new_name()}.parquet"
+        with files.full_disk_is_an_error(folder, "measures"), files.replacing(place) as temporary:
+            table.to_parquet(temporary)
 
 
 def _read(folder: Path, wanted: pd.DataFrame) -> pd.DataFrame:
     """Read the measures of the files that have not changed since they were measured."""
     tables = [_table([])]
-    for part in sorted(folder.glob("[!.]*.parquet")):
+    for name in parts.part_names(folder):
         try:
-            table = pd.read_parquet(part)
+            table = pd.read_parquet(folder / f"{name}.parquet")
         except (OSError, ValueError):  # a power cut can damage what was written last
-            part.unlink(missing_ok=True)
+            parts.remove(folder, name)
             continue
         state = wanted.reindex(table["path"])
         same = (state["size"].to_numpy() == table["size"]) & (state["time"].to_numpy() == table["time"])
         tables.append(table[same].drop(columns=["size", "time"]))
-    return pd.concat(tables).drop_duplicates("path")
+    return (
+        pd.concat(tables).sort_values("reason", kind="stable").drop_duplicates("path")
+    )  # "", good, comes first
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
