@@ -37,6 +37,11 @@ def test_every_option_composes_and_fits_its_class(path: Path) -> None:
     assert 10 < len(first) <= 130
 
 
+def test_values_of_own_and_shared_options_of_a_corpus_are_checked() -> None:
+    with pytest.raises(ValueError, match=r"(?s)divide: expected bool.*groups: expected a list"):
+        check(composed("dataset=asvspoof2021_la", "dataset.divide=maybe", "+dataset.groups=3"))
+
+
 def test_every_feature_takes_a_mask() -> None:
     cfg = composed("feature=lfcc_2021", "+mask@feature.mask=specavg")
     check(cfg)

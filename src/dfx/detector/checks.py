@@ -6,6 +6,7 @@ Nothing here imports torch, but for the classes that the configuration names.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
 import types
@@ -141,7 +142,9 @@ def _first_line(error: BaseException) -> str:
 
 def _type_hints(call: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(call.__init__ if inspect.isclass(call) else call)
+        # The constructor of a dataclass cannot resolve inherited annotations, the class can.
+        own_constructor = inspect.isclass(call) and not dataclasses.is_dataclass(call)
+        return typing.get_type_hints(call.__init__ if own_constructor else call)
     except (NameError, TypeError, AttributeError):
         return {}  # annotations that only a type checker can resolve are not checked
 
