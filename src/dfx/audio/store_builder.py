@@ -103,7 +103,6 @@ def decode(
     if not len(missing):
         return 0
     source = int(np.maximum(catalogue.sizes[missing], 0).sum())
-    num_workers = workers.num_cores() if num_workers is None else num_workers
     catalogue.folder.mkdir(parents=True, exist_ok=True)
     _announce_decoding(
         [catalogue.paths[number] for number in missing], source, catalogue.folder, sample_rate, num_workers
@@ -112,7 +111,8 @@ def decode(
         catalogue,
         chosen,
         partial(decode_job, folder=catalogue.folder, sample_rate=sample_rate),
-        min(num_workers, 1) if source < FEW_BYTES else num_workers,
+        num_workers,
+        source,
         ("decoding audio", "decoding", "waveforms"),
         progress,
     )
@@ -139,12 +139,12 @@ def condition(
     conditioned.folder.mkdir(parents=True, exist_ok=True)
     require_room(f"{len(missing)} conditioned clips take about {mib(size)}", size, conditioned.folder)
     console.say(f"Conditioning {len(missing)} clips, once, to about {mib(size)} in {conditioned.folder}")
-    num_workers = workers.num_cores() if num_workers is None else num_workers
     return fill(
         conditioned,
         chosen,
         partial(condition_job, folder=conditioned.folder, sample_rate=sample_rate, conditions=conditions),
-        min(num_workers, 1) if size < FEW_BYTES else num_workers,
+        num_workers,
+        size,
         ("conditioning clips", "conditioning", "waveforms"),
         progress,
         plain,
@@ -155,7 +155,8 @@ def fill(
     catalogue: Catalogue,
     chosen: Sequence[NDArray[np.intp]],
     function: Callable[[Job], Made],
-    num_workers: int,
+    num_workers: int | None,
+    num_bytes: int,
     words: tuple[str, str, str],
     progress: bool,
     plain: Catalogue | None = None,
@@ -166,7 +167,8 @@ def fill(
         catalogue: of the store; it holds everything afterwards.
         chosen: batches, numbers of recordings.
         function: writes the samples of a part; its table is written here.
-        num_workers: processes; 0 for this one.
+        num_workers: processes; one for each core if None, 0 for this process.
+        num_bytes: that they read: one worker alone does little work faster than several start.
         words: what is done, the label of the bar, and what is written: "decoding audio", "decoding", "waveforms".
         progress: show a bar on stderr.
         plain: catalogue of the decoded clips, where the parts are made from these.
@@ -178,6 +180,9 @@ def fill(
         ValueError: if the disk fills up, or workers are killed.
     """
     doing, label, what = words
+    num_workers = workers.num_cores() if num_workers is None else num_workers
+    if num_bytes < FEW_BYTES:
+        num_workers = min(num_workers, 1)
     builder = _Builder(catalogue, chosen, function, num_workers, doing, plain)
     parts.remove_abandoned(catalogue.folder)
     with files.full_disk_is_an_error(catalogue.folder, what):
@@ -467,7 +472,7 @@ def _missing(catalogue: Catalogue, chosen: Sequence[NDArray[np.intp]]) -> NDArra
 
 
 def _announce_decoding(
-    paths: list[str], source: int, folder: Path, sample_rate: int, num_workers: int
+    paths: list[str], source: int, folder: Path, sample_rate: int, num_workers: int | None
 ) -> None:
     """Say what is about to be written, or refuse where the disk is too small for it."""
     what = f"{len(paths)} files ({mib(source)})"
@@ -480,7 +485,7 @@ def _announce_decoding(
     (growth,) = workers.each(
         _growth,
         [sample],
-        min(num_workers, 1),
+        0 if num_workers == 0 else 1,
         "reading headers",
         lambda _: HEADER_SECONDS,
         lambda *_: [crashed],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,15 +54,7 @@ def compact(folder: Path) -> int:
                     total = 0
         merged = [group for group in groups if len(group) > 1]
         for group in merged:
-            seen: set[Entry] = set()
-
-            def is_first(entry: Entry, seen: set[Entry] = seen) -> bool:
-                key = entry._replace(offset=0)
-                known = key in seen
-                seen.add(key)
-                return not known
-
-            _rewrite(folder, group, is_first)
+            _rewrite(folder, group, lambda _: True)
         return sum(len(group) - 1 for group in merged)
 
 
@@ -125,8 +118,11 @@ def _is_there(entry: Entry) -> bool | None:
 
 
 def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[Entry], bool]) -> None:
-    """Put some recordings of some parts into a new part, and remove these; a damaged recording is left out."""
-    new, rows, unit_bytes = parts.new_name(), list[Entry](), 1
+    """Put some recordings of some parts into a new part, each once, and remove these parts.
+
+    A damaged recording is left out.
+    """
+    new, rows, seen, unit_bytes = parts.new_name(), list[Entry](), set[Entry](), 1
     with (
         files.full_disk_is_an_error(folder, "parts"),
         files.replacing(folder / f"{new}.pcm") as temporary,
@@ -138,7 +134,10 @@ def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[Entry], bool]) 
                 continue
             table, unit_bytes = found
             for entry in filter(keep, parts.entries_of(table)):
-                start = data.tell()
+                start, key = data.tell(), entry._replace(offset=0)
+                if key in seen:
+                    continue
+                seen.add(key)
                 try:
                     for piece in _pieces(folder, name, entry, unit_bytes):
                         data.write(piece)
@@ -182,5 +181,5 @@ def _size(folder: Path, name: str) -> int:
         return 0
 
 
-def _locked(folder: Path):  # type: ignore[no-untyped-def]
+def _locked(folder: Path) -> AbstractContextManager[None]:
     return files.locked(folder, "tidying up", console.say, "upkeep.lock")
