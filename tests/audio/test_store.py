@@ -417,7 +417,7 @@ def kill_builds(folder: Path, count: int, num_kills: int, most_seconds: float) -
 
 
 def test_a_killed_build_is_finished_by_the_next(tmp_path: Path) -> None:
-    kill_builds(tmp_path, 200, 2, 1.0)
+    kill_builds(tmp_path, 200, 1, 1.0)
 
 
 @pytest.mark.slow

@@ -150,17 +150,17 @@ def remove_abandoned(folder: Path) -> None:
                 path.unlink()
 
 
-def look_at(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def stat_files(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Sizes and modification times (ns) of files; -1 and 0 for one that cannot be looked at."""
     chunks = [paths[i : i + 4096] for i in range(0, len(paths), 4096)]
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         facts = np.concatenate(
-            [np.array(chunk, np.int64) for chunk in pool.map(lambda chunk: [*map(look, chunk)], chunks)]
+            [np.array(chunk, np.int64) for chunk in pool.map(lambda chunk: [*map(stat_file, chunk)], chunks)]
         )
     return facts[:, 0].copy(), facts[:, 1].copy()
 
 
-def look(path: str | bytes) -> tuple[int, int]:
+def stat_file(path: str | bytes) -> tuple[int, int]:
     """Size and modification time (ns) of a file; -1 and 0 if it cannot be looked at."""
     try:
         status = os.stat(path)  # noqa: PTH116  (pathlib takes three times as long, 600,000 times)

@@ -258,12 +258,12 @@ def plain_catalogue(
     rows, unique = pd.factorize(manifest.table["path"], sort=True)
     paths = unique.tolist()
     folder = files.cache_dir(cache) / "waveforms" / f"v{VERSION}-{sample_rate}"
-    return Catalogue(folder, paths, *parts.look_at(paths), SAMPLE_BYTES), rows
+    return Catalogue(folder, paths, *parts.stat_files(paths), SAMPLE_BYTES), rows
 
 
 def fingerprint(manifest: Manifest) -> str:
     """16 hex digits over size and modification time of every file of a manifest, wherever the files lie."""
-    sizes, times = parts.look_at(manifest.table["path"].tolist())
+    sizes, times = parts.stat_files(manifest.table["path"].tolist())
     return hashlib.sha256(sizes.tobytes() + times.tobytes()).hexdigest()[:16]
 
 

@@ -57,7 +57,7 @@ class Job(NamedTuple):
         name: of the part.
         recordings: their numbers in the catalogue.
         paths: of their files.
-        looks: size and modification time of each file as the catalogue has them.
+        stats: size and modification time of each file as the catalogue has them.
         sources: their decoded clips, where they are made from these.
         attempts: how many workers have died at them.
         reason: why their file is bad, if that is known; then it is not touched.
@@ -67,7 +67,7 @@ class Job(NamedTuple):
     name: str
     recordings: list[int]
     paths: list[str]
-    looks: list[tuple[int, int]]
+    stats: list[tuple[int, int]]
     sources: list[Source] = []  # noqa: RUF012
     attempts: int = 0
     reason: str = ""
@@ -76,7 +76,7 @@ class Job(NamedTuple):
         """Some of the recordings, as a part of their own."""
         return self._replace(
             name=parts.new_name(),
-            **{key: getattr(self, key)[begin:end] for key in ("recordings", "paths", "looks", "sources")},
+            **{key: getattr(self, key)[begin:end] for key in ("recordings", "paths", "stats", "sources")},
         )
 
 
@@ -107,7 +107,7 @@ def decode(
     _announce_decoding(
         [catalogue.paths[number] for number in missing], source, catalogue.folder, sample_rate, num_workers
     )
-    return fill(
+    return build_parts(
         catalogue,
         chosen,
         partial(decode_job, folder=catalogue.folder, sample_rate=sample_rate),
@@ -139,7 +139,7 @@ def condition(
     conditioned.folder.mkdir(parents=True, exist_ok=True)
     require_room(f"{len(missing)} conditioned clips take about {mib(size)}", size, conditioned.folder)
     console.say(f"Conditioning {len(missing)} clips, once, to about {mib(size)} in {conditioned.folder}")
-    return fill(
+    return build_parts(
         conditioned,
         chosen,
         partial(condition_job, folder=conditioned.folder, sample_rate=sample_rate, conditions=conditions),
@@ -151,7 +151,7 @@ def condition(
     )
 
 
-def fill(
+def build_parts(
     catalogue: Catalogue,
     chosen: Sequence[NDArray[np.intp]],
     function: Callable[[Job], Made],
@@ -358,7 +358,7 @@ class _CrashPolicy:
 
 def seconds_of(job: Job) -> float:
     """Time limit of a job: generous, since other programs may be using the machine."""
-    return parts.FILE_SECONDS + sum(max(size, 0) for size, _ in job.looks) / SLOWEST_BYTES
+    return parts.FILE_SECONDS + sum(max(size, 0) for size, _ in job.stats) / SLOWEST_BYTES
 
 
 def decode_job(job: Job, folder: Path, sample_rate: int) -> Made:
@@ -367,7 +367,7 @@ def decode_job(job: Job, folder: Path, sample_rate: int) -> Made:
     def blocks(job: Job, at: int) -> Iterator[tuple[int, Pcm]]:
         return audio.read_pcm(job.paths[at], sample_rate)
 
-    return write_samples(job, folder, blocks, SAMPLE_BYTES, look=True)
+    return write_samples(job, folder, blocks, SAMPLE_BYTES, check_files=True)
 
 
 def condition_job(job: Job, folder: Path, sample_rate: int, conditions: Conditions) -> Made:
@@ -386,7 +386,7 @@ def condition_job(job: Job, folder: Path, sample_rate: int, conditions: Conditio
     return write_samples(job, folder, blocks, SAMPLE_BYTES)
 
 
-def write_samples(job: Job, folder: Path, blocks: Blocks, unit_bytes: int, look: bool = False) -> Made:
+def write_samples(job: Job, folder: Path, blocks: Blocks, unit_bytes: int, check_files: bool = False) -> Made:
     """Write the samples of a part, atomically; returns the job and the rows of its table.
 
     What cannot be written is an OSError, and leaves no file behind. Nothing is forced to the disk (that would double
@@ -397,7 +397,7 @@ def write_samples(job: Job, folder: Path, blocks: Blocks, unit_bytes: int, look:
         folder: of the store.
         blocks: gives the blocks of each recording.
         unit_bytes: of a sample, or of a frame of a map.
-        look: whether blocks come from the files themselves, which may be changed at the same time.
+        check_files: whether blocks come from the files themselves, which may be changed at the same time.
     """
     # glibc learns from the first large block it gets back to keep blocks up to that size. Without this one, each clip
     # is decoded into fresh pages from the kernel, and takes up to twice as long.
@@ -406,15 +406,15 @@ def write_samples(job: Job, folder: Path, blocks: Blocks, unit_bytes: int, look:
     progress = _progress_path(folder, job.name)
     try:
         with files.replacing(folder / f"{job.name}.pcm") as temporary, temporary.open("wb") as data:
-            for at, (path, known) in enumerate(zip(job.paths, job.looks, strict=True)):
+            for at, (path, known) in enumerate(zip(job.paths, job.stats, strict=True)):
                 progress.write_text(str(at))
                 start, facts, reason = data.tell(), known, job.reason
                 for _ in range(1 if job.reason else 3):
                     data.seek(start)
                     data.truncate()
-                    facts = parts.look(path) if look else known
+                    facts = parts.stat_file(path) if check_files else known
                     scale, checksum, reason = (1, 0, reason) if job.reason else _append(data, job, at, blocks)
-                    if not look or facts == parts.look(path):
+                    if not check_files or facts == parts.stat_file(path):
                         break
                     reason = parts.with_limits("it was changed while it was decoded, three times")
                 if reason:

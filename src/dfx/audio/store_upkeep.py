@@ -111,7 +111,7 @@ def clean(folder: Path, confirm: bool) -> Stale:
 
 def _is_there(entry: Entry) -> bool | None:
     """Whether the file of a recording is as it was; None if its folder is absent."""
-    now = parts.look(entry.path)
+    now = parts.stat_file(entry.path)
     if now == (entry.size, entry.mtime_ns):
         return True
     return False if now[0] >= 0 or os.path.isdir(os.path.dirname(entry.path)) else None  # noqa: PTH112, PTH120

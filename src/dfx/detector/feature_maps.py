@@ -178,7 +178,7 @@ def _compute(
     try:
         with torch.no_grad():
             words = ("computing features", "computing features", "maps")
-            store_builder.fill(catalogue, chosen, make, 0, 0, words, progress)
+            store_builder.build_parts(catalogue, chosen, make, 0, 0, words, progress)
     finally:
         feature.train(was_training).to(home)
 
