@@ -141,9 +141,9 @@ def remove(folder: Path, name: str) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Delete what killed processes left an hour ago: unfinished files, and samples without a table."""
+    """Delete what killed processes left an hour ago: unfinished files, samples without a table, locks."""
     files.remove_abandoned(folder)
-    for path in folder.glob("*.pcm"):
+    for path in [*folder.glob("*.pcm"), *folder.glob("*.lock")]:
         with contextlib.suppress(FileNotFoundError):
             old = time.time() - path.stat().st_mtime > files.ABANDONED_SECONDS
             if old and not path.with_suffix(".parquet").exists():

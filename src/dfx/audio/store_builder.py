@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 import signal
 import zlib
@@ -405,21 +406,23 @@ def write_samples(job: Job, folder: Path, blocks: Blocks, unit_bytes: int, check
     entries: list[Entry] = []
     progress = _progress_path(folder, job.name)
     try:
-        with files.replacing(folder / f"{job.name}.pcm") as temporary, temporary.open("wb") as data:
+        with (
+            files.replacing(folder / f"{job.name}.pcm") as temporary,
+            temporary.open("wb") as data,
+            progress.open("wb", buffering=0) as note,
+        ):
             for at, (path, known) in enumerate(zip(job.paths, job.stats, strict=True)):
-                progress.write_text(str(at))
+                os.pwrite(note.fileno(), b"%9d" % at, 0)  # truncating it each time takes milliseconds
                 start, facts, reason = data.tell(), known, job.reason
                 for _ in range(1 if job.reason else 3):
-                    data.seek(start)
-                    data.truncate()
+                    _rewind(data, start)
                     facts = parts.stat_file(path) if check_files else known
                     scale, checksum, reason = (1, 0, reason) if job.reason else _append(data, job, at, blocks)
                     if not check_files or facts == parts.stat_file(path):
                         break
                     reason = parts.with_limits("it was changed while it was decoded, three times")
                 if reason:
-                    data.seek(start)
-                    data.truncate()
+                    _rewind(data, start)
                 length = BAD if reason else (data.tell() - start) // unit_bytes
                 row = (start // unit_bytes, length, scale, checksum)
                 entries.append(Entry(path.encode(errors="surrogateescape"), *facts, *row, reason))
@@ -434,8 +437,7 @@ def _append(data: Any, job: Job, at: int, blocks: Blocks) -> tuple[int, int, str
     try:
         for block_scale, block in blocks(job, at):
             if block_scale != scale:
-                data.seek(start)
-                data.truncate()
+                _rewind(data, start)
                 scale, checksum = block_scale, 0
             samples = np.ascontiguousarray(block, block.dtype.newbyteorder("<")).data.cast("B")
             checksum = zlib.crc32(samples, checksum)
@@ -444,6 +446,13 @@ def _append(data: Any, job: Job, at: int, blocks: Blocks) -> tuple[int, int, str
         reason = error.reason.encode(errors="backslashreplace").decode()
         return 1, 0, parts.with_limits(reason) if error.may_pass else reason
     return scale, checksum, ""
+
+
+def _rewind(data: Any, start: int) -> None:
+    """Take back what was written behind `start`; truncating for nothing would make ext4 flush the file."""
+    if data.tell() != start:
+        data.seek(start)
+        data.truncate()
 
 
 def _progress_path(folder: Path, name: str) -> Path:
