@@ -1,4 +1,4 @@
-"""Audio files, and what is done to waveforms: reading, cutting, conditioning, and the store of decoded samples."""
+"""Read audio files, cut and condition waveforms, and store decoded samples."""
 
 from dfx.audio.reader import join_pcm, probe, read, read_blocks, read_pcm, resample, rounded, write
 from dfx.audio.samples import FULL_SCALE, AudioError, AudioInfo, Pcm, Waveform, from_int16, mono, to_int16

@@ -1,4 +1,4 @@
-"""Conditioning of clips: bandwidth (low-pass), silent ends and level, so that detectors cannot listen for them.
+"""Conditioning of clips: equal bandwidth and level, no silence at the ends, so that a detector cannot use these cues.
 
 Levels are in dB of the RMS, 0 dB = amplitude 1. A clip may exceed 1 after a gain.
 """
@@ -15,23 +15,23 @@ from numpy.typing import NDArray
 from dfx.audio.reader import join_pcm, rounded
 from dfx.audio.samples import Pcm, Waveform
 
-VERSION = 1  # of the steps: a new number conditions every clip anew
-FRAME_SECONDS = 0.01  # over which the level of a stretch is taken
-PIECE_FRAMES = 5000  # worked on at once, 50 s: bounds the memory that a clip of hours takes
-MAX_GAIN = 100.0  # 40 dB; a clip that needs more is no speech but the rounding of 16 bits
-STOPBAND_DB = 80.5  # of the design, 80 as measured; what is left is below the rounding of most recordings
+VERSION = 1  # of the steps; increase it to condition every clip again
+FRAME_SECONDS = 0.01  # frame length for the measurement of levels
+PIECE_FRAMES = 5000  # processed together (50 s), so that a clip of hours takes little memory
+MAX_GAIN = 100.0  # 40 dB; a clip that needs more holds only the rounding noise of 16 bits
+STOPBAND_DB = 80.5  # of the design, 80 measured: below the rounding noise of most recordings
 TRANSITION = 1 / 80  # of the sample rate: 200 Hz at 16 kHz, 407 taps
 
 Read = Callable[[int, int], Waveform]  # (start, num_samples) -> samples of a clip
 
 
 class Conditions(NamedTuple):
-    """What is done to every clip; None leaves a step out.
+    """Conditioning steps for every clip: low-pass, trimming of silence, loudness; None skips a step.
 
     Attributes:
-        bandwidth_hz: low-pass: from here up 80 dB are taken away, up to 1/80 of the sample rate below it nothing.
-        trim_db: both ends are cut up to the first and from the last 10 ms that come this close to the loudest.
-        loudness_db: level that a clip is brought to; one of digital silence stays as it is, none gains over 40 dB.
+        bandwidth_hz: low-pass: attenuates by 80 dB from here, and not at all up to 1/80 of the sample rate below.
+        trim_db: silence at both ends is cut: frames of 10 ms that are more than this below the loudest one.
+        loudness_db: RMS level of the result; digital silence stays unchanged, and the gain is at most 40 dB.
     """
 
     bandwidth_hz: float | None = None
@@ -40,12 +40,12 @@ class Conditions(NamedTuple):
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Conditions:
-        """Those of the node `conditioning`; what it does not name is left out."""
+        """Create from the configuration node `conditioning`; missing keys are None."""
         values = (options.get(name) for name in cls._fields)
         return cls(*(None if value is None else float(value) for value in values))
 
     def problems(self, sample_rate: float) -> Iterator[str]:
-        """A sentence for each value that cannot be, beginning with its name."""
+        """Yield an error sentence for each invalid value; it begins with the name of the value."""
         low, high = 2 * TRANSITION * sample_rate, sample_rate / 2
         if self.bandwidth_hz is not None and not low <= self.bandwidth_hz <= high:
             yield (
@@ -64,10 +64,10 @@ class Conditions(NamedTuple):
             )
 
     def key(self, sample_rate: float) -> str:
-        """Name of these conditions in the name of a folder.
+        """Name of these conditions, used in folder names.
 
         Raises:
-            ValueError: if a value cannot be.
+            ValueError: if a value is invalid.
         """
         for problem in self.problems(sample_rate):
             raise ValueError(problem)
@@ -76,18 +76,18 @@ class Conditions(NamedTuple):
 
 
 def condition(waveform: Waveform, sample_rate: int, conditions: Conditions) -> Waveform:
-    """Condition a whole clip: the samples that a store with these conditions gives, rounded to 16 bits as there.
+    """Condition a whole clip, with the 16-bit rounding of the waveform store.
 
     Args:
         waveform: (samples,) float32.
         sample_rate: in Hz.
-        conditions: what to do to it.
+        conditions: steps to apply.
 
     Returns:
-        (samples,) float32, fewer where its ends were cut; the waveform itself where nothing is to be done.
+        (samples,) float32, shorter after trimming; the waveform itself if no step is set.
 
     Raises:
-        ValueError: if a value of the conditions cannot be.
+        ValueError: if a condition is invalid.
     """
     if conditions == Conditions():
         return waveform
@@ -100,7 +100,7 @@ def condition(waveform: Waveform, sample_rate: int, conditions: Conditions) -> W
 def condition_pcm(
     read: Read, length: int, sample_rate: int, conditions: Conditions
 ) -> Iterator[tuple[int, Pcm]]:
-    """Condition a clip in blocks of 16-bit integers, each with its scale, as `audio.read_pcm` gives them.
+    """Condition a clip block by block; yields 16-bit blocks with their scale, as `audio.read_pcm` does.
 
     The clip is read twice, to measure it and to write it; memory does not grow with its length.
 
@@ -108,10 +108,10 @@ def condition_pcm(
         read: function from start and number of samples to samples of the clip.
         length: of the clip, in samples.
         sample_rate: in Hz.
-        conditions: what to do to it.
+        conditions: steps to apply.
 
     Raises:
-        ValueError: if a value of the conditions cannot be.
+        ValueError: if a condition is invalid.
     """
     for problem in conditions.problems(sample_rate):
         raise ValueError(problem)
@@ -119,7 +119,7 @@ def condition_pcm(
     taps = None if conditions.bandwidth_hz is None else _low_pass(conditions.bandwidth_hz, sample_rate)
 
     def pieces(begin: int, end: int) -> Iterator[Waveform]:
-        # On a grid that is fixed to the clip, so that a sample is the same in both passes.
+        # The pieces are the same in both passes, and so are the samples.
         size = PIECE_FRAMES * frame
         for first in range(begin // size * size, end, size):
             piece = _filtered(read, length, first, min(first + size, length), taps)
@@ -136,14 +136,14 @@ def condition_pcm(
 def _measure(
     pieces: Iterator[Waveform], length: int, frame: int, conditions: Conditions
 ) -> tuple[int, int, float]:
-    """First sample to keep, the one after the last, and the gain."""
+    """Measure a clip: first sample to keep, end of the samples to keep, and gain."""
     energy = np.concatenate([_frame_energies(piece, frame) for piece in pieces])
     start, stop, gain = 0, length, 1.0
     if conditions.trim_db is not None:
         sizes = np.full(len(energy), float(frame))
         sizes[-1] = length - (len(energy) - 1) * frame
         power = energy / sizes
-        # The loudest always, so never none.
+        # Never empty: the loudest frame is always kept.
         kept = np.flatnonzero(power >= power.max() * 10 ** (-conditions.trim_db / 10))
         energy = energy[kept[0] : kept[-1] + 1]
         start, stop = int(kept[0]) * frame, min(int(kept[-1] + 1) * frame, length)
@@ -160,8 +160,8 @@ def _frame_energies(piece: Waveform, frame: int) -> NDArray[np.float64]:
 
 
 def _low_pass(bandwidth_hz: float, sample_rate: float) -> Waveform:
-    """Taps of a linear-phase low-pass whose stopband begins at the bandwidth; an odd number of them."""
-    import scipy.signal  # half a second, which every worker process would pay
+    """Taps of a linear-phase low-pass filter (an odd number) whose stopband begins at the bandwidth."""
+    import scipy.signal  # takes half a second in every worker process
 
     width = TRANSITION * sample_rate
     num_taps, beta = scipy.signal.kaiserord(STOPBAND_DB, width / (sample_rate / 2))
@@ -172,7 +172,7 @@ def _low_pass(bandwidth_hz: float, sample_rate: float) -> Waveform:
 
 
 def _filtered(read: Read, length: int, start: int, stop: int, taps: Waveform | None) -> Waveform:
-    """Samples `start` to `stop` of the filtered clip, without delay; it has zeros before and after it."""
+    """Filter samples `start` to `stop` of a clip without delay; there are zeros before and after the clip."""
     if taps is None:
         return read(start, stop - start)
     import scipy.signal

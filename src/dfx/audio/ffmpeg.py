@@ -1,6 +1,6 @@
-"""Decoding through PyAV (FFmpeg): the formats libsndfile does not know, and what it could not finish.
+"""Decode audio with PyAV (FFmpeg): formats that libsndfile does not support, and files at which it fails.
 
-Imported where it is needed only: PyAV takes a tenth of a second to load, and most corpora never need it.
+Import it only where it is needed: PyAV takes a tenth of a second to load, and most corpora do not need it.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ import numpy as np
 
 from dfx.audio.samples import AudioError, AudioInfo, Waveform, mono, plausible, require_finite
 
-# A playlist names other files, or hosts, and FFmpeg waits for a live one for ever; only the file itself is read.
+# Playlists are refused: they refer to other files or hosts, and FFmpeg would wait for a live stream for ever.
 PLAYLISTS = {"concat", "dash", "hls", "rtp", "rtsp", "sdp", "webm_dash_manifest"}
 OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS)),
 }
-# PyAV 18 counts the planes of a frame until it meets a null pointer: behind the eighth it reads foreign memory.
+# PyAV 18 counts the planes of a frame up to a null pointer; with eight planes it would read invalid memory.
 MAX_PLANES = 7
 
 
 def decode(
     path: Path, block_seconds: float, skip: int, promised: int, failure: str
 ) -> Generator[tuple[Waveform, int], None, tuple[int, int]]:
-    """Mono blocks and their rate after the first `skip` samples; returns the samples decoded and promised in all.
+    """Decode mono blocks with their rate after `skip` samples; returns the numbers of decoded and promised samples.
 
     Args:
         path: the file.
-        block_seconds: about so long is a block.
-        skip: samples that another decoder gave already.
+        block_seconds: approximate length of a block.
+        skip: samples that another decoder has already returned.
         promised: samples in the header, or 0.
-        failure: what the other decoder said.
+        failure: error message of the other decoder.
 
     Raises:
         AudioError: if nothing can be decoded.
@@ -59,7 +59,7 @@ def decode(
             piece, rate = require_finite(path, _mono(path, frame)), plausible(path, frame.sample_rate)
             done += len(piece)
             if done <= skip:
-                continue  # not even an empty slice, which would keep the whole piece in memory
+                continue  # an empty slice would keep the whole piece in memory
             pieces.append(piece[max(0, len(piece) - (done - skip)) :])
             held += len(pieces[-1])
             if held >= block_seconds * rate:
@@ -73,10 +73,10 @@ def decode(
 
 
 def probe(path: Path, failure: str) -> AudioInfo:
-    """What a header says.
+    """Read the header of a file.
 
     Raises:
-        AudioError: if FFmpeg recognises no sound in it.
+        AudioError: if FFmpeg finds no audio in it.
     """
     with _open(path, failure) as container:
         stream = container.streams.audio[0]
@@ -90,7 +90,7 @@ def probe(path: Path, failure: str) -> AudioInfo:
 
 
 def _open(path: Path, failure: str) -> Any:
-    """Container with an audio stream, or an AudioError that says what is wrong with the file."""
+    """Open a container with an audio stream; an AudioError says what is wrong with the file."""
     try:
         # Tags may hold bytes of any encoding.
         container = av.open(str(path), metadata_errors="replace", options=OPTIONS)
@@ -110,7 +110,7 @@ def _open(path: Path, failure: str) -> Any:
 
 
 def _frames(container: Any, stream: Any) -> Iterable[Any]:
-    """Frames of a stream; a damaged packet costs its own samples, a damaged container what follows."""
+    """Decode the frames of a stream; skips damaged packets, and ends where the container is damaged."""
     packets = container.demux(stream)
     while True:
         try:
@@ -127,7 +127,7 @@ def _frames(container: Any, stream: Any) -> Iterable[Any]:
 
 
 def _mono(path: Path, frame: Any) -> Waveform:
-    """(samples,) float32 of a PyAV frame of any sample format and layout."""
+    """Convert a PyAV frame of any sample format and layout to (samples,) float32."""
     channels = frame.layout.nb_channels
     if frame.format.is_planar and channels > MAX_PLANES:
         raise AudioError(

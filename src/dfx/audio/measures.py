@@ -19,18 +19,18 @@ from dfx import audio
 Floats = NDArray[np.float32]
 
 FRAME_S = 0.01
-SILENCE_DB = 40.0  # a frame so far below the loudest one is silence
+SILENCE_DB = 40.0  # frames this far below the loudest one are silence
 NOISE_PERCENTILE = 5
 LEAST_POWER = 1e-12  # -120 dB; the level of digital silence
 VALUES = 1 << 16
 COARSE = 14.5  # bits; short or loud clips reach 15 by chance, which is no trace of a codec
-FLAT_RUN = 3  # so many equal samples in a row at the peak of a clip mean that it was clipped
-FLAT_LEAST = 0.05  # of full scale; quieter clips have such runs by chance
+FLAT_RUN = 3  # this many equal samples in a row at the peak of a clip count as clipped
+FLAT_LEAST = 0.05  # lowest peak, of full scale; quieter clips have such runs by chance
 
 MEAN_WINDOW = 1024  # samples; at 16 kHz bins of 16 Hz, fine enough to place the end of a band
 BAND_DROP_DB = 65.0  # under the strongest bin: below the noise of most rooms, above that of 16 bits
 CLIFF_SPAN_HZ = 400.0  # averaged on either side of a cliff
-CLIFF_GAP_HZ = 100.0  # left out on either side: no filter falls at once
+CLIFF_GAP_HZ = 100.0  # left out on either side, since no filter is infinitely steep
 
 NUM_CEPSTRA = 20
 NUM_LFCC = 2 * NUM_CEPSTRA  # mean and deviation of each
@@ -39,13 +39,13 @@ WINDOW_MS, HOP_MS, FFT_SIZE, PRE_EMPHASIS = 20, 10, 512, 0.97
 FINGERPRINT_BANDS = 8
 FINGERPRINT_SLOTS = 32
 FINGERPRINT_SIZE = FINGERPRINT_BANDS * FINGERPRINT_SLOTS
-FINGERPRINT_HZ = (100.0, 3400.0)  # what survives a telephone, so that a copy at 8 kHz is found
-FINGERPRINT_FLOOR = 1e-5  # 50 dB under the strongest cell: noise that a codec adds or removes does not count
+FINGERPRINT_HZ = (100.0, 3400.0)  # the telephone band, so that a copy at 8 kHz is found
+FINGERPRINT_FLOOR = 1e-5  # 50 dB below the strongest cell, to ignore noise that a codec adds or removes
 ACTIVE = (0.01, 0.99)  # the active part lies between these shares of the summed amplitude
 
 
 class Scalar(NamedTuple):
-    """A number that is measured of every clip: name, title for people, and unit."""
+    """A scalar measure of clips: name, title for tables and figures, and unit."""
 
     name: str
     title: str
@@ -100,12 +100,12 @@ COLUMNS = {  # of a row of `measure_file`, with their types; those of type objec
 
 
 def measure_files(paths: Iterable[str], sample_rate: int) -> list[dict[str, Any]]:
-    """Measure several files; the work of a worker process for one call. See `measure_file`."""
+    """Measure several files in one call of a worker process; see `measure_file`."""
     return [measure_file(path, sample_rate) for path in paths]
 
 
 def measure_file(path: str, sample_rate: int) -> dict[str, Any]:
-    """Measure one file at its own sample rate, and its spectra at the rate of the detectors.
+    """Measure one file: scalars at its own sample rate, spectra at the rate of the detectors.
 
     Args:
         path: the file.
@@ -172,7 +172,7 @@ class ClipScalars:
         self._digest = hashlib.blake2b(digest_size=8)
 
     def add(self, block: Floats) -> None:
-        """Take the next samples (samples,), full scale 1."""
+        """Add the next samples (samples,), full scale 1."""
         self.num_samples += len(block)
         self._sum += float(block.sum(dtype=np.float64))
         self._squares += float(np.dot(block, block))
@@ -189,7 +189,7 @@ class ClipScalars:
 
     @property
     def digest(self) -> int:
-        """64-bit hash of the samples at 16 bits; the sample rate plays no part."""
+        """64-bit hash of the samples as 16-bit integers; independent of the sample rate."""
         return int.from_bytes(self._digest.digest(), "little")
 
     def values(self) -> dict[str, float]:
@@ -218,7 +218,7 @@ class ClipScalars:
         }
 
     def _count_flat(self, block: Floats) -> None:
-        """Count samples in runs of three or more at the peak, also in a clip that was attenuated after clipping."""
+        """Count clipped samples: runs of three or more at the peak, also if the clip was attenuated afterwards."""
         level = np.abs(block)
         peak = level.max(initial=np.float32(0))
         if peak > self._peak:
@@ -231,8 +231,8 @@ class ClipScalars:
     def _effective_bits(self) -> float:
         """Estimate the bit depth that the sample values use: about 8 after 8-bit coding, 11 after mu-law, else 16.
 
-        Among the values up to the median magnitude, count how many occur, and compare with how many would occur by
-        chance at 16 bits. Zeros do not count, since digital silence is no coarse coding.
+        Compares the number of distinct values up to the median magnitude with the number expected by chance at 16
+        bits. Zeros are left out, since digital silence is not coarse coding.
         """
         middle = VALUES // 2
         values = self._values.copy()
@@ -260,7 +260,7 @@ class MeanSpectrum:
         self._rest = np.zeros(0, np.float32)
 
     def add(self, block: Floats) -> None:
-        """Take the next samples (samples,)."""
+        """Add the next samples (samples,)."""
         samples = np.concatenate([self._rest, block])
         hop = MEAN_WINDOW // 2
         count = max(0, (len(samples) - MEAN_WINDOW) // hop + 1)
@@ -349,7 +349,7 @@ class ClipSpectra:
         self._bands: list[Floats] = []
 
     def add(self, block: Floats) -> None:
-        """Take the next samples (samples,)."""
+        """Add the next samples (samples,)."""
         if not len(block):
             return
         before = np.concatenate([[self._last], block[:-1]]).astype(np.float32)

@@ -1,8 +1,8 @@
-"""Parts of a store on disk: their file format, and the catalogue of what the parts of a folder hold.
+"""Parts of a store: their file format, and the catalogue of the recordings in a folder of parts.
 
-A part is `<name>.pcm`, arrays end to end, and `<name>.parquet`, a row for each recording in it (`Entry`). Both appear
-by renaming, the table last: a part counts when its table is there. Parts are never changed. Where two hold the same
-recording, the one counts whose name comes first; names begin with the time, so that is the older one.
+A part is `<name>.pcm`, the concatenated arrays, and `<name>.parquet`, a row for each recording in it (`Entry`). Both
+files are moved into place when complete, the table last: a part is valid if its table exists. Parts are never changed.
+If two parts hold the same recording, the older one is used; names begin with the time.
 """
 
 from __future__ import annotations
@@ -28,28 +28,26 @@ if TYPE_CHECKING:
 
 BAD = -1  # length of a recording that cannot be used
 MISSING = -1  # part of a recording that no part holds
-FILE_SECONDS = 120.0  # time limit of a small file: thousands of times what it takes, if no disk stalls
-MIN_BATCH_BYTES = (
-    4 << 20
-)  # of files that are worked on together: about a second of decoding; a killed build loses it
+FILE_SECONDS = 120.0  # time limit of a small file: thousands of times the usual duration
+MIN_BATCH_BYTES = 4 << 20  # of source files: about a second of decoding, which a killed build loses
 MAX_BATCH_BYTES = 64 << 20
-FILE_BYTES = 16 << 10  # what a file costs at least, hence at most 256 files in a small batch
-NUM_THREADS = 8  # look at files and read tables: hides the latency of network file systems
-ROWS_AT_ONCE = 1 << 17  # of tables that are compared with the wanted recordings: bounds memory
+FILE_BYTES = 16 << 10  # smallest cost of a file: a small batch has at most 256 files
+NUM_THREADS = 8  # to read tables and file status: hides the latency of network file systems
+ROWS_AT_ONCE = 1 << 17  # of tables compared with the catalogue together: limits memory
 
 
 class Entry(NamedTuple):
-    """A recording in a part.
+    """A recording in a part: one row of its table.
 
     Attributes:
         path: the file as bytes, since names need not be UTF-8.
-        size: of the file in bytes, -1 if it cannot be looked at.
+        size: of the file in bytes, -1 without access.
         mtime_ns: modification time of the file.
         offset: where its array begins in the part, in samples (of a map: in frames).
         length: in samples (frames); `BAD` for a file that cannot be used.
         scale: power of two that the samples are multiplied by.
         crc32: checksum of its bytes in the part.
-        reason: why a bad file is bad.
+        reason: why the file cannot be used; empty for a good one.
     """
 
     path: bytes
@@ -63,23 +61,23 @@ class Entry(NamedTuple):
 
 
 def new_name() -> str:
-    """Name of a new part, different from all others, and behind those that are older."""
+    """Unique name for a new part; names sort by time."""
     return f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}"
 
 
 def limits() -> str:
-    """What a time-out or a crash depends on beside the file: when it changes, such a file is tried again."""
+    """Time limit and decoder versions: files that failed by time-out or crash are tried again when these change."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("soundfile", "soxr", "av")]
     return f"limit {FILE_SECONDS:g} s, {', '.join(versions)}"
 
 
 def with_limits(reason: str) -> str:
-    """Reason of a bad file that is tried again when the limits change."""
+    """Add `limits` to the reason of a bad file, so that it is tried again when they change."""
     return f"{reason} [{limits()}]"
 
 
 def write_table(folder: Path, name: str, entries: Sequence[Entry], unit_bytes: int) -> None:
-    """Write the table of a part whose samples, of `unit_bytes` each, are there: from now on the part counts."""
+    """Write the table of a part after its samples (of `unit_bytes` each); this makes the part valid."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -104,7 +102,7 @@ def write_table(folder: Path, name: str, entries: Sequence[Entry], unit_bytes: i
 
 
 def read_table(folder: Path, name: str) -> tuple[pa.Table, int] | None:
-    """Table of a part, and the bytes of a sample in it; None if it has gone.
+    """Read the table of a part and the bytes per sample; None if the part no longer exists.
 
     Raises:
         ValueError: if it is damaged, or the file of the samples is missing or of another size.
@@ -119,7 +117,7 @@ def read_table(folder: Path, name: str) -> tuple[pa.Table, int] | None:
         unit_bytes = int(table.schema.metadata[b"unit_bytes"])
         size = (folder / f"{name}.pcm").stat().st_size
     except (OSError, pa.ArrowException, KeyError, TypeError) as error:
-        if not path.exists():  # another process has put it into a larger part
+        if not path.exists():  # another process merged it into a larger part
             return None
         raise ValueError(f"{name} cannot be read: {error}") from error
     if size != ends.max(initial=0) * unit_bytes:
@@ -141,7 +139,7 @@ def remove(folder: Path, name: str) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Delete what killed processes left an hour ago: unfinished files, samples without a table, locks."""
+    """Delete unfinished files, samples without a table and locks that are older than an hour."""
     files.remove_abandoned(folder)
     for path in [*folder.glob("*.pcm"), *folder.glob("*.lock")]:
         with contextlib.suppress(FileNotFoundError):
@@ -151,7 +149,7 @@ def remove_abandoned(folder: Path) -> None:
 
 
 def stat_files(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sizes and modification times (ns) of files; -1 and 0 for one that cannot be looked at."""
+    """Sizes and modification times (ns) of files; -1 and 0 for a file without access."""
     chunks = [paths[i : i + 4096] for i in range(0, len(paths), 4096)]
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         facts = np.concatenate(
@@ -161,7 +159,7 @@ def stat_files(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 
 def stat_file(path: str | bytes) -> tuple[int, int]:
-    """Size and modification time (ns) of a file; -1 and 0 if it cannot be looked at."""
+    """Size and modification time (ns) of a file; -1 and 0 without access."""
     try:
         status = os.stat(path)  # noqa: PTH116  (pathlib takes three times as long, 600,000 times)
     except (OSError, ValueError):
@@ -170,7 +168,7 @@ def stat_file(path: str | bytes) -> tuple[int, int]:
 
 
 class Catalogue:
-    """Where the parts of a folder hold the recordings that are wanted.
+    """Index of given recordings in a folder of parts: part, offset, length and scale of each.
 
     Attributes:
         folder: of the parts.
@@ -199,7 +197,7 @@ class Catalogue:
         self.reload()
 
     def reload(self) -> None:
-        """Read all tables anew: parts may have been merged or made again."""
+        """Read all tables again, after parts were merged or rebuilt."""
         count = len(self.paths)
         self.names: list[str] = []
         self.part = np.full(count, MISSING, np.int32)
@@ -210,7 +208,7 @@ class Catalogue:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the tables that are new, and remove damaged parts, so that they are made again."""
+        """Read new tables; removes damaged parts, so that they are rebuilt."""
         new = [name for name in part_names(self.folder) if name not in self._seen]
         self._seen.update(new)
         tables: list[pa.Table] = []
@@ -230,13 +228,13 @@ class Catalogue:
             self._add(tables, numbers)
 
     def missing(self, chosen: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
-        """Numbers of the recordings, of all or of some, that are in no part."""
+        """Numbers of the recordings (all, or those chosen) that are in no part."""
         chosen = np.arange(len(self.paths)) if chosen is None else chosen
         lacking: NDArray[np.intp] = chosen[self.part[chosen] == MISSING]
         return lacking[~np.isin(lacking, np.fromiter(self.reasons, np.intp, len(self.reasons)))]
 
     def path_of(self, number: int) -> Path:
-        """File of the samples of a recording."""
+        """Path of the .pcm file that holds a recording."""
         return self.folder / f"{self.names[self.part[number]]}.pcm"
 
     def _read(self, name: str) -> pa.Table | None:
@@ -273,7 +271,7 @@ class Catalogue:
 
 
 def batches(costs: NDArray[np.int64]) -> list[NDArray[np.intp]]:
-    """Numbers of recordings in groups of about equal cost in bytes: 256 groups, if these keep to the bounds."""
+    """Divide recordings into about 256 batches of equal cost in bytes, within the bounds of a batch."""
     costs = np.maximum(costs, FILE_BYTES)
     limit = min(max(MIN_BATCH_BYTES, int(costs.sum()) // 256), MAX_BATCH_BYTES)
     group = (np.cumsum(costs) - costs) // limit

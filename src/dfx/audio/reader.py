@@ -1,14 +1,14 @@
-"""Audio files of any format as mono float32 at the wanted rate, block by block.
+"""Read audio files of any format as mono float32 at a given sample rate, block by block.
 
 soundfile reads what libsndfile knows (wav, flac, ogg, mp3, ...). PyAV reads the rest (m4a, the sound of mp4 video, amr,
 ...; see `ffmpeg`) and takes over where libsndfile fails: it stops at many FLAC files of ASVspoof 2021 that FFmpeg
-decodes. Channels are averaged and soxr (HQ) resamples. A 16-bit mono file at the wanted rate comes through exact:
+decodes. Channels are averaged and soxr (HQ) resamples. A 16-bit mono file at that rate is read exactly:
 sample / 32768.
 
-A damaged file counts as long as something in it decodes. A FLAC, WAV or MP4 file that ends more than a tenth before the
-length its header promises is an error, so that half-copied corpora are noticed; the other formats promise nothing (the
-length libsndfile gives for an mp3 may be an estimate, off by a factor of two). What a damaged header claims is not
-believed beyond reason: it must not decide how much memory or time a file takes.
+A damaged file is used if a part of it can be decoded. A FLAC, WAV or MP4 file that ends more than a tenth before the
+length in its header is an error, so that half-copied corpora are noticed; the length of other formats is not checked
+(for an mp3 libsndfile may give an estimate, wrong by a factor of two). Values of a damaged header are limited, so that
+they cannot decide how much memory or time a file takes.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ from dfx.audio.samples import (
 
 MAX_MISSING = 0.1  # fraction of the promised samples; encoders' delays and rounded durations stay far below
 BLOCK_VALUES = 1 << 22  # samples of all channels together in a block: 16 MiB, however many channels there are
-RESAMPLED_AT_ONCE = 1 << 15  # samples; soxr takes a sixth longer for ten times as many, which leave the cache
+RESAMPLED_AT_ONCE = 1 << 15  # samples; soxr is a sixth slower with ten times as many (cache)
 WRITABLE = {".wav": "WAV", ".flac": "FLAC"}
 
-# RuntimeError: every LibsndfileError; TypeError: suffix .raw, which soundfile wants described; OSError: no permission.
+# RuntimeError: LibsndfileError; TypeError: suffix .raw, whose format has to be given; OSError: no permission.
 _SOUNDFILE_ERRORS = (RuntimeError, TypeError, OSError)
 # Formats of WAV in which a frame has as many bytes as `block_align` says (in ADPCM that is a block of many frames):
 # PCM, float, A-law, mu-law, and PCM or float in the long form.
 _PLAIN_WAV = {0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE}
-_STREAMED = 0x7FFFF000  # SoX and FFmpeg write this or more where they cannot go back to fill in the size
+_STREAMED = 0x7FFFF000  # SoX and FFmpeg write at least this as the size of a stream
 _UNKNOWN_LENGTH = 1 << 62  # libsndfile says 2**63 - 1 where a header gives no length
 
 
 def read(path: str | Path, sample_rate: int) -> Waveform:
-    """Whole clip as (samples,) float32 mono at `sample_rate`, full scale 1: what the waveform store gives.
+    """Read a whole clip as (samples,) float32 mono at `sample_rate`, full scale 1, as in the waveform store.
 
     Raises:
         AudioError: if the file is missing, cannot be decoded, is cut short, or holds no samples, NaN or infinity.
@@ -61,7 +61,7 @@ def read(path: str | Path, sample_rate: int) -> Waveform:
 
 
 def read_blocks(path: str | Path, sample_rate: int, block_seconds: float = 30.0) -> Iterator[Waveform]:
-    """Clip in consecutive blocks (samples,) float32 mono at `sample_rate`; memory does not grow with its length.
+    """Read a clip in consecutive blocks (samples,) float32 mono at `sample_rate`; memory is independent of length.
 
     The blocks are at most `block_seconds` long; their concatenation is the same for any block length, and not rounded.
 
@@ -73,9 +73,9 @@ def read_blocks(path: str | Path, sample_rate: int, block_seconds: float = 30.0)
 
 
 def read_pcm(path: str | Path, sample_rate: int) -> Iterator[tuple[int, Pcm]]:
-    """Clip in blocks of 16-bit integers, each with its scale: a waveform is samples / 32768 * scale.
+    """Read a clip in blocks of 16-bit integers, each with its scale: a waveform is samples / 32768 * scale.
 
-    A clip that goes beyond full scale is decoded twice: where the scale changes, the clip begins again.
+    A clip that exceeds full scale is decoded twice: a block with another scale is the first block of the clip again.
 
     Raises:
         AudioError: as `read`, possibly after some blocks were yielded.
@@ -84,7 +84,7 @@ def read_pcm(path: str | Path, sample_rate: int) -> Iterator[tuple[int, Pcm]]:
 
 
 def rounded(blocks: Callable[[], Iterable[NDArray]]) -> Iterator[tuple[int, Pcm]]:
-    """Round a clip to 16 bits as `read_pcm` does; `blocks` gives its blocks, twice where it exceeds full scale."""
+    """Round a clip to 16 bits as `read_pcm` does; calls `blocks` for its blocks, again if it exceeds full scale."""
     peak = 0.0
     for block in blocks():
         if block.dtype == np.int16:
@@ -100,7 +100,7 @@ def rounded(blocks: Callable[[], Iterable[NDArray]]) -> Iterator[tuple[int, Pcm]
 
 
 def join_pcm(blocks: Iterable[tuple[int, Pcm]]) -> Waveform:
-    """Waveform (samples,) float32 of the blocks that `read_pcm` or `rounded` gives."""
+    """Join the blocks of `read_pcm` or `rounded` to a waveform (samples,) float32."""
     scale, pieces = 0, list[Pcm]()
     for block_scale, block in blocks:
         if block_scale != scale:
@@ -110,7 +110,7 @@ def join_pcm(blocks: Iterable[tuple[int, Pcm]]) -> Waveform:
 
 
 def probe(path: str | Path) -> AudioInfo:
-    """What the header of a file says, without decoding it.
+    """Read the header of a file, without decoding.
 
     Raises:
         AudioError: if no decoder recognises the file.
@@ -128,7 +128,7 @@ def probe(path: str | Path) -> AudioInfo:
 
 
 def write(path: str | Path, waveform: NDArray[np.floating], sample_rate: int) -> None:
-    """Write (samples,) or (samples, channels) as 16-bit WAV or FLAC, chosen by the suffix; clips at full scale.
+    """Write (samples,) or (samples, channels) as 16-bit WAV or FLAC, chosen by the suffix; clipped at full scale.
 
     Raises:
         ValueError: if the suffix is neither .wav nor .flac.
@@ -142,7 +142,7 @@ def write(path: str | Path, waveform: NDArray[np.floating], sample_rate: int) ->
 
 
 def _require_file(path: Path) -> None:
-    """Say what is wrong before a decoder says it less well, or waits for a pipe for ever."""
+    """Raise an AudioError for a path that is no regular file, or empty: a decoder would wait for a pipe for ever."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
@@ -156,7 +156,7 @@ def _require_file(path: Path) -> None:
 
 
 def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDArray]:
-    """Mono blocks at the wanted rate; 16-bit integers where the file holds these and nothing has to be done to them."""
+    """Mono blocks at `sample_rate`; 16-bit integers if the file is 16-bit mono at this rate, else float32."""
     total = 0
     for block in _at_rate(path, sample_rate, block_seconds):
         total += len(block)
@@ -167,7 +167,7 @@ def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDAr
 
 
 def resample(waveform: Waveform, source_rate: int, sample_rate: int) -> Waveform:
-    """A waveform (samples,) at another rate, resampled as `read` resamples a file."""
+    """Resample a waveform (samples,) as `read` resamples a file."""
     return np.concatenate([*_resampled(iter([(waveform, source_rate)]), Path("the waveform"), sample_rate)])
 
 
@@ -192,7 +192,7 @@ def _resampled(blocks: Iterator[tuple[NDArray, int]], path: Path, sample_rate: i
 
 
 def _decode(path: Path, block_seconds: float) -> Iterator[tuple[NDArray, int]]:
-    """Mono blocks at the file's own rate, from soundfile and, from the sample where it gives up, from PyAV."""
+    """Decode mono blocks at the file's own rate with soundfile; PyAV continues where soundfile fails."""
     _require_file(path)
     done, promised, failure = yield from _decode_soundfile(path, block_seconds)
     if failure or done == 0 or _cut_short(done, promised):
@@ -208,10 +208,10 @@ def _cut_short(done: int, promised: int) -> bool:
 
 
 class _FrontToBack(soundfile.SoundFile):
-    """A file that is read from its beginning to its end.
+    """A sound file that is read sequentially, without seeking in an mp3.
 
-    After each block soundfile seeks to the place where it already is; in an mp3, whose frames use room that earlier
-    ones left, that spoils the beginning of the next block.
+    After each block soundfile seeks to its current position; in an mp3, whose frames use data in earlier frames, that
+    damages the beginning of the next block.
     """
 
     def seekable(self) -> bool:
@@ -227,9 +227,7 @@ def _decode_soundfile(
             rate = plausible(path, file.samplerate)
             promised = _promised(path, file)
             size = max(1, min(round(block_seconds * rate), BLOCK_VALUES // file.channels))
-            exact = (
-                file.subtype == "PCM_16"
-            )  # a third of the time of a WAV file goes into libsndfile's floats
+            exact = file.subtype == "PCM_16"  # float32 would take a third of the time of a WAV file
             while len(block := file.read(size, dtype="int16" if exact else "float32", always_2d=True)):
                 done += len(block)
                 if exact:
@@ -256,7 +254,7 @@ def _num_frames(file: soundfile.SoundFile) -> int:
 
 
 def _riff_frames(path: Path) -> int:
-    """Frames that a WAV header announces, or 0; libsndfile says what the file has, and hides a half-copied one."""
+    """Number of frames in a WAV header, or 0; libsndfile counts those in the file, even if half of it is missing."""
     with path.open("rb") as file:
         if file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
             return 0

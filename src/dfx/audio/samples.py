@@ -1,4 +1,4 @@
-"""Samples of audio files: types, errors, mixing to mono and conversion to 16-bit integers."""
+"""Audio samples: types, errors, mixing to mono and conversion to 16-bit integers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; a file "at 1 Hz" would become 16,000 
 
 
 class AudioError(ValueError):
-    """A file that cannot be used as audio; `reason` says why.
+    """Error for a file that cannot be used as audio; `reason` says why.
 
-    `may_pass` is True where the system could not read the file, so that it may be good another time.
+    `may_pass` is True if the system could not read the file: the cause may be temporary.
     """
 
     def __init__(self, path: str | Path, reason: str, may_pass: bool = False):
@@ -30,7 +30,7 @@ class AudioError(ValueError):
 
 
 class AudioInfo(NamedTuple):
-    """What a header says; `num_samples` (at the file's own rate, for each channel) is 0 where it says nothing."""
+    """Header of an audio file; `num_samples` (at its own rate, for each channel) is 0 if unknown."""
 
     num_samples: int
     sample_rate: int
@@ -39,7 +39,7 @@ class AudioInfo(NamedTuple):
 
 
 def to_int16(waveform: NDArray[np.floating]) -> Pcm:
-    """Samples as 16-bit integers, rounded and clipped; the exact inverse of the division by 32768 in `read`."""
+    """Convert samples to 16-bit integers, rounded and clipped; exact inverse of the division by 32768 in `read`."""
     scaled = np.multiply(waveform, np.float32(FULL_SCALE))
     np.rint(scaled, out=scaled)
     np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled)
@@ -48,24 +48,24 @@ def to_int16(waveform: NDArray[np.floating]) -> Pcm:
 
 
 def scale_of(peak: float) -> int:
-    """Smallest power of two that holds a peak: by it a clip is divided for 16 bits, and multiplied again.
+    """Smallest power of two that is not below a peak: a clip is divided by it before conversion to 16 bits.
 
-    It is 1 up to full scale; float files and the overshoot of resamplers go beyond. No scale is larger than 2^30.
+    It is 1 up to full scale, which float files and resamplers can exceed. The largest is 2^30.
     """
     return 1 if peak <= 1 else 1 << (math.ceil(min(peak, 2.0**30)) - 1).bit_length()
 
 
 def from_int16(samples: Pcm, scale: int = 1) -> Waveform:
-    """16-bit integers as float32 at full scale 1: the inverse of `to_int16` of a clip divided by `scale`."""
+    """Convert 16-bit integers to float32 at full scale 1: inverse of `to_int16` for a clip divided by `scale`."""
     waveform: Waveform = np.multiply(samples, np.float32(scale / FULL_SCALE), dtype=np.float32)
     return waveform
 
 
 def plausible(path: Path, rate: int) -> int:
-    """The sample rate that a file claims.
+    """Check the sample rate in a header, and return it.
 
     Raises:
-        AudioError: if it cannot be one.
+        AudioError: if it is not plausible.
     """
     if not MIN_RATE <= rate <= MAX_RATE:
         raise AudioError(
@@ -91,10 +91,10 @@ def mono(channels: NDArray) -> Waveform:
 
 
 def require_finite(path: Path, block: Waveform) -> Waveform:
-    """The block, unless it holds what is no number.
+    """Return a block after a check that all its values are finite.
 
     Raises:
-        AudioError: if it does.
+        AudioError: if one is NaN or infinite.
     """
     if not np.isfinite(block).all():
         raise AudioError(path, "it holds NaN or infinite samples")

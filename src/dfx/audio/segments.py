@@ -1,4 +1,4 @@
-"""Segments of a waveform: where a crop starts, how a short clip is filled, how windows slide over a long one."""
+"""Segments of waveforms: crops of a clip, padding of a short one, sliding windows over a long one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 Value = TypeVar("Value", bound=np.generic)
 
 POLICIES = ("random", "first", "centre")
-SLIDING = "sliding"  # the policy by which an utterance has several crops
+SLIDING = "sliding"  # policy with several segments of one utterance
 PADS = ("repeat", "zero")
 
 
 def start(length: int, num_samples: int, policy: str, generator: np.random.Generator | None = None) -> int:
-    """First sample of a crop of `num_samples` in a clip of `length` samples; 0 where the clip is not longer.
+    """First sample of a crop of `num_samples` in a clip of `length` samples; 0 if the clip is not longer.
 
     `random` draws uniformly from every start that keeps the crop inside the clip; it draws nothing for a clip that
     is not longer than the crop.
@@ -38,9 +38,9 @@ def start(length: int, num_samples: int, policy: str, generator: np.random.Gener
 
 
 def fit(waveform: NDArray[Value], num_samples: int, pad: str = "repeat") -> NDArray[Value]:
-    """Waveform of exactly `num_samples`: cut after them, or filled by repeating the clip or by zeros.
+    """Cut a waveform to `num_samples`, or extend it to them by repetition or by zeros.
 
-    Repeating is the default: zeros at the end tell a model how long a clip was, which is no property of speech.
+    Repeating is the default: zeros at the end show a model how long a clip was, which is not a property of speech.
 
     Args:
         waveform: (samples,), at least one; or a map (frames, ...), whose frames are cut and repeated instead.
@@ -69,7 +69,7 @@ def fit(waveform: NDArray[Value], num_samples: int, pad: str = "repeat") -> NDAr
 
 
 def windows(length: int, num_samples: int, hop: int) -> list[int]:
-    """Starts of windows of `num_samples` that slide by `hop` over `length` samples and leave no sample out.
+    """Starts of windows of `num_samples` at a distance of `hop` that cover all of `length` samples.
 
     The last window ends with the clip, so it may overlap its neighbour more than the others do. A clip that is not
     longer than one window has one, at 0.
@@ -83,7 +83,7 @@ def windows(length: int, num_samples: int, hop: int) -> list[int]:
 
 
 def num_windows(lengths: NDArray[np.integer], num_samples: int, hop: int) -> NDArray[np.int64]:
-    """How many `windows` there are over clips of these lengths, (clips,).
+    """Number of `windows` for clips of these lengths, (clips,).
 
     Raises:
         ValueError: if `hop` or `num_samples` is not positive, or `hop` exceeds `num_samples`.
@@ -97,7 +97,7 @@ def num_windows(lengths: NDArray[np.integer], num_samples: int, hop: int) -> NDA
 
 
 class Crop(NamedTuple):
-    """The stretch that is cut out of an utterance.
+    """Rule for cutting segments from utterances: length, position and padding.
 
     Attributes:
         num_samples: its length.
@@ -111,17 +111,17 @@ class Crop(NamedTuple):
 
     @property
     def hop(self) -> int:
-        """Samples from one sliding window to the next: half of it, so that every sample but the ends counts twice."""
+        """Samples between sliding windows: half a window, so that every sample except at the ends is used twice."""
         return -(-self.num_samples // 2)
 
     def start(self, length: int, number: int, generator: np.random.Generator) -> int:
-        """First sample, in an utterance of `length` samples; `number` is that of the window."""
+        """First sample of a segment in an utterance of `length` samples; `number` is the index of the window."""
         if self.policy == SLIDING:
             return windows(length, self.num_samples, self.hop)[number]
         return start(length, self.num_samples, self.policy, generator)
 
     def num_windows(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Windows of utterances of these lengths, (utterances,): one, unless they slide."""
+        """Number of windows for utterances of these lengths, (utterances,): one, except for sliding windows."""
         if self.policy == SLIDING:
             return num_windows(lengths, self.num_samples, self.hop)
         return np.ones(len(lengths), np.int64)

@@ -1,8 +1,8 @@
-"""The store of decoded audio: files are decoded once, to 16-bit samples of which later runs read slices.
+"""Waveform store: audio files are decoded once to 16-bit samples, and later runs read slices of them.
 
 A store is a folder `<cache>/waveforms/v3-<rate>[-<conditioning>]`, shared by all corpora of that rate: recordings are
-found by path, size and modification time, so a corpus that grows by one file decodes one file. It only grows
-(`parts`); `store_builder` makes what is missing.
+found by path, size and modification time, so a corpus that grows by one file decodes one file. Nothing in it
+is overwritten (`parts`); `store_builder` adds what is missing.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from dfx.audio.conditioning import Conditions
 from dfx.audio.parts import BAD, Catalogue
 from dfx.tables.manifest import Manifest
 
-VERSION = 3  # of format and decoder: a new number decodes everything anew
+VERSION = 3  # of format and decoder; increase it to decode all files again
 MAX_OPEN_FILES = 256  # for each process, which may open 1,024
 SAMPLE_BYTES = 2
 
 
 class RowReader:
-    """Arrays of the rows of a manifest, of which slices are read with `pread` from the parts of a store.
+    """Reads slices of the arrays of manifest rows from the parts of a store, with `pread`.
 
-    What was read so does not count as memory of the process, as pages of a memory map would, and a crop takes half the
-    time. Each process opens the files itself, at most 256 at a time.
+    Unlike pages of a memory map, these do not count as memory of the process, and a crop takes half the time.
+    Each process opens the files itself, at most 256 at a time.
 
     Attributes:
         path: folder of the store.
@@ -62,7 +62,7 @@ class RowReader:
         self._open_none()
 
     def length(self, row: int) -> int:
-        """Length of one row; -1 where it has none."""
+        """Length of one row; -1 if it has no array."""
         return int(self.lengths[row])
 
     def recording(self, row: int) -> int:
@@ -70,10 +70,10 @@ class RowReader:
         return int(self._recordings[row])
 
     def read_bytes(self, row: int, start: int, num_units: int | None) -> bytes:
-        """Bytes of one row from `start`: `num_units` samples (frames), or fewer where it ends.
+        """Read `num_units` samples (frames) of one row from `start` as bytes, or fewer at its end.
 
         Raises:
-            ValueError: if `start` is outside it, or the part was damaged while it was in use.
+            ValueError: if `start` is outside the row, or the part was damaged while it was in use.
         """
         length = int(self.lengths[row])
         if not 0 <= start <= length:
@@ -83,7 +83,7 @@ class RowReader:
         stop = length if num_units is None else min(length, start + num_units)
         try:
             data = self._pread(row, start, stop)
-        except FileNotFoundError:  # the part was merged into another one, or made again
+        except FileNotFoundError:  # the part was merged into another one, or rebuilt
             self.catalogue.reload()
             if self.catalogue.length[self._recordings[row]] != length:
                 raise ValueError(
@@ -100,7 +100,7 @@ class RowReader:
 
     def _pread(self, row: int, start: int, stop: int) -> bytes:
         recording, unit = self.recording(row), self.catalogue.unit_bytes
-        with self._lock:  # or another thread might close the file
+        with self._lock:  # another thread might close the file
             descriptor = self._descriptor(str(self.catalogue.path_of(recording)))
             offset = (int(self.catalogue.offset[recording]) + start) * unit
             return os.pread(descriptor, (stop - start) * unit, offset)
@@ -124,14 +124,14 @@ class RowReader:
 
 
 class WaveformStore(RowReader):
-    """Waveforms of the rows of a manifest, read slice by slice; made by `open_store`.
+    """Decoded waveforms of the rows of a manifest, read in slices; made by `open_store`.
 
     Attributes:
         path: folder of the store.
         sample_rate: of every waveform, in Hz.
         lengths: (rows,) in samples, -1 for a bad file.
         bad: table id, path, reason of the bad files.
-        bad_files: the same table as a file; written where there are any.
+        bad_files: path of this table as CSV; written if there are bad files.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class WaveformStore(RowReader):
         self.bad_files = self.path / f"bad_files-{digest.hexdigest()[:8]}.csv"
 
     def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[np.float32]:
-        """Samples of one row from `start`: `num_samples`, or fewer where the clip ends; (samples,) float32.
+        """Read `num_samples` of one row from `start`, or fewer at the end of the clip; (samples,) float32.
 
         Raises:
             ValueError: if the file of the row is bad, or `start` is outside the clip.
@@ -170,22 +170,22 @@ def open_store(
     num_workers: int | None = None,
     progress: bool = True,
 ) -> WaveformStore:
-    """Waveforms of all files of a manifest; decodes those that no earlier run has decoded.
+    """Open the waveforms of all files of a manifest; decodes those that are not in the store.
 
-    Several processes and hosts may do so at the same time: they share the work.
+    Several processes and hosts may call it at the same time: they share the work.
 
     Args:
         manifest: the corpus; rows may share files.
         sample_rate: of the waveforms, in Hz.
         conditions: what is done to every clip after decoding; kept in a folder of its own.
-        cache: folder of the stores; the usual one if None.
-        max_bad_fraction: with more bad files than this, opening is an error.
+        cache: folder of the stores; the default one if None.
+        max_bad_fraction: a larger fraction of bad files is an error.
         num_workers: decoding processes; one for each core if None, in this process if 0.
         progress: show a bar on stderr.
 
     Raises:
-        ValueError: if too many files are bad, the disk is too small or fills up, a value of the conditions cannot be,
-            or decoding processes are killed.
+        ValueError: if too many files are bad, the disk is too small or fills up, a condition is invalid, or
+            decoding processes are killed.
     """
     from dfx.audio import store_builder
 
@@ -208,14 +208,14 @@ def open_store(
 
 
 class Shard(NamedTuple):
-    """What `build_shard` did.
+    """Result of `build_shard`.
 
     Attributes:
         path: folder of the store.
         num_files: files of this shard.
-        num_decoded: those that were not there yet.
-        num_bad: how many of this shard are bad.
-        whole: whether all other shards are done as well.
+        num_decoded: files that this call decoded.
+        num_bad: bad files of this shard.
+        whole: whether all other shards are complete too.
     """
 
     path: Path
@@ -234,9 +234,9 @@ def build_shard(
     num_workers: int | None = None,
     progress: bool = True,
 ) -> Shard:
-    """Do share number `shard`, from 0, of `num_shards` of the decoding that `open_store` would do.
+    """Decode shard number `shard` (from 0) of `num_shards` of the files that `open_store` would decode.
 
-    For processes or hosts that see the same files and the same folder under the same paths.
+    For processes or hosts on which the files and the cache have the same paths.
 
     Raises:
         ValueError: as `open_store`.
@@ -254,7 +254,7 @@ def build_shard(
 def plain_catalogue(
     manifest: Manifest, sample_rate: int, cache: str | Path | None
 ) -> tuple[Catalogue, NDArray[np.intp]]:
-    """What the store without conditioning holds of a manifest, and the number of each row's recording in it."""
+    """Catalogue of the store without conditioning for a manifest, and the number of each row's recording in it."""
     rows, unique = pd.factorize(manifest.table["path"], sort=True)
     paths = unique.tolist()
     folder = files.cache_dir(cache) / "waveforms" / f"v{VERSION}-{sample_rate}"
@@ -262,13 +262,13 @@ def plain_catalogue(
 
 
 def fingerprint(manifest: Manifest) -> str:
-    """16 hex digits over size and modification time of every file of a manifest, wherever the files lie."""
+    """Hash (16 hex digits) of the size and modification time of every file of a manifest, without their paths."""
     sizes, times = parts.stat_files(manifest.table["path"].tolist())
     return hashlib.sha256(sizes.tobytes() + times.tobytes()).hexdigest()[:16]
 
 
 def _report_bad(store: WaveformStore, max_bad_fraction: float) -> None:
-    """Write the list of bad files, and refuse a corpus with too many."""
+    """Write the list of bad files; a ValueError if there are too many."""
     if not len(store.bad):
         return
     with files.replacing(store.bad_files) as temporary:

@@ -1,8 +1,8 @@
-"""Building the store: decodes or conditions what it lacks, batch by batch, in worker processes.
+"""Add missing recordings to a store: decode or condition them in batches, in worker processes.
 
-A batch is 4 to 64 MiB of source files; it is locked while a process works on it, so that several processes and hosts
-divide a corpus among them, and it becomes a part of the store, so that a killed build loses only what it was at. Worker
-processes import this module: it must stay free of torch and pandas.
+A batch is 4 to 64 MiB of source files. It is locked while a process works on it, so that several processes and hosts
+can share a corpus, and it becomes a part of the store, so that a killed build loses only its current batches. Worker
+processes import this module: it must not import torch or pandas.
 """
 
 from __future__ import annotations
@@ -28,21 +28,19 @@ from dfx.audio.conditioning import Conditions, condition_pcm
 from dfx.audio.parts import BAD, Catalogue, Entry
 from dfx.audio.samples import Pcm
 
-SLOWEST_BYTES = (
-    50_000  # of a file each second; of Opus at 5 kbit/s, the slowest for its size, it is ten times that
-)
-MOST_GROWTH = 64  # 16-bit samples take at most so many times the room of their file; 5 kbit/s is 51 times
-USUAL_GROWTH = 2.0  # FLAC about halves speech
+SLOWEST_BYTES = 50_000  # of a file decoded in a second; Opus at 5 kbit/s, the slowest, reaches ten times that
+MOST_GROWTH = 64  # largest ratio of decoded samples to file size; 51 at 5 kbit/s
+USUAL_GROWTH = 2.0  # of FLAC, if no header gives a length
 PROBED_FILES = 64  # headers read for the estimate of the size
-HEADER_SECONDS = 60.0  # for these
-FEW_BYTES = 32 << 20  # of source files: fewer are decoded by one worker faster than several start
-MOST_CRASHES = 500  # files; where more crash or hang, it is not the files
-WARM_UP_BYTES = 16 << 20  # more than the blocks of a clip of a minute
+HEADER_SECONDS = 60.0  # time limit for reading them
+FEW_BYTES = 32 << 20  # of source files: one worker decodes fewer before several have started
+MOST_CRASHES = 500  # files; if more crash or hang, the files are not the cause
+WARM_UP_BYTES = 16 << 20  # larger than the blocks of a clip of a minute
 SAMPLE_BYTES = 2
 
 
 class Source(NamedTuple):
-    """Where a decoded clip lies, for those who make something from it."""
+    """Place of a decoded clip in a store."""
 
     path: Path
     offset: int
@@ -59,9 +57,9 @@ class Job(NamedTuple):
         recordings: their numbers in the catalogue.
         paths: of their files.
         stats: size and modification time of each file as the catalogue has them.
-        sources: their decoded clips, where they are made from these.
-        attempts: how many workers have died at them.
-        reason: why their file is bad, if that is known; then it is not touched.
+        sources: their decoded clips, if the part is made from these.
+        attempts: number of workers that died at them.
+        reason: why their file is bad; empty for a file to be read.
     """
 
     batch: int
@@ -74,7 +72,7 @@ class Job(NamedTuple):
     reason: str = ""
 
     def share(self, begin: int, end: int) -> Job:
-        """Some of the recordings, as a part of their own."""
+        """Job for some of the recordings, with a part of its own."""
         return self._replace(
             name=parts.new_name(),
             **{key: getattr(self, key)[begin:end] for key in ("recordings", "paths", "stats", "sources")},
@@ -82,7 +80,7 @@ class Job(NamedTuple):
 
 
 Made = tuple[Job, list[Entry]]
-# Blocks of one recording of a job, each with its scale; where the scale changes, the recording begins again.
+# Blocks of one recording of a job, each with its scale; a block with another scale is the first one again.
 Blocks = Callable[[Job, int], Iterable[tuple[int, NDArray[Any]]]]
 
 
@@ -94,7 +92,7 @@ def decode(
     shard: int = 0,
     num_shards: int = 1,
 ) -> int:
-    """Decode the recordings that a store lacks; returns how many.
+    """Decode the recordings that are missing in a store; returns the number that this process decoded.
 
     Raises:
         ValueError: if the disk has too little room or fills up, or decoding processes are killed.
@@ -127,7 +125,7 @@ def condition(
     num_workers: int | None,
     progress: bool,
 ) -> int:
-    """Condition the decoded clips that a store lacks; returns how many.
+    """Condition the decoded clips that are missing in a store; returns the number that this process conditioned.
 
     Raises:
         ValueError: as `decode`.
@@ -162,20 +160,20 @@ def build_parts(
     progress: bool,
     plain: Catalogue | None = None,
 ) -> int:
-    """Make the parts that a store lacks; other processes may do so at the same time.
+    """Make the missing parts of a store; several processes may do so at the same time.
 
     Args:
-        catalogue: of the store; it holds everything afterwards.
+        catalogue: of the store; complete afterwards.
         chosen: batches, numbers of recordings.
-        function: writes the samples of a part; its table is written here.
+        function: writes the samples of a part, but not its table.
         num_workers: processes; one for each core if None, 0 for this process.
-        num_bytes: that they read: one worker alone does little work faster than several start.
-        words: what is done, the label of the bar, and what is written: "decoding audio", "decoding", "waveforms".
+        num_bytes: size of what they read; little work is done by one worker.
+        words: for messages: task ("decoding audio"), label of the bar ("decoding"), product ("waveforms").
         progress: show a bar on stderr.
-        plain: catalogue of the decoded clips, where the parts are made from these.
+        plain: catalogue of the decoded clips, if the parts are made from these.
 
     Returns:
-        How many recordings this process made.
+        Number of recordings that this process made.
 
     Raises:
         ValueError: if the disk fills up, or workers are killed.
@@ -192,7 +190,7 @@ def build_parts(
 
 
 class _Builder:
-    """Works through batches: those first that no other process is at, then those that others leave."""
+    """Processes batches: first those that no other process has locked, then the others if still incomplete."""
 
     def __init__(
         self,
@@ -207,14 +205,14 @@ class _Builder:
         self.function, self.num_workers, self.doing = function, num_workers, doing
         self.num_made = 0
         self.locks: dict[int, filelock.BaseFileLock] = {}
-        self.left: dict[int, int] = {}  # recordings of each batch in work
-        self.unfinished: set[str] = set()  # names of parts in work
-        self.busy: list[int] = []  # batches that other processes are at
+        self.left: dict[int, int] = {}  # unfinished recordings of each batch
+        self.unfinished: set[str] = set()  # names of parts
+        self.busy: list[int] = []  # batches that other processes have locked
         self.made_by_others = 0
         self.waits = False
 
     def run(self) -> Generator[int]:
-        """Do all batches; yields how many recordings are done."""
+        """Process all batches; yields numbers of newly finished recordings."""
         todo = [number for number, batch in enumerate(self.chosen) if len(self.catalogue.missing(batch))]
         while todo:
             self.busy = []
@@ -234,7 +232,7 @@ class _Builder:
                     parts.write_table(self.catalogue.folder, job.name, entries, self.catalogue.unit_bytes)
                     self.unfinished.discard(job.name)
                     for recording, entry in zip(job.recordings, entries, strict=True):
-                        # The file may have been changed since it was looked at.
+                        # The file may have changed since the catalogue was made.
                         self.catalogue.sizes[recording] = entry.size
                         self.catalogue.mtimes[recording] = entry.mtime_ns
                     self.num_made += len(entries)
@@ -294,7 +292,7 @@ class _Builder:
 
     def _release(self, number: int) -> None:
         lock = self.locks.pop(number)
-        # Before it is free: who waits for this very file, and who makes it anew, then both find the batch done.
+        # Before the release: processes that wait for this file, or create a new one, then find the batch done.
         Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
 
@@ -308,10 +306,10 @@ class _Builder:
 
 
 class _CrashPolicy:
-    """What becomes of a job whose worker died or took too long: another attempt, then its file is a bad one.
+    """Retry policy for jobs whose worker died or took too long: after a second failure the file is a bad file.
 
-    A decoder that crashes or hangs must not take other files with it. The second attempt, alone, is for files that
-    were not to blame: a network that stood still, a machine out of memory.
+    A decoder that crashes or hangs must not affect other files of the job. The second attempt, with the file alone, is
+    for other causes: a network that was interrupted, a machine out of memory.
     """
 
     def __init__(self, folder: Path, doing: str, unfinished: set[str]) -> None:
@@ -319,10 +317,10 @@ class _CrashPolicy:
         self.num_files = 0
 
     def __call__(self, job: Job, status: int) -> list[Job]:
-        """Jobs to do in its place.
+        """Return the jobs that replace a failed one.
 
         Raises:
-            ValueError: if the files are not to blame.
+            ValueError: if the files are probably not the cause.
         """
         at = _read_progress(self.folder, job.name)
         _remove_unfinished(self.folder, job.name)
@@ -358,7 +356,7 @@ class _CrashPolicy:
 
 
 def seconds_of(job: Job) -> float:
-    """Time limit of a job: generous, since other programs may be using the machine."""
+    """Time limit of a job; generous, since other programs may use the machine."""
     return parts.FILE_SECONDS + sum(max(size, 0) for size, _ in job.stats) / SLOWEST_BYTES
 
 
@@ -390,18 +388,18 @@ def condition_job(job: Job, folder: Path, sample_rate: int, conditions: Conditio
 def write_samples(job: Job, folder: Path, blocks: Blocks, unit_bytes: int, check_files: bool = False) -> Made:
     """Write the samples of a part, atomically; returns the job and the rows of its table.
 
-    What cannot be written is an OSError, and leaves no file behind. Nothing is forced to the disk (that would double
-    the time): what a power cut takes away has the wrong size or checksum afterwards.
+    A write error is an OSError, and leaves no file behind. There is no fsync (it would double the time): data lost in a
+    power cut are found by their size or checksum.
 
     Args:
         job: the recordings.
         folder: of the store.
-        blocks: gives the blocks of each recording.
+        blocks: function that gives the blocks of a recording.
         unit_bytes: of a sample, or of a frame of a map.
-        check_files: whether blocks come from the files themselves, which may be changed at the same time.
+        check_files: whether blocks are read from the source files, which may change at the same time.
     """
-    # glibc learns from the first large block it gets back to keep blocks up to that size. Without this one, each clip
-    # is decoded into fresh pages from the kernel, and takes up to twice as long.
+    # After this large block is freed, glibc keeps freed blocks up to that size. Otherwise each clip is decoded into new
+    # pages from the kernel, and takes up to twice as long.
     bytes(WARM_UP_BYTES)
     entries: list[Entry] = []
     progress = _progress_path(folder, job.name)
@@ -412,7 +410,7 @@ def write_samples(job: Job, folder: Path, blocks: Blocks, unit_bytes: int, check
             progress.open("wb", buffering=0) as note,
         ):
             for at, (path, known) in enumerate(zip(job.paths, job.stats, strict=True)):
-                os.pwrite(note.fileno(), b"%9d" % at, 0)  # truncating it each time takes milliseconds
+                os.pwrite(note.fileno(), b"%9d" % at, 0)  # in place: truncating takes milliseconds
                 start, facts, reason = data.tell(), known, job.reason
                 for _ in range(1 if job.reason else 3):
                     _rewind(data, start)
@@ -432,7 +430,7 @@ def write_samples(job: Job, folder: Path, blocks: Blocks, unit_bytes: int, check
 
 
 def _append(data: Any, job: Job, at: int, blocks: Blocks) -> tuple[int, int, str]:
-    """Write the samples of one recording; returns its scale, its checksum, and why it is bad."""
+    """Write the samples of one recording; returns its scale, its checksum, and the reason if it is bad."""
     start, scale, checksum = data.tell(), 0, 0
     try:
         for block_scale, block in blocks(job, at):
@@ -449,14 +447,14 @@ def _append(data: Any, job: Job, at: int, blocks: Blocks) -> tuple[int, int, str
 
 
 def _rewind(data: Any, start: int) -> None:
-    """Take back what was written behind `start`; truncating for nothing would make ext4 flush the file."""
+    """Discard what was written after `start`; an unnecessary truncate would make ext4 flush the file."""
     if data.tell() != start:
         data.seek(start)
         data.truncate()
 
 
 def _progress_path(folder: Path, name: str) -> Path:
-    """File that holds the place in a job of the recording at work: who dies leaves it behind."""
+    """File with the position in a job of the current recording; it remains if the worker dies."""
     return folder / f"{files.TEMPORARY}{name}.at"
 
 
@@ -468,7 +466,7 @@ def _read_progress(folder: Path, name: str) -> int | None:
 
 
 def _remove_unfinished(folder: Path, name: str) -> None:
-    """Delete what a worker that died, or was ended, has left of a part."""
+    """Delete the unfinished files of a part whose worker died or was stopped."""
     _progress_path(folder, name).unlink(missing_ok=True)
     for path in folder.glob(f"{files.TEMPORARY}*{name}*"):
         path.unlink(missing_ok=True)
@@ -483,13 +481,13 @@ def _missing(catalogue: Catalogue, chosen: Sequence[NDArray[np.intp]]) -> NDArra
 def _announce_decoding(
     paths: list[str], source: int, folder: Path, sample_rate: int, num_workers: int | None
 ) -> None:
-    """Say what is about to be written, or refuse where the disk is too small for it."""
+    """Print what will be written; a ValueError if the disk is too small for it."""
     what = f"{len(paths)} files ({mib(source)})"
     if source < FEW_BYTES and source * MOST_GROWTH < shutil.disk_usage(folder).free:
         console.say(f"Decoding {what}, once, in {folder}")
         return
     sample = (paths[:: max(1, len(paths) // PROBED_FILES)], sample_rate)
-    # A header may crash its decoder: decoding will tell which file it is.
+    # A header may crash its decoder; decoding will show which file it is.
     crashed: tuple[list[str], int] = ([], sample_rate)
     (growth,) = workers.each(
         _growth,
@@ -505,7 +503,7 @@ def _announce_decoding(
 
 
 def require_room(what: str, size: int, folder: Path, otherwise: str = "") -> None:
-    """Refuse to write more than the disk has room for.
+    """Check that the disk has room for `size` bytes.
 
     Raises:
         ValueError: if it has less.
@@ -519,7 +517,7 @@ def require_room(what: str, size: int, folder: Path, otherwise: str = "") -> Non
 
 
 def _growth(sample: tuple[list[str], int]) -> float:
-    """Bytes of samples for each byte of a file, from the headers of some files, at a sample rate."""
+    """Estimate the ratio of decoded samples to file size, both in bytes, from the headers of some files."""
     paths, sample_rate = sample
     source, decoded = 0, 0.0
     for path in paths:
@@ -532,7 +530,7 @@ def _growth(sample: tuple[list[str], int]) -> float:
 
 
 def mib(size: int) -> str:
-    """A number of bytes for people."""
+    """Format a number of bytes in MiB or GiB."""
     if size >= 1 << 30:
         return f"{size / 2**30:,.1f} GiB"
     return f"{size / 2**20:,.{0 if size > 10 << 20 else 1}f} MiB"

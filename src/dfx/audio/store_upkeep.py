@@ -1,4 +1,4 @@
-"""Upkeep of stores: merge small parts, verify checksums, and remove what belongs to no file on disk any more."""
+"""Maintenance of stores: merge small parts, verify checksums, and remove data of deleted or changed files."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from dfx import console, files
 from dfx.audio import parts
 from dfx.audio.parts import BAD, Entry
 
-SMALL_BYTES = 16 << 20  # a part with fewer samples than this is merged with others
-LARGE_BYTES = 256 << 20  # into one that has hardly more than this
+SMALL_BYTES = 16 << 20  # parts smaller than this are merged
+LARGE_BYTES = 256 << 20  # approximate size of a merged part
 
 
 class Stale(NamedTuple):
-    """What of a store belongs to no file on disk.
+    """Data in a store whose source files were deleted or changed.
 
     Attributes:
-        recordings: how many files are gone, or were changed.
-        num_bytes: that their samples take.
-        absent: recordings that are left alone, since the folder of their file is absent: its disk may not be mounted.
+        recordings: number of these files.
+        num_bytes: size of their samples.
+        absent: recordings that are kept, since the folder of their file is missing: its disk may not be mounted.
     """
 
     recordings: int
@@ -32,7 +32,7 @@ class Stale(NamedTuple):
 
 
 def folders(cache: str | Path | None) -> list[Path]:
-    """All stores of a cache, of waveforms and of maps."""
+    """Folders of all stores in a cache, of waveforms and of feature maps."""
     root = files.cache_dir(cache)
     return sorted(
         path for kind in ("waveforms", "features") for path in root.glob(f"{kind}/*") if path.is_dir()
@@ -40,7 +40,7 @@ def folders(cache: str | Path | None) -> list[Path]:
 
 
 def compact(folder: Path) -> int:
-    """Merge the small parts of a store; returns how many there are fewer."""
+    """Merge the small parts of a store; returns by how much the number of parts decreased."""
     with _locked(folder):
         groups: list[list[str]] = [[]]
         total = 0
@@ -59,12 +59,12 @@ def compact(folder: Path) -> int:
 
 
 def verify(folder: Path) -> tuple[int, int]:
-    """Compare every checksum of a store: a damaged part is removed, so that it is made again.
+    """Verify every checksum of a store; removes damaged parts, so that they are rebuilt.
 
-    Bad files are forgotten, so that they are tried again.
+    Entries of bad files are removed too, so that these files are tried again.
 
     Returns:
-        Number of parts, and how many of them were damaged.
+        Number of parts, and number of damaged ones.
     """
     with _locked(folder):
         names, damaged = parts.part_names(folder), 0
@@ -91,7 +91,7 @@ def verify(folder: Path) -> tuple[int, int]:
 
 
 def clean(folder: Path, confirm: bool) -> Stale:
-    """Find, and with `confirm` remove, recordings that belong to no file on disk any more."""
+    """Find recordings whose source file was deleted or changed, and with `confirm` remove them."""
     stale = Stale(0, 0, 0)
     with _locked(folder):
         for name in parts.part_names(folder):
@@ -110,7 +110,7 @@ def clean(folder: Path, confirm: bool) -> Stale:
 
 
 def _is_there(entry: Entry) -> bool | None:
-    """Whether the file of a recording is as it was; None if its folder is absent."""
+    """Whether the source file of a recording is unchanged; None if its folder is missing."""
     now = parts.stat_file(entry.path)
     if now == (entry.size, entry.mtime_ns):
         return True
@@ -118,7 +118,7 @@ def _is_there(entry: Entry) -> bool | None:
 
 
 def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[Entry], bool]) -> None:
-    """Put some recordings of some parts into a new part, each once, and remove these parts.
+    """Copy some recordings of some parts into a new part, without duplicates, and remove the old parts.
 
     A damaged recording is left out.
     """
@@ -156,10 +156,10 @@ def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[Entry], bool]) 
 
 
 def _pieces(folder: Path, name: str, entry: Entry, unit_bytes: int) -> Iterator[bytes]:
-    """Bytes of a recording, in pieces: it may be hours long.
+    """Read the bytes of a recording in pieces, since it may be hours long.
 
     Raises:
-        ValueError: at the end, if they do not have the checksum of the table.
+        ValueError: at the end, if the checksum differs from that in the table.
     """
     left, checksum = max(entry.length, 0) * unit_bytes, 0
     with (folder / f"{name}.pcm").open("rb") as data:

@@ -25,14 +25,14 @@ from pebble import ProcessExpired, ProcessPool
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-TOOK_TOO_LONG = 0  # in place of an exit status: the worker was ended at the time limit
+TOOK_TOO_LONG = 0  # instead of an exit status, if the time limit was exceeded
 
 _is_worker = False  # set in worker processes
 _starting = threading.Lock()
 
 
 def num_cores() -> int:
-    """Processors that this process may use."""
+    """Number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -44,16 +44,16 @@ def each(
     seconds: Callable[[Job], float] | None = None,
     failed: Callable[[Job, int], Sequence[Job]] | None = None,
 ) -> Generator[Result, None, None]:
-    """Call a function with every job in worker processes; yields results as they come. Closing it ends the workers.
+    """Call a function with every job in worker processes; yields results as they finish. Closing stops the workers.
 
     Args:
-        function: of a module that can be imported, or a `functools.partial` of one.
-        jobs: its arguments; the next one is taken when a worker is about to be free.
+        function: defined in a module, or a `functools.partial` of one.
+        jobs: its arguments; read one ahead of the workers.
         num_workers: processes; with 0 the work is done in this one, without time limits.
-        doing: what is done, for the error: "decoding audio".
+        doing: the task, for error messages: "decoding audio".
         seconds: time limit of a job; None: no limit.
         failed: called with a job whose worker died or took too long, and the exit status (negative: the signal) or
-            `TOOK_TOO_LONG`; returns the jobs to do in its place, or raises. None: it is an error.
+            `TOOK_TOO_LONG`; returns the jobs that replace it, or raises. None: it is an error.
 
     Raises:
         ValueError: if a worker dies or takes too long and `failed` is None, or workers cannot start.
@@ -101,7 +101,7 @@ def each(
 
 
 def ending(status: int) -> str:
-    """Exit status of a process in words: "signal 11, SIGSEGV" or "exit status 1"."""
+    """Describe the exit status of a process: "signal 11, SIGSEGV" or "exit status 1"."""
     if status == TOOK_TOO_LONG:
         return "it took too long"
     try:
@@ -121,7 +121,7 @@ def _refuse(doing: str) -> Callable[[Any, int], Sequence[Any]]:
 
 
 def _call(function: Callable[[Job], Result], job: Job) -> tuple[Result | None, Exception | None]:
-    """Result or error of a function: what it raises itself is not to be taken for a crash or a time limit."""
+    """Return the result or the exception of a function, so that its exceptions are no crash and no time-out."""
     try:
         return function(job), None
     except Exception as error:
@@ -137,7 +137,7 @@ class _Process(SpawnProcess):
         with _starting:
             main, threads = sys.modules["__main__"], os.environ.get("OMP_NUM_THREADS")
             sys.modules["__main__"] = types.ModuleType("__main__")
-            os.environ["OMP_NUM_THREADS"] = "1"  # as many workers as cores: more threads would be in the way
+            os.environ["OMP_NUM_THREADS"] = "1"  # there are as many workers as cores
             try:
                 return SpawnProcess._Popen(process_obj)
             finally:
@@ -154,9 +154,9 @@ class _Context(SpawnContext):
 def _become_worker() -> None:
     global _is_worker
     _is_worker = True
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ends a decoder that does not return to Python, too
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # also stops a decoder that does not return to Python
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # What decoders print about a damaged file would tear the progress bar apart.
+    # Messages of decoders about a damaged file would break the progress bar.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
