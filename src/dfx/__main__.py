@@ -1,4 +1,4 @@
-"""`dfx <command>` is `python -m dfx.<command>`."""
+"""The command line program `dfx`: `dfx COMMAND` does the same as `python -m dfx.COMMAND`."""
 
 from __future__ import annotations
 

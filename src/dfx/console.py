@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def advancing(counts: Generator[int], label: str, total: int, show: bool) -> None:
-    """Draw a progress bar on the standard error stream, moved by each count that arrives.
+    """Show a progress bar on standard error, advanced by each number that `counts` yields.
 
-    The generator is closed at the end, also after a Ctrl-C: then no worker of `each` writes any more.
+    The generator is closed at the end, also after a Ctrl-C, so that no worker of `each` goes on writing.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -26,12 +26,12 @@ def advancing(counts: Generator[int], label: str, total: int, show: bool) -> Non
 
 
 def say(text: str) -> None:
-    """Tell the user something on the standard error stream, as it is."""
+    """Print a message for the user on standard error, without markup or line breaks."""
     _console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def say_findings(findings: Iterable[Any]) -> None:
-    """Tell the errors and warnings among findings about a corpus (`Finding`); `dfx.audit` shows the notes too."""
+    """Print the errors and warnings among findings about a corpus (`Finding`); only `dfx.audit` shows the notes."""
     for found in findings:
         if found.severity != "note":
             say(f"{found.severity.capitalize()}: {found.text}")
@@ -39,7 +39,7 @@ def say_findings(findings: Iterable[Any]) -> None:
 
 @functools.cache
 def _console() -> Console:
-    """The standard error stream; one console for all, so that a line is put above a bar, not behind it."""
+    """Shared console on standard error, so that a message appears above a progress bar, not behind it."""
     from rich.console import Console
 
     return Console(stderr=True)

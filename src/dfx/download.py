@@ -28,12 +28,12 @@ DIR/NAME/archives under the names that list_only shows.
 """.strip("\n")
 
 DATA = "DFX_DATA"  # as in dfx.datasets.corpus, which takes a second to import
-ARCHIVES = "archives"  # folder in that of the corpus: downloaded archives, and records of unpacked ones
+ARCHIVES = "archives"  # folder inside that of the corpus: downloaded archives, and records of unpacked ones
 UNPACKED = 1.5  # size of the contents relative to the archive: FLAC 1, WAV in zip or bz2 up to 1.4
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     prompt.run("download", EXAMPLES, download)
 
 
@@ -170,7 +170,7 @@ def _absolute(given: str) -> Path:
 
 
 def _option(cfg: DictConfig) -> str:
-    """What was typed, `dataset=NAME`."""
+    """Name of the dataset that was typed, `dataset=NAME`."""
     from hydra.core.hydra_config import HydraConfig
 
     chosen = HydraConfig.get().runtime.choices.get("dataset") if HydraConfig.initialized() else None

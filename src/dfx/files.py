@@ -12,12 +12,12 @@ from pathlib import Path
 
 import platformdirs
 
-TEMPORARY = ".tmp-"  # how the name of a file that is being written begins
-ABANDONED_SECONDS = 3600  # after which a temporary file that nobody wrote to belongs to no process any more
+TEMPORARY = ".tmp-"  # start of the name of a file that is being written
+ABANDONED_SECONDS = 3600  # age after which a temporary file is no longer in use by any process
 
 
 def cache_dir(given: str | Path | None = None) -> Path:
-    """Folder of everything that dfx makes once and keeps.
+    """Cache folder of dfx: decoded audio, feature maps and other files that are computed once.
 
     Args:
         given: a user's choice (`cache=DIR`); None: `$DFX_CACHE`, or dfx in the user's cache directory.
@@ -33,7 +33,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Write a file atomically: whole or not at all, whatever happens to this process.
 
     Yields a temporary path in the same folder, with the same suffix. It is renamed to `path` at the end of the block,
-    and removed if the block raises. The folder is made if it is not there.
+    and removed if the block raises. The folder is created if it does not exist.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a text file atomically, in UTF-8; what cannot be encoded (a file name that is no UTF-8) is escaped."""
+    """Write a text file atomically, in UTF-8; characters that cannot be encoded (from odd file names) are escaped."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
@@ -64,10 +64,10 @@ def locked(folder: Path, doing: str, say: Callable[[str], None], name: str = "bu
     """Hold a lock on a folder; the system frees it when the process dies.
 
     Args:
-        folder: made if it is not there.
-        doing: what the holder does, for the process that waits: "building the waveform store".
+        folder: created if it does not exist.
+        doing: what the holder does, for the message of a waiting process: "building the waveform store".
         say: called with a sentence when another process holds it.
-        name: of the file that is locked; those who lock different ones do not wait for each other.
+        name: name of the lock file; locks of different names do not wait for each other.
     """
     import filelock
 
@@ -86,11 +86,11 @@ def locked(folder: Path, doing: str, say: Callable[[str], None], name: str = "bu
 
 @contextlib.contextmanager
 def full_disk_is_an_error(folder: Path, what: str) -> Iterator[None]:
-    """Turn the OSError of a full disk into a sentence for the user.
+    """Convert the OSError of a full disk to a ValueError with a sentence for the user.
 
     Args:
-        folder: that is written to.
-        what: that is written: "waveforms".
+        folder: where files are written.
+        what: what is written: "waveforms".
 
     Raises:
         ValueError: if the disk fills up, or a quota ends.

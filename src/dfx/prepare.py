@@ -32,7 +32,7 @@ interrupted continues where it stopped.
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     prompt.run("prepare", EXAMPLES, prepare)
 
 
@@ -89,7 +89,7 @@ def prepare(cfg: DictConfig) -> None:
 
 
 def _shard(text: str | None) -> tuple[int, int]:
-    """Number of a share, and how many there are, from "3/16"."""
+    """Parse "3/16" into the number of a shard and the number of shards."""
     if text is None:
         return 0, 1
     number, _, count = str(text).partition("/")
@@ -119,7 +119,7 @@ def _tidy_up(cfg: DictConfig) -> None:
 
 
 def _counts(corpus: Manifest) -> str:
-    """The corpus in a line: utterances, and how many of each class in each split."""
+    """Describe the corpus in one line: number of utterances, and of each class in each split."""
     splits = [
         f"{split} {' + '.join(f'{count:,} {word}' for word, count in row.items())}".replace(
             "bonafide", "bona fide"

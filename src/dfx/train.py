@@ -28,7 +28,7 @@ EXAMPLES = """
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     prompt.run("train", EXAMPLES, train)
 
 
@@ -67,7 +67,7 @@ def train(cfg: DictConfig) -> float:
             trainer.fit(detector, data, ckpt_path=checkpoint.last, weights_only=True)
             trainer.test(detector, data, ckpt_path=checkpoint.best, weights_only=True, verbose=False)
             if not trainer.is_global_zero:
-                return float("nan")  # a helper process of a multi-device run; the first one reports
+                return float("nan")  # a helper process of a multi-device run; only the first process reports
             scores = {"dev": checkpoint.dev_scores(), "eval": detector.scores["eval"]}
             run_results.write(run, scores, data, checkpoint, detector, dataset.note)
             run.log_artifacts()

@@ -50,9 +50,9 @@ def audit_corpus(
     Args:
         dataset: the corpus.
         others: further corpora to test the shortcuts of this one on, by name.
-        sample_rate: of the waveform store, in Hz.
-        seed: of the models.
-        cache: folder of decoded audio; the usual one if None.
+        sample_rate: sample rate of the waveform store, in Hz.
+        seed: random seed of the models.
+        cache: folder of decoded audio; the default one if None.
         num_workers: processes; one for each core if None.
         progress: show bars on stderr.
 
@@ -127,7 +127,7 @@ def _not_compared(matches: duplicates.Matches) -> list[Finding]:
 
 
 def _why_nothing_to_beat(good: pd.DataFrame) -> str:
-    """Why no shortcut could be tested: which split lacks which class."""
+    """Sentence that says why no shortcut could be tested: which split lacks which class."""
     if good.empty:
         return "No clip of this corpus can be used, so there is nothing to detect."
     for split in ("train", "eval"):

@@ -27,12 +27,12 @@ ALIKE = 0.95  # cosine of two fingerprints: copies have .98 or more, different r
 SAME = 0.95  # correlation of two waveforms
 LENGTHS = (0.03, 0.1)  # the lengths of active parts may differ by this share, or by so many seconds
 MAX_NEIGHBOURS = (
-    100_000  # clips of about equal length that a clip is compared with: for 600,000 clips half an hour
+    100_000  # clips of about equal length that a clip is compared with; 600,000 clips take half an hour
 )
-MAX_PAIRS = 20_000  # pairs whose waveforms are compared, the most similar first: a minute or two
+MAX_PAIRS = 20_000  # pairs whose waveforms are compared, the most similar first; this takes a minute or two
 MAX_CANDIDATES = 2_000_000  # pairs with similar fingerprints in memory
 COMPARED_S = 4.0
-BLOCK, COLUMNS = 1024, 16_384  # of one matrix product: 64 MiB
+BLOCK, COLUMNS = 1024, 16_384  # size of one matrix product: 64 MiB
 
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]  # two rows and the cosine of each pair
 
@@ -41,8 +41,8 @@ class Matches(NamedTuple):
     """Groups of rows that hold the same recording.
 
     Attributes:
-        exact: (rows,) number of the group with equal samples; -1 for a clip without a duplicate.
-        near: (rows,) number of the group with the same recording, equal samples included; -1 likewise.
+        exact: (rows,) number of the group of clips with equal samples; -1 for a clip without a duplicate.
+        near: (rows,) number of the group of clips of the same recording, with equal samples or not; -1 as above.
         limits: what was not compared, in words; empty if everything was.
     """
 
@@ -88,7 +88,7 @@ def find_duplicates(measures: Measures, usable: NDArray[np.bool_]) -> Matches:
 def _candidates(
     fingerprint: NDArray[np.int8], active_s: NDArray[np.float32], order: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
-    """Pairs of rows of similar length and fingerprint, the most similar first, and what was not compared.
+    """Find pairs of rows with similar length and fingerprint, the most similar first; also say what was not compared.
 
     `order` sorts the rows by length, so only pairs near the diagonal of the matrix of all pairs are compared.
     """

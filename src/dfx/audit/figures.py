@@ -39,7 +39,7 @@ def draw(
 
 
 def is_constant(row: dict[str, Any]) -> bool:
-    """Whether a scalar has one value in all clips."""
+    """Whether a scalar has the same value in all clips."""
     return bool(row["strength"] == 0.5 and row["low"] == row["high"])
 
 
@@ -55,8 +55,8 @@ def _models(models: list[dict[str, Any]]) -> Figure:
             for place, column in cells.items()
         },
         "AUC with 95 % interval (.5 = chance)",
-        "What is reached without listening",
-        caption="Below .5: what was learned from train misleads there.",
+        "AUC reached without listening",
+        caption="Below .5: the model learned on train misleads there.",
     )
 
 
@@ -88,4 +88,4 @@ def _distributions(scalars: list[dict[str, Any]], table: pd.DataFrame) -> Figure
         values, label = scalar_values(table, row["name"], {}), table["label"].to_numpy()
         heading = f"{row['title'].partition(',')[0]}: {row['strength']:.2f}"
         panels[heading] = (values[label == BONAFIDE], values[label == SPOOF])
-    return histograms(panels, "The most telling numbers, by class")
+    return histograms(panels, "The numbers that separate the classes best")

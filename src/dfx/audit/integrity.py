@@ -41,7 +41,7 @@ CONTAINERS = {
 
 
 def find_problems(table: pd.DataFrame) -> list[Finding]:
-    """Findings about the files and classes of a corpus, from `Measures.table`."""
+    """Find problems of the files and classes of a corpus in `Measures.table`."""
     return [*_bad_files(table), *_odd_clips(table), *_missing_classes(table)]
 
 
@@ -113,7 +113,7 @@ def _odd_clips(table: pd.DataFrame) -> Iterator[Finding]:
     coarse = (good["effective_bits"] < COARSE_BITS) & ~silent
     renamed = _is_misnamed(good)
     suffixes = _suffixes(good[renamed]) + " holds " + good["format"][renamed].astype("str")
-    # Kind and severity, rows, measure to sort by and whether its least is the worst, what is wrong, what to do.
+    # Kind and severity, rows, measure to sort by and whether its lowest value is the worst, problem, advice.
     for kind, severity, chosen, order, wrong, advice in (
         (
             "silent",
@@ -164,7 +164,7 @@ def _suffixes(rows: pd.DataFrame) -> pd.Series:
 
 
 def _is_misnamed(rows: pd.DataFrame) -> pd.Series:
-    """Whether each file has another format than its suffix says."""
+    """Whether the format of each file differs from its suffix."""
     suffixes = _suffixes(rows)
     container = rows["format"].astype("str").str.extract(r"^([^/]*)", expand=False)
     wrong = pd.Series(False, index=rows.index)

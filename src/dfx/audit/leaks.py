@@ -34,8 +34,8 @@ class Leaks(NamedTuple):
 
     Attributes:
         rows: for each kind and pair of splits: number of shared `values`, `clips` of the second split with one of them,
-            `of` how many clips with a known value, and the `share`.
-        findings: the same in sentences.
+            the number `of` its clips with a known value, and the `share`.
+        findings: the same as sentences.
     """
 
     rows: list[dict[str, Any]]
@@ -121,7 +121,7 @@ def _shared_findings(
 
 
 def _duplicate_findings(table: pd.DataFrame, matches: Matches) -> Iterator[Finding]:
-    """Duplicate recordings across splits, in both classes, or within a split; exact copies are reported once."""
+    """Report duplicate recordings across splits, in both classes, or within a split; exact copies only once."""
     for near, group in ((False, matches.exact), (True, matches.near)):
         rows = table.assign(group=group)[group >= 0]
         if near:  # leave out groups that are exact copies only

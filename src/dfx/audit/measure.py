@@ -1,8 +1,8 @@
 """Measure every file of a corpus once, on all cores, and keep the measures in the cache folder.
 
 The measures are Parquet tables in `<cache>/measures/`, addressed by path, size and modification time of the file: a
-corpus that grows by one recording measures one file. A table holds what an audit measured in some seconds; where two
-tables hold the same file, the first by name counts. A file that could not be measured is tried again by the next audit.
+corpus that grows by one recording measures one file. A table holds what an audit measured in some seconds; if two
+tables hold the same file, the first by name is used. The next audit tries a file again that could not be measured.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from dfx.audio.store import WaveformStore, open_store
 from dfx.audio.workers import each, num_cores
 from dfx.tables.manifest import Manifest
 
-VERSION = 1  # of the measures; a new number measures everything again
-FEW_FILES = 200  # fewer are measured faster than worker processes start
-SAVE_SECONDS = 10.0  # between two tables: what a killed audit has to measure again
+VERSION = 1  # increase it when a measure changes: then everything is measured again
+FEW_FILES = 200  # fewer files are measured faster than worker processes start
+SAVE_SECONDS = 10.0  # time between two tables; a killed audit loses at most this much work
 
 
 class Measures(NamedTuple):
@@ -58,8 +58,8 @@ def measure_corpus(
 
     Args:
         manifest: the utterances.
-        sample_rate: of the waveform store, in Hz.
-        cache: folder of what dfx keeps; the usual one if None.
+        sample_rate: sample rate of the waveform store, in Hz.
+        cache: cache folder of dfx; the default one if None.
         num_workers: processes; one for each core if None.
         progress: show a bar on stderr.
     """
@@ -90,7 +90,7 @@ def measure_corpus(
 
 
 def _measure(wanted: pd.DataFrame, sample_rate: int, num_workers: int, folder: Path) -> Generator[int]:
-    """Measure files, write the measures to the folder, and give the number of files of each batch."""
+    """Measure files, write the measures to the folder, and yield the number of files of each batch."""
     batches = [wanted.index[rows].tolist() for rows in parts.batches(wanted["size"].to_numpy())]
     workers = num_workers if len(wanted) >= FEW_FILES else 0
     measured = each(partial(measure_files, sample_rate=sample_rate), batches, workers, "measuring the corpus")

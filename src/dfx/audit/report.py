@@ -67,7 +67,7 @@ def document(audit: Audit) -> Document:
 
 
 def metrics(results: Results) -> dict[str, float]:
-    """Numbers of an audit for MLflow."""
+    """Metrics of an audit for MLflow, by name."""
     severities = [found.severity for found in results["findings"]]
     numbers = {f"findings/{severity}": float(severities.count(severity)) for severity in SEVERITIES}
     for key in ("auc", "eer", "lfcc_auc", "lfcc_eer"):
@@ -80,7 +80,7 @@ def metrics(results: Results) -> dict[str, float]:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: numbers rounded to four decimals, null for NaN and infinity."""
+    """Convert a value for JSON: numbers rounded to four decimals, null for NaN and infinity."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if isinstance(value, dict):
@@ -93,7 +93,7 @@ def plain(value: Any) -> Any:
 
 
 def notice(found: Finding) -> Notice:
-    """A finding for the report; "leaked-speaker" becomes the title "Leaked: speaker"."""
+    """Convert a finding to a notice of the report; "leaked-speaker" becomes the title "Leaked: speaker"."""
     wrong, _, advice = found.text.partition(" What to do: ")
     shown = [name for name in found.examples if repr(name) not in wrong]
     rest = ", ..." if len(shown) == MAX_EXAMPLES and found.count > len(shown) else ""
@@ -107,7 +107,7 @@ def notice(found: Finding) -> Notice:
 
 
 def counts_table(results: Results) -> Table:
-    """Clips by split and class."""
+    """Table of the clips by split and class."""
     head = ["split", "class", "clips", "usable", "hours", "attacks", "speakers"]
     rows = [
         [
@@ -121,7 +121,7 @@ def counts_table(results: Results) -> Table:
 
 
 def models_table(results: Results) -> Table:
-    """AUC of the models that do not listen."""
+    """Table of the AUC of the models that get scalars instead of audio."""
     places = _places(results["models"])
     rows = []
     for row in results["models"]:
@@ -144,7 +144,7 @@ def models_table(results: Results) -> Table:
 
 
 def scalars_table(results: Results) -> Table:
-    """AUC of each scalar alone, the strongest first."""
+    """Table of the AUC of each single scalar, the strongest first."""
     places = _places(results["scalars"])
     rows, constant = [], []
     for row in results["scalars"]:
@@ -171,7 +171,7 @@ def scalars_table(results: Results) -> Table:
 
 
 def leaks_table(results: Results) -> Table:
-    """Speakers, utterances, sources, recordings and attacks on both sides of a split."""
+    """Table of the speakers, utterances, sources, recordings and attacks that two splits share."""
     rows = [
         [
             *(row["kind"], f"{row['first']} → {row['second']}", f"{row['values']:,}"),
@@ -186,7 +186,7 @@ def leaks_table(results: Results) -> Table:
 
 
 def files_table(results: Results) -> Table:
-    """Sample rates, formats, channels and bit depths of the files."""
+    """Table of sample rates, formats, channels and bit depths of the files."""
     titles = {"sample_rate": "sample rate (Hz)", "format": "format", "channels": "channels", "bits": "bits"}
     rows = []
     for name, title in titles.items():

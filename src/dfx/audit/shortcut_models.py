@@ -1,4 +1,4 @@
-"""Classifiers that get scalars instead of audio, and one that gets cepstral statistics, for scale."""
+"""Classifiers that get scalars instead of audio, and one that gets cepstral statistics, for comparison."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Clips(NamedTuple):
     lfcc: NDArray[np.float32]
 
     def rows(self, chosen: NDArray[Any]) -> Clips:
-        """Some of the clips."""
+        """Select clips, by a mask or by indices."""
         return Clips(self.table[chosen], self.lfcc[chosen])
 
 
@@ -54,9 +54,9 @@ def evaluate_models(corpus: Clips, others: Mapping[str, Clips], seed: int) -> li
     to logistic regression.
 
     Args:
-        corpus: whose split train is learned from.
+        corpus: the corpus; models are trained on its split train.
         others: further corpora to test on, by name.
-        seed: of the choice of clips and of the boosting.
+        seed: random seed of the choice of clips and of the boosting.
 
     Returns:
         A row for each model: `name`, and `places`: `auc`, `low`, `high`, `eer` for each other split and corpus. Empty
@@ -91,9 +91,9 @@ def evaluate_models(corpus: Clips, others: Mapping[str, Clips], seed: int) -> li
 def what_to_beat(
     scalars: Sequence[dict[str, Any]], models: Sequence[dict[str, Any]], why_not: str
 ) -> dict[str, Any]:
-    """AUC on eval that a detector has to beat: of the model of scalars or the single scalar that is best on dev.
+    """AUC on eval that a detector has to beat: that of the scalar model or single scalar with the best AUC on dev.
 
-    Without dev it is the best on eval itself, which of so many is a little better by chance.
+    Without dev the best on eval is taken; its AUC is a little too high, because it is the best of many.
 
     Args:
         scalars: rows of `evaluate_scalars`.
@@ -102,7 +102,7 @@ def what_to_beat(
 
     Returns:
         `name`, `auc`, `low`, `high`, `eer` on eval (None for a single scalar), `lfcc_auc` and `lfcc_eer` of the cepstra
-        for scale, and `text`: all that in a sentence. Only `auc` (None) and `text` if nothing could be tested.
+        for comparison, and `text`, all that in a sentence. Only `auc` (None) and `text` if nothing could be tested.
     """
     candidates = [(row["name"], row["places"]) for row in models if row["name"] != CEPSTRA]
     candidates += [(f"{row['title']} alone", row["places"]) for row in scalars]

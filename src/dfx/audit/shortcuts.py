@@ -71,16 +71,16 @@ class Auc(NamedTuple):
 
     @property
     def strength(self) -> float:
-        """The AUC in the direction in which it is .5 or more: .5 tells nothing, 1 everything."""
+        """AUC in the direction in which it is .5 or more: .5 is chance, 1 separates the classes."""
         return max(self.auc, 1 - self.auc)
 
     @property
     def is_chance(self) -> bool:
-        """Whether it is within three standard deviations of .5."""
+        """Whether the AUC is within three standard deviations of .5."""
         return self.deviation == 0 or abs(self.auc - 0.5) / self.deviation <= SIGMAS
 
     def reversed(self) -> Auc:
-        """The AUC of the negated values."""
+        """AUC of the negated values."""
         return Auc(1 - self.auc, 1 - self.high, 1 - self.low, self.deviation)
 
 
@@ -112,7 +112,7 @@ def auc_of_values(table: pd.DataFrame, values: NDArray[np.floating]) -> Auc | No
 
 
 def scalar_values(table: pd.DataFrame, name: str, codes: Mapping[str, float]) -> NDArray[np.float64]:
-    """Values (rows,) of one scalar; for the file format its share of spoof in `codes`."""
+    """Values (rows,) of one scalar; a file format becomes its share of spoof, from `codes`."""
     if name.startswith("multiple_"):
         samples = table["num_samples"].to_numpy(np.int64)
         return np.asarray(samples % int(name.removeprefix("multiple_")) == 0, np.float64)
@@ -132,7 +132,7 @@ def format_codes(table: pd.DataFrame) -> dict[str, float]:
 
 
 def evaluate_scalars(table: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    """AUC of each scalar on the whole corpus, and from train on each split and on other corpora.
+    """Compute the AUC of each scalar on the whole corpus and, in the direction of train, on splits and other corpora.
 
     Args:
         table: usable rows of the corpus.
@@ -142,7 +142,7 @@ def evaluate_scalars(table: pd.DataFrame, others: Mapping[str, pd.DataFrame]) ->
         A row for each scalar: `name`, `title`, `family`; `auc`, its interval `low` and `high`, `strength` and
         `is_chance` on the whole corpus (None if it cannot be computed), `higher_in`: the class with higher values;
         `bonafide` and `spoof`: `mean` and `median` of the class; `places`: for each split and other corpus `auc`,
-        `low`, `high` in the direction that train has: below .5, the scalar misleads there.
+        `low`, `high` in the direction of train: below .5, the scalar misleads there.
     """
     train = table[table["split"] == "train"]
     whole_codes, train_codes = format_codes(table), format_codes(train)
@@ -175,12 +175,12 @@ def evaluate_scalars(table: pd.DataFrame, others: Mapping[str, pd.DataFrame]) ->
 
 
 def find_shortcuts(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate: int) -> Iterator[Finding]:
-    """Report each family of scalars that tell the classes apart beyond chance as a finding.
+    """Make a finding for each family of scalars that separate the classes better than chance.
 
     Args:
-        rows: of `evaluate_scalars`.
+        rows: result of `evaluate_scalars`.
         table: usable rows of the corpus.
-        sample_rate: of the detectors, in Hz.
+        sample_rate: sample rate of the detectors, in Hz.
     """
     for family, subject in SUBJECTS.items():
         telling = [
@@ -204,7 +204,7 @@ def find_shortcuts(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate:
 
 
 def common_band_hz(table: pd.DataFrame, sample_rate: int) -> int:
-    """Bandwidth that three of four clips of either class fill, less a tenth for the slope of a low-pass filter."""
+    """Bandwidth that 75 % of the clips of each class fill, minus 10 % for the slope of a low-pass filter."""
     filled = table["bandwidth"].clip(upper=sample_rate / 2).groupby(table["label"]).quantile(0.25)
     return max(100, int(0.9 * float(filled.min()) / 100) * 100)
 

@@ -1,1 +1,1 @@
-"""What all commands share at the prompt."""
+"""Command line of all commands: `--help`, error messages, sweeps."""

@@ -1,4 +1,4 @@
-"""What every command shares on the command line: Hydra, `--help`, and errors as one sentence."""
+"""Run a command with Hydra: composed configuration, `--help`, and errors as one sentence."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run(command: str, examples: str, job: Callable[[DictConfig], Any]) -> None:
 
     Args:
         command: name of the module and of `conf/COMMAND.yaml`, whose first line says what it is for.
-        examples: commands to type, for `--help`.
+        examples: example commands for `--help`.
         job: called with the composed configuration, in which the options of named corpora are filled in.
     """
     arguments = sys.argv[1:]
@@ -78,7 +78,7 @@ def run(command: str, examples: str, job: Callable[[DictConfig], Any]) -> None:
             show_trace = wants_trace or not _is_users(error)
             text = error_sentence(error, command, arguments)
             multirun = HydraConfig.get().mode == RunMode.MULTIRUN
-            # Of a cell that has processes of its own the first one records what went wrong.
+            # In a cell with several processes the first one records what went wrong.
             if launchers.PARENT_VARIABLE in os.environ and (
                 multirun or os.environ.get("LOCAL_RANK", "0") == "0"
             ):
@@ -93,7 +93,7 @@ def run(command: str, examples: str, job: Callable[[DictConfig], Any]) -> None:
             if not multirun:
                 raise SystemExit(f"Error: {text}") from None
             sys.stderr.write(f"Error: {text}\n")
-            raise  # the next job runs all the same, and the command fails at its end
+            raise  # the next job still runs, and the command fails at its end
 
     try:
         with sweep.closing_sweep():
@@ -127,7 +127,7 @@ def _is_users(error: Exception) -> bool:
 
 
 def help_text(command: str, examples: str, arguments: list[str]) -> str:
-    """Every key of the root and every option of every group, each with one line of explanation."""
+    """Text of `--help`: every key of the root and every option of every group, each with one line of explanation."""
     folders = [CONF_DIR, *_config_dirs(arguments)]
     file = CONF_DIR / f"{command}.yaml"
     text = file.read_text(encoding="utf-8")
@@ -152,7 +152,7 @@ def help_text(command: str, examples: str, arguments: list[str]) -> str:
 
 
 def error_sentence(error: Exception, command: str, arguments: list[str]) -> str:
-    """An error as one sentence: what is wrong, what was given and what to do."""
+    """Describe an error in one sentence: what is wrong, what was given and what to do."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         options = error.options or []
@@ -171,7 +171,7 @@ def error_sentence(error: Exception, command: str, arguments: list[str]) -> str:
 
 
 def _composition_sentence(error: Exception, command: str, arguments: list[str]) -> str:
-    """The sentence for an unknown key, on the command line or in a file, or for a value of the wrong type."""
+    """Error sentence for an unknown key, on the command line or in a file, or for a value of the wrong type."""
     text = f"{error} {error.__cause__ or ''}"
     unknown = re.search(r"Key '([^']+)'(?: is)? not in", text)
     if unknown:
@@ -227,7 +227,7 @@ def _config_dirs(arguments: list[str]) -> list[Path]:
 
 
 def first_comment(path: Path) -> str:
-    """What a YAML file is for: its first line of comment."""
+    """First comment line of a YAML file, which says what the file is for."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("# ") and "@package" not in line:
             return line[2:].strip()

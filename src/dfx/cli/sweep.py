@@ -1,4 +1,4 @@
-"""A sweep: its parent run in MLflow from the start to the table at the end.
+"""Run a sweep: open its parent run in MLflow, and show the table of results at the end.
 
 Hydra composes and launches the cells of the grid. A sweep is identified by its base configuration and its axes, not by
 its launcher, so the same command continues it.
@@ -47,20 +47,20 @@ class Sweep:
 
     @property
     def num_cells(self) -> int | None:
-        """Cells of the grid; None if a sweeper decides it."""
+        """Number of cells of the grid; None if a sweeper decides it."""
         return math.prod(map(len, self.axes.values())) if _is_grid(self.axes) else None
 
 
 class ParentRun(Callback):
-    """Callback of Hydra (`conf/train.yaml`) that opens the parent run and hands its id to every cell."""
+    """Hydra callback (`conf/train.yaml`) that opens the parent run and passes its id to every cell."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Called once in the process of the command, before any cell."""
+        """Open the parent run; Hydra calls this once, before any cell starts."""
         try:
             axes = axes_of(config)
             _compose_each_value(config, axes)
         except (HydraException, OmegaConfBaseException):
-            return  # a typing error: Hydra's sweeper raises it again, and MLflow gets no run of it
+            return  # a typing error: Hydra's sweeper raises it again, and no run is logged for it
         from dfx.tracking import cells, database, launchers
 
         found = Sweep(axes)
@@ -86,7 +86,7 @@ class ParentRun(Callback):
 
 @contextmanager
 def closing_sweep() -> Iterator[None]:
-    """Context around a command: at its end the sweep's table is shown and its parent closed, also after an error.
+    """Context manager that shows the sweep's table and closes its parent at the end of a command, also after an error.
 
     Raises:
         SystemExit: with status 1 if a cell has no result and was not skipped.
@@ -130,7 +130,7 @@ def axes_of(config: DictConfig) -> Axes:
     The command line replaces the axes of an experiment's file; a key with a single value there is no axis any more.
 
     Args:
-        config: Hydra's, of a multirun.
+        config: Hydra's configuration of a multirun.
     """
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     params = config.hydra.sweeper.get("params") or {}

@@ -79,7 +79,7 @@ def _named(node: DictConfig) -> Iterator[tuple[str, str]]:
 def _corpora(
     written: DictConfig | None, named: list[tuple[str, str]], path: str, inside: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Value of `corpora`: a node for each name, from its option and the user's keys."""
+    """Value of the key `corpora`: a node for each name, from its option and the user's keys."""
     own: Any = written or {}
     known = options()
     prefix = f"{path}." if path else ""
@@ -101,7 +101,7 @@ def _corpora(
 def _node(
     name: str, written: DictConfig | None, path: str, inside: tuple[str, ...], known: dict[str, Path]
 ) -> DictConfig:
-    """Options of a name, with the user's keys on top, and with the corpora that it names in turn."""
+    """Options of a named corpus, with the user's keys on top, and with the corpora that it names itself."""
     if not isinstance(written, DictConfig | None):
         raise ValueError(f"{path}={written}: give its options, {path}={{root: DIR}} or {path}.root=DIR.")
     own = OmegaConf.create({} if written is None else OmegaConf.to_container(written))

@@ -60,7 +60,7 @@ def _strip(dataset: Node) -> None:
 
 
 def choices(cfg: DictConfig) -> dict[str, str]:
-    """The options that were chosen, as tags of the run: `{"feature": "lfcc", "model": "lcnn", …, "seed": "0"}`."""
+    """Chosen options, as tags of the run: `{"feature": "lfcc", "model": "lcnn", …, "seed": "0"}`."""
     chosen = {}
     if HydraConfig.initialized():
         options = HydraConfig.get().runtime.choices.items()

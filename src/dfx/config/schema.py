@@ -23,7 +23,7 @@ CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[3] / "con
 Node = dict[str, Any]
 
 
-# Values and meaning of the keys stand in the YAML files; here are only names and types, which Hydra compares with what
+# Values and meaning of the keys are in the YAML files; here are only names and types, which Hydra compares with what
 # is typed. The nodes of the component groups are open, since each class checks its own keys.
 
 
@@ -173,24 +173,24 @@ SCHEMAS = {
 
 
 def register_schema() -> None:
-    """Register the keys and types of each command with Hydra: the first of the defaults in `conf/COMMAND.yaml`."""
+    """Register the keys and types of each command with Hydra, under the name in the defaults of `conf/COMMAND.yaml`."""
     for command, schema in SCHEMAS.items():
         ConfigStore.instance().store(name=f"{command}_config", node=schema)
 
 
 def flatten(node: Any, path: str = "") -> dict[str, Any]:
-    """Leaves of a nested container by dotted path: `{"model": {"dropout": .5}}` -> `{"model.dropout": .5}`."""
+    """Flatten a nested container to leaves by dotted path: `{"model": {"dropout": .5}}` -> `{"model.dropout": .5}`."""
     if isinstance(node, Mapping) and node:
         return {k: v for key, value in node.items() for k, v in flatten(value, join(path, key)).items()}
     return {path: node}
 
 
 def closest(word: str, words: typing.Iterable[str]) -> str:
-    """A suggestion, `did you mean 'lcnn'?`; empty if no word is similar."""
+    """Suggest the most similar word, `did you mean 'lcnn'?`; empty if no word is similar."""
     match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
     return f"did you mean {match[0]!r}?" if match else ""
 
 
 def join(path: str, key: object) -> str:
-    """The dotted path of a key below another."""
+    """Append a key to a dotted path."""
     return f"{path}.{key}" if path else str(key)

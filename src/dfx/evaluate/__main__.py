@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def evaluate(cfg: DictConfig) -> None:
-    """Score what has no scores yet, measure it, and show, write and log the report.
+    """Score the systems that have no scores yet, measure all, and show, write and log the report.
 
     Raises:
         ValueError: if there is nothing to measure, or files and corpora do not fit each other.

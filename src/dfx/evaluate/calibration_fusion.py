@@ -1,4 +1,4 @@
-"""Calibrated and fused systems, as further results; what they need is learnt on dev."""
+"""Calibrate and fuse systems with parameters learnt on dev; each gives a further result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NEEDS_DEV = "Give dev_scores=FILE dev_key=FILE, or a system that comes with its 
 
 
 def calibrate(results: Sequence[Result]) -> list[Result]:
-    """Each result with its scores turned into log-likelihood ratios by a calibration learnt on dev.
+    """Calibrate each result: convert its scores to log-likelihood ratios by a mapping learnt on dev.
 
     Raises:
         ValueError: if one has no dev scores.
@@ -37,7 +37,7 @@ def calibrate(results: Sequence[Result]) -> list[Result]:
 
 
 def fuse(results: Sequence[Result], method: str) -> list[Result]:
-    """All systems fused into one, for each corpus that several have scored.
+    """Fuse all systems into one, on each corpus that two or more of them have scored.
 
     Raises:
         ValueError: if there is no such corpus, the trials differ, or logistic fusion lacks dev scores.

@@ -1,4 +1,4 @@
-"""Trained detectors scored on corpora; importing this module imports torch."""
+"""Load trained detectors and score them on corpora; importing this module imports torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Given = str | Sequence[str] | Mapping[str, str] | None
 
 
 def load_all(given: Given) -> list[SavedDetector]:
-    """The detectors that a user names: one place (see `dfx.load`), a list of places, or a mapping name -> place.
+    """Load the detectors that a user names: one place (see `dfx.load`), a list of places, or a mapping name -> place.
 
     Raises:
         ValueError: if there is no such place, it is no detector, or one is given twice.
@@ -43,13 +43,13 @@ def load_all(given: Given) -> list[SavedDetector]:
 def score_systems(cfg: DictConfig, given: Given, home: Corpus | None, trials: Trials | None) -> list[Result]:
     """Score each system on each corpus that a configuration names.
 
-    Without a corpus the scores that runs have stored are the results.
+    Without a corpus, the scores that the runs have stored are used.
 
     Args:
         cfg: the configuration.
         given: the systems.
         home: corpus whose dev split gives thresholds to systems without dev scores of their own.
-        trials: of this corpus.
+        trials: trials of this corpus.
 
     Raises:
         ValueError: if there is no corpus and a system is not a run.
@@ -75,7 +75,7 @@ def score_systems(cfg: DictConfig, given: Given, home: Corpus | None, trials: Tr
 def _dev_scores(
     detector: SavedDetector, home: Corpus | None, options: ScoringOptions
 ) -> tuple[ScoreTable | None, str]:
-    """Dev scores of the same crop: those of the run where it is the same, else scores of the corpus' dev split."""
+    """Dev scores with the same crop: those of the run if its crop is the same, else scores of the corpus' dev split."""
     if detector.dev_scores and options.eval_crop in (None, detector.policy().crop.policy):
         return ScoreTable.read(detector.dev_scores), FROM_RUN
     trials = home.dev_trials() if home else None
@@ -86,7 +86,7 @@ def _dev_scores(
 
 
 def _scores_of_run(detector: SavedDetector, options: ScoringOptions) -> Result:
-    """The eval scores that a run has stored."""
+    """Read the eval scores that a run has stored."""
     if detector.eval_scores is None:
         raise ValueError(
             f"{detector.name} ({detector.file}) has no stored scores: name a corpus to score, dataset=NAME. Only a "

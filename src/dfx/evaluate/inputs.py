@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dfx.evaluate.trials import Trials
 
 CHOICES = {"eval_crop": (*segments.POLICIES[1:], segments.SLIDING), "fuse": fusion.METHODS}
-NEEDS = {  # key -> the key without which it changes nothing
+NEEDS = {  # key -> the key without which it has no effect
     **dict.fromkeys(("key", "dev_scores", "llr"), "scores"),
     **dict.fromkeys(("others", "eval_crop"), "systems"),
     **{"dev_key": "dev_scores", "split": "dataset or scores"},
@@ -76,14 +76,14 @@ def collect(cfg: DictConfig) -> list[Result]:
 
 
 def asv_rates(cfg: DictConfig) -> metrics.AsvRates | None:
-    """Error rates of speaker verification for the t-DCF, from the scores in `asv`; None where none are given."""
+    """Error rates of speaker verification for the t-DCF, from the scores in `asv`; None if it is not given."""
     if cfg.asv is None or cfg.asv == FIXED_RATES:
         return metrics.ASVSPOOF5_RATES if cfg.asv else None
     return metrics.asv_rates(*scorefiles.read_asv(cfg.asv, cfg.asv_key or None, part=cfg.split))
 
 
 def with_findings(results: Sequence[Result]) -> list[Result]:
-    """The results with findings on suspicious scores, and on trials that dev and the judged set have in common."""
+    """Add findings to the results: suspicious scores, and trials that dev and the measured set have in common."""
     return [
         replace(result, findings=(*result.findings, *doubts(result.table), *_dev_trials_judged(result)))
         for result in results
@@ -106,7 +106,7 @@ def _dev_trials_judged(result: Result) -> list[Finding]:
 
 
 def _read_score_files(cfg: DictConfig, trials: Trials | None) -> list[Result]:
-    """A result for each score file; the trials of the corpus are the key where no key file is given."""
+    """Read each score file into a result; without a key file, the labels come from the corpus."""
     files, dev_files = _named_files(cfg.scores), _named_files(cfg.dev_scores)
     if dev_files and len(dev_files) != len(files):
         raise ValueError(
@@ -147,14 +147,14 @@ def _read_score_files(cfg: DictConfig, trials: Trials | None) -> list[Result]:
 
 
 def _read_key(given: Any) -> tuple[str, pd.DataFrame | None]:
-    """Name and table of a key, FILE or {CORPUS: FILE}; nothing where none is given."""
+    """Read a key, FILE or {CORPUS: FILE}: name of the corpus and table; empty and None if none is given."""
     for name, file in _named_files(given).items():
         return name, scorefiles.read_key(file)
     return "", None
 
 
 def _named_files(given: Any) -> dict[str, Path]:
-    """Files by name; a file without a given name has its own, with the folder where several have the same.
+    """Files by the name given to them, else by file name, with the folder if several have the same file name.
 
     Raises:
         ValueError: if a file is not there, or given twice.
@@ -176,5 +176,5 @@ def _named_files(given: Any) -> dict[str, Path]:
 
 
 def _plain(value: Any) -> Any:
-    """A list or mapping of the configuration as one of Python's."""
+    """Convert a list or mapping of the configuration to a Python one."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

@@ -16,10 +16,10 @@ from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 
 ATTACK = "attack"
 RESAMPLES = 1000
-MAX_TRIALS_RESAMPLED = 100_000  # where the user does not say whether to resample: seconds of work
+MAX_TRIALS_RESAMPLED = 100_000  # limit if the user does not say whether to resample: seconds of work
 WITHOUT_INTERVAL = ("threshold", "dev_threshold", "min_adcf")
 BREAKDOWN_METRICS = ("eer", "auc", "min_dcf")
-MAX_ALL_PAIRS = 5  # systems; where there are more, each is compared with the best one only
+MAX_ALL_PAIRS = 5  # systems; if there are more, each is compared with the best one only
 
 
 class Row(NamedTuple):
@@ -65,14 +65,14 @@ class Pair(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """How to measure.
+    """Settings of the measurements.
 
     Attributes:
         by: columns to break down by.
         bootstrap: number of resamples; 0: no intervals; None: 1,000 unless there are too many trials.
         compare: whether to compare systems; None: where they have the same trials.
         rates: error rates of speaker verification, for the t-DCF.
-        seed: of the resamples.
+        seed: random seed of the resamples.
     """
 
     by: Sequence[str] = (ATTACK,)
@@ -82,7 +82,7 @@ class Settings(NamedTuple):
     seed: int = 0
 
     def resamples(self, result: Result) -> int:
-        """How often the trials of a result, and of its parts, are resampled."""
+        """Number of bootstrap resamples for a result and its parts."""
         if self.bootstrap is None:
             return RESAMPLES if len(result.table) <= MAX_TRIALS_RESAMPLED else 0
         return self.bootstrap
@@ -110,12 +110,12 @@ class Measurements(NamedTuple):
 
     @property
     def uncalibrated(self) -> list[Result]:
-        """The results without the calibrated ones, whose trials have the same order."""
+        """Results without the calibrated ones, whose scores rank the trials in the same order."""
         return [result for result in self.results if not result.calibrated]
 
     @property
     def by(self) -> list[str]:
-        """Columns that there are breakdowns by."""
+        """Columns that the results are broken down by."""
         return list(dict.fromkeys(row.by for row in self.rows if row.by))
 
 
@@ -150,7 +150,7 @@ def measure(results: Sequence[Result], settings: Settings) -> Measurements:
 
 
 def _all_trials(result: Result, settings: Settings) -> list[Row]:
-    """Every metric of a result on all its trials; accuracy and the like only at a threshold from dev."""
+    """Compute every metric of a result on all its trials; accuracy and the like only with a threshold from dev."""
     table, dev = result.table, result.dev
     threshold = None if dev is None else metrics.eer(dev.bonafide, dev.spoof)[1]
     values = metrics.summary(table, threshold)
@@ -168,7 +168,7 @@ def _all_trials(result: Result, settings: Settings) -> list[Row]:
 
 
 def _breakdown(result: Result, by: str, settings: Settings) -> tuple[list[Row], list[str]]:
-    """Metrics for each value of a column, and a sentence on values with one class only."""
+    """Compute metrics for each value of a column, and a sentence about values with one class only."""
     if by not in result.table.table:
         return [], [f"{result.name}: there is no column {by!r}; it has {_columns(result)}."]
     rows: list[Row] = []
@@ -196,7 +196,7 @@ def _breakdown(result: Result, by: str, settings: Settings) -> tuple[list[Row], 
 
 
 def _divide(table: pd.DataFrame, by: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each value of a column with its trials; an attack with all bona fide trials."""
+    """Divide trials by the values of a column; each attack is joined with all bona fide trials."""
     values = table[by].astype(object).where(table[by].notna(), UNKNOWN_ATTACK).astype(str)
     bonafide = table[table["label"] == BONAFIDE]
     divided = table[table["label"] == SPOOF] if by == ATTACK else table
@@ -213,11 +213,11 @@ def _rows(
     by: str = "",
     part: str = "",
 ) -> list[Row]:
-    """A row with an interval for each value."""
+    """Make a row for each value, with its confidence interval."""
     intervals: dict[str, metrics.Interval] = {}
     counts = len(table.bonafide), len(table.spoof)
     resamples = settings.resamples(result)
-    if resamples and min(counts) > 1:  # a single trial does not say how others would have done
+    if resamples and min(counts) > 1:  # a single trial says nothing about the spread
         names = [name for name in values if name not in WITHOUT_INTERVAL]
         cluster = metrics.cluster_column(table)
         intervals = metrics.intervals(
@@ -237,7 +237,7 @@ def _rows(
 
 
 def _compare_all(results: Sequence[Result], settings: Settings) -> tuple[list[Pair], list[str]]:
-    """Pairs of systems on the same trials, and a sentence on those that cannot be compared.
+    """Compare pairs of systems on the same trials, with sentences about systems that cannot be compared.
 
     With `compare=True` large sets are resampled too, and having no pair is an error.
     """

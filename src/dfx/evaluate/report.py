@@ -17,7 +17,7 @@ FOLDER = Path("mlruns") / "evaluate"
 
 
 def document(measured: Measurements) -> Document:
-    """The page of an evaluation and its short form for the terminal."""
+    """Report document of an evaluation, with its short form for the terminal."""
     notices = [
         Notice(found.text, found.severity, result.name)
         for result in measured.results
@@ -66,7 +66,7 @@ def write(report: Document, measured: Measurements, out: str | None) -> list[Pat
 
 
 def mlflow_metrics(measured: Measurements) -> dict[str, float]:
-    """Numbers by their MLflow name: `CORPUS/METRIC`, or `CORPUS/SYSTEM/METRIC` where there are several systems."""
+    """Metrics by their MLflow name: `CORPUS/METRIC`, or `CORPUS/SYSTEM/METRIC` if there are several systems."""
     several = len({result.system for result in measured.results}) > 1
     named = {}
     for row in measured.rows:
@@ -86,7 +86,7 @@ def _listed(names: Sequence[str], word: str) -> str:
 
 
 def _data(measured: Measurements) -> Mapping[str, Any]:
-    """Everything but the scores, for JSON."""
+    """All results except the scores, for JSON."""
     results = []
     for result in measured.results:
         rows = [row for row in measured.rows if (row.system, row.corpus) == (result.system, result.corpus)]

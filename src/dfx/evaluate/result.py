@@ -1,4 +1,4 @@
-"""Result: the scores of one system on the trials of one corpus, and what is known about them."""
+"""Result: the scores of one system on the trials of one corpus, with metadata."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Result:
         corpus: name of the corpus, and the split where it is not eval.
         table: the scores.
         crop: which part of an utterance the system scores, in words.
-        llr: whether the scores are log-likelihood ratios; None: not known, they are taken for such.
+        llr: whether the scores are log-likelihood ratios; None: not known, they are treated as such.
         dev: scores of the same system on dev, for the threshold, calibration and fusion.
         dev_source: origin of the dev scores, in words.
         trained_on: the corpus that the system was trained on; empty where it is not known.
@@ -33,8 +33,8 @@ class Result:
         findings: problems and remarks about the scores.
         note: a sentence about the corpus.
         sasv: scores that also verify the speaker, by kind of trial, for the a-DCF.
-        calibrated: whether this is another result after calibration: trials keep their order, so that breakdowns,
-            comparisons and curves leave it out.
+        calibrated: whether this is another result after calibration; it is left out of breakdowns, comparisons and
+            curves, since calibration does not change the order of the trials.
     """
 
     system: str
@@ -53,7 +53,7 @@ class Result:
 
     @property
     def name(self) -> str:
-        """System and corpus in words."""
+        """System and corpus: `lcnn on demo`."""
         return f"{self.system} on {self.corpus}"
 
     @property

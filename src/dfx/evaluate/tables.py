@@ -13,7 +13,7 @@ from dfx.reporting.document import Table
 from dfx.reporting.metric_names import METRICS
 
 MAIN_METRICS = ("eer", "auc", "min_tdcf_2019", "min_tdcf_revised", "min_dcf", "cllr", "accuracy")
-MAX_COLUMNS = 2  # systems with a column each; where there are more, each has a row
+MAX_COLUMNS = 2  # systems with a column each; if there are more, each has a row
 MAX_PARTS = 40  # values of a column; the others are in results.csv
 
 
@@ -30,7 +30,7 @@ def all_tables(measured: Measurements, short: bool = False) -> list[Table]:
 
 
 def names_with_training_corpus(results: Sequence[Result]) -> dict[str, str]:
-    """Each system with the corpus that it was trained on, where that is known: `lcnn (asvspoof2019_la)`."""
+    """Names of the systems with the corpus that each was trained on, if known: `lcnn (asvspoof2019_la)`."""
     return {
         result.system: f"{result.system} ({result.trained_on})" if result.trained_on else result.system
         for result in results
@@ -38,7 +38,7 @@ def names_with_training_corpus(results: Sequence[Result]) -> dict[str, str]:
 
 
 def _metrics_on(rows: Sequence[Row], corpus: str, short: bool) -> Table:
-    """The metrics of every system on a corpus."""
+    """Table of the metrics of every system on a corpus."""
     systems: dict[str, dict[str, Row]] = {}
     for row in rows:
         if row.corpus == corpus and not row.by:
@@ -62,7 +62,7 @@ def _metrics_on(rows: Sequence[Row], corpus: str, short: bool) -> Table:
 
 
 def _eer_matrix(measured: Measurements) -> Table | None:
-    """EER of each system on each corpus; None where there is one corpus."""
+    """Table of the EER of each system on each corpus; None if there is only one corpus."""
     corpora = measured.corpora
     if len(corpora) < 2:
         return None
@@ -77,7 +77,7 @@ def _eer_matrix(measured: Measurements) -> Table | None:
 
 
 def _breakdown(rows: Sequence[Row], corpus: str, by: str, short: bool) -> Table | None:
-    """EER of every system on the parts of a corpus; None where there is at most one part."""
+    """Table of the EER of every system on the parts of a corpus; None if there is at most one part."""
     chosen = [row for row in rows if row.corpus == corpus and row.by == by]
     trials = {row.part: f"{row.bonafide:,} + {row.spoof:,}" for row in chosen}
     if len(trials) < 2:
@@ -98,7 +98,7 @@ def _breakdown(rows: Sequence[Row], corpus: str, by: str, short: bool) -> Table 
 
 
 def _comparisons(pairs: Sequence[Pair]) -> Table | None:
-    """Differences of pairs of systems; None where there are none."""
+    """Table of the differences of pairs of systems; None if there are no pairs."""
     if not pairs:
         return None
     head = ["corpus", "first", "second", "EER, first − second", "AUC, first − second"]
@@ -117,7 +117,7 @@ def _comparisons(pairs: Sequence[Pair]) -> Table | None:
 
 
 def _trials(results: Sequence[Result]) -> Table:
-    """The trials of each result, their hash, the crop policy and the origin of the threshold."""
+    """Table of the trials of each result: counts, hash, crop policy and origin of the threshold."""
     head = ["system", "corpus", "bona fide", "spoof", "left out", "trials", "crop", "threshold from"]
     lines = [
         [

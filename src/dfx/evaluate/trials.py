@@ -78,7 +78,7 @@ class Corpus:
         return Trials(name, self.manifest, np.flatnonzero(chosen), self.note)
 
     def dev_trials(self) -> Trials | None:
-        """The dev split; None where it is absent or lacks a class."""
+        """Trials of the dev split; None if it is absent or lacks a class."""
         table = self.manifest.table
         return self.trials("dev") if table[table["split"] == "dev"]["label"].nunique() == len(NAMES) else None
 

@@ -62,7 +62,7 @@ class Decisions(NamedTuple):
 
     @property
     def balanced_accuracy(self) -> FloatArray:
-        """Mean of that share over the two classes."""
+        """Mean over the two classes of the share of trials that are decided correctly."""
         accepted = (self.bonafide - self.rejected_bonafide) / self.bonafide
         return (accepted + self.rejected_spoof / self.spoof) / 2
 

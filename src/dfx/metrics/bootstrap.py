@@ -6,10 +6,10 @@ number of drawn clusters is fixed in each of three groups (with bona fide only, 
 is never empty. Where each trial is a cluster by itself, this is the two-sample bootstrap.
 
 *Intervals.* Percentiles of the resampled values are too narrow where errors are few, which is the case for good
-detectors: at an EER of 0.5 % on 100 bona fide and 400 spoof trials a "95 %" interval holds the truth in 67 of 100
-corpora. The standard error of a share depends on the share, which Wilson's interval takes into account. The bootstrap
-says how many independent trials the corpus is worth (a share of n trials has the variance p (1 - p) / n), Wilson's
-formula does the rest, and Student's t allows for few clusters. The least value over all thresholds and a sum of
+detectors: at an EER of 0.5 % on 100 bona fide and 400 spoof trials a "95 %" interval holds the true value in 67 of
+100 corpora. The standard error of a share depends on the share, which Wilson's interval takes into account. The
+bootstrap gives the effective number of independent trials (a share of n trials has the variance p (1 - p) / n), the
+rest is Wilson's formula, and Student's t allows for few clusters. The least value over all thresholds and a sum of
 absolute gaps are biased: the mean of the resamples shows by how much, and the interval is moved by that.
 
 Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, sections 8.3 (two samples) and 10.2 (bias);
@@ -33,8 +33,8 @@ from dfx.metrics.tandem import AsvRates
 from dfx.tables.labels import BONAFIDE
 from dfx.tables.score_table import ScoreTable
 
-MIN_CLUSTERS = 10  # of each class; a bootstrap of fewer says little
-UNKNOWN = ("-", "")  # speakers that are not known
+MIN_CLUSTERS = 10  # speakers of each class; a bootstrap of fewer says little
+UNKNOWN = ("-", "")  # names that mean an unknown speaker
 CHUNK = (
     1 << 18
 )  # numbers in memory, if a resample is not larger by itself: 2 MiB, which the processor's cache holds
@@ -62,9 +62,9 @@ def intervals(
     confidence: float = 0.95,
     rates: AsvRates | None = None,
 ) -> dict[str, Interval]:
-    """Confidence intervals of metrics of a score table: how far other trials of the same kind would move them.
+    """Confidence intervals of metrics of a score table: their range over other trials of the same kind.
 
-    On simulated corpora they hold the truth about as often as they should, except for min_dcf, min_tdcf and min_cllr,
+    On simulated corpora they hold the true value about as often as stated, except for min_dcf, min_tdcf and min_cllr,
     whose threshold or calibration is chosen on the trials themselves: these are too short where errors are few.
 
     Args:
@@ -91,9 +91,9 @@ def intervals(
 
 
 def cluster_column(table: ScoreTable) -> str | None:
-    """Column whose trials should be drawn together: "speaker" where speakers are known, else None.
+    """Column whose trials should be drawn together: "speaker" if speakers are known, else None.
 
-    They are where most trials of each class have a known speaker, and each class has at least ten.
+    Most trials of each class must have a known speaker, and each class must have at least ten speakers.
     """
     if "speaker" not in table.table:
         return None
@@ -134,7 +134,7 @@ class Bootstrap:
             )
 
     def draw(self, resamples: int, seed: int) -> Iterator[IntArray]:
-        """How often each trial is drawn, in chunks `(some resamples, trials)` that together are `resamples`."""
+        """Count how often each trial is drawn, in chunks `(some resamples, trials)`, `resamples` rows in all."""
         generator = np.random.default_rng(seed)
         if self.cluster is None:
             kind = 2 - self.is_bonafide.astype(np.int64)
@@ -157,7 +157,7 @@ class Bootstrap:
             yield drawn if self.cluster is None else drawn[:, self.cluster]
 
     def interval(self, name: str, value: float, resampled: FloatArray, confidence: float = 0.95) -> Interval:
-        """Confidence interval of a metric of these trials, which is at least 0 and has a largest value.
+        """Confidence interval of a metric of these trials; the metric must be bounded, from 0 to its largest value.
 
         Args:
             name: of the metric.

@@ -27,7 +27,7 @@ from dfx.tables.findings import Finding, finding
 from dfx.tables.score_table import ScoreTable, side_by_side
 
 BINS = 15  # Guo et al., ICML 2017
-C = 1e6  # inverse strength of scikit-learn's penalty, on scores of unit deviation: as good as none
+C = 1e6  # inverse strength of scikit-learn's penalty, on scores of unit deviation: practically none
 
 
 def ece(bonafide: ArrayLike, spoof: ArrayLike, bins: int = BINS) -> float:
@@ -89,7 +89,7 @@ class Calibration:
     Attributes:
         slope: above 0.
         intercept: log-likelihood ratio of a score of 0, in nats.
-        findings: warnings about it: `separated` is a dev set without any error.
+        findings: warnings about the calibration; `separated`: dev has no errors.
     """
 
     slope: float
@@ -102,7 +102,7 @@ class Calibration:
 
 
 def calibrate(dev: ScoreTable, name: str = "the system") -> Calibration:
-    """Learn a calibration on dev; the name is that of the system in error messages.
+    """Learn a calibration on dev; `name` is the system's name in error messages.
 
     Raises:
         ValueError: if a class is missing in dev, its scores are constant, or they rank it the wrong way round.

@@ -11,7 +11,7 @@ from dfx.metrics.eer import FloatArray, check_scores
 
 
 def cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
-    """Cllr in bits: 0 is perfect, 1 is a detector that ignores its input, above 1 the scores mislead.
+    """Cllr in bits: 0 is perfect, a detector that ignores its input has 1, above 1 the scores mislead.
 
     Source: Brümmer and du Preez, Computer Speech & Language 2006. Written with softplus (`logaddexp`), since
     `log(1 + exp(-score))` overflows for scores of a confident detector.

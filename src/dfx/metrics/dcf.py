@@ -23,7 +23,7 @@ def min_dcf(
     c_miss: float = C_MISS,
     c_fa: float = C_FA,
 ) -> float:
-    """Normalised detection cost at the best threshold for these scores; 1 is a detector that ignores its input.
+    """Normalised detection cost at the best threshold for these scores; a detector that ignores its input has 1.
 
     Args:
         bonafide: scores of the bona fide trials.
@@ -84,6 +84,6 @@ def dcf_weights(p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = 
 
 
 def normalised_cost(far: Any, frr: Any, miss: float, fa: float, constant: float = 0.0) -> FloatArray:
-    """Weighted sum of both error rates and a constant, divided by that of the better constant answer."""
+    """Weighted sum of both error rates and a constant, divided by that of the better constant decision."""
     cost: FloatArray = (constant + miss * frr + fa * far) / (constant + min(miss, fa))
     return cost

@@ -19,7 +19,7 @@ DEVIATIONS = 3  # standard deviations of the AUC below one half that count as mo
 
 
 def doubts(table: ScoreTable) -> list[Finding]:
-    """Check the scores of a table for what makes its metrics meaningless or misleading; they are not changed.
+    """Check scores for properties that make metrics meaningless or misleading; the scores are not changed.
 
     The kinds of finding are `constant-scores` (error), `few-values`, `crowded-scores`, `wrong-way` or
     `fake-probabilities` (warnings), and `probabilities` (note).

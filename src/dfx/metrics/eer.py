@@ -10,7 +10,7 @@ IntArray = NDArray[np.int64]
 
 
 def check_scores(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Scores of the two classes as float64 arrays `(trials,)`.
+    """Check the scores of the two classes and return them as float64 arrays `(trials,)`.
 
     Raises:
         ValueError: if a class is empty, or a score is not a finite number.
@@ -19,7 +19,7 @@ def check_scores(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, Flo
 
 
 def check_class(scores: ArrayLike, name: str = "spoof") -> FloatArray:
-    """Scores of one class, as in `check_scores`; the name is for the error message."""
+    """Check the scores of one class, as `check_scores` does; `name` is the class in the error message."""
     array = np.asarray(scores, dtype=np.float64)
     if array.ndim != 1:
         raise ValueError(f"The {name} scores must be a list of numbers, got an array of shape {array.shape}.")

@@ -12,7 +12,7 @@ from dfx.tables.findings import Finding, finding
 from dfx.tables.score_table import ScoreTable, side_by_side
 
 METHODS = ("logistic", "mean")
-MAX_SCALE_RATIO = 3.0  # of standard deviations; above it one system decides a mean almost alone
+MAX_SCALE_RATIO = 3.0  # ratio of standard deviations; above it one system decides a mean almost alone
 
 
 def fuse(
@@ -21,10 +21,10 @@ def fuse(
     """Fuse the scores of several systems on the same trials into one score table, with findings about it.
 
     Args:
-        tables: of the trials to score, one for each system; their labels decide nothing.
+        tables: scores of the trials, one table for each system; their labels are not used.
         method: logistic, a weighted sum learnt on dev whose result is a log-likelihood ratio; or mean, of the scores
             calibrated on dev, and of the raw scores without dev.
-        dev: of the dev trials, in the same order of systems.
+        dev: scores of the dev trials, in the same order of systems.
 
     Returns:
         The trials of the first table, in its order and with its metadata; and findings: `separated`,

@@ -204,7 +204,7 @@ class RunCounts:
         return np.array([min_cllr_of_counts(*pair) for pair in zip(bonafide, spoof, strict=True)])
 
     def decisions(self, run: int) -> Decisions:
-        """Numbers of decisions where the runs before `run` are rejected."""
+        """Count the decisions if the runs before `run` are rejected."""
         rejected = self.rejected_bonafide[:, run], self.rejected_spoof[:, run]
         return Decisions(*rejected, self.bonafide[:, 0], self.spoof[:, 0])
 

@@ -1,4 +1,4 @@
-"""S3 score, of the task with two outputs: is a real voice present, is a fake voice present."""
+"""S3 score, for a task with two outputs: whether a real voice and whether a fake voice is present."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from dfx.metrics.auc import auc
 from dfx.metrics.calibration import calibration_error
 
-BINS = 10  # of the organisers
+BINS = 10  # as the organisers use
 
 
 def s3_score(labels: ArrayLike, probabilities: ArrayLike) -> float:

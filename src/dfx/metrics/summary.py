@@ -28,7 +28,7 @@ def summary(table: ScoreTable, threshold: float | None = None) -> dict[str, floa
     With a `threshold` (that of dev's EER) `accuracy`, `balanced_accuracy` and `f1` are included; there is no accuracy
     without a decision. The EER of each attack, against all bona fide trials, has the name `attack_key`; spoof trials
     whose attack is unknown (`-`) count in the other metrics only. The metrics in `NEED_LLR` are meaningful for
-    log-likelihood ratios only: a caller that knows that the scores are none leaves them out.
+    log-likelihood ratios only: leave them out for other scores.
 
     Raises:
         ValueError: if the table has no bona fide or no spoof trial.
@@ -57,7 +57,7 @@ def summary(table: ScoreTable, threshold: float | None = None) -> dict[str, floa
 
 
 def attack_key(attack: str) -> str:
-    """Metric name of the EER of an attack, valid in MLflow; two attacks never have the same.
+    """Metric name of the EER of an attack, valid in MLflow; two attacks never have the same name.
 
     Other characters than letters, digits, space, `_`, `.` and `-` become a colon and the hexadecimal code of
     each of their UTF-8 bytes.

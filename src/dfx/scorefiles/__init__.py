@@ -1,4 +1,4 @@
-"""Score files and keys that others made: read in any official format and joined into one `ScoreTable`.
+"""Read score files and keys in any official format and join them into one `ScoreTable`.
 
 A higher score must mean more bona fide; polarity is never guessed.
 """

@@ -1,4 +1,4 @@
-"""Join scores with the labels of a key into one `ScoreTable`, or say what does not fit."""
+"""Join scores with the labels of a key into one `ScoreTable`; errors name the trials that do not match."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def join(
     Args:
         scores: from `read_scores`.
         key: from `read_key`; None where the score file has labels.
-        name: of the scores in sentences, such as the file name.
+        name: what to call the scores in sentences, such as the file name.
         part: trials of a key with a subset or a split: eval, progress, hidden, train, dev or all. None: eval where the
             key has it, and everything where it has one part only.
 
@@ -55,13 +55,13 @@ def align(
     part: str | None = None,
     repeated: str = "Keep one row for each trial",
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Finding]]:
-    """Rows of scores and rows of the key for the trials of a part of the key, in its order, and findings; see `join`.
+    """Match scores with the trials of a part of the key; returns the rows of both in the key's order, and findings.
 
     Args:
         scores: with a column `id`.
         key: with a column `id`.
-        name: of the scores in sentences.
-        part: of the key.
+        name: what to call the scores in sentences.
+        part: part of the key, as in `join`.
         repeated: what to do where the key repeats an id.
 
     Raises:
@@ -112,7 +112,7 @@ def _refuse_repeated_ids(ids: pd.Series, name: str, cure: str) -> None:
 
 
 def _choose_part(key: pd.DataFrame, part: str | None, name: str) -> tuple[NDArray[np.bool_], list[Finding]]:
-    """A mask `(trials,)` of the trials of a part of a key, and a note on the others."""
+    """Mask `(trials,)` of the trials of a part of a key, and a note about the other trials."""
     column = next((column for column in PARTS if column in key), None)
     everything = np.ones(len(key), dtype=bool)
     if column is None and part not in (None, ALL):
@@ -138,7 +138,7 @@ def _choose_part(key: pd.DataFrame, part: str | None, name: str) -> tuple[NDArra
 
 
 def _match(scores: pd.Series, key: pd.Series) -> tuple[NDArray[np.intp], list[Finding]]:
-    """Row of the score of each trial of the key, -1 where there is none; ids may differ by folder and extension."""
+    """Row of the score of each trial of the key, -1 if it has none; ids may differ by folder and extension."""
     rows = pd.Index(scores).get_indexer(pd.Index(key))
     for what, pattern in (("the extension", _EXTENSION), ("folder and extension", _FOLDER_OR_EXTENSION)):
         if (rows >= 0).all():
@@ -160,7 +160,7 @@ def _match(scores: pd.Series, key: pd.Series) -> tuple[NDArray[np.intp], list[Fi
 
 
 def _score_table(given: pd.DataFrame, chosen: pd.DataFrame, name: str) -> ScoreTable:
-    """Scores beside the rows of the key, in the same order; checked."""
+    """Make a score table from matched rows of scores and key; check that labels agree and no class is missing."""
     if "label" in given:
         wrong = given["label"].to_numpy() != chosen["label"].to_numpy()
         if wrong.any():

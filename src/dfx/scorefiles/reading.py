@@ -18,7 +18,7 @@ from dfx.tables.findings import some
 from dfx.tables.labels import BONAFIDE, is_label, parse_label
 from dfx.tables.score_table import UNKNOWN_ATTACK
 
-# Column of dfx -> words that mean it, in order of preference; case, `-`, `_` and spaces do not matter. The `anon` ones
+# Column of dfx -> its names in files, in order of preference; case, `-`, `_` and spaces do not matter. The `anon` ones
 # are from the full keys of ASVspoof 5. "fake probability" and the like are left out: their polarity is the opposite.
 WORDS = {
     "id": (
@@ -56,7 +56,7 @@ KEYS: tuple[tuple[str, ...], ...] = (
 NOT_IN_A_KEY = ("path", "score", "asv-score", "sasv-score", "asv-label")
 SPLIT_OF_ID = r"^(?:(?:LA|PA)_)?([TDE])_\d+$"  # ids of ASVspoof 2019 and 5 name the split, and no column does
 SPLITS = {"T": "train", "D": "dev", "E": "eval"}
-HEAD = 1000  # lines that decide what a column is
+HEAD = 1000  # lines that are read to find out what a column is
 
 
 def read_scores(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -119,7 +119,7 @@ def read_key(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def existing_file(path: Any) -> Path:
-    """The path of a file that exists, `~` expanded.
+    """Path of an existing file, with `~` expanded.
 
     Raises:
         ValueError: if there is no such file.
@@ -184,7 +184,7 @@ def parse_numbers(table: pd.DataFrame, name: str, path: Path) -> pd.Series:
 
 
 def is_number(word: str) -> bool:
-    """Whether a word reads as a number; `nan` and `inf` do."""
+    """Whether a word is a number; `nan` and `inf` are."""
     try:
         float(word)
     except ValueError:

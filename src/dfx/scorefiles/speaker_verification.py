@@ -94,7 +94,7 @@ def _three_columns(text: str, path: Path, names: tuple[str, ...]) -> pd.DataFram
 
 
 def _join_key(scores: pd.DataFrame, path_of_key: Path, path: Path, part: str | None) -> pd.DataFrame:
-    """Scores of a part of the key, with the kind of each trial.
+    """Select the scores of a part of the key, and add the kind of each trial.
 
     Trials are matched by position where both files have the same order, as those of 2021, in which one speaker and
     utterance may be several trials; else by speaker and utterance.

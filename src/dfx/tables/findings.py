@@ -1,4 +1,4 @@
-"""Findings about a corpus (errors, warnings, notes), and how offending rows are named in a sentence."""
+"""Findings about a corpus (errors, warnings, notes), and error sentences that name the offending rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Finding:
         severity: "error" (results would be wrong), "warning" (look before you trust them) or "note".
         text: what is wrong, what was got and what to do.
         count: how many utterances, files or values it concerns.
-        examples: the first of them by name.
+        examples: names of the first of them.
     """
 
     kind: str
@@ -46,7 +46,7 @@ def finding(
 
 
 def some(items: Iterable[Any]) -> str:
-    """The first items for a sentence: `'a', 'b', ... (7 in all)`."""
+    """List the first items for a sentence: `'a', 'b', ... (7 in all)`."""
     names = [repr(str(item)) for item in items]
     rest = f", ... ({len(names)} in all)" if len(names) > MAX_EXAMPLES else ""
     return f"{', '.join(names[:MAX_EXAMPLES])}{rest}"
@@ -58,7 +58,7 @@ def refuse_rows(table: pd.DataFrame, bad: Any, what: str, advice: str, show: str
     Args:
         table: utterances, with a column `id`.
         bad: `(rows,)` bool.
-        what: is wrong with them, as a verb and its object: "repeat an id".
+        what: the problem, as a verb and its object: "repeat an id".
         advice: what to do.
         show: column whose value is shown beside each id.
 

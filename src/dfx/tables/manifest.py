@@ -32,7 +32,7 @@ SUFFIXES = (".csv", ".parquet")
 
 
 class Manifest:
-    """A validated table of utterances, `table`; rows are numbered from 0; do not change it.
+    """Validated table of the utterances of a corpus (`table`, rows numbered from 0); do not change it.
 
     `id`, `path` and `label` are required, and `split` unless `require_split` is False (then a missing one becomes "").
     A missing `attack` becomes "-" for bona fide and "spoof" for spoof, a missing `speaker` "-".
@@ -248,7 +248,7 @@ def _splits(words: pd.Series, given: Mapping[str, str], path: Path) -> pd.Series
 
 
 def _checked(table: pd.DataFrame, name: str, require_split: bool) -> pd.DataFrame:
-    """The table with all columns, typed and in order."""
+    """Check a table and return it with all columns, typed and in order."""
     required = ("id", "path", "label", "split") if require_split else ("id", "path", "label")
     missing = [column for column in required if column not in table]
     if missing:

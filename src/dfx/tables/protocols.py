@@ -1,4 +1,4 @@
-"""Read protocols and keys of challenges: columns separated by spaces, without a header; their known layouts."""
+"""Read protocols and keys of challenges, with their known layouts: columns separated by spaces, without a header."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # what `>` writes i
 
 
 def read(path: Path, layouts: Layouts) -> pd.DataFrame:
-    """Read a protocol as a table of text; the number of columns says which layout it has.
+    """Read a protocol as a table of text; the number of columns determines its layout.
 
     Where a line has more columns than the others, its id holds spaces.
 
@@ -96,7 +96,7 @@ def read_text(path: Path) -> str:
 
 
 def first_line(text: str, path: Path) -> str:
-    """The first line that is not blank.
+    """Return the first line that is not blank.
 
     Raises:
         ValueError: if there is none.
@@ -111,11 +111,11 @@ def split_columns(text: str, path: Path, width: int, hint: str, separator: str =
     """Split the lines of a text into columns `(lines, width + MAX_SPACES)`; `""` where a line ends earlier.
 
     Args:
-        text: of the file.
+        text: text of the file.
         path: named in the error.
-        width: columns that a line has if no id holds spaces.
+        width: number of columns of a line if no id holds spaces.
         hint: what to do, for the error.
-        separator: of the columns, a regular expression.
+        separator: separator of the columns, a regular expression.
 
     Raises:
         ValueError: if a line has more columns.
