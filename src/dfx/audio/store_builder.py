@@ -483,7 +483,7 @@ def _announce_decoding(
 ) -> None:
     """Print what will be written; a ValueError if the disk is too small for it."""
     what = f"{len(paths)} files ({mib(source)})"
-    if source < FEW_BYTES and source * MOST_GROWTH < shutil.disk_usage(folder).free:
+    if source * MOST_GROWTH < shutil.disk_usage(folder).free:  # there is room for whatever they decode to
         console.say(f"Decoding {what}, once, in {folder}")
         return
     sample = (paths[:: max(1, len(paths) // PROBED_FILES)], sample_rate)
