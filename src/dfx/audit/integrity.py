@@ -125,7 +125,7 @@ def _odd_clips(table: pd.DataFrame) -> Iterator[Finding]:
         ),
         (
             *("too-short", "warning", short, ("duration", True), f"shorter than {SHORTEST_S:g} s"),
-            "take them out, or know that dfx repeats them to fill a segment (data.pad)",
+            "take them out, or accept that dfx repeats them to fill a segment (data.pad)",
         ),
         (
             *("clipped", "note", clipped, ("clipped", False)),
@@ -145,7 +145,7 @@ def _odd_clips(table: pd.DataFrame) -> Iterator[Finding]:
         (
             *("name-is-not-format", "note", renamed, None),
             f"not what the name says ({'; '.join(sorted(set(suffixes))[:3])})",
-            "know that they were coded once more than the others",
+            "note that they were coded once more than the others",
         ),
         (
             *("several-channels", "note", good["channels"] > 1, None, "more than one channel"),

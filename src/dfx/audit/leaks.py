@@ -23,9 +23,9 @@ COLUMNS = {
     "source": ("source", "source_id", "source_file", "original", "original_file", "recording", "video"),
 }
 ADVICE = {
-    "speaker": "divide by speaker, or report the clips of new speakers apart",
+    "speaker": "divide by speaker, or report the clips of new speakers separately",
     "utterance": "divide by utterance: a detector may know the sentence, and its recording stands on the other side",
-    "source": "divide by source, or report new sources apart: rooms, microphones and codecs go with the source",
+    "source": "divide by source, or report new sources separately: rooms, microphones and codecs go with the source",
 }
 
 
@@ -115,7 +115,7 @@ def _shared_findings(
         f"leaked-{kind.replace('_', '-')}",
         "warning",
         f"{kind.capitalize()} on both sides of a split: {'; '.join(parts)}. What to do: "
-        f"{ADVICE.get(kind, f'divide by {kind}, or report new ones apart')}.",
+        f"{ADVICE.get(kind, f'divide by {kind}, or report new ones separately')}.",
         names,
     )
 
@@ -175,7 +175,7 @@ def _attack_findings(
         )
         yield finding("no-unseen-attack", "note", text, count=number)
     else:
-        text = f"{share}. What to do: nothing; dfx reports the EER of seen and of unseen attacks apart."
+        text = f"{share}. What to do: nothing; dfx reports the EER of seen and of unseen attacks separately."
         yield finding("seen-attacks", "note", text, count=seen["values"])
 
 

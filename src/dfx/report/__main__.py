@@ -19,13 +19,13 @@ EXAMPLES = """
 
 
 def main() -> None:
-    """The command; a filter is full of signs that mean something to Hydra, so it is quoted here."""
+    """Run the command; a filter (`query=`) is quoted, because its characters have a meaning in Hydra."""
     sys.argv[1:] = map(quoted, sys.argv[1:])
     prompt.run("report", EXAMPLES, report)
 
 
 def quoted(argument: str) -> str:
-    """`query=FILTER` as Hydra takes it; other arguments, and a filter in quotes, are returned as they are."""
+    """Quote `query=FILTER` for Hydra; other arguments, and a filter in quotes, are returned unchanged."""
     key, _, value = argument.partition("=")
     if key != "query" or value[:1] + value[-1:] in ("''", '""') or value == "null":
         return argument

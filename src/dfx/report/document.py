@@ -12,12 +12,7 @@ MOST_COMMANDS = 20
 
 
 def build(report: SweepReport, folder: Path) -> Document:
-    """Build the page and its short form for the terminal.
-
-    Args:
-        report: the report.
-        folder: that it will be written to.
-    """
+    """Build the page and its short form for the terminal; `folder` is where it will be written."""
     lead, notes = Lead(report.lead), Findings([Notice(note) for note in report.notes])
     parts: list[Part] = [Text(report.about, "about"), lead, notes, tables.result_table(report)]
     brief: list[Part] = [tables.result_table(report, brief=True), notes]
@@ -33,7 +28,7 @@ def build(report: SweepReport, folder: Path) -> Document:
 
 
 def further_files(report: SweepReport) -> dict[str, str]:
-    """LaTeX, CSVs and commands by file name."""
+    """LaTeX table, CSV files and commands, by file name."""
     return {
         "table.tex": exports.latex_table(report),
         "cells.csv": exports.cells_table(report).to_csv(index=False, lineterminator="\n"),
@@ -43,7 +38,7 @@ def further_files(report: SweepReport) -> dict[str, str]:
 
 
 def _commands(report: SweepReport) -> str:
-    """The first commands, with comments."""
+    """Commands of the first missing cells, with comments."""
     commands = report.commands
     lines = commands[:MOST_COMMANDS]
     if report.command:

@@ -70,7 +70,7 @@ def escaped(text: str) -> str:
 
 
 def cells_table(report: SweepReport) -> pd.DataFrame:
-    """A row for each cell, numbers unrounded; rates from 0 to 1."""
+    """Table with a row for each cell, numbers unrounded; rates from 0 to 1."""
     row, column = report.grid.axes
     records = []
     for one in report.measured.cells.values():
@@ -87,7 +87,7 @@ def cells_table(report: SweepReport) -> pd.DataFrame:
 
 
 def runs_table(report: SweepReport) -> pd.DataFrame:
-    """A row for each run of the table, with its options and every final metric."""
+    """Table with a row for each run, with its options and every final metric."""
     records = []
     for cell in report.grid.cells.values():
         for run in cell.runs:

@@ -62,7 +62,7 @@ def _table(report: SweepReport) -> Figure:
 
 
 def _det(report: SweepReport) -> Figure | None:
-    """DET curves, one for each cell: of its run with the median EER on dev."""
+    """DET curve of each cell, from its run with the median EER on dev."""
     score_tables = report.measured.tables
     known = [(cell, run) for cell in report.ranked if (run := median_run(cell)).run_id in score_tables]
     if not known:
@@ -71,7 +71,7 @@ def _det(report: SweepReport) -> Figure | None:
         f"{cell.name} (s{run.tags.get('seed', '?')})": score_tables[run.run_id]
         for cell, run in known[:MOST_CURVES]
     }
-    note = "Of each cell the seed whose EER on dev is the middle one." + _left_out(len(known), MOST_CURVES)
+    note = "One seed of each cell: the one with the median EER on dev." + _left_out(len(known), MOST_CURVES)
     return plots.det(shown, f"Detection error trade-off on {report.split}", note)
 
 
@@ -91,7 +91,7 @@ def _attacks(report: SweepReport) -> Figure | None:
         return None
     sizes = _trials(cells, report)
     names = {key: attack_name(key.removeprefix(f"{report.split}/")) for key in keys}
-    # An attack of one trial has an EER as any other, and it says nothing.
+    # An attack with one trial has an EER too, but it says nothing.
     largest = sorted(keys, key=lambda key: -sizes.get(names[key], 0))[:MOST_ATTACKS]
     means = {key: [100 * cell.mean(key) for cell in cells] for key in largest}
     hardest = sorted(largest, key=lambda key: -float(np.nanmean(means[key])))

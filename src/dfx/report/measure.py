@@ -33,11 +33,11 @@ class MeasuredCell:
         mean: of the metric over the seeds.
         deviation: sample deviation over the seeds; NaN for one.
         seeds: how many there are.
-        interval: 95 % confidence interval of the mean; None where it cannot be had.
-        trials: hash of the trials that all its runs judged; None where there are no score files, or they differ.
+        interval: 95 % confidence interval of the mean; None if it cannot be computed.
+        trials: hash of the trials that all its runs scored; None if there are no score files, or they differ.
         difference: to the cell chosen on dev, on the same trials.
         p_value: of this difference, with Holm's correction over all cells.
-        mark: what follows from it, one of CHOSEN, AS_GOOD, BETTER, WORSE, UNTESTED.
+        mark: outcome of the test, one of CHOSEN, AS_GOOD, BETTER, WORSE, UNTESTED.
     """
 
     cell: Cell
@@ -51,7 +51,7 @@ class MeasuredCell:
     mark: str = UNTESTED
 
     def bounds(self, metric: str) -> str:
-        """The interval as text, `[10.91, 14.02]`; empty where there is none."""
+        """The interval as text, `[10.91, 14.02]`; empty if there is none."""
         return metric_names.interval(self.interval, metric)
 
 
@@ -68,15 +68,15 @@ class MeasuredGrid:
 
     @property
     def most_seeds(self) -> int:
-        """Number of seeds of the cell that has most of them."""
+        """Largest number of seeds of any cell."""
         return max(one.seeds for one in self.cells.values())
 
 
 def measure(grid: Grid, metric: str, resamples: int | None = None) -> MeasuredGrid:
-    """Mean, deviation and interval of each cell, and the test of each against the one that dev chooses.
+    """Compute mean, deviation and interval of each cell, and test each against the cell that dev chooses.
 
-    Interval and test are those of the EER, resampling trials; for another metric there is only mean and deviation.
-    Cells are compared where they judged the same trials.
+    Interval and test are for the EER, by resampling trials; another metric has only mean and deviation. Cells are
+    compared if they scored the same trials.
 
     Args:
         grid: the cells.
@@ -114,7 +114,7 @@ def measure(grid: Grid, metric: str, resamples: int | None = None) -> MeasuredGr
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for their number, in the order given.
+    """Holm's correction of p-values for multiple comparisons; the order is kept.
 
     Source: Holm, Scandinavian Journal of Statistics 1979.
 
@@ -162,7 +162,7 @@ def _compared(
     cluster: str | None,
     resamples: int,
 ) -> dict[tuple[str, str], MeasuredCell]:
-    """Intervals of cells with the same trials, and the test of each against the cell that dev chooses.
+    """Compute intervals of cells with the same trials, and test each against the cell that dev chooses.
 
     Each draw of trials is given to all cells, as `metrics.eer_difference` does for two.
     """
@@ -201,7 +201,7 @@ def _corrected(measured: Mapping[tuple[str, str], MeasuredCell]) -> dict[tuple[s
 
 
 def _notes(measured: Iterable[MeasuredCell], resamples: int) -> list[str]:
-    """Sentences on cells that could not be compared."""
+    """Sentences about cells that could not be compared."""
     measured = list(measured)
     notes = []
     tests = sum(one.difference is not None for one in measured)

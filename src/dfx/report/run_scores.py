@@ -1,4 +1,4 @@
-"""Score files of many runs; the trials that several files share are parsed once."""
+"""Read the score files of many runs; trials that several files share are parsed once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Rows = list[list[str]]
 def read(records: Iterable[RunRecord], split: str) -> tuple[dict[str, ScoreTable], list[str]]:
     """Read the score tables of a split by run id, and a sentence for each file that cannot be used.
 
-    A run without such a file is left out: whoever counts the tables sees it.
+    A run without such a file is not in the result.
     """
     tables: dict[str, ScoreTable] = {}
     problems: list[str] = []
@@ -35,7 +35,7 @@ def read(records: Iterable[RunRecord], split: str) -> tuple[dict[str, ScoreTable
 
 
 def _read(path: Path, known: list[tuple[Rows, ScoreTable]]) -> ScoreTable:
-    """Read a table; where one with the same trials in the same order is known, only the scores are parsed."""
+    """Read a table; if one with the same trials in the same order was read before, only the scores are parsed."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))
     if not rows or "score" not in rows[0]:

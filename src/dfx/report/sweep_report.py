@@ -29,11 +29,11 @@ class SweepReport:
         grid: the cells.
         measured: their numbers.
         missing: cells without a result.
-        to_beat: what a model reaches that never listens (`dfx.audit`), by column.
+        to_beat: result of a model that never listens (`dfx.audit`), by column.
         command: runs everything that is missing; empty where it is not known.
         notes: sentences that a reader must know.
         folder: where it is written by default.
-        parent: run of the sweep; None where the report is of other runs.
+        parent: parent run of the sweep; None if the report is not about a sweep.
     """
 
     title: str
@@ -54,7 +54,7 @@ class SweepReport:
 
     @property
     def lead(self) -> str:
-        """The result in a sentence: the cell that dev chooses and its metric; of several lists of trials the first."""
+        """The result in a sentence: the cell that dev chooses and its metric, on the first list of trials."""
         measured = self.measured.cells
         chosen = [one for one in measured.values() if one.mark == CHOSEN]
         ranked = [measured[cell.row, cell.column] for cell in self.ranked]
@@ -99,7 +99,7 @@ def collect(
     resamples: int | None,
     cache: str | None = None,
 ) -> SweepReport:
-    """Collect the report of a sweep, an experiment or a filter; of the latest sweep where nothing is named.
+    """Collect the report of a sweep, an experiment or a filter; of the latest sweep if none is given.
 
     Args:
         sweep: run id of a sweep's parent, or "latest".
@@ -149,7 +149,7 @@ def _parent(sweep: str | None, experiment: str | None, query: str | None) -> Run
 
 
 def _to_beat(made: Grid, cache: str | None) -> dict[str, dict[str, Any]]:
-    """The audit of a column's corpus, where all its runs have the same corpus and it was audited."""
+    """Audit result of a column's corpus, if all runs of the column have the same corpus and it was audited."""
     found = {}
     for column in made.columns:
         cells = [cell for (_, name), cell in made.cells.items() if name == column]

@@ -20,12 +20,7 @@ TO_BEAT = "has to beat this"
 
 
 def result_table(report: SweepReport, brief: bool = False) -> Table:
-    """The grid: mean ± deviation over seeds, interval and number of seeds in each cell.
-
-    Args:
-        report: the report.
-        brief: leave out the intervals.
-    """
+    """Table of the grid: mean ± deviation over seeds, interval (not if `brief`) and number of seeds in each cell."""
     grid, metric = report.grid, report.measured.metric
     rows: list[list[str | Cell]] = []
     for row in grid.rows:
@@ -38,7 +33,7 @@ def result_table(report: SweepReport, brief: bool = False) -> Table:
 
 
 def _cell(report: SweepReport, row: str, column: str, brief: bool) -> Cell | None:
-    """`12.34 ± 1.20 ★`, small `[10.91, 14.02] · 2 seeds`, the seeds where others have more; None without a result."""
+    """Table cell: `12.34 ± 1.20 ★`, interval, and the seeds if others have more; None without a result."""
     one, metric = report.measured.cells.get((row, column)), report.measured.metric
     if one is None:
         return None
@@ -53,7 +48,7 @@ def _cell(report: SweepReport, row: str, column: str, brief: bool) -> Cell | Non
 
 
 def to_beat_row(report: SweepReport) -> list[str]:
-    """Number to beat from the audit of each column's corpus, `21.40`; an empty list where there is none."""
+    """Row with the number to beat from the audit of each column's corpus, `21.40`; empty if there is none."""
     name = report.measured.metric.partition("/")[2]
 
     def text(found: dict[str, Any]) -> str:
@@ -104,7 +99,7 @@ def caption(report: SweepReport, brief: bool = False) -> str:
 
 
 def seen_unseen_table(report: SweepReport) -> Table | None:
-    """EER of attacks in train and of those not in train; None where no run knows both."""
+    """Table of the EER of attacks in train and of attacks not in train; None if no run has both."""
     seen, unseen = (f"{report.split}/{name}" for name in ("eer_seen", "eer_unseen"))
     rows: list[list[str | Cell]] = []
     for row in report.grid.rows:
@@ -127,7 +122,7 @@ def seen_unseen_table(report: SweepReport) -> Table | None:
 
 
 def all_cells_table(report: SweepReport) -> Table:
-    """All cells, the best on dev first, with their costs and their difference to the chosen one."""
+    """Table of all cells, the best on dev first, with their costs and their difference to the chosen cell."""
     metric, measured = report.measured.metric, report.measured.cells
     costs = [
         name for name in metric_names.COSTS if any(one.cell.values(name).size for one in measured.values())
@@ -175,7 +170,7 @@ def _test(one: MeasuredCell, metric: str) -> list[str]:
 
 
 def missing_cells_table(report: SweepReport) -> Table | None:
-    """Cells without a result and why; None where there are none."""
+    """Table of the cells without a result, with the reasons; None if there are none."""
     cells = report.missing
     if not cells:
         return None
@@ -188,5 +183,5 @@ def missing_cells_table(report: SweepReport) -> Table | None:
 
 
 def is_bold(one: MeasuredCell | None) -> bool:
-    """Whether a cell is set in bold: the choice, and those that are not significantly worse."""
+    """Whether a cell is printed in bold: the chosen cell, and cells that are not significantly worse."""
     return one is not None and one.mark in (CHOSEN, AS_GOOD, BETTER)

@@ -23,7 +23,8 @@ A command makes a list of parts and hands them to a `Document`:
     log_report(cfg.experiment_name, name, files, metrics, tags)      # of tracking.run; log_files: with a run
 
 Show before logging: the tracking server may be out of reach. Table cells are text, or a `Cell` where a part of the text
-is small or the cell has a look. What one part shows is decided here, in its three methods, and nowhere else.
+is small or the cell has a look. The three methods of a part decide what it shows on the page, in Markdown and on the
+terminal.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class Text(NamedTuple):
 
 
 class Lead(NamedTuple):
-    """The result in a sentence, with the number that counts beside it.
+    """The main result in a sentence, with its number in large type.
 
     Attributes:
         text: the sentence.
@@ -155,12 +156,12 @@ class Lead(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """Something that a reader must know.
+    """A notice for the reader: an error, a warning or a note.
 
     Attributes:
         text: what is wrong, or worth knowing.
         severity: error, warning or note.
-        title: a few words, or the name of what it is about; empty for none.
+        title: a few words, or the name of its subject; empty for none.
         advice: what to do.
         examples: the first files, ids … that it concerns.
     """
@@ -198,12 +199,12 @@ class Notice(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """Notices, one below the other.
+    """A list of notices.
 
     Attributes:
-        notices: in their order.
-        overview: whether they are a chapter: with a heading, the number of each severity, and a sentence if there are
-            none; on the terminal notes are then listed by title only.
+        notices: the notices, in order.
+        overview: whether to add a heading, the number of each severity, and a sentence if there are none; on the
+            terminal, notes are then listed by title only.
     """
 
     notices: Sequence[Notice]
@@ -238,13 +239,13 @@ class Findings(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell of a table that is more than a text.
+    """A table cell with small print, a look, or another text on the terminal.
 
     Attributes:
         text: the value.
-        small: what stands below it in small type on the page, and behind it elsewhere.
-        looks: any of "good" (bold), "chosen" (framed), "empty" (no value, a word why) and "dark" (a row apart).
-        plain: what stands in Markdown and on the terminal, where that is not `text` and `small`.
+        small: text in small type below it on the page, and after it elsewhere.
+        looks: any of "good" (bold), "chosen" (framed), "empty" (no value, a word why) and "dark" (a separate row).
+        plain: text in Markdown and on the terminal, if it is not `text` and `small`.
     """
 
     text: str
@@ -258,15 +259,15 @@ class Cell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table for people.
+    """A table with a heading and a note.
 
     Attributes:
         title: heading.
         head: names of the columns.
         rows: cells, as many as there are columns.
         note: how to read it.
-        words: names of the columns that hold words, besides the first; the others are numbers, set to the right.
-        grid: whether each cell is a result of its row and its column: then all are centred.
+        words: names of the columns that hold words, besides the first; the others are numbers, aligned to the right.
+        grid: whether each cell is the result of its row and its column; then all cells are centred.
     """
 
     title: str
@@ -278,7 +279,7 @@ class Table(NamedTuple):
 
     @property
     def is_text(self) -> list[bool]:
-        """Whether each column holds words, which are set to the left."""
+        """Whether each column holds words, which are aligned to the left."""
         return [number == 0 or name in self.words for number, name in enumerate(self.head)]
 
     def html(self) -> str:
@@ -313,7 +314,7 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, which is a PNG file beside the page, too.
+    """A figure, on the page and as a PNG file beside it.
 
     Attributes:
         name: of the file, without its suffix.
@@ -327,7 +328,7 @@ class Picture:
 
     @functools.cached_property
     def png(self) -> bytes:
-        """The picture as a file."""
+        """The picture as the contents of a PNG file."""
         from dfx.reporting.figures import style
 
         return style.png(self.figure)
@@ -361,7 +362,7 @@ class Heading(NamedTuple):
 
 
 class Code(NamedTuple):
-    """Commands, to be copied."""
+    """Commands to copy."""
 
     text: str
 
@@ -377,12 +378,12 @@ class Code(NamedTuple):
 
 @dataclass(frozen=True)
 class Document:
-    """A report.
+    """A report: its page, its short form on the terminal, and its data.
 
     Attributes:
-        kind: of the report, the name of its command: only files of this kind are replaced.
-        title: of the page.
-        parts: of the page.
+        kind: name of the command that makes the report; only files of this kind are replaced.
+        title: title of the page.
+        parts: parts of the page.
         brief: parts for the terminal.
         data: the report for programs, ready for JSON; a NaN in it is an error.
         record: name of the file with the data.
@@ -396,7 +397,7 @@ class Document:
     record: str = RECORD
 
     def html(self) -> str:
-        """The page, which loads no other file."""
+        """The page as one HTML file that loads no other file."""
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -415,11 +416,11 @@ class Document:
     ) -> list[Path]:
         """Write the page, its Markdown, its data and its figures, and further files; returns them, the page first.
 
-        Each file is written atomically. What an earlier report of this kind wrote into the folder and this one does
-        not is removed; nothing else that lies there.
+        Each file is written atomically. Files of an earlier report of this kind in the folder are removed if this
+        report does not write them; other files are left alone.
 
         Args:
-            folder: made if it is not there.
+            folder: created if it does not exist.
             more: further files by name: their text, or a function that writes to a path.
         """
         pictures = [part for part in self.parts if isinstance(part, Picture)]
@@ -443,7 +444,7 @@ class Document:
         return [folder / name for name in contents]
 
     def show(self, file: Path) -> None:
-        """Print the short form on the terminal, and the file that has all of it."""
+        """Print the short form on the terminal, and the path of the whole report."""
         show_parts([*self.brief, Text(f"report     {file}")])
 
     def _written_before(self, folder: Path) -> set[str]:
@@ -467,7 +468,7 @@ def show_parts(parts: Iterable[Part]) -> None:
 
 
 def file_name(name: str) -> str:
-    """A name as part of a file name: letters, digits and `_.-+`; nothing else, and no hidden file."""
+    """Make a name safe for a file name: letters, digits and `_.-+` only, and no dot at the ends."""
     return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "_"
 
 
@@ -477,12 +478,12 @@ def escaped(text: object) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number with its noun: `1 seed`, `3 seeds`."""
+    """Format a number with its noun: `1 seed`, `3 seeds`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
-    """The first names of a list: `a, b and 3 more`."""
+    """Join the first names of a list: `a, b and 3 more`."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 

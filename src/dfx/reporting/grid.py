@@ -34,7 +34,7 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True)
 class Cell:
-    """The finished runs of one place in the grid, one for each seed, in the order of the seeds."""
+    """Cell of the grid: its finished runs, one for each seed, in the order of the seeds."""
 
     row: str
     column: str
@@ -42,7 +42,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Row and column: `lfcc · lcnn`."""
+        """Name of the cell, row and column: `lfcc · lcnn`."""
         return f"{self.row} · {self.column}"
 
     def values(self, metric: str) -> NDArray[np.float64]:
@@ -66,15 +66,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """Cells by row and column.
+    """Grid of results: cells by row and column.
 
     Attributes:
-        axes: names of what rows and columns are; the second is empty where there is one column.
+        axes: names of the row axis and the column axis; the second is empty if there is one column.
         rows: labels, in the order of the table.
         columns: labels, in the order of the table.
-        cells: by (row, column); a place without a finished run is missing.
-        why_empty: by (row, column), what became of a place without a result: "failed", "skipped" …
-        notes: sentences on how runs were sorted.
+        cells: (row, column) -> cell; a place without a finished run is missing.
+        why_empty: (row, column) -> why a place has no result: "failed", "skipped" …
+        notes: sentences about how runs were sorted.
     """
 
     axes: tuple[str, str]
@@ -96,15 +96,15 @@ class Grid:
         return sorted(known, key=lambda cell: cell.mean("dev/eer"))
 
     def empty(self, row: str, column: str) -> TableCell:
-        """Table cell of a place without a result: a word that says why, or a dash."""
+        """Table cell for a place without a result: a word that says why, or a dash."""
         return TableCell(self.why_empty.get((row, column), "–"), looks="empty")
 
     def table(self, metric: str, seeds: int) -> Table:
-        """Mean ± sample deviation over the seeds; a mean over fewer than `seeds` says over how many.
+        """Table of mean ± sample deviation over the seeds; a mean over fewer than `seeds` shows their number.
 
         Args:
             metric: `eval/eer`.
-            seeds: how many a whole cell has.
+            seeds: number of seeds of a complete cell.
         """
         rows = []
         for row in self.rows:
@@ -127,7 +127,7 @@ def is_cell(run: RunRecord) -> bool:
 
 
 def value(run: RunRecord, key: str) -> str:
-    """A tag, or else a parameter."""
+    """Value of a tag of a run, or of a parameter if it has no such tag."""
     return run.tags.get(key) or run.params.get(key, NOT_SET)
 
 
@@ -137,20 +137,20 @@ def drawn(axes: Axes) -> set[str]:
 
 
 def place(run: RunRecord, parent: str) -> dict[str, str]:
-    """Where a run stands in a sweep: the value of each key."""
+    """Position of a run in a sweep: the value of each key."""
     words = shlex.split(run.tags[position_tag(parent)])
     return {key: text for key, _, text in (word.partition("=") for word in words)}
 
 
 def of_sweep(runs: Sequence[RunRecord], parent: str, axes: Axes) -> Grid:
-    """The grid of a sweep by its axes: the first gives the rows, the second the columns, further ones more rows.
+    """Build the grid of a sweep: rows from its first axis, columns from its second, more rows from further axes.
 
-    Seeds are averaged. An axis whose values are drawn gives rows.
+    Seeds are averaged. An axis whose values are drawn at random gives rows.
 
     Args:
-        runs: of the sweep, also those without a result.
+        runs: runs of the sweep, also those without a result.
         parent: run id of the sweep.
-        axes: of the sweep.
+        axes: axes of the sweep.
     """
     shown = [key for key, values in axes.items() if key != SEED and (len(values) > 1 or key in drawn(axes))]
     across = next((key for key in shown[1:] if key not in drawn(axes)), None)
@@ -175,10 +175,10 @@ def of_sweep(runs: Sequence[RunRecord], parent: str, axes: Axes) -> Grid:
 
 
 def of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: Axes | None = None) -> Grid:
-    """The grid of any finished runs by two of their tags or parameters.
+    """Build the grid of any finished runs by two of their tags or parameters.
 
     Runs of one place that differ in more than the seed are not averaged: the settings that differ become part of the
-    label. Of several runs of one place and seed the newest counts.
+    label. If several runs have the same place and seed, the newest is used.
 
     Args:
         records: runs, of which only the finished ones are taken.
@@ -209,8 +209,8 @@ def of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: Axes |
     notes = []
     if extra:
         notes.append(
-            f"Runs of one {rows} and {columns} differ in {listed(extra)}: they stand apart, since their mean would say "
-            "nothing."
+            f"Runs of one {rows} and {columns} differ in {listed(extra)}: they are shown separately, since their mean "
+            "would say nothing."
         )
     cells, repeated = {}, 0
     for at, runs in places.items():
@@ -284,7 +284,7 @@ def _natural(text: str) -> list[tuple[int, float, str]]:
 
 
 def _ordered(labels: set[str], typed: Sequence[str]) -> list[str]:
-    """Labels in the order of the command, also values without a run; other labels at the end."""
+    """Sort labels in the order of the command, with values without a run; other labels at the end."""
     known = {label.partition(", ")[0] for label in labels}
     position = {label: number for number, label in enumerate(typed)}
     first = {label: position.get(label.partition(", ")[0], len(position)) for label in labels}

@@ -14,7 +14,7 @@ class Metric(NamedTuple):
     Attributes:
         title: for people.
         unit: "%" for a rate that is shown in percent; "s", "ms" or nothing.
-        higher_is_better: its direction; None for a number that has none.
+        higher_is_better: its direction; None if it has no direction.
         meaning: a few words for the table of one run or of one evaluation.
     """
 
@@ -25,7 +25,7 @@ class Metric(NamedTuple):
 
     @property
     def percent(self) -> bool:
-        """Whether it is a rate, measured from 0 to 1 and shown in percent."""
+        """Whether the metric is a rate, measured from 0 to 1 and shown in percent."""
         return self.unit == "%"
 
 
@@ -58,7 +58,7 @@ COSTS = ("cost/parameters", "cost/train_seconds", "cost/latency_ms")  # shown wi
 
 
 def find(name: str) -> Metric:
-    """The metric of a name, with or without its split: `eer`, `eval/eer`, `eval/eer/A07`, `cost/parameters`.
+    """Look up a metric by name, with or without its split: `eer`, `eval/eer`, `eval/eer/A07`, `cost/parameters`.
 
     Raises:
         ValueError: if there is no such metric.
@@ -70,7 +70,7 @@ def find(name: str) -> Metric:
 
 
 def higher_is_better(name: str) -> bool:
-    """The direction of a metric.
+    """Whether a higher value of a metric is better.
 
     Raises:
         ValueError: if there is no such metric, or it has no direction.
@@ -115,12 +115,12 @@ def cost_label(name: str) -> str:
 
 
 def direction(name: str) -> str:
-    """Which way is better, in words."""
+    """Direction of a metric in words: `lower is better`."""
     return "higher is better" if higher_is_better(name) else "lower is better"
 
 
 def number(value: float, name: str, sign: str = "") -> str:
-    """A value without its unit, `5.06` for a rate of .0506; a dash for NaN.
+    """Format a value without its unit, `5.06` for a rate of .0506; a dash for NaN.
 
     Args:
         value: as it was measured; a rate is from 0 to 1.
@@ -135,19 +135,19 @@ def number(value: float, name: str, sign: str = "") -> str:
 
 
 def with_unit(value: float | None, name: str) -> str:
-    """A value with its unit, `5.06 %`; nothing for None."""
+    """Format a value with its unit, `5.06 %`; empty for None."""
     if value is None:
         return ""
     return f"{number(value, name)} %" if find(name).percent else number(value, name)
 
 
 def spread(mean: float, deviation: float, name: str) -> str:
-    """Mean and deviation as text: `12.34 ± 1.20`, or the mean alone where the deviation is NaN (one seed)."""
+    """Format mean and deviation: `12.34 ± 1.20`, or the mean alone if the deviation is NaN (one seed)."""
     return number(mean, name) + ("" if math.isnan(deviation) else f" ± {number(deviation, name)}")
 
 
 def interval(bounds: Interval | None, name: str) -> str:
-    """Interval as text: `[10.91, 14.02]`; nothing for None and for bounds that are NaN."""
+    """Format an interval: `[10.91, 14.02]`; empty for None and for bounds that are NaN."""
     if bounds is None or math.isnan(bounds.low):
         return ""
     return f"[{number(bounds.low, name)}, {number(bounds.high, name)}]"

@@ -23,8 +23,8 @@ class MissingCell:
     Attributes:
         cell: its overrides, `feature=lfcc model=lcnn seed=0`, or the name of its run.
         kind: one of KINDS; skipped: the pair cannot work.
-        reason: empty where it is not known.
-        command: of this cell alone; empty where it is not known, and for a skipped one.
+        reason: empty if not known.
+        command: command of this cell alone; empty if not known, and for a skipped cell.
     """
 
     cell: str
@@ -34,13 +34,7 @@ class MissingCell:
 
     @classmethod
     def of_run(cls, run: RunRecord, cell: str, command: str = "") -> MissingCell:
-        """A cell whose run has no result.
-
-        Args:
-            run: the run.
-            cell: how to name it.
-            command: where the run does not say it.
-        """
+        """Make a missing cell from a run without a result; `command` is used if the run has no command."""
         if "skipped" in run.tags:
             return cls(cell, "skipped", run.tags["skipped"], "")
         kind = {"RUNNING": "running", "SCHEDULED": "running", "KILLED": "interrupted"}.get(
@@ -51,13 +45,13 @@ class MissingCell:
 
 
 def find(records: Sequence[RunRecord], parent: RunRecord | None) -> list[MissingCell]:
-    """Cells of a sweep without a finished run; without a sweep, runs that no run of the same identity finished."""
+    """Find the cells of a sweep without a finished run; without a sweep, runs whose identity has no finished run."""
     found = _of_sweep(records, parent) if parent else _of_runs(records)
     return sorted(found, key=lambda one: KINDS.index(one.kind))
 
 
 def by_place(missing: Sequence[MissingCell], grid: Grid) -> dict[tuple[str, str], str]:
-    """The kind of the first missing cell at each place of a grid that has no result."""
+    """Kind of the first missing cell at each place of a grid that has no result."""
     found: dict[tuple[str, str], str] = {}
     for row, column in itertools.product(grid.rows, grid.columns):
         wanted = {f"{grid.axes[0]}={row}", f"{grid.axes[1]}={column}"}
@@ -68,13 +62,13 @@ def by_place(missing: Sequence[MissingCell], grid: Grid) -> dict[tuple[str, str]
 
 
 def sweep_axes(parent: RunRecord | None) -> Axes:
-    """The axes of a sweep, in the order of its command."""
+    """Axes of a sweep, in the order of its command."""
     given = json.loads(parent.tags.get("axes", "{}")) if parent else {}
     return {axis: [str(value) for value in values] for axis, values in given.items()}
 
 
 def cell_command(command: str, overrides: str) -> str:
-    """The command of one cell, from the command of its sweep.
+    """Make the command of one cell from the command of its sweep.
 
     >>> cell_command("python -m dfx.train -m model=lcnn,mlp seed=0,1 patience=3", "model=mlp seed=1")
     'python -m dfx.train patience=3 model=mlp seed=1'
@@ -97,7 +91,7 @@ def _of_sweep(records: Sequence[RunRecord], parent: RunRecord) -> list[MissingCe
         overrides = shlex.split(run.tags.get(position_tag(parent.run_id), ""))
         by_cell.setdefault(frozenset(overrides), []).append(run)
     axes = sweep_axes(parent)
-    wanted = [sorted(cell) for cell in by_cell if cell]  # of a sweeper that draws values, only what it drew
+    wanted = [sorted(cell) for cell in by_cell if cell]  # if a sweeper draws values, only the drawn ones
     if axes and not drawn(axes):
         grid = itertools.product(*axes.values())
         wanted = [[f"{axis}={value}" for axis, value in zip(axes, values, strict=True)] for values in grid]

@@ -25,7 +25,7 @@ from dfx.tracking.database import ui_command
 from dfx.tracking.run import TrackedRun
 
 SHOWN = ("eer", "auc", "accuracy", "min_dcf", "act_dcf", "cllr", "eer_seen", "eer_unseen")
-MOST_LISTED = 12  # attacks, or corpora, in a line
+MOST_LISTED = 12  # attacks or corpora listed in a line
 
 
 def write(
@@ -44,7 +44,7 @@ def write(
         data: the corpus.
         keeper: holds the history and the chosen weights.
         detector: with these weights; metrics of `NEED_LLR` are left out where its scores are no log-likelihood ratios.
-        note: stands on every figure.
+        note: printed on every figure.
     """
     dev, evaluation = scores["dev"], scores["eval"]
     seen = {str(attack) for attack in data.tables["train"]["attack"].unique()}
@@ -144,7 +144,7 @@ def _rows(metrics: dict[str, float]) -> list[list[str | Cell]]:
 
 
 def seen_unseen_eer(table: ScoreTable, seen: set[str]) -> dict[str, float]:
-    """EER of the attacks in train, and of those not in train, where there are any; unknown attacks are neither."""
+    """EER of the attacks in train and of the attacks not in train, if there are any; unknown attacks are neither."""
     values = {}
     attack = table.table["attack"]
     known = attack.isin(seen).to_numpy()
@@ -156,7 +156,7 @@ def seen_unseen_eer(table: ScoreTable, seen: set[str]) -> dict[str, float]:
 
 
 def _by_corpus(table: ScoreTable) -> dict[str, float]:
-    """EER on each corpus of a combined one, `eer_on/NAME`, where both classes are there."""
+    """EER on each corpus of a combined one, `eer_on/NAME`, if it has both classes."""
     if "corpus" not in table.table:
         return {}
     values = {}
@@ -168,7 +168,7 @@ def _by_corpus(table: ScoreTable) -> dict[str, float]:
 
 
 def wrong_way(dev: ScoreTable) -> str:
-    """A warning where dev is ranked the wrong way round, by more than chance."""
+    """Warning if the detector ranks dev the wrong way round by more than chance; else empty."""
     if not backwards(dev.bonafide, dev.spoof):
         return ""
     return (

@@ -21,7 +21,7 @@ def show(parent: str, axes: Axes, num_cells: int | None, began_ms: int, found: S
     Args:
         parent: run id of the sweep.
         axes: values of each key.
-        num_cells: cells of the grid; None where it is not known.
+        num_cells: cells of the grid; None if not known.
         began_ms: when the sweep was started this time.
         found: its runs, one for each cell; a cell that failed now and has a result from before has two.
 
@@ -32,7 +32,7 @@ def show(parent: str, axes: Axes, num_cells: int | None, began_ms: int, found: S
     tag = position_tag(parent)
     finished = [run for run in found if run.status == "FINISHED"]
     done = {run.tags[tag] for run in finished}
-    # A run that another process has under way takes nothing from the result that is there.
+    # A run in progress in another process does not replace an existing result.
     rest = [
         run
         for run in found
@@ -53,12 +53,12 @@ def show(parent: str, axes: Axes, num_cells: int | None, began_ms: int, found: S
     for cell in skipped:
         console.print(f"skipped  {cell.cell}: {cell.reason}", style="yellow", soft_wrap=True)
     for cell in failed[:MOST_LISTED]:
-        reason = cell.reason or "No reason was kept; repeat the command."
+        reason = cell.reason or "No reason was recorded; repeat the command."
         console.print(f"failed   {cell.cell}: {reason}", style="red", soft_wrap=True)
         console.print(f"         {cell.command}", soft_wrap=True)
     if len(failed) > MOST_LISTED:
         console.print(f"         and {len(failed) - MOST_LISTED} more")
     if failed or missing:
-        console.print("The same command tries again what has no result yet.")
+        console.print("The same command tries the cells without a result again.")
     console.print(f"report   python -m dfx.report sweep={parent}", soft_wrap=True)
     return not failed and not missing

@@ -1,4 +1,4 @@
-"""Runs and sweeps as MLflow keeps them."""
+"""Read and write runs and sweeps in MLflow."""
 
 import logging
 import os

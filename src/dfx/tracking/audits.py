@@ -1,4 +1,4 @@
-"""Results of audits in the cache folder, by corpus: what a detector has to beat on it."""
+"""Store audit results in the cache folder, and look up the AUC that a detector has to beat on a corpus."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dfx.tables.manifest import Manifest
 def keep(
     results: Mapping[str, Any], manifest: Manifest, fingerprint: str, cache: str | Path | None = None
 ) -> None:
-    """Keep the results of an audit for `to_beat` and `latest`; they count until rows or files of the corpus change.
+    """Store the results of an audit for `to_beat` and `latest`; valid until rows or files of the corpus change.
 
     Args:
         results: ready for JSON, with `headline`.
         manifest: the corpus.
-        fingerprint: of its files, `dfx.audio.store.fingerprint`.
-        cache: folder of what dfx keeps; the usual one if None.
+        fingerprint: fingerprint of its files, from `dfx.audio.store.fingerprint`.
+        cache: cache folder of dfx; the default one if None.
     """
     files.write_text(
         _path(manifest, fingerprint, cache), json.dumps(results, indent=1, allow_nan=False) + "\n"
@@ -40,9 +40,9 @@ def to_beat(manifest: Manifest, fingerprint: str, cache: str | Path | None = Non
 
 
 def latest(manifest_hash: str, cache: str | Path | None = None) -> dict[str, Any] | None:
-    """What `to_beat` returns, for a corpus of which only `Manifest.hash` is known: from its newest audit.
+    """The same as `to_beat`, for a corpus of which only `Manifest.hash` is known; from its newest audit.
 
-    The files are not compared: the audit may be of others under the same names.
+    The files are not compared: they may have changed since the audit.
     """
     found = _folder(cache).glob(f"{manifest_hash}-*.json") if manifest_hash else ()
     newest = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)

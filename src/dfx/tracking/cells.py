@@ -49,12 +49,7 @@ def position_tag(parent: str) -> str:
 
 
 def add_to_sweep(run: Run, wanted: dict[str, str]) -> None:
-    """Make a finished run a cell of this sweep too.
-
-    Args:
-        run: the run.
-        wanted: tags that a new run would get; those of its sweep are added, and its command if it has none.
-    """
+    """Add a finished run to this sweep; `wanted` are the tags of a new run, of which those of the sweep are added."""
     held = run.data.tags
     changed = [
         RunTag(key, value)
@@ -75,7 +70,7 @@ def finished_dev_eer(cfg: DictConfig, identity: str) -> float | None:
 
 
 def error_text(error: Exception) -> str:
-    """An error as the text of a tag: its sentence if it is meant for users, else its type and message."""
+    """Text of an error for a tag: its sentence if it is meant for users, else its type and message."""
     for_users = isinstance(error, ValueError | OSError)
     return (str(error) if for_users else f"{type(error).__name__}: {error}")[:MAX_TAG]
 
@@ -91,7 +86,7 @@ def record_no_result(cfg: DictConfig, sentence: str, skipped: bool) -> None:
     parent, labels = os.environ[PARENT_VARIABLE], tags()
     experiment_id = database.experiment_id(cfg.experiment_name)
     client = MlflowClient()
-    # Locked, since all processes of a cell on several nodes come here, and together they have one run.
+    # Locked, since all processes of a cell on several nodes call this, and together they have one run.
     with database.create_lock(), database.defer_interrupts():
         tag = position_tag(parent)
         cell = [run for run in runs.find(sweep=parent) if run.tags[tag] == labels[tag]]
@@ -115,7 +110,7 @@ def record_no_result(cfg: DictConfig, sentence: str, skipped: bool) -> None:
 
 
 def open_parent(experiment_name: str, identity: str, name: str, labels: dict[str, str]) -> str:
-    """Run id of a sweep's parent, now RUNNING: that of the same sweep if it was started before, else a new one."""
+    """Open a sweep's parent run and return its id; the same sweep started before continues with its old parent."""
     experiment_id = database.experiment_id(experiment_name)
     client = MlflowClient()
     with database.create_lock(), database.defer_interrupts():
@@ -143,7 +138,7 @@ def close_parent(parent: str, status: str, num_cells: int | None = None) -> None
 
 
 def drop_superseded_runs(parent: str, began_ms: int) -> list[RunRecord]:
-    """Runs of a sweep, after those that a later run of the same cell replaces were dropped.
+    """Drop the runs of a sweep that a later run of the same cell replaces, and return the others.
 
     The newest result of a cell counts: an older one (`rerun=true`) leaves the sweep, and a failure from before
     `began_ms` is deleted (in MLflow's sense, `mlflow gc` makes it final). A cell that failed now and has an older

@@ -1,4 +1,4 @@
-"""MLflow's database and its experiments: created once by whichever process comes first, and safe from interrupts."""
+"""Create MLflow's database and experiments: once, even with several processes, and safe from interrupts."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def defer_interrupts() -> Iterator[None]:
 
 
 def create_lock() -> AbstractContextManager[None]:
-    """One process at a time looks for something in MLflow and creates it if it is missing: MLflow itself has races."""
+    """Lock under which one process at a time creates a missing entry of MLflow, which itself has race conditions."""
     return locked(ROOT / "progress", "creating an entry of MLflow in", lambda _: None, "create.lock")
 
 
 def experiment_id(name: str) -> str:
-    """Id of the MLflow experiment of that name; the experiment and the database are created if they are missing."""
+    """Id of the MLflow experiment with a name; the experiment and the database are created if they are missing."""
     with create_lock(), defer_interrupts():
         _create_database(mlflow.get_tracking_uri())
         found = mlflow.set_experiment(name)

@@ -28,21 +28,23 @@ from dfx.config.schema import CONF_DIR
 
 EXTRAS = {"hydra_ray_launcher": "ray", "hydra_submitit_launcher": "slurm"}  # plugin -> extra of dfx
 CELL_BYTES = 2 * 2**30  # a process with torch, Lightning, MLflow and a batch
-PASSED_ON = ("DFX_", "MLFLOW_", "OMP_WAIT_POLICY")  # of the environment, to processes on other machines
-PARENT_VARIABLE = "DFX_SWEEP"  # of a cell's environment: run id of the sweep's parent
-FOLDER_VARIABLE = "DFX_FOLDER"  # of a cell's environment: where the command of the sweep was typed
+PASSED_ON = ("DFX_", "MLFLOW_", "OMP_WAIT_POLICY")  # environment of processes on other machines
+PARENT_VARIABLE = "DFX_SWEEP"  # environment variable of a cell: run id of the sweep's parent
+FOLDER_VARIABLE = (
+    "DFX_FOLDER"  # environment variable of a cell: folder where the command of the sweep was typed
+)
 EXIT_RECORDED = 3  # exit status of a cell's own process that has recorded why it has no result
-RAY_OBJECT_STORE_BYTES = 80 * 2**20  # Ray's least; cells hand nothing to each other
+RAY_OBJECT_STORE_BYTES = 80 * 2**20  # Ray's minimum; cells exchange no objects
 RAY_SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # it reports to its makers otherwise
+    "RAY_USAGE_STATS_ENABLED": "0",  # no usage reports to Ray's authors
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # num_gpus=0 hides no GPU
-    "RAY_DEDUP_LOGS": "0",  # every line that a cell prints, not "repeated 5x across cluster"
+    "RAY_DEDUP_LOGS": "0",  # print every line of a cell, not "repeated 5x across cluster"
     "RAY_COLOR_PREFIX": "0",
 }
 
 
 def register() -> None:
-    """Make Hydra take the files of `conf/hydra/launcher` as they are; call it before Hydra composes.
+    """Make Hydra use the files of `conf/hydra/launcher` unchanged; call it before Hydra composes.
 
     Hydra would check a file against the plugin's own option of the same name, and warn that it will stop doing so.
     """
@@ -56,7 +58,7 @@ def prepare(config: DictConfig, num_cells: int | None) -> None:
     """Fill in the settings of a sweep's launcher that depend on this machine; call it before Hydra creates it.
 
     Args:
-        config: Hydra's, of a multirun; its node `hydra.launcher` is changed.
+        config: Hydra's configuration of a multirun; its node `hydra.launcher` is changed.
         num_cells: cells of the sweep; None if a sweeper decides it.
 
     Raises:
@@ -111,7 +113,7 @@ def _prepare_ray(init: DictConfig) -> None:
 
 
 def enter_folder() -> None:
-    """Change to the folder where the command was typed, as paths are relative to it: a cluster's first step."""
+    """Change to the folder where the command was typed, since paths are relative to it; for cells on a cluster."""
     os.chdir(os.environ[FOLDER_VARIABLE])
 
 

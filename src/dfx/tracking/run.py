@@ -1,4 +1,4 @@
-"""A run of dfx in MLflow: opened new, continued or shown again, with its parameters, metrics and artifacts."""
+"""Open a new, interrupted or finished run of dfx in MLflow, and log its parameters, metrics and artifacts."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class TrackedRun:
 def track(
     cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str, str], say: Callable[[str], None]
 ) -> Iterator[TrackedRun]:
-    """Open the run of an identity: a finished one is returned as it is, an interrupted one continues, else a new one.
+    """Open the run of an identity: a finished run is returned, an interrupted one continues, else a new one starts.
 
     One process at a time works on an identity; the lock is freed when the process dies. The run is closed as FINISHED,
     KILLED (interrupted) or FAILED.
@@ -148,11 +148,11 @@ def _open(
     manifest: Manifest,
     say: Callable[[str], None],
 ) -> Iterator[None]:
-    """Start the run in MLflow, or again if it has an id, and close it with its status however the block ends."""
+    """Start the run in MLflow, or restart it if it has an id, and close it with its status at the end of the block."""
     client = MlflowClient()
     mlflow.enable_system_metrics_logging()
     status = RunStatus.FAILED
-    try:  # from the start: MLflow closes what is still open at exit, as FINISHED
+    try:  # from the start, because MLflow closes a run that is open at exit as FINISHED
         with defer_interrupts():
             if run.run_id:
                 active = mlflow.start_run(run_id=run.run_id, tags=tags)
@@ -218,7 +218,7 @@ def log_report(
     metrics: Mapping[str, float],
     tags: dict[str, str],
 ) -> None:
-    """Log the files and numbers of a report as a run of its own."""
+    """Log the files and numbers of a report as a new run."""
     client, experiment = MlflowClient(), experiment_id(experiment_name)
     with defer_interrupts():
         run = client.create_run(experiment, run_name=run_name, tags={**tags, **provenance.code()})

@@ -1,4 +1,4 @@
-"""Runs, metrics and artifacts read from MLflow; nothing is written."""
+"""Read runs, metrics and artifacts from MLflow; nothing is written."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class RunRecord:
 
 
 def find(experiment: str | None = None, sweep: str | None = None, query: str = "") -> list[RunRecord]:
-    """Runs, the newest first; none if the experiment or the database does not exist.
+    """Find runs, the newest first; an empty list if the experiment or the database does not exist.
 
     Args:
         experiment: name; all experiments if None.
@@ -70,7 +70,7 @@ def sweeps(experiment: str | None = None) -> list[RunRecord]:
 
 
 def get(run_id: str) -> RunRecord:
-    """One run by its id.
+    """Get a run by its id.
 
     Raises:
         ValueError: if there is none.
@@ -85,7 +85,7 @@ def get(run_id: str) -> RunRecord:
 
 
 def artifact(run: RunRecord | str, path: str) -> Path | None:
-    """An artifact as a file or folder of this machine; one of a remote store is downloaded into the cache.
+    """Local path of an artifact; one in a remote store is downloaded into the cache.
 
     Args:
         run: a run, or its id.
@@ -112,7 +112,7 @@ def artifact(run: RunRecord | str, path: str) -> Path | None:
 
 
 def registered_model(place: str) -> tuple[list[Path], RunRecord | None]:
-    """Files of a version of a registered model, on this machine, and the run that it was registered from.
+    """Local files of a version of a registered model, and the run that it was registered from.
 
     Args:
         place: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.

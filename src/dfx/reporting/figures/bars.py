@@ -15,7 +15,7 @@ SHOWN = ("auc", "accuracy", "eer")
 
 
 def bars(metrics: Mapping[str, Mapping[str, float]], title: str = "Performance", note: str = "") -> Figure:
-    """AUC, accuracy and EER side by side, one bar for each split: `{"dev": summary, "eval": summary}`."""
+    """Bar chart of AUC, accuracy and EER, one bar for each split: `{"dev": summary, "eval": summary}`."""
     names = [name for name in SHOWN if any(name in values for values in metrics.values())]
     if not names:
         raise ValueError(
@@ -41,7 +41,7 @@ def bars(metrics: Mapping[str, Mapping[str, float]], title: str = "Performance",
 def bars_per_attack(
     table: ScoreTable, seen: Collection[str] | None = None, title: str = "EER of each attack", note: str = ""
 ) -> Figure:
-    """Equal error rate of each attack against all bona fide trials, the hardest on top, and of all of them.
+    """Bar chart of the EER of each attack against all bona fide trials, the hardest on top, and of all attacks.
 
     Args:
         table: the scores.

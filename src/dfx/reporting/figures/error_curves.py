@@ -15,7 +15,7 @@ from dfx.tables.score_table import ScoreTable
 
 # Far enough apart to be read on normal-deviate axes of any range.
 DET_TICKS = np.array([0.01, 0.05, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 95, 98, 99]) / 100
-NEVER = 1e-9  # stands for rates of 0 and 1, which lie at infinity on these axes
+NEVER = 1e-9  # replaces rates of 0 and 1, which lie at infinity on these axes
 
 
 def det(tables: Mapping[str, ScoreTable], title: str = "Detection error trade-off", note: str = "") -> Figure:

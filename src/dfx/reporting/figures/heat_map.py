@@ -32,13 +32,13 @@ def heat_map(
     framed: Collection[tuple[int, int]] = (),
     caption: str = "",
 ) -> Figure:
-    """A table in colours, darker where the number is higher.
+    """Heat map of a table of numbers, darker where the number is higher.
 
     Args:
-        values: `(rows, columns)`; NaN where there is none: such a cell is hatched.
+        values: `(rows, columns)`; a cell with NaN is hatched.
         rows: labels.
         columns: labels.
-        texts: what stands in each cell; lines are separated by a newline.
+        texts: text of each cell; lines are separated by a newline.
         label: what the colours mean, with the unit.
         title: heading.
         note: small print at the bottom.
@@ -91,7 +91,7 @@ def heat_map(
 
 
 def confusion(table: ScoreTable, threshold: float, title: str = "Decisions", note: str = "") -> Figure:
-    """Counts and shares of right and wrong decisions at a threshold; a score at the threshold is rejected."""
+    """Confusion matrix at a threshold, with counts and shares; a score at the threshold is rejected."""
     right = accuracy(table.bonafide, table.spoof, threshold)
     accepted = [scores > threshold for scores in (table.bonafide, table.spoof)]
     counts = np.array([[np.count_nonzero(yes), np.count_nonzero(~yes)] for yes in accepted])

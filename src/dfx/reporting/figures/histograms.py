@@ -21,7 +21,7 @@ PANEL_BINS = 30
 def histogram(
     table: ScoreTable, threshold: float | None = None, title: str = "Scores", note: str = ""
 ) -> Figure:
-    """Distribution of the bona fide and of the spoof scores, with the threshold that decides between them."""
+    """Histogram of the bona fide and of the spoof scores, with the decision threshold."""
     bonafide, spoof = check_scores(table.bonafide, table.spoof)
     labels = [f"bona fide ({bonafide.size:,})", f"spoof ({spoof.size:,})"]
     if threshold is not None:
@@ -44,10 +44,10 @@ def histogram(
 def histograms(
     panels: Mapping[str, tuple[FloatArray, FloatArray]], title: str, caption: str = "", note: str = ""
 ) -> Figure:
-    """Distributions of several numbers, a small panel for each, the classes in two colours.
+    """Histograms of several numbers, a small panel for each, the classes in two colours.
 
     Args:
-        panels: by heading, the values of the bona fide and those of the spoof clips.
+        panels: heading -> the values of the bona fide and of the spoof clips.
         title: heading of the figure.
         caption: what to read from it.
         note: small print at the bottom.
@@ -89,7 +89,7 @@ def _draw_classes(
 
 
 def _edges(bonafide: FloatArray, spoof: FloatArray, threshold: float | None) -> FloatArray:
-    """Edges of common bins over nearly all scores; the smaller class says how fine (Rice's rule)."""
+    """Edges of common bins over nearly all scores; the size of the smaller class sets their number (Rice's rule)."""
     ends = [np.quantile(scores, [0.001, 0.999]) for scores in (bonafide, spoof)]
     low, high = float(np.min(ends)), float(np.max(ends))
     if threshold is not None:

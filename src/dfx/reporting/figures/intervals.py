@@ -1,4 +1,4 @@
-"""Values with confidence intervals, one line for each thing that was measured."""
+"""Plot of values with confidence intervals, one line for each name."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def intervals(
     caption: str = "",
     note: str = "",
 ) -> Figure:
-    """Points with intervals: a line for each name, a colour and a marker for each series.
+    """Plot points with confidence intervals: a line for each name, a colour and a marker for each series.
 
     Args:
-        names: of the lines, the first on top.
-        series: by what stands in the legend, a point for each name; None where there is none.
-        label: of the values, with the unit.
+        names: names of the lines, the first on top.
+        series: legend text -> a point for each name; None for a missing point.
+        label: axis label of the values, with the unit.
         title: heading.
-        chance: value with a dotted line: what says nothing.
+        chance: value of a dotted line that marks chance.
         marked: numbers of the lines whose first series is drawn in orange.
         caption: what to read from it.
         note: small print at the bottom.

@@ -76,11 +76,11 @@ def learning_curves(
     title: str = "Learning curves",
     note: str = "",
 ) -> Figure:
-    """The mean over seeds after each epoch, with a band of one deviation to both sides.
+    """Learning curves of several systems: mean over seeds after each epoch, with a band of ± one deviation.
 
     Args:
-        systems: by name, for each seed the values by epoch; seeds may have stopped at different epochs.
-        label: of the values, with the unit.
+        systems: name -> for each seed the values by epoch; seeds may have stopped at different epochs.
+        label: axis label of the values, with the unit.
         title: heading.
         note: small print at the bottom.
 
@@ -110,7 +110,5 @@ def learning_curves(
     axes.set_ylabel(label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     style.legend_below(axes, columns=2)
-    caption = (
-        "Mean over seeds, band: one deviation. Dotted: where some seeds had stopped, the mean of the others."
-    )
+    caption = "Mean over seeds, band: one deviation. Dotted: some seeds had stopped, mean of the others."
     return style.finish(figure, caption, note)

@@ -18,7 +18,7 @@ def reliability(
     """Share of bona fide among the trials of each predicted probability, for one or more systems.
 
     Log-likelihood ratios become probabilities at the proportion of bona fide among the trials, as in `metrics.ece`.
-    Below, how many trials each bin holds: a point of few trials says little.
+    The lower panel shows the number of trials of each bin: a point of few trials says little.
 
     Args:
         tables: scores that are log-likelihood ratios, by name.
@@ -61,4 +61,4 @@ def reliability(
     for part in (axes, below):
         style.decorate(part)
     style.legend_below(below)
-    return style.finish(figure, "On the dotted line what is predicted comes true.", note)
+    return style.finish(figure, "Dotted: perfect calibration.", note)

@@ -1,4 +1,4 @@
-"""Style of all figures: colours, frame, legend and small print; writes them as PNG."""
+"""Style of all figures: colours, frame, legend, small print and PNG files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DPI = 150  # 7 inches fill the page of a report
 
 
 def new_figure(title: str, size: tuple[float, float]) -> tuple[Figure, Any]:
-    """A figure with one titled frame on a light grid."""
+    """Make a figure with one titled frame on a light grid."""
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, fontsize=12)
@@ -34,13 +34,13 @@ def new_figure(title: str, size: tuple[float, float]) -> tuple[Figure, Any]:
 
 
 def new_panels(size: tuple[float, float], rows: int, columns: int, **layout: Any) -> tuple[Figure, Any]:
-    """A figure with several frames, `(rows, columns)`; `decorate` each when it has its data."""
+    """Make a figure with several frames, `(rows, columns)`; call `decorate` on each after drawing."""
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **layout)
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as a PNG file."""
+    """Contents of a PNG file of a figure."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=DPI)
     return file.getvalue()
@@ -53,20 +53,20 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def decorate(axes: Any) -> None:
-    """Light grid behind the data, no box around it."""
+    """Draw a light grid behind the data, and no box around it."""
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def line_look(number: int) -> dict[str, Any]:
-    """Colour, dash and width of a curve; when the colours are used up, they come again with another dash."""
+    """Colour, dash and width of a curve; after the last colour, the colours repeat with another dash."""
     turn, kind = divmod(number, len(COLOURS))
     return {"color": COLOURS[kind], "linestyle": DASHES[turn % len(DASHES)], "linewidth": 1.8}
 
 
 def legend_below(axes: Any, columns: int = 1) -> None:
-    """Legend under the axis label, where it hides nothing; the pad, in font sizes, clears ticks and label."""
+    """Put the legend under the axis label, where it hides nothing; the pad, in font sizes, clears ticks and label."""
     labels_high = 1 + max(text.get_text().count("\n") for text in axes.get_xticklabels())
     pad = 1.6 + 1.4 * labels_high + (1.4 if axes.get_xlabel() else 0)
     place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": pad}
@@ -82,7 +82,7 @@ def finish(figure: Figure, caption: str, note: str) -> Figure:
 
 
 def percent(rate: float) -> str:
-    """A rate for people: `5.06 %`."""
+    """Format a rate as percent: `5.06 %`."""
     return f"{100 * rate:.2f} %"
 
 

@@ -18,14 +18,14 @@ Look = dict[str, str]  # marker and colour
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A system in the picture.
+    """A system in the plot.
 
     Attributes:
-        kind: what its marker shows, its feature for example.
-        group: what its colour shows, its model for example.
-        quality: the error, lower is better, or what is higher the better.
-        spread: deviation of the quality; NaN where it is not known.
-        costs: by axis label; one that is missing leaves the system out of that panel.
+        kind: shown by its marker, its feature for example.
+        group: shown by its colour, its model for example.
+        quality: the metric, such as the EER.
+        spread: deviation of the quality; NaN if not known.
+        costs: axis label -> cost; the system is left out of the panel of a missing cost.
     """
 
     kind: str
@@ -42,7 +42,7 @@ def tradeoff(
     title: str = "Quality against cost",
     note: str = "",
 ) -> Figure:
-    """A panel for each cost, with the Pareto front: systems that no other beats in quality and in cost.
+    """Plot quality against each cost, a panel for each, with the Pareto front: systems that no other beats in both.
 
     Raises:
         ValueError: if no system has a cost.
@@ -60,8 +60,8 @@ def tradeoff(
     figure.legend(handles=_legend(systems, looks), loc="outside right center", frameon=False, fontsize=9)
     better = "Upper" if higher_is_better else "Lower"
     caption = (
-        f"{better} left is better. Line and black edges: the Pareto front, what no other beats in both quality and "
-        "cost. Bars: one deviation over seeds."
+        f"{better} left is better. Line and black edges: the Pareto front, systems that no other beats in both "
+        "quality and cost. Bars: one deviation over seeds."
     )
     return style.finish(figure, caption, note)
 
@@ -112,7 +112,7 @@ def _panel(
 
 
 def _looks(systems: Sequence[System]) -> dict[System, Look]:
-    """Marker of its kind and colour of its group, for each system."""
+    """Marker (by kind) and colour (by group) of each system."""
     kinds = list(dict.fromkeys(system.kind for system in systems))
     groups = list(dict.fromkeys(system.group for system in systems))
     return {
@@ -125,7 +125,7 @@ def _looks(systems: Sequence[System]) -> dict[System, Look]:
 
 
 def _legend(systems: Sequence[System], looks: Mapping[System, Look]) -> list[Line2D]:
-    """A handle for each group, in its colour, and for each kind, with its marker."""
+    """Legend handles: one for each group in its colour, and one for each kind with its marker."""
     groups = {style.shorten(system.group, 30): looks[system]["color"] for system in systems}
     kinds = {style.shorten(system.kind, 30): looks[system]["marker"] for system in systems}
     plain: dict[str, Any] = {"linestyle": "", "markersize": 7}
