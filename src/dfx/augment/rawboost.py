@@ -1,4 +1,4 @@
-"""RawBoost: distortions of the raw waveform that stand for what telephony and recording do."""
+"""RawBoost: distortions of the raw waveform that imitate telephony and recording."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from scipy import fft, signal
 
 Waveform = NDArray[np.float32]
 
-# Numbers of the authors.
-MAX_TAPS = 101  # of one notch; they draw 10 to 100
+# Values of the authors.
+MAX_TAPS = 101  # of one notch; the authors draw 10 to 100
 NUM_NOTCHES = 5  # of a filter
 NUM_POWERS = 5  # of the waveform, filtered and added
 IMPULSIVE_GAIN = 2.0  # largest impulse relative to the sample that it hits
 
 
 class RawBoost:
-    """Convolutive, impulsive and stationary noise, each drawn anew for each example, in series.
+    """Adds convolutive, impulsive and stationary noise in series, drawn again for each example.
 
     Source: Tak et al. 2022, "RawBoost: a raw data boosting and augmentation method applied to automatic speaker
     verification anti-spoofing", sections 3.1 to 3.3; the numbers are those of the authors. `convolutive` and

@@ -1,4 +1,4 @@
-"""SpecAverage: hide regions of a feature map behind its mean."""
+"""SpecAverage: replace regions of a feature map by its mean."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ class SpecAverage(nn.Module):
     """Replace random time and frequency regions of a feature map by its mean, train mode only.
 
     Every example has its own regions, the same in all its channels, and every channel its own mean, taken before
-    anything is hidden. A region covers a whole number of frames or bins between 0 and the given fraction, all equally
+    anything is replaced. A region covers a whole number of frames or bins between 0 and the given fraction, all equally
     likely, and starts anywhere it fits; regions may overlap. Positions are drawn from torch's global generator on
     the CPU, so that a seed gives the same regions on every device.
 
@@ -50,7 +50,7 @@ class SpecAverage(nn.Module):
         self.max_freq_fraction = max_freq_fraction
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Return `feature` (batch, channels, bins, frames) with regions hidden; unchanged in eval mode."""
+        """Return `feature` (batch, channels, bins, frames) with regions replaced; unchanged in eval mode."""
         if not self.training:
             return feature
         batch, _, bins, frames = feature.shape
@@ -61,7 +61,7 @@ class SpecAverage(nn.Module):
 
 
 def _regions(batch: int, number: int, max_fraction: float, length: int) -> Tensor:
-    """Draw which of `length` positions are hidden, True or False (batch, length)."""
+    """Draw which of `length` positions are replaced, True or False (batch, length)."""
     draw = torch.rand(2, batch, number, 1)
     width = (draw[0] * (int(max_fraction * length) + 1)).floor()
     start = (draw[1] * (length - width + 1)).floor()

@@ -1,4 +1,4 @@
-"""Corpora: each knows its layout, its protocol and its traps."""
+"""Datasets: published corpora, your own recordings, the demo corpus, and vocoded twins."""
 
 from dfx.datasets.add2022 import ADD2022
 from dfx.datasets.asvspoof5 import ASVspoof5

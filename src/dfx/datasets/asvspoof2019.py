@@ -45,7 +45,7 @@ class ASVspoof2019(Corpus):
         super().__post_init__()
 
     def table(self) -> pd.DataFrame:
-        """Rows of the protocols that exist."""
+        """Rows of all protocols that are present."""
         root = self.folder()
         parts = []
         for split in SPLITS:

@@ -58,7 +58,7 @@ class ASVspoof2021(Corpus):
         super().__post_init__()
 
     def official_rows(self) -> dict[str, dict[str, int]]:
-        """Published counts are those of the whole subset eval."""
+        """Published number of rows by split and class; it applies to the whole subset eval only."""
         return super().official_rows() if self.subset == "eval" and not self.divide else {}
 
     def table(self) -> pd.DataFrame:
@@ -72,7 +72,7 @@ class ASVspoof2021(Corpus):
             f"of {path} are not of the track {self.track}",
             f"This is the key of another track; put keys/{self.track}/CM/trial_metadata.txt there",
         )
-        # early keys say hidden_track, and of PA hidden_track_1 and hidden_track_2
+        # early keys have hidden_track, those of PA hidden_track_1 and hidden_track_2
         subset = trials["subset"].str.partition("_")[0]
         what = f"of {path} are in none of the subsets {', '.join(SUBSETS)}"
         advice = "The key is damaged or of another release; obtain it again"

@@ -38,7 +38,7 @@ class ASVspoof5(Corpus):
     )
 
     def table(self) -> pd.DataFrame:
-        """Rows of the protocols that exist."""
+        """Rows of all protocols that are present."""
         root = self.folder()
         parts = []
         for split, names in PROTOCOLS.items():

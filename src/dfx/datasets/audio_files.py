@@ -16,7 +16,7 @@ SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 def list_audio(folder: Path) -> list[str]:
     """Audio files at or below a folder, in a fixed order, as relative paths with `/`.
 
-    Known by their suffix, in upper or lower case. Hidden files and AppleDouble files (`._x`) are left out. Links to
+    Recognised by their suffix, in any case. Hidden files and AppleDouble files (`._x`) are left out. Links to
     folders are followed, except those that lead back to a folder they are in.
     """
     found: list[str] = []

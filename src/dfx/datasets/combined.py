@@ -1,4 +1,4 @@
-"""Several corpora as one: each split is taken from the corpora that are named for it."""
+"""Combined corpora: each split is put together from splits of several corpora."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dfx.tables.manifest import NO_ATTACK, NO_SPEAKER, SPLITS, Manifest
 
 
 class Combined(Dataset):
-    """Splits composed of splits of other corpora; the column `corpus` names the corpus of each row.
+    """Combination of splits of several corpora; the column `corpus` names the corpus of each row.
 
     `NAME` in `train` takes the train split of that corpus, in `dev` its dev split, in `eval` its eval split;
     `NAME:SPLIT` takes another split, `NAME:all` every row. Ids, attacks and speakers are prefixed with the name, since
@@ -42,7 +42,7 @@ class Combined(Dataset):
             )
 
     def manifest(self) -> Manifest:
-        """Table of all parts.
+        """Table of all combined splits.
 
         Raises:
             ValueError: if a corpus lacks the split that is asked for, or a recording would be in two splits.
@@ -57,7 +57,7 @@ class Combined(Dataset):
         for one, other in combinations(SPLITS, 2):
             _refuse_shared(parts[one], parts[other], one, other)
         table = pd.concat(parts.values(), ignore_index=True)
-        for column in table.columns[table.isna().any()]:  # metadata of some of the corpora
+        for column in table.columns[table.isna().any()]:  # columns that only some of the corpora have
             if not pd.api.types.is_numeric_dtype(table[column]):
                 table[column] = table[column].astype("str").where(table[column].notna(), "-")
         return Manifest(table, name="+".join(names))

@@ -51,10 +51,10 @@ class Dataset(ABC):
 
 
 class GenuineSource(NamedTuple):
-    """The genuine recordings from which a corpus of fakes was made, and which that corpus does not contain."""
+    """Where to find the genuine recordings of a corpus that contains only the fakes made from them."""
 
     name: str  # for messages
-    option: str  # of the dataset, gives their folder: "mailabs_root"
+    option: str  # name of the option for their folder: "mailabs_root"
     folders: tuple[str, ...]  # usual names of the folder
     mark: str  # relative glob pattern of something inside the folder
     page: str  # web page to obtain them from
@@ -62,7 +62,7 @@ class GenuineSource(NamedTuple):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Corpus(Dataset):
-    """A published corpus. A subclass gives `name`, `tree` and `marks`, and writes `table`.
+    """Base class of published corpora; a subclass defines `name`, `tree`, `marks` and `table`.
 
     All corpora share these options; a subclass that has more declares them as further fields.
 
@@ -76,7 +76,7 @@ class Corpus(Dataset):
         split_file: CSV (id, split) that fixes these splits; written if it does not exist.
     """
 
-    name: str = field(init=False)  # what is typed, dataset=NAME
+    name: str = field(init=False)  # as in dataset=NAME
     tree: str = field(init=False)  # the expected folder layout, shown if the folder is not found
     marks: tuple[str, ...] = field(
         init=False
@@ -151,13 +151,13 @@ class Corpus(Dataset):
         return found
 
     def find(self, *patterns: str) -> Path | None:
-        """The first file or folder of the corpus that matches a relative glob pattern and is not hidden; else None."""
+        """First file or folder of the corpus that matches a relative glob pattern and is not hidden, or None."""
         root = self.folder()
         found = (path for pattern in patterns for path in sorted(root.glob(pattern)))
         return next((path for path in found if not path.name.startswith(".")), None)
 
     def require(self, *patterns: str, advice: str = "") -> Path:
-        """The same as `find`, but an error (with a sentence of advice) if there is none.
+        """Find a file or folder as `find` does; an error, with a sentence of advice, if there is none.
 
         Raises:
             ValueError: as for `folder`.
@@ -312,7 +312,7 @@ class Corpus(Dataset):
 
 
 def _find_folder(bases: Iterable[Path], names: Iterable[str], marks: Iterable[str]) -> Path | None:
-    """The first base, or sub-folder of one by these names, that has a file matching a mark; sub-folders first."""
+    """First base folder, or sub-folder with one of these names, that contains a match of a mark; sub-folders first."""
     names, marks = list(names), list(marks)
     for folder in (base / name for base in bases for name in (*names, "")):
         if any(True for mark in marks for _ in folder.glob(mark)):

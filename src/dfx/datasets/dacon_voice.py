@@ -1,4 +1,4 @@
-"""The voices of the DACON competition of 2024: one dry voice in each training clip, up to two in noise in the test."""
+"""DACON fake voice competition of 2024: one clean voice in each training clip, up to two noisy ones in test clips."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dfx.datasets.delimited import read_delimited
 
 
 class DaconVoice(Corpus):
-    """The labelled clips of `train.csv`, divided by clip, because the speakers are not named.
+    """Labelled clips of `train.csv`; divided by clip, because the speakers are not named.
 
     The test clips and the unlabelled clips have no labels, so they are in no split; `unlabelled` lists them.
 

@@ -20,7 +20,7 @@ class DeepVoice(Corpus):
 
     A recording and all conversions of it are in one split: they share words, prosody and background. The target voices
     occur in other splits too, since every voice was converted to every other; a finding counts them. `speaker` is the
-    voice one hears, `source` the person who spoke.
+    voice that is heard, `source` the person who spoke.
 
     Source: Bird and Lotfi, "Real-time detection of AI-generated speech for DeepFake voice conversion", 2023.
     """

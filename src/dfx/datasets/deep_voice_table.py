@@ -1,4 +1,4 @@
-"""The table of DEEP-VOICE: 26 ready features of one-second windows, without the audio."""
+"""Feature table of DEEP-VOICE: 26 precomputed features of one-second windows, without the audio."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DeepVoiceTable(Corpus):
     """`DATASET-balanced.csv`: one row for each second of speech, with features and `LABEL` (REAL or FAKE).
 
     The rows do not say which recording they are from. Neighbouring ones are probably from one recording, so blocks of
-    them stay in one split; results are nevertheless too good.
+    them stay in one split; results are still too optimistic.
 
     Source: Bird and Lotfi, "Real-time detection of AI-generated speech for DeepFake voice conversion", 2023.
 

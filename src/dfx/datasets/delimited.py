@@ -41,7 +41,7 @@ def read_delimited(
     if quoted:
         try:
             rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
-        except csv.Error as error:  # a field of 128 kB: the lines after a mark that is not closed
+        except csv.Error as error:  # a field over 128 kB: all text after an open quotation mark
             raise ValueError(
                 f"{path} is no table ({error}): a quotation mark is not closed. Copy the corpus again."
             ) from error

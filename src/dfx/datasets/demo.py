@@ -1,4 +1,4 @@
-"""The demo corpus: synthetic speech, made on first use, so that everything runs without a download."""
+"""Demo corpus: synthetic speech, made on first use, so that everything runs without a download."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Demo(Dataset):
         self.progress = progress
 
     def manifest(self) -> Manifest:
-        """Make what is missing, and return the table; extra columns: utterance, pair and duration_s.
+        """Make the missing clips, and return the table; extra columns: utterance, pair and duration_s.
 
         Raises:
             ValueError: if a process that makes clips dies.

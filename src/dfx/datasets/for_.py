@@ -24,7 +24,7 @@ MP3_GAP = 0.1  # warn if the share of former MP3 files differs by more between c
 class FoR(Corpus):
     """One version of FoR: `norm` (16 kHz, mono, equal loudness), `2sec` (cut to 2 s), `rerec` (replayed), `original`.
 
-    Most fakes were MP3 files before, most recordings were not, and not equally in every split: file names show it
+    Most fakes were MP3 files before, most recordings were not, and the shares differ by split: file names show it
     (`file1.mp3.wav_16k…`), and the column `source_format` holds it. Speakers are not named.
 
     Source: Reimao and Tzerpos, "FoR: a dataset for synthetic speech detection", 2019.

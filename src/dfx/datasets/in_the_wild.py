@@ -10,7 +10,7 @@ from dfx.datasets.delimited import read_delimited
 
 
 class InTheWild(Corpus):
-    """`meta.csv` and the files beside it. There are no official splits: it is divided by speaker.
+    """In-the-Wild: `meta.csv` and the files beside it; divided by speaker, as there are no official splits.
 
     How a fake was made is unknown, so there is one attack, "spoof".
 

@@ -1,4 +1,4 @@
-"""Files that a corpus makes once and keeps in the cache folder: the demo corpus and vocoded twins."""
+"""Make the audio files of the demo corpus and of vocoded twins once, in the cache folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Job = TypeVar("Job")
 CHUNK = (
     8  # files that a process makes at a time: about a second, so the bar moves and all processes end together
 )
-FEW_FILES = 50  # fewer are made faster than worker processes start
+FEW_FILES = 50  # fewer are made without worker processes
 
 
 def make_missing(
@@ -27,7 +27,7 @@ def make_missing(
     progress: bool,
     on_crash: Callable[[Sequence[Job], int], Sequence[Sequence[Job]]] | None = None,
 ) -> None:
-    """Make the files that do not exist, in worker processes if there are many; one process at a time.
+    """Make the files that do not exist, in worker processes if there are many; other callers wait.
 
     Args:
         folder: locked meanwhile.

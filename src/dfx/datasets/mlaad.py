@@ -1,4 +1,4 @@
-"""MLAAD: text-to-speech of many systems in many languages, against the M-AILABS recordings that it re-speaks."""
+"""MLAAD: text-to-speech of many systems and languages, with the M-AILABS recordings of the same sentences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RECORDING = (
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class MLAAD(Corpus):
-    """The fakes of MLAAD and the recordings of M-AILABS, whose sentences they repeat (`original_file`).
+    """Fakes of MLAAD, and the M-AILABS recordings whose sentences they repeat (`original_file`).
 
     A recording and all fakes of its sentence, in any language, are one utterance and in one split. MLAAD has no genuine
     recordings: M-AILABS is searched beside it, below it and below `$DFX_DATA`.

@@ -24,7 +24,7 @@ def divide(
     file: Path | None = None,
     fractions: dict[str, float] | None = None,
 ) -> pd.Series:
-    """Split of each row: read from a split file if it exists, else by `assign_splits` and written to it.
+    """Assign a split to each row, from a split file if it exists, else by `assign_splits`, and write that file.
 
     Args:
         table: columns `id`, `label`, `attack` and those of `groups`.

@@ -33,9 +33,9 @@ class Vocoded(Dataset):
             one of `corpora`, whose bona fide rows are taken.
         corpora: corpora by name.
         vocoders: names from `dfx.datasets.synthesis.twins.VOCODERS`; all of them if None.
-        eval_only: those of them that only twins in eval pass through.
+        eval_only: those of them that are used in eval only.
         twins_per_clip: vocoders for each recording, assigned evenly within split and speaker; all of them if None.
-        genuine: also give the genuine recordings.
+        genuine: include the genuine recordings.
         match_genuine: give copies of them that went through all steps of a twin except the vocoder (rate, band of the
             vocoder, codec, level, format); False: the recordings themselves.
         codec: one of `dfx.datasets.synthesis.twins.CODECS`, applied last to twins and copies; None: none.
@@ -114,7 +114,7 @@ class Vocoded(Dataset):
         return manifest
 
     def _originals(self) -> tuple[pd.DataFrame, str, Sequence[Finding]]:
-        """Bona fide rows, numbered from 0, with `utterance` and `source`; name and findings of their corpus."""
+        """Bona fide rows, numbered from 0, with `utterance` and `source`; also name and findings of their corpus."""
         folder, name, found = Path(self.bonafide).expanduser(), self.bonafide, list[Finding]()
         if self.corpus is not None:
             table = self.corpus.manifest().table

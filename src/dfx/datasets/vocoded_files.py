@@ -1,4 +1,4 @@
-"""Files of vocoded twins: which ones a corpus needs, where they are, and making those that are missing."""
+"""Files of vocoded twins: plan the files of a corpus, and make the missing ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SOURCES = ("twins.py", "frames.py", "excitation.py")  # and vocoders/: code that
 def assign_vocoders(
     originals: pd.DataFrame, vocoders: Sequence[str], eval_only: Sequence[str], each: int, copies: bool
 ) -> Iterator[tuple[int, str, int]]:
-    """Row of the original, vocoder and its band, for every file; the vocoders take turns, speaker by speaker.
+    """Assign vocoders to originals in turn, speaker by speaker; yields row of the original, vocoder and band.
 
     So each vocoder occurs equally often within a split and, as far as possible, within a speaker. The order follows
     from a hash of the ids, not from that of the rows.
@@ -31,7 +31,7 @@ def assign_vocoders(
     Args:
         originals: columns id, speaker, split; rows are numbered from 0.
         vocoders: names, see `twins.VOCODERS`.
-        eval_only: those of them that only the split eval gets.
+        eval_only: those of them that are used in eval only.
         each: vocoders for each original.
         copies: also a copy (`twins.COPY`) of each original, in the band of the first of its twins.
     """
@@ -50,7 +50,7 @@ def assign_vocoders(
 def plan_files(
     folder: Path, originals: pd.DataFrame, assigned: Sequence[tuple[int, str, int]], codec: str
 ) -> list[Job]:
-    """The job of each file that `assign_vocoders` gave.
+    """Create the job of each file that `assign_vocoders` assigned.
 
     A file is `<vocoder>/<xx>/<readable part of the id>-<hash>.flac`; the hash is of everything that decides its
     samples, so a changed recording gets a new file, and corpora that share recordings share their twins.
@@ -110,7 +110,7 @@ def version() -> str:
 
 
 def _identity(path: str) -> str:
-    """The path of a recording with its size and time, so that a changed file is a new recording."""
+    """Path, size and modification time of a recording, so that a changed file is a new recording."""
     try:
         status = os.stat(path)  # noqa: PTH116  (pathlib takes three times as long, 600,000 times)
     except OSError:

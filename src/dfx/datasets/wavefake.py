@@ -1,4 +1,4 @@
-"""WaveFake: LJSpeech and JSUT sentences, and English prompts, through vocoders; against the genuine recordings."""
+"""WaveFake: vocoded sentences of LJSpeech and JSUT, and synthesised prompts; with the genuine recordings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ JSUT = GenuineSource(
     "basic5000/wav/BASIC5000*",
     "https://sites.google.com/site/shinnosuketakamichi/publication/jsut",
 )
-READERS = {"ljspeech": "LJ", "jsut": "JSUT", "common_voices": "LJ"}  # the voice one hears
+READERS = {"ljspeech": "LJ", "jsut": "JSUT", "common_voices": "LJ"}  # the voice that is heard
 LANGUAGES = {"ljspeech": "en", "jsut": "ja", "common_voices": "en"}
 
 

@@ -1,1 +1,1 @@
-"""The detector: Lightning module, data, checkpoints, and building all from a configuration."""
+"""Detectors: Lightning module, batches, checkpoints, scoring, and construction from a configuration."""

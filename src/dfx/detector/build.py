@@ -50,13 +50,13 @@ QUIET = (  # warnings of Lightning that are not for users of dfx
 
 
 def dataset(cfg: DictConfig) -> Dataset:
-    """The dataset of a configuration, from its node `dataset`."""
+    """Build the dataset of the node `dataset` of a configuration."""
     made: Dataset = instantiate(cfg.dataset, _convert_="all")
     return made
 
 
 def other_datasets(cfg: DictConfig) -> dict[str, Dataset]:
-    """Further datasets of a command, by name, from the node `corpora`."""
+    """Build the datasets of the node `corpora`, by name."""
     made: dict[str, Dataset] = instantiate(cfg.get("corpora") or {}, _convert_="all")
     return made
 
@@ -64,7 +64,7 @@ def other_datasets(cfg: DictConfig) -> dict[str, Dataset]:
 def datamodule(
     cfg: DictConfig, manifest: Manifest, vectors: NDArray[np.float32] | None = None
 ) -> AudioDataModule:
-    """Batches of a corpus. Decodes audio, and computes cached feature maps, where that has not been done before.
+    """Build the batches of a corpus; decodes audio and computes cached feature maps if they are missing.
 
     Args:
         cfg: the configuration.
@@ -120,9 +120,9 @@ def datamodule(
 def _cache_features(
     cfg: DictConfig, data: AudioDataModule, clips: WaveformStore, manifest: Manifest, conditions: Conditions
 ) -> None:
-    """Compute the maps of a frozen feature once, and make the batches of crops of them."""
+    """Compute the maps of a frozen feature once, and make batches of crops of these maps."""
     config: Any = OmegaConf.to_container(cfg.feature, resolve=True)
-    # A feature object for this alone; the detector's own is drawn later, from the same seed as without a cache.
+    # A separate feature object; that of the detector is built later, from the same seed as without a cache.
     torch.manual_seed(cfg.seed)
     feature: Feature = instantiate(cfg.feature, _convert_="all")
     rebuilt = feature.rebuild()
@@ -156,13 +156,13 @@ def _check_vectors(cfg: DictConfig, vectors: NDArray[np.float32], name: str, con
 
 
 def num_samples(cfg: DictConfig) -> int:
-    """Samples of a segment."""
+    """Number of samples of a segment."""
     samples: int = round(cfg.segment_seconds * cfg.sample_rate)
     return samples
 
 
 def detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
-    """Feature, model and loss; each gets the output shape of the one before it.
+    """Build feature, model and loss; each gets the output shape of the one before it.
 
     Args:
         cfg: the configuration.
@@ -171,7 +171,7 @@ def detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
     Raises:
         ValueError: if the model cannot take the feature's map.
     """
-    # Initial weights follow from the run's seed, whatever was drawn before.
+    # Initial weights depend on the run's seed only, not on earlier random draws.
     torch.manual_seed(cfg.seed)
     feature: Feature = instantiate(cfg.feature, _convert_="all")
     shape = feature.output_shape(num_samples(cfg))
@@ -186,10 +186,10 @@ def detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
 
 
 def trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
-    """The Lightning trainer, without its logger and checkpoints: `tracking` and `checkpoint` do this."""
+    """Build the Lightning trainer, without logger and checkpoints, which `tracking` and `checkpoint` provide."""
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
-        # Or Lightning divides the cores among its processes.
+        # Otherwise Lightning divides the cores among its processes.
         os.environ["OMP_NUM_THREADS"] = str(cfg.num_threads)
     # Lightning's advice on accelerators, loggers and its own services is not for the users of dfx.
     for name in ("pytorch_lightning", "lightning_fabric"):
@@ -213,7 +213,7 @@ def trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
 
 
 def checkpoint_config(cfg: DictConfig, feature: Feature) -> dict[str, Any]:
-    """The part of the resolved configuration that rebuilds the detector, without files outside the checkpoint."""
+    """Part of the resolved configuration that rebuilds the detector, without files other than the checkpoint."""
     resolved: Any = OmegaConf.to_container(cfg, resolve=True)
     parts = {key: resolved[key] for key in CHECKPOINT_KEYS}
     parts["feature"].update(feature.rebuild())

@@ -39,17 +39,17 @@ class RunCheckpoint(Callback):
 
     @property
     def last(self) -> Path | None:
-        """The state to continue from; None before the end of the first epoch."""
+        """Path of the checkpoint to continue from; None before the end of the first epoch."""
         path = self.folder / LAST
         return path if path.exists() else None
 
     @property
     def best(self) -> Path:
-        """The weights with the best dev scores."""
+        """Path of the weights with the best dev scores."""
         return self.folder / f"best-{self.best_epoch}.ckpt"
 
     def dev_scores(self) -> ScoreTable:
-        """Dev scores of the best weights."""
+        """Path of the dev scores of the best weights."""
         return ScoreTable.read(self.best.with_suffix(".csv"))
 
     @property
@@ -62,7 +62,7 @@ class RunCheckpoint(Callback):
         return {"history": self.history, "complete": self.complete}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Read what `state_dict` has stored."""
+        """Restore the values of `state_dict`."""
         self.history = list(state_dict["history"])
         self.complete = bool(state_dict["complete"])
 
@@ -92,7 +92,7 @@ class RunCheckpoint(Callback):
                     pl_module.scores["dev"].write(path)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the state from which a run continues; by now Lightning counts the epoch as done."""
+        """Write the state from which a run continues; Lightning has already counted the epoch."""
         self._save(trainer, LAST, weights_only=False)
         if trainer.is_global_zero:
             files.remove_abandoned(self.folder)
@@ -104,7 +104,7 @@ class RunCheckpoint(Callback):
     def _save(self, trainer: Trainer, name: str, weights_only: bool) -> None:
         path = self.folder / name
         if not trainer.is_global_zero:
-            trainer.save_checkpoint(path, weights_only=weights_only)  # takes part, and writes nothing
+            trainer.save_checkpoint(path, weights_only=weights_only)  # a collective call; writes nothing here
             return
         with files.replacing(path) as temporary:
             trainer.save_checkpoint(temporary, weights_only=weights_only)

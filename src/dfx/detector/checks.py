@@ -1,7 +1,7 @@
 """Check a configuration before anything is built: values, and the arguments of every class that it names.
 
 Hydra lets a misspelt key or a wrong type inside an experiment file through until the constructor fails, minutes later.
-Nothing here imports torch, but for the classes that the configuration names.
+This module does not import torch, except through the classes that the configuration names.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _argument_problems(path: str, node: Node) -> Iterator[str]:
     target = str(node["_target_"])
     try:
         call = get_object(target)
-    except Exception as error:  # whatever an import raises, the user must read it
+    except Exception as error:  # an import may raise anything; the user has to read it
         yield f"{path}._target_: {target!r} cannot be imported ({_first_line(error)})."
         return
     parameters = inspect.signature(call).parameters
@@ -160,7 +160,7 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint in SCALARS:
         return isinstance(value, SCALARS[hint]) and isinstance(value, bool) == (hint is bool)
     if (origin or hint) in LISTS:
-        return isinstance(value, list | tuple)  # a word is a sequence too, of letters
+        return isinstance(value, list | tuple)  # a string is a sequence too
     if isinstance(hint, type) and isinstance(value, str | int | float):
         # No other class is written as a scalar.
         return isinstance(value, str) and issubclass(hint, os.PathLike)

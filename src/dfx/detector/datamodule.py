@@ -25,14 +25,14 @@ Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 class Readable(Protocol):
-    """A store of utterances to read from: waveforms, feature maps, or arrays in memory."""
+    """Interface of a store of utterances: waveforms, feature maps, or arrays in memory."""
 
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Samples (or frames) of each row."""
 
     def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[Any]:
-        """Samples (or frames) of one row from `start`: `num_samples` of them, or fewer where the row ends."""
+        """Read `num_samples` samples (or frames) of one row from `start`, or fewer at its end."""
 
 
 class ArrayStore:
@@ -62,14 +62,14 @@ class ArrayStore:
         return int(self.lengths[row])
 
     def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[Any]:
-        """Values of one array from `start`: `num_samples` of them, or fewer where it ends."""
+        """Read `num_samples` values of one array from `start`, or fewer at its end."""
         stop = None if num_samples is None else start + num_samples
         values: NDArray[Any] = self._arrays[row][start:stop]
         return values
 
 
 class AudioDataset(Dataset[Batch]):
-    """Utterances of one split. Indexed by a list of `(index, seed)`, it gives the batch.
+    """Dataset of the utterances of one split; indexed by a list of `(index, seed)`, it returns a batch.
 
     The seed decides the start of a random crop and every draw of the augmentation, so an example is the same for any
     number of workers. For sliding windows the seed is the number of the window. In a store of feature maps, crops are
@@ -120,7 +120,7 @@ class AudioDataset(Dataset[Batch]):
 
 
 def batch_loader(dataset: AudioDataset, sampler: Sampler[list[Draw]], num_workers: int) -> DataLoader[Batch]:
-    """Loader of the batches that a sampler draws."""
+    """Data loader of the batches that a sampler draws."""
     # batch_size=None: the sampler makes the batches, the dataset returns them whole. A generator of its own,
     # because a loader draws from torch's at every start, and a resumed run starts its loaders at another moment.
     return DataLoader(
@@ -137,20 +137,20 @@ def batch_loader(dataset: AudioDataset, sampler: Sampler[list[Draw]], num_worker
 def scoring_loader(
     dataset: AudioDataset, batch_size: int, num_workers: int, rank: int = 0, world: int = 1
 ) -> DataLoader[Batch]:
-    """Loader of every window of every utterance, in order; the share of one process where there are several."""
+    """Data loader of every window of every utterance, in order; of several processes, each gets its share."""
     return batch_loader(
         dataset, SequentialBatches(dataset.num_windows(), batch_size, rank, world), num_workers
     )
 
 
 class AudioDataModule(LightningDataModule):
-    """The three splits of a corpus as loaders.
+    """Data loaders of the three splits of a corpus.
 
     Args:
         manifest: the corpus.
         store: its decoded audio, conditioned or not; row i of the manifest is row i of the store.
         num_samples: length of a segment.
-        seed: the run's.
+        seed: of the run.
         augment: waveform augmentation of the training examples.
         batch_size, num_workers, train_crop, eval_crop, pad, balance, limit_utterances: `data.*` of `conf/train.yaml`.
 
@@ -190,7 +190,7 @@ class AudioDataModule(LightningDataModule):
 
     @property
     def train_counts(self) -> tuple[int, int]:
-        """Bona fide and spoof utterances as training sees them: equal when the sampler balances the classes."""
+        """Number of bona fide and spoof utterances in training; equal if the sampler balances the classes."""
         labels = self.tables["train"]["label"]
         if self.balance != "none":
             return 1, 1
@@ -198,7 +198,7 @@ class AudioDataModule(LightningDataModule):
 
     @property
     def num_train_batches(self) -> int:
-        """Batches of an epoch in each process."""
+        """Number of batches in an epoch, in each process."""
         return len(self._train_sampler())
 
     @property
@@ -211,7 +211,7 @@ class AudioDataModule(LightningDataModule):
         self.maps, self._map_frames = maps, num_frames
 
     def dataset(self, split: str) -> AudioDataset:
-        """The utterances of a split; augmented only in training."""
+        """Dataset of a split; augmented only in training."""
         table, crop = self.tables[split], self.crops[split]
         rows, labels = table["row"].to_numpy(), table["label"].to_numpy(dtype=np.int64)
         if self.maps is not None:
@@ -223,15 +223,15 @@ class AudioDataModule(LightningDataModule):
         return batch_loader(self.dataset("train"), self._train_sampler(), self.num_workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """The dev split, in order."""
+        """Batches of the dev split, in order."""
         return scoring_loader(self.dataset("dev"), self.batch_size, self.num_workers, *self._place())
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """The eval split, in order."""
+        """Batches of the eval split, in order."""
         return scoring_loader(self.dataset("eval"), self.batch_size, self.num_workers, *self._place())
 
     def _train_sampler(self) -> SeededSampler:
-        # After a resume Lightning starts the loader before the sampler gets its epoch, and workers fetch at once.
+        # After a resume Lightning starts the loader before the sampler gets its epoch, and workers fetch immediately.
         progress: Any = self.trainer.fit_loop.epoch_progress.current if self.trainer else None
         epoch = progress.processed if progress else 0
         return SeededSampler(*self._groups(), self.batch_size, self.seed, *self._place(), epoch)
@@ -262,7 +262,7 @@ def require_both_classes(manifest: Manifest) -> None:
 
 
 def _limited(table: pd.DataFrame, limit: int | None) -> pd.DataFrame:
-    """At most `limit` rows, half of each class where there are enough, evenly spread over the table."""
+    """Select at most `limit` rows, evenly spread over the table; half of each class if there are enough."""
     if limit is None or len(table) <= limit:
         return table
     bonafide, spoof = (np.flatnonzero(table["label"] == label) for label in (BONAFIDE, SPOOF))

@@ -1,7 +1,7 @@
 """The detector: feature -> model -> loss as one LightningModule, waveform in, score out.
 
 With cached feature maps (`feature.cache=true`), batches hold crops of these maps instead of waveforms, and only mask,
-model and loss are run. `forward` takes waveforms all the same: it computes the map of the waveform that it gets, which
+model and loss are run. `forward` still takes waveforms: it computes the map of the waveform that it gets, which
 for a part of an utterance is not exactly the same part of the cached map.
 """
 
@@ -32,11 +32,11 @@ class OptimizerFactory(Protocol):
     """Builds the optimizer and its schedule."""
 
     def __call__(self, parameters: list[torch.nn.Parameter], total_steps: int, steps_per_epoch: int) -> Any:
-        """What Lightning's `configure_optimizers` returns."""
+        """Return the value for Lightning's `configure_optimizers`."""
 
 
 class Detector(LightningModule):
-    """A countermeasure: it gives each waveform a score, higher = more bona fide.
+    """Deepfake detector (countermeasure): computes a score for each waveform, higher = more bona fide.
 
     Args:
         feature: waveform (batch, samples) -> map (batch, channels, bins, frames).
@@ -44,7 +44,7 @@ class Detector(LightningModule):
         loss: embedding -> loss and score; it owns the last layer.
         optimizer: builds optimizer and schedule; None for a detector that only scores.
         tables: utterances of each split, in the order of the loaders' indices; needed to train and measure.
-        seed: the run's.
+        seed: of the run.
 
     Attributes:
         scores: of the splits that were scored last, "dev" and "eval".
@@ -125,7 +125,7 @@ class Detector(LightningModule):
             )
 
     def on_train_epoch_start(self) -> None:
-        """Seed the draws of the epoch (dropout, SpecAverage) from (run seed, epoch): a resumed run draws the same."""
+        """Seed the random draws of an epoch (dropout, SpecAverage) by run seed and epoch: equal in a resumed run."""
         entropy = np.random.SeedSequence([self._seed, self.current_epoch, self.global_rank])
         torch.manual_seed(int(entropy.generate_state(1)[0]))
         self.feature.start_epoch(self.current_epoch)
@@ -158,7 +158,7 @@ class Detector(LightningModule):
             self._collectors["eval"].add(batch["index"], self.score_batch(batch))
 
     def on_validation_epoch_end(self) -> None:
-        """Metrics of the whole dev split, never a mean over batches or processes."""
+        """Compute the metrics of the whole dev split, never a mean over batches or processes."""
         table = self.scores["dev"] = self._collectors["dev"].finish(self._gather)
         error_rate, threshold = eer(table.bonafide, table.spoof)
         losses = self._gather([(float(loss), int(count)) for loss, count in self._dev_losses])
@@ -176,19 +176,19 @@ class Detector(LightningModule):
                 self.trainer.optimizers[0].param_groups[0]["lr"]
             )
         shown = {name: self.epoch_metrics[name] for name in ("dev/eer", "dev/auc")}
-        # Every process computed them from all scores: no averaging.
+        # Every process has computed them from all scores, so there is nothing to average.
         self.log_dict(shown, prog_bar=True, sync_dist=False, rank_zero_only=False)
 
     def on_test_epoch_end(self) -> None:
-        """The score table of the eval split."""
+        """Build the score table of the eval split."""
         self.scores["eval"] = self._collectors["eval"].finish(self._gather)
 
     def _full_precision(self) -> torch.autocast:
-        """Context for scores in float32 whatever training uses: the 8 bits of bfloat16 would make ties among scores."""
+        """Context for scores in float32: the 8 bits of bfloat16 would give equal scores."""
         return torch.autocast(self.device.type, enabled=False)
 
     def _gather(self, items: list[Any]) -> list[Any]:
-        """Items of the batches of every process, in the order in which a single process would have had them."""
+        """Gather the items of the batches of all processes, in the order of a single process."""
         if self.trainer.world_size == 1:
             return items
         parts: list[list[Any]] = [[] for _ in range(self.trainer.world_size)]

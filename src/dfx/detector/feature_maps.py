@@ -1,12 +1,12 @@
-"""Feature maps of frozen encoders, computed once for each utterance and stored, of which later runs read crops.
+"""Cache of feature maps of frozen encoders: computed once for each utterance; later runs read crops of them.
 
 The store is one of `dfx.audio.parts` in a folder `<cache>/features/<key>`; the key is a hash of the feature's
 configuration and weights, of the sample rate and of the conditioning. A map is stored frame after frame, each
 (channels, bins) in little-endian float16, so a crop is one piece of a file.
 
-What is stored is the map of the whole utterance, and a crop of that is not what the same crop of the waveform would
-give: attention and norms over time see all of the utterance here (up to 30 s), there only the segment; and a short
-utterance is filled by repeating its frames, not its samples. For an utterance of the length of a segment the maps are
+The stored map is that of the whole utterance. A crop of it differs from the map of the same crop of the waveform:
+attention and norms over time cover the utterance (up to 30 s) instead of the segment, and a short utterance is filled
+by repeating its frames instead of its samples. For an utterance of the length of a segment the maps are
 equal but for the rounding to half precision: by at most 2^-11 of each value, or 2^-25 where that is more.
 """
 
@@ -34,17 +34,15 @@ from dfx.audio.store_builder import Job, Made
 from dfx.features.base import Feature
 from dfx.tables.manifest import Manifest
 
-VERSION = 2  # of what is stored and how: a new number computes every map anew
-NOT_THE_MAP = ("cache", "mask")  # options of a feature that leave its map as it is
+VERSION = 2  # of the maps and their format; increase it to compute all maps again
+NOT_THE_MAP = ("cache", "mask")  # options of a feature that do not change its map
 VALUE_BYTES = 2
-WINDOW_SECONDS = 30.0  # computed at once of a long utterance: attention takes memory with the square of it
-MARGIN_SECONDS = (
-    1.0  # computed on both sides of a window and left out: the reach of convolutions, and context
-)
+WINDOW_SECONDS = 30.0  # window over a long utterance: the memory of attention grows with its square
+MARGIN_SECONDS = 1.0  # context on both sides of a window, computed but not stored
 
 
 class FeatureMaps(RowReader):
-    """Maps of rows of a manifest, read crop by crop; made by `open_features`.
+    """Stored feature maps of the rows of a manifest, read in crops; made by `open_features`.
 
     Attributes:
         path: folder of the store.
@@ -58,7 +56,7 @@ class FeatureMaps(RowReader):
         self._shape = shape
 
     def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[np.float16]:
-        """Frames of one row from `start`: `num_samples` of them, or fewer where the utterance ends.
+        """Read `num_samples` frames of one row from `start`, or fewer at the end of the utterance.
 
         Returns:
             (frames, channels, bins) float16.
@@ -83,23 +81,23 @@ def open_features(
     device: torch.device | str = "cpu",
     progress: bool = True,
 ) -> FeatureMaps:
-    """Maps of a feature of some utterances; computes what no earlier run has computed.
+    """Open the maps of a feature of some utterances; computes those that are not in the store.
 
-    Several processes may ask at once, also on several hosts that share the folder: they divide the work among them.
+    Several processes may call it at the same time, also on hosts that share the folder: they share the work.
 
     Args:
-        feature: frozen, with its weights; it is left as it was.
+        feature: frozen, with its weights; unchanged afterwards.
         clips: the waveforms of the manifest.
         manifest: the utterances.
         rows: those whose maps are wanted.
         config: resolved configuration of the feature.
         conditions: those of the clips.
-        cache: folder of the stores; the usual one if None.
+        cache: folder of the stores; the default one if None.
         device: where maps are computed.
         progress: show a bar on stderr.
 
     Raises:
-        ValueError: if the feature is trained or does not say how far its frames are apart, the disk has too little
+        ValueError: if the feature is trained or does not define `hop_samples`, the disk has too little
             room, or a map does not fit in half precision.
     """
     _check_frozen(feature)
@@ -115,7 +113,7 @@ def open_features(
         source.mtimes[wanted],
         channels * bins * VALUE_BYTES,
     )
-    own_row = rows[first]  # a row of each recording
+    own_row = rows[first]  # one row for each recording
     chosen = parts.batches(clips.lengths[own_row] // feature.hop_samples * catalogue.unit_bytes)
     missing = catalogue.missing()
     if len(missing):
@@ -136,10 +134,10 @@ def open_features(
 
 
 def pieces(feature: Feature, clips: WaveformStore, row: int, device: torch.device | str) -> Iterator[Tensor]:
-    """The map of a whole utterance, (frames, channels, bins) in float32, in pieces of bounded size.
+    """Compute the map of a whole utterance, (frames, channels, bins) in float32, in pieces of bounded size.
 
     An utterance of up to 31 s is one piece. Windows slide over a longer one; the frames at their ends are taken from
-    the neighbour that saw what lies around them. An utterance that is too short for a frame is repeated.
+    the neighbour with context on both sides. An utterance that is too short for a frame is repeated.
     """
     length, hop = clips.length(row), feature.hop_samples
     window, margin = (
@@ -195,7 +193,7 @@ def _check_frozen(feature: Feature) -> None:
 
 
 def _key(feature: Feature, config: Mapping[str, Any], sample_rate: int, conditions: Conditions) -> str:
-    """Name of a store: another one when anything changes that its maps depend on, but for the files."""
+    """Name of a store: a hash of everything that its maps depend on, except the audio files."""
     facts = [VERSION, STORE_VERSION, sample_rate, list(conditions), config]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for name, tensor in sorted(feature.state_dict().items()):
@@ -206,12 +204,12 @@ def _key(feature: Feature, config: Mapping[str, Any], sample_rate: int, conditio
 
 
 def _is_stored(weight: str) -> bool:
-    """Whether a weight of a feature has a part in its map; the mask comes after."""
+    """Whether a weight of a feature affects the stored map; the weights of the mask do not."""
     return not weight.startswith("mask.")
 
 
 def half_precision(piece: Tensor, path: str) -> Tensor:
-    """A piece in half precision.
+    """Convert a piece of a map to half precision.
 
     Raises:
         ValueError: if it has values that are too large for it, or not finite.
@@ -237,7 +235,7 @@ def _announce(
     catalogue: Catalogue,
     device: torch.device | str,
 ) -> None:
-    """Say what is about to be written, or refuse where the disk is too small for it."""
+    """Print what will be written; a ValueError if the disk is too small for it."""
     samples = int(clips.lengths[rows].sum())
     size = samples // feature.hop_samples * catalogue.unit_bytes
     what = f"{len(rows)} utterances ({samples / clips.sample_rate / 3600:.2f} h)"

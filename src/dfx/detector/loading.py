@@ -101,7 +101,7 @@ def _of_file(file: Path) -> SavedDetector:
 
 
 def load_network(file: str | Path) -> Detector:
-    """The LightningModule of a checkpoint, in eval mode, on the CPU: feature, model and loss with trained weights.
+    """Load the LightningModule of a checkpoint on the CPU, in eval mode: feature, model and loss with trained weights.
 
     Raises:
         ValueError: if the file is not a checkpoint of dfx.
@@ -116,7 +116,7 @@ def load_network(file: str | Path) -> Detector:
 def _read_checkpoint(file: Path, mmap: bool = False) -> Mapping[str, Any]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
-    except Exception as error:  # whatever a file that is no checkpoint makes torch raise
+    except Exception as error:  # torch may raise anything for a file that is no checkpoint
         raise ValueError(
             f"{file} is no checkpoint ({str(error).splitlines()[0]}): give one that dfx.train wrote (best.ckpt)."
         ) from error

@@ -46,7 +46,7 @@ class OnnxNetwork:
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """The configuration of the detector, from the metadata of the file.
+    """Read the configuration of the detector from the metadata of the file.
 
     Raises:
         ValueError: if the file is no ONNX file, or has no configuration.
@@ -74,7 +74,7 @@ def _session(file: Path) -> Any:
     options.log_severity_level = 3  # its advice on optimisation is not for users
     try:
         return onnxruntime.InferenceSession(file, options, providers=onnxruntime.get_available_providers())
-    except Exception as error:  # of a type that only its compiled part knows
+    except Exception as error:  # its exception types are not public
         raise ValueError(
             f"{file} cannot be loaded as ONNX ({str(error).splitlines()[0]}): export it anew."
         ) from error

@@ -24,7 +24,7 @@ class SeededSampler(Sampler[list[Draw]]):
         groups: group of each utterance, 0, 1, …
         shares: part of an epoch that each group gets, summing to 1; None: every utterance once.
         batch_size: utterances in a step, over all processes together `world` times as many.
-        seed: the run's.
+        seed: of the run.
         rank: number of this process.
         world: number of processes.
         epoch: the epoch of the first iteration.
@@ -64,7 +64,7 @@ class SeededSampler(Sampler[list[Draw]]):
             yield [(int(order[i]), int(seeds[i])) for i in share]
 
     def _order(self, generator: np.random.Generator) -> np.ndarray:
-        """One epoch's utterances, shuffled; each group fills its quota with permutations, so draws repeat evenly."""
+        """Shuffled utterances of one epoch; each group fills its share with permutations, so repetitions are even."""
         if self.shares is None:
             return generator.permutation(self.size)
         drawn = []
@@ -78,11 +78,11 @@ class SeededSampler(Sampler[list[Draw]]):
 
 
 class SequentialBatches(Sampler[list[Draw]]):
-    """Every window of every utterance once, in order, for scoring.
+    """Batches of every window of every utterance, in order, for scoring.
 
     Several processes get the batches of one process in turn, since the last bits of a score depend on what else is in
-    its batch. Each process gets the same number, so that all of them meet where they exchange data: where the batches
-    do not divide evenly, a batch of `PADDING` is added, whose scores are dropped.
+    its batch. Each process gets the same number, as the exchange of data between them requires: if the batches do not
+    divide evenly, a batch of `PADDING` is added, whose scores are dropped.
 
     Args:
         windows: (utterances,) number of windows that are scored of each.

@@ -34,7 +34,7 @@ from dfx.features.base import Feature
 from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import COLUMNS, ScoreTable
 
-VERSION = 3  # of the way scores are computed: a new number computes all of them again
+VERSION = 3  # of the computation of scores; increase it to compute all of them again
 TABLE_FEATURE = "dfx.features.Table"
 BATCH_SIZE = 64
 
@@ -43,7 +43,7 @@ class ScoreCollector:
     """Collects scores of windows batch by batch, and averages them to one score for each utterance.
 
     Args:
-        utterances: id, attack, label and metadata; row i is the utterance that batches call index i.
+        utterances: id, attack, label and metadata; row i has the index i in batches.
         name: of these utterances, for errors: "eval".
     """
 
@@ -57,7 +57,7 @@ class ScoreCollector:
         self._batches.append((index, scores))
 
     def finish(self, gather: Callable[[list[Any]], list[Any]] = list) -> ScoreTable:
-        """The mean score of each utterance over its windows, in float64; the collector is empty afterwards.
+        """Return the mean score of each utterance over its windows, in float64, and empty the collector.
 
         Args:
             gather: puts the batches of all processes together.
@@ -106,11 +106,11 @@ class Policy(NamedTuple):
 
 
 class Network(Protocol):
-    """A network that scores batches: a `Detector` or an ONNX file."""
+    """Interface of a network that scores batches: a `Detector` or an ONNX file."""
 
     @property
     def feature(self) -> Feature | None:
-        """The feature that comes first; None where it cannot be run alone."""
+        """The feature of the network; None if it cannot be run separately."""
 
     def score_batch(self, batch: Batch) -> Tensor:
         """Scores (batch,) in float32 of a batch of waveforms or feature maps."""
@@ -121,7 +121,7 @@ class SavedDetector:
     """A trained detector that scores audio. Its weights are read from the file at the first score.
 
     Attributes:
-        name: as tables show it.
+        name: shown in tables.
         file: checkpoint or ONNX file.
         config: the part of its configuration that rebuilds it (`build.CHECKPOINT_KEYS`).
         read_network: reads the weights onto a device.
@@ -178,12 +178,12 @@ class SavedDetector:
         return Policy(self.sample_rate, crop, Conditions.of(self.config["conditioning"]), whole_maps)
 
     def score(self, clip: str | Path | ArrayLike, sample_rate: int | None = None) -> float:
-        """Score of one clip, higher = more bona fide; equal to the score that the run of the detector would give it.
+        """Score one clip, higher = more bona fide; equal to the score that the training run of the detector would give.
 
         Args:
             clip: an audio file of any format and rate, or a waveform (samples,) or (samples, channels) of
                 floating-point numbers in [-1, 1]. For `feature=table` a row of ready features (columns,).
-            sample_rate: of a waveform, in Hz; a file says its own.
+            sample_rate: of a waveform, in Hz; None for a file.
 
         Raises:
             ValueError: if the file cannot be read, or the waveform has no rate, no samples, NaN or another shape.
@@ -203,7 +203,7 @@ class SavedDetector:
         return score
 
     def _read(self, clip: str | Path | ArrayLike, sample_rate: int | None) -> audio.Waveform:
-        """The clip at the rate of the detector, rounded to 16 bits as the waveform store does."""
+        """Read a clip at the rate of the detector, with the 16-bit rounding of the waveform store."""
         if isinstance(clip, str | Path):
             if sample_rate is not None:
                 raise ValueError(f"{clip} is a file and says its sample rate: leave out sample_rate.")
@@ -230,7 +230,7 @@ class ScoringOptions(NamedTuple):
         batch_size: segments at once.
         num_workers: processes that load them.
         max_bad_fraction: more bad files than this are an error.
-        cache: folder of decoded audio and scores; the usual one if None.
+        cache: folder of decoded audio and scores; the default one if None.
     """
 
     eval_crop: str | None = None
@@ -253,7 +253,7 @@ def score_manifest(
         detector: the detector.
         manifest: the corpus.
         rows: (trials,) the rows of the manifest to score.
-        options: how.
+        options: of the scoring.
         name: of the trials, for the progress bar and errors.
 
     Returns:
@@ -296,7 +296,7 @@ def score_manifest(
 
 
 def _collect(detector: SavedDetector, loader: DataLoader[Batch], collector: ScoreCollector) -> Generator[int]:
-    """Add the scores of all windows to the collector; yields how many there were in each batch."""
+    """Add the scores of all windows to the collector; yields their number in each batch."""
     for index, scores in _window_scores(detector, loader):
         collector.add(index, scores)
         yield len(scores)
@@ -319,7 +319,7 @@ def _dataset(
 
 
 def _whole_map(detector: SavedDetector, feature: Feature, clips: Any) -> ArrayStore:
-    """The feature map of a clip in memory, rounded as a store of maps does."""
+    """Compute the feature map of a clip in memory, with the rounding of the store of maps."""
     with torch.inference_mode():
         whole = torch.cat(
             [half_precision(piece, "the clip").cpu() for piece in pieces(feature, clips, 0, detector.device)]
@@ -339,7 +339,7 @@ def _window_scores(detector: SavedDetector, loader: DataLoader[Batch]) -> Iterat
 def _cached_scores(
     detector: SavedDetector, manifest: Manifest, rows: np.ndarray, policy: Policy, options: ScoringOptions
 ) -> Path:
-    """File of scores, named by everything that they depend on."""
+    """Path of the cached scores; its name is a hash of everything that they depend on."""
     chosen = Manifest(manifest.table.iloc[rows], require_split=False)
     facts = [
         VERSION,
@@ -354,7 +354,7 @@ def _cached_scores(
 
 
 def _mono(waveform: ArrayLike) -> audio.Waveform:
-    """A waveform given as an array, averaged to one channel.
+    """Average a waveform given as an array to one channel.
 
     Raises:
         ValueError: if it has no samples, samples that are not finite numbers, or another shape or type.

@@ -1,4 +1,4 @@
-"""Features: what a waveform is turned into before the model sees it, one class for each YAML in conf/feature."""
+"""Features: maps computed from waveforms as input of models, one class for each YAML in conf/feature."""
 
 from dfx.features.base import Feature, FeatureShape, FilterBankFeature
 from dfx.features.lfcc import LFCC

@@ -1,4 +1,4 @@
-"""The feature contract: a batch of waveforms in, one map (batch, channels, bins, frames) out."""
+"""Base classes of features: a batch of waveforms in, one map (batch, channels, bins, frames) out."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class FeatureShape(NamedTuple):
 
 
 class Feature(nn.Module):
-    """A module that turns waveforms into feature maps; a subclass writes `extract` and nothing else.
+    """A module that turns waveforms into feature maps; a subclass has to define `extract` only.
 
-    Maps of a feature that is not trained can be computed once for each utterance and kept on disk (`cache`), if the
-    class says its `hop_samples`. Kept maps are found by configuration and weights: after a change of the code use
+    Maps of a feature that is not trained can be computed once for each utterance and stored (`cache`), if the
+    class says its `hop_samples`. Stored maps are found by configuration and weights: after a change of the code use
     another folder of maps (`$DFX_CACHE`) or delete the old one.
 
     Args:
         mask: module that hides parts of the map, such as `dfx.augment.SpecAverage`; used in train mode only.
-        cache: whether `dfx.detector` keeps the maps (`feature_maps`).
+        cache: whether `dfx.detector` stores the maps (`feature_maps`).
     """
 
     def __init__(self, mask: nn.Module | None = None, cache: bool = False) -> None:
@@ -62,13 +62,13 @@ class Feature(nn.Module):
         return self.masked(feature)
 
     def masked(self, feature: Tensor) -> Tensor:
-        """Return a map (batch, channels, bins, frames) with what the mask hides in train mode."""
+        """Apply the mask to a map (batch, channels, bins, frames), in train mode only."""
         if self.mask is not None and self.training:
             feature = self.mask(feature)
         return feature
 
     def output_shape(self, num_samples: int) -> FeatureShape:
-        """Return the shape of the map of a clip of `num_samples` samples, by computing one of silence."""
+        """Return the shape of the map of a clip of `num_samples` samples, measured on silence."""
         tensors = [*self.parameters(), *self.buffers()]
         device = tensors[0].device if tensors else torch.device("cpu")
         was_training = self.training
@@ -95,7 +95,7 @@ class Feature(nn.Module):
 
     @property
     def unfreezes_later(self) -> bool:
-        """Whether weights that are frozen at first are trained from a later epoch on."""
+        """Whether frozen weights are trained from a later epoch on."""
         return False
 
     def start_epoch(self, epoch: int) -> None:
@@ -107,7 +107,7 @@ class Feature(nn.Module):
 
 
 class FilterBankFeature(Feature):
-    """A feature made of the energies of a filter bank over frames of the waveform; a subclass sets `band_power`."""
+    """Base class of features from the energies of a filter bank over frames; a subclass sets `band_power`."""
 
     band_power: BandPower
 

@@ -38,7 +38,7 @@ def linear_bank(num_filters: int, n_fft: int, sample_rate: int, fmax_hz: float) 
     """Triangular filters of height 1, evenly spaced from 0 Hz to `fmax_hz` (filters, lowest bins).
 
     The bins are the lowest int(fmax / Nyquist * (n_fft // 2 + 1)), taken as evenly spaced up to `fmax_hz` itself; below
-    the Nyquist frequency that is up to one bin more than they are, and what the ASVspoof 2021 baseline does.
+    the Nyquist frequency this is wrong by up to one bin, as in the ASVspoof 2021 baseline.
 
     Raises:
         ValueError: if `fmax_hz` is not above 0 and at most half the sample rate, or a filter holds no FFT bin.
@@ -77,18 +77,18 @@ def dct_matrix(num_coefficients: int, size: int) -> Tensor:
 
 
 def deltas(x: Tensor) -> Tensor:
-    """Slope over the last axis, x[t + 1] - x[t - 1] with the first and last value repeated, same shape as `x`."""
+    """Differences over the last axis, x[t + 1] - x[t - 1] with the end values repeated, same shape as `x`."""
     return torch.cat([x[..., 1:], x[..., -1:]], -1) - torch.cat([x[..., :1], x[..., :-1]], -1)
 
 
 def with_deltas(cepstra: Tensor) -> Tensor:
-    """Cepstra (..., coefficients, frames) above their first and second deltas (..., 3 * coefficients, frames)."""
+    """Append first and second deltas to cepstra (..., coefficients, frames): (..., 3 * coefficients, frames)."""
     slope = deltas(cepstra)
     return torch.cat([cepstra, slope, deltas(slope)], dim=-2)
 
 
 def pre_emphasis(waveform: Tensor, coefficient: float) -> Tensor:
-    """Lift high frequencies, y[n] = x[n] - coefficient * x[n - 1] with y[0] = x[0], same shape (batch, samples)."""
+    """Emphasise high frequencies, y[n] = x[n] - coefficient * x[n - 1], y[0] = x[0], same shape (batch, samples)."""
     return torch.cat([waveform[:, :1], waveform[:, 1:] - coefficient * waveform[:, :-1]], dim=1)
 
 
@@ -126,14 +126,14 @@ class BandPower(nn.Module):
             )
         self.n_fft = n_fft
         self.hop_length = hop_length
-        # Recomputed from the options at every start: kept out of checkpoints.
+        # Not in checkpoints: computed from the options.
         self.register_buffer("window", window, persistent=False)
         self.ranges: list[tuple[int, int]] = []
         for i, block in enumerate(torch.split(bank, BLOCK_FILTERS)):
             used = block.any(dim=0).nonzero()
             start, stop = int(used[0]), int(used[-1]) + 1
             self.ranges.append((2 * start, 2 * stop))
-            # Each weight twice, for the squared real and imaginary part: adding them up is left to the product.
+            # Each weight twice, for the squared real and imaginary part, which the matrix product adds up.
             weights = block[:, start:stop].repeat_interleave(2, dim=1)
             self.register_buffer(f"block{i}", weights, persistent=False)
 

@@ -21,7 +21,7 @@ class LogMel(FilterBankFeature):
         fmin_hz: lower edge of the lowest band.
         fmax_hz: upper edge of the highest band; None for half the sample rate.
         scale: "log" for log(power + eps), "db" for 10 log10(max(power, eps)).
-        eps: what keeps the logarithm of silence finite.
+        eps: power that keeps the logarithm of silence finite.
         top_db: with "db", values further than this below the maximum of their clip are raised to it; None for no limit.
         mask, cache: see `Feature`.
 

@@ -1,4 +1,4 @@
-"""Ready features out of a table, for models that take them as they are."""
+"""Precomputed features from a table, given to models unchanged."""
 
 from torch import Tensor
 
@@ -8,8 +8,8 @@ from dfx.features.base import Feature
 class Table(Feature):
     """Columns of a table as the bins of a map of one frame (batch, 1, columns, 1).
 
-    For datasets that hold features instead of audio, such as `deep_voice_table`; what is called a waveform elsewhere is
-    a row of the table here.
+    For datasets that hold features instead of audio, such as `deep_voice_table`; a row of the
+    table takes the place of the waveform.
     """
 
     def extract(self, waveform: Tensor) -> Tensor:

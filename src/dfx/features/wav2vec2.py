@@ -33,11 +33,11 @@ class Wav2Vec2(Feature):
             of `torchaudio.models.wav2vec2_model` (or `wavlm_model`) and the weights of that model.
         architecture: those keyword arguments alone, for random weights that are loaded or trained later.
         finetune_from_epoch: first epoch (counted from 0) that trains the encoder too; None keeps it frozen.
-        mask, cache: see `Feature`; kept states of a base model take 1 MB for each second of audio.
+        mask, cache: see `Feature`; stored states of a base model take 1 MB for each second of audio.
 
     Raises:
-        ValueError: if the sample rate is another, no encoder can be built from what is given, or states are to be kept
-            that training changes.
+        ValueError: if the sample rate is another, no encoder can be built from what is given, or states are to be
+            stored that training changes.
     """
 
     def __init__(
@@ -90,11 +90,11 @@ class Wav2Vec2(Feature):
 
     @property
     def unfreezes_later(self) -> bool:
-        """Whether the encoder is trained from a later epoch than the first on."""
+        """Whether the encoder is frozen at first and trained from a later epoch on."""
         return bool(self.finetune_from_epoch)
 
     def start_epoch(self, epoch: int) -> None:
-        """Freeze or unfreeze the encoder as `finetune_from_epoch` says for this epoch."""
+        """Freeze or unfreeze the encoder for an epoch, according to `finetune_from_epoch`."""
         self.frozen = self.finetune_from_epoch is None or epoch < self.finetune_from_epoch
         self.encoder.requires_grad_(not self.frozen)
         self.train(self.training)
@@ -145,7 +145,7 @@ class Wav2Vec2(Feature):
 
 
 def _plain(architecture: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an architecture without its head, in plain dicts and lists: it travels in checkpoints and YAML."""
+    """Return an architecture without its head, in plain dicts and lists, for checkpoints and YAML."""
     plain = dict(architecture) | {"aux_num_out": None}
     layers = plain.get("extractor_conv_layer_config")
     if layers is not None:

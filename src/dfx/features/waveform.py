@@ -6,7 +6,7 @@ from dfx.features.base import Feature
 
 
 class Waveform(Feature):
-    """Samples as they are, as a map of one channel and one bin (batch, 1, 1, samples)."""
+    """Raw samples as a map of one channel and one bin (batch, 1, 1, samples)."""
 
     def extract(self, waveform: Tensor) -> Tensor:
         """Turn waveforms (batch, samples) into maps (batch, 1, 1, samples)."""

@@ -1,4 +1,4 @@
-"""Losses: each owns the last layer of the detector and its score."""
+"""Losses: each contains the last layer of the detector and computes its score."""
 
 from dfx.losses.am_softmax import AMSoftmax
 from dfx.losses.base import CosineLoss, Loss, PosteriorLoss

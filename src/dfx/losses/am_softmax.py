@@ -10,7 +10,7 @@ from dfx.tables.labels import BONAFIDE, SPOOF
 
 
 class AMSoftmax(CosineLoss):
-    """Cross-entropy on scaled cosines, where the true class has to win by a margin.
+    """Cross-entropy on scaled cosines, with a margin subtracted from the cosine of the true class.
 
     With one direction per class and c_j the cosine between embedding and direction j,
     L = −log( e^{s (c_y − m)} / (e^{s (c_y − m)} + Σ_{j≠y} e^{s c_j}) ).

@@ -18,7 +18,7 @@ def in_float32(tensor: Tensor) -> torch.autocast:
 
 
 class Loss(nn.Module):
-    """A loss with the last layer of the detector, which its value and its score share.
+    """Base class of losses: contains the last layer of the detector, for the loss and for the score.
 
     A subclass defines `forward(embedding, label)` and `score(embedding)`; embedding is (batch, embedding_dim), label
     is (batch,) int64 with 1 = bona fide.
@@ -27,7 +27,7 @@ class Loss(nn.Module):
         embedding_dim: width of the embeddings.
 
     Attributes:
-        llr: whether the score is a log-likelihood ratio, so that Cllr and actDCF mean something.
+        llr: whether the score is a log-likelihood ratio, as Cllr and actDCF require.
 
     Raises:
         ValueError: if embedding_dim is less than 1.
@@ -147,6 +147,6 @@ class CosineLoss(Loss):
 
     def cosines(self, embedding: Tensor) -> Tensor:
         """Cosines (batch, num_directions) in float32; 0 for an embedding of zeros."""
-        # The floor of the length keeps the gradient of a vanishing embedding bounded.
+        # The lower limit of the length bounds the gradient of an embedding close to 0.
         with in_float32(embedding):
             return F.normalize(embedding.float(), eps=1e-4) @ F.normalize(self.directions).T

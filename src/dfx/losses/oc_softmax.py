@@ -11,7 +11,7 @@ from dfx.tables.labels import BONAFIDE
 
 
 class OCSoftmax(CosineLoss):
-    """One direction for bona fide speech: real clips within one angle of it, everything else outside a wider one.
+    """One learned direction: bona fide clips within a small angle of it, spoofed ones outside a larger angle.
 
     With c the cosine between embedding and direction,
     L = log(1 + e^{α (r_real − c)}) for bona fide and log(1 + e^{α (c − r_fake)}) for spoof.

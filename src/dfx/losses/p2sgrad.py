@@ -10,7 +10,7 @@ from dfx.tables.labels import BONAFIDE
 
 
 class P2SGrad(CosineLoss):
-    """Mean squared error between the cosines to one direction per class and the one-hot label; nothing to tune.
+    """Mean squared error between the cosines to one direction per class and the one-hot label; no hyperparameters.
 
     With K = 2 classes and c_j the cosine between embedding and direction j,
     L = 1/K Σ_j (c_j − [j = y])², averaged over the batch. Its gradient is the one that P2SGrad prescribes

@@ -1,4 +1,4 @@
-"""Layers that several models are built from: max-feature-map, pooling of time, input normalisation."""
+"""Layers shared by several models: max-feature-map, pooling over time, input normalisation."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ VARIANCE_FLOOR = 1e-5
 
 
 class IncompatiblePairError(ValueError):
-    """A model cannot take what a feature gives; a sweep then marks the cell as skipped, not as failed."""
+    """Error for a feature map that a model cannot use; a sweep marks the cell as skipped, not as failed."""
 
 
 def check_shape(input_shape: tuple[int, int, int], model: str, min_frames: int = 1) -> tuple[int, int, int]:
-    """Channels, bins and frames of a feature map, after a check that a model can take it.
+    """Check that a model can use a feature map, and return its channels, bins and frames.
 
     Raises:
         IncompatiblePairError: if an axis is empty or there are fewer frames than the model can use.
@@ -48,14 +48,14 @@ class MaxFeatureMap(nn.Module):
 
 
 def mfm_conv(channels: int, outputs: int, kernel: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
-    """A convolution with zero padding, and the max-feature-map that leaves `outputs` of its channels."""
+    """Convolution with zero padding and max-feature-map, with `outputs` channels after it."""
     return nn.Conv2d(channels, 2 * outputs, kernel, stride=stride, padding=kernel // 2), MaxFeatureMap()
 
 
 class _LargerHalf(torch.autograd.Function):
     """`torch.maximum` of the two halves of the channels, with a gradient in three passes over memory.
 
-    The gradient of `torch.maximum` shares ties fairly and takes eight times as long for it, half of a training step of
+    The gradient of `torch.maximum` divides ties equally, which takes eight times as long: half of a training step of
     an LCNN. Here the second half takes the whole gradient of a tie.
     """
 
@@ -79,7 +79,7 @@ class _LargerHalf(torch.autograd.Function):
 
 
 class HalvingPool(nn.Module):
-    """Max-pooling 2 × 2 that leaves an axis of length 1, as of a raw waveform or a very short clip, as it is."""
+    """Max-pooling 2 × 2; an axis of length 1 (raw waveform, very short clip) is left unchanged."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Pooled map: (batch, channels, height, width) -> (batch, channels, height // 2, width // 2), at least 1."""
@@ -89,7 +89,7 @@ class HalvingPool(nn.Module):
 class RowNorm(nn.BatchNorm1d):
     """Batch normalisation of (batch, features[, frames]); a batch of one row is normalised by the running statistics.
 
-    PyTorch raises there, since the statistics of one value do not exist.
+    PyTorch raises an error there, since the statistics of one value do not exist.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class StatisticsPool(nn.Module):
 
 
 class AttentiveStatisticsPool(nn.Module):
-    """Mean and standard deviation over frames, weighted by attention: a number for each frame from `hidden` units.
+    """Mean and standard deviation over frames, weighted by attention with `hidden` units.
 
     Source: Okabe et al., "Attentive statistics pooling for deep speaker embedding", 2018, equations 1-6.
     """
@@ -177,7 +177,7 @@ class SqueezeExcite(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 × 3 convolutions beside a shortcut, the sum through ReLU.
+    """Residual block: two 3 × 3 convolutions, added to a shortcut, then ReLU.
 
     Source: He et al., "Deep residual learning for image recognition", 2016, section 3 (shortcut B).
 

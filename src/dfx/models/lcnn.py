@@ -9,7 +9,7 @@ from dfx.models.blocks import HalvingPool, check_shape, mfm_conv
 
 
 class LCNN(nn.Module):
-    """LFCC-LCNN of the ASVspoof 2021 baseline, up to its last linear layer (which is the loss's).
+    """LFCC-LCNN of the ASVspoof 2021 baseline, without its last linear layer (which is part of the loss).
 
     Nine convolutions with max-feature-map reduce (frames, bins) by 16; two bidirectional LSTM layers run over the
     remaining frames, their input is added to their output, and the mean over frames is the embedding. 269,729

@@ -9,7 +9,7 @@ from dfx.models.blocks import HalvingPool, MaxFeatureMap, StatisticsPool, check_
 
 
 class LCNNLight(nn.Module):
-    """Light convolutional network of real-time class.
+    """Small light convolutional network (LCNN) for real-time scoring.
 
     The layers of `LCNN` with half the channels, the input normalised per channel, the first convolution strided
     instead of pooled, and the mean and deviation over frames in place of the LSTM layers, so that its cost is linear in
@@ -35,7 +35,7 @@ class LCNNLight(nn.Module):
         channels, bins, _ = check_shape(input_shape, "LCNNLight")
         self.embedding_dim = embedding_dim
         middle, wide = width * 3 // 2, width * 2
-        # One scale for a whole channel: one for every bin magnifies the empty ones and did no better on real speech.
+        # One scale for a channel: a scale for each bin amplifies empty bins and was not better on real speech.
         self.norm = nn.BatchNorm2d(channels, affine=False)
         # fmt: off
         self.convolutions = nn.Sequential(

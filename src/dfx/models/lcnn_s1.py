@@ -13,7 +13,7 @@ class LCNNS1(nn.Module):
 
     The write-ups of S1 promise an LCNN with max-feature-map; this is what they trained: two convolutions, ReLU, batch
     normalisation, adaptive average pooling, one linear layer with a sigmoid (the last two are the loss `bce`). They do
-    not give the widths; 16 and 32 are ours. It loses where in time and frequency something happened.
+    not give the widths; 16 and 32 are ours. The averaging discards positions in time and frequency.
 
     Source: the write-ups of project S1 ("LCNN" on log-mel with SpecAverage).
 

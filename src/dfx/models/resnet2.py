@@ -11,10 +11,10 @@ STAGES = ((1, 1), (1, 1), (2, 1), (2, 2), (1, 4), (1, 8))  # stride, dilation al
 
 
 class ResNet2(nn.Module):
-    """Residual network that sees far in time: dilations 1 to 8 over frames, then attentive-statistics pooling.
+    """Residual network with a long receptive field: dilations 1 to 8 over frames, attentive-statistics pooling.
 
     The input is normalised per bin. The stem halves bins and frames, two of the six blocks do so again, and the last
-    three are dilated by 2, 4 and 8, so that a deepest output sees 463 frames, 4.6 s at a hop of 10 ms.
+    three are dilated by 2, 4 and 8, so that the receptive field is 463 frames, 4.6 s at a hop of 10 ms.
     Bins stay apart until the pooling, where attention weighs the frames and mean and deviation are projected to the
     embedding.
 

@@ -1,4 +1,4 @@
-"""Head for self-supervised features: weighs layers, pools frames by attention, projects."""
+"""Head for self-supervised features: weighted sum of layers, attentive pooling over frames, projection."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dfx.models.blocks import AttentiveStatisticsPool, InputNorm, check_shape
 
 
 class Wav2Vec2Head(nn.Module):
-    """Learned weights over the channels, a layer per frame, attentive pooling over frames, projection.
+    """Weighted sum of the channels, a linear layer for each frame, attentive pooling over frames, projection.
 
-    On `wav2vec2` the channels are the hidden layers of the network: a softmax over one learned number for each says
-    which of them tell real from fake (`layer_weights` shows them). On any other feature it is an attentive perceptron
-    on frames.
+    On `wav2vec2` the channels are the hidden layers of the network: a softmax over one learned number for each shows
+    which of them separate real from fake (`layer_weights`). On any other feature it is an attentive perceptron on
+    frames.
 
     Source: Yang et al., "SUPERB: speech processing universal performance benchmark", 2021, section 3 (weighted sum of
     hidden states); pooling of Okabe et al., "Attentive statistics pooling for deep speaker embedding", 2018.

@@ -1,1 +1,1 @@
-"""Downloads of corpora: fetched, verified, unpacked."""
+"""Download corpora: fetch, verify and unpack files."""

@@ -1,6 +1,6 @@
 """Download files that have a published checksum; an interrupted download continues.
 
-pooch starts a broken download from the beginning, which does not do for 140 GB; the standard library suffices.
+pooch restarts a broken download from the beginning, which is too slow for 140 GB; the standard library suffices.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Receive a file over HTTP in as many connections as needed; each continues where the last one ended."""
+"""Download a file over HTTP; after a dropped connection a new one continues from the last byte."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Report = Callable[[int, int], object]  # (bytes so far, bytes in all or 0)
 
 
 class DroppedError(Exception):
-    """The connection ended before the file was complete; `wait` in seconds if the server gives a time."""
+    """Error for a connection that ended early; `wait` is the pause in seconds that the server demands, if any."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -50,8 +50,8 @@ class Part:
         self.algorithm = algorithm
         self.size = 0
         self.total = total
-        self.etag = ""  # edition of the bytes, if known
-        self.mixed = False  # whether bytes were appended to bytes that may be of another edition
+        self.etag = ""  # version of the file on the server, if known
+        self.mixed = False  # whether the part may hold bytes of two versions
         self.kind = "unknown type"
         self._report = report
         self._hash = hashlib.new(algorithm)
@@ -133,7 +133,7 @@ def receive(part: Part, pause: float = 1.0) -> None:
 
 
 def _continue(part: Part) -> None:
-    """One request, for the whole file or for the missing rest."""
+    """Send one request, for the whole file or the missing rest, and write the answer to the part."""
     headers = {
         "User-Agent": "dfx",
         "Accept-Encoding": "identity",
@@ -141,11 +141,11 @@ def _continue(part: Part) -> None:
     if part.size:
         headers["Range"] = f"bytes={part.size}-"
         if part.etag:
-            headers["If-Range"] = part.etag  # another edition is sent whole
+            headers["If-Range"] = part.etag  # the server then sends another version from the beginning
     with _open(urllib.request.Request(part.url, headers=headers), part) as response:
         begins = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         if response.status != http.client.PARTIAL_CONTENT or not begins:
-            part.restart()  # the server cannot resume, or has another edition now
+            part.restart()  # the server cannot resume, or has another version now
         elif int(begins.group(1)) != part.size:
             part.restart()
             raise DroppedError("the server sent another part of the file")

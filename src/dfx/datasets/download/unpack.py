@@ -56,7 +56,7 @@ def unpack(archive: Path, folder: Path, strip: int = 0, show: bool = True) -> li
             archive, or unpacks to far more than its size; the folder is then unchanged.
     """
     work = archive.with_name(f"{archive.name}.unpacking")
-    shutil.rmtree(work, ignore_errors=True)  # of an interrupted call
+    shutil.rmtree(work, ignore_errors=True)  # left by an interrupted call
     work.mkdir(parents=True)
     size = archive.stat().st_size
     limit = _SizeLimit(archive, size)

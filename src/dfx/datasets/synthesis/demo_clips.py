@@ -1,4 +1,4 @@
-"""Clips of the demo corpus: the plan (speaker, split, attack, length of each clip) and their samples.
+"""Clips of the demo corpus: plan (speaker, split, attack, length of each clip) and synthesis of their samples.
 
 Clips come in pairs, one bona fide and one spoof, with the same speaker, duration and recording conditions, but other
 words and other noise. So length, level and similar measures do not tell the classes apart.
@@ -26,7 +26,7 @@ Vocoder = Callable[[Real, np.random.Generator], Real]
 
 
 def _coded_units(waveform: Real, rng: np.random.Generator) -> Real:
-    """Join units as a concatenative synthesiser does, from recordings that went through a codec."""
+    """Concatenative synthesis from units that went through a codec."""
     return vocoders.splice(vocoders.transform_codec(waveform, rng, step=1.0), rng)
 
 
@@ -52,7 +52,7 @@ _SEED = 20190  # of the corpus, not of a run: all runs train on the same clips
 
 @dataclass(frozen=True)
 class Clip:
-    """One clip of the plan."""
+    """A planned clip of the demo corpus."""
 
     id: str
     utterance: int
@@ -85,7 +85,7 @@ def plan_clips(num_clips: int, max_seconds: float) -> list[Clip]:
 
 
 def synthesize_clip(clip: Clip) -> npt.NDArray[np.int16]:
-    """16-bit samples (num_samples,) of a clip; they depend on the plan only, not on the process."""
+    """Synthesize a clip: 16-bit samples (num_samples,), which depend on the plan only."""
     voice = draw_voice(_generator(1, clip.speaker), female=clip.speaker % 2 == 1)
     shared = _generator(2, clip.pair)
     recording = draw_recording(shared)

@@ -59,7 +59,7 @@ def draw_voice(rng: np.random.Generator, female: bool) -> Voice:
 
 @dataclass(frozen=True)
 class Controls:
-    """Values every STEP samples, in Hz or as amplitudes: (steps,) each; formants and bandwidths (steps, formants)."""
+    """Articulation every STEP samples, in Hz or amplitude: (steps,) each; formants and bandwidths (steps, formants)."""
 
     pitch_hz: Real
     formants_hz: Real
@@ -105,7 +105,7 @@ def articulate(voice: Voice, sounds: list[Segment], rng: np.random.Generator) ->
 
 
 def render(voice: Voice, controls: Controls, num_samples: int, rng: np.random.Generator) -> Real:
-    """Waveform (num_samples,) of a voice and its controls; without room and microphone, not normalised."""
+    """Synthesize the waveform (num_samples,) of a voice and controls; without room and microphone, not normalised."""
     time = np.arange(num_samples)
     knots = np.arange(len(controls.pitch_hz)) * STEP
 

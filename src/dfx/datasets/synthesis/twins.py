@@ -31,10 +31,10 @@ FADE = (
     SAMPLE_RATE // 10
 )  # overlap of pieces, which are cross-faded: the first frames of a vocoder have no past
 SHORTEST = SAMPLE_RATE // 4  # shorter recordings are extended for the vocoder, and cut again
-LIMITER = 40  # samples on each side of a peak in which it is turned down: 2.5 ms
-DIGITAL_SILENCE = 80  # so many zeros in a row, 5 ms, come from no microphone: they stay zeros
+LIMITER = 40  # samples attenuated on each side of a peak: 2.5 ms
+DIGITAL_SILENCE = 80  # this many zeros in a row (5 ms) are not from a microphone and stay zeros
 ZERO = 0.5 / audio.FULL_SCALE  # smaller values are zero in the file
-COPY = "bonafide"  # in place of a vocoder: no vocoder
+COPY = "bonafide"  # instead of the name of a vocoder
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ VOCODERS = {
     "griffin_lim_80": Vocoder(partial(griffin_lim, bands=80, iterations=32)),
     "griffin_lim_128": Vocoder(partial(griffin_lim, bands=128, iterations=32)),
     "world": Vocoder(world),
-    "lpc": Vocoder(partial(lpc, order=18)),  # two for each kHz of bandwidth, and two
+    "lpc": Vocoder(partial(lpc, order=18)),  # two for each kHz of bandwidth, plus two
     "mu_law_8bit": Vocoder(partial(mu_law, bits=8)),
     "opus_12kbps": Vocoder(Coder("libopus", 12_000, options={"application": "voip"})),
     # FFmpeg's cutoff replaces LAME's lower one; at 16 kHz nothing above 7.4 kHz is left.
@@ -68,7 +68,7 @@ CODECS = [name for name, vocoder in VOCODERS.items() if isinstance(vocoder.rebui
 
 
 class Job(NamedTuple):
-    """One file of a twin or copy to make.
+    """A file to make: a twin, or a copy of the original.
 
     Attributes:
         source: the recording.
@@ -132,7 +132,7 @@ def reason_path(target: str) -> str:
 
 
 def rebuild_pieces(job: Job) -> Iterator[Real]:
-    """Samples of a job's file, in consecutive pieces.
+    """Compute the samples of a job's file, in consecutive pieces.
 
     Raises:
         audio.AudioError: if the recording cannot be read or is silent.
@@ -173,7 +173,7 @@ def match_level(waveform: Real, original: Real) -> Real:
 
 
 def _through(waveform: Real, job: Job, rng: np.random.Generator) -> Real:
-    """One piece of a recording (samples,), rebuilt as the job says."""
+    """Rebuild one piece of a recording (samples,) with the vocoder and the codec of a job."""
     if _is_silent(waveform):
         return waveform
     filled = np.pad(waveform, (0, max(0, SHORTEST - len(waveform))), mode="wrap")

@@ -76,7 +76,7 @@ class Coder:
             frames += [part for packet in encoder.encode(frame) for part in decoder.decode(packet)]
         frames += [part for packet in encoder.encode(None) for part in decoder.decode(packet)]
         frames += decoder.decode(None)
-        rate = frames[0].sample_rate  # of the decoder: Opus always comes at 48 kHz
+        rate = frames[0].sample_rate  # of the decoder: always 48 kHz for Opus
         decoded = np.concatenate([audio.mono(frame.to_ndarray()) for frame in frames])
         late = self.delay * rate // self.sample_rate
         rebuilt = resampled(decoded[late:], rate, SAMPLE_RATE)[: len(waveform)]

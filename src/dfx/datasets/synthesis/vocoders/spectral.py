@@ -21,7 +21,7 @@ def griffin_lim(
     hop: int = 256,
     iterations: int = 16,
 ) -> Real:
-    """Griffin-Lim vocoder: phases estimated by iteration from a mel spectrogram with so many bands."""
+    """Griffin-Lim vocoder: phases estimated by iteration from a mel spectrogram of `bands` bands."""
     window, momentum = hann(size), np.float32(0.9)
     magnitude = through_mel(np.abs(stft(waveform, size, hop, window)), bands)
     spectra: Complex = magnitude * _random_phases(magnitude.shape, rng)

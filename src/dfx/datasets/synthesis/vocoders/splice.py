@@ -15,7 +15,7 @@ def splice(
     shift_seconds: float = 0.03,
     fade_seconds: float = 0.001,
 ) -> Real:
-    """Take units from nearby and join them with a short cross-fade: pitch periods and formants jump there."""
+    """Replace units by nearby ones, joined by a short cross-fade: pitch periods and formants jump at the joins."""
     num_samples, fade = len(waveform), int(fade_seconds * SAMPLE_RATE)
     longest = int(unit_seconds[1] * SAMPLE_RATE) + fade
     padded = np.pad(waveform, (0, longest))
