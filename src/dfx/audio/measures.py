@@ -112,7 +112,7 @@ def measure_file(path: str, sample_rate: int) -> dict[str, Any]:
         sample_rate: of `SpectralSummary`, in Hz. Its samples are rounded to 16 bits, as those of the waveform store.
 
     Returns:
-        `path` and a value for each of `COLUMNS`: what the header says, `num_samples`, `digest`, `SCALARS`,
+        `path` and a value for each of `COLUMNS`: values of the header, `num_samples`, `digest`, `SCALARS`,
         `SpectralSummary`, and `reason`: why the file cannot be used, "" for a good file.
     """
     row = {"path": path, **unusable()}

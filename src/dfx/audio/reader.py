@@ -48,7 +48,7 @@ _SOUNDFILE_ERRORS = (RuntimeError, TypeError, OSError)
 # PCM, float, A-law, mu-law, and PCM or float in the long form.
 _PLAIN_WAV = {0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE}
 _STREAMED = 0x7FFFF000  # SoX and FFmpeg write at least this as the size of a stream
-_UNKNOWN_LENGTH = 1 << 62  # libsndfile says 2**63 - 1 where a header gives no length
+_UNKNOWN_LENGTH = 1 << 62  # libsndfile returns 2**63 - 1 if the header gives no length
 
 
 def read(path: str | Path, sample_rate: int) -> Waveform:

@@ -38,7 +38,7 @@ class RowReader:
 
     Attributes:
         path: folder of the store.
-        lengths: (rows,) in samples (of maps: in frames), -1 where there is none.
+        lengths: (rows,) in samples (of maps: in frames), -1 without an array.
     """
 
     unit = "samples"
@@ -177,7 +177,7 @@ def open_store(
     Args:
         manifest: the corpus; rows may share files.
         sample_rate: of the waveforms, in Hz.
-        conditions: what is done to every clip after decoding; kept in a folder of its own.
+        conditions: conditioning of every clip after decoding; stored in a separate folder.
         cache: folder of the stores; the default one if None.
         max_bad_fraction: a larger fraction of bad files is an error.
         num_workers: decoding processes; one for each core if None, in this process if 0.

@@ -167,7 +167,7 @@ def build_parts(
         chosen: batches, numbers of recordings.
         function: writes the samples of a part, but not its table.
         num_workers: processes; one for each core if None, 0 for this process.
-        num_bytes: size of what they read; little work is done by one worker.
+        num_bytes: size of the input; one worker is used if it is small.
         words: for messages: task ("decoding audio"), label of the bar ("decoding"), product ("waveforms").
         progress: show a bar on stderr.
         plain: catalogue of the decoded clips, if the parts are made from these.

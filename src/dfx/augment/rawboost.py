@@ -65,7 +65,7 @@ class RawBoost:
         spectrum = np.zeros(size // 2 + 1, dtype=np.complex128)
         raised = np.ones_like(waveform)
         for power in range(1, NUM_POWERS + 1):
-            # The harmonics that the powers bring lie 5 to 20 dB below the linear part.
+            # The harmonics of the powers are 5 to 20 dB below the linear part.
             gain_db = 0.0 if power == 1 else -generator.uniform(5.0, 20.0)
             raised *= waveform
             spectrum += fft.rfft(raised, size) * fft.rfft(self._notches(generator, gain_db), size)

@@ -11,7 +11,7 @@ from torch.utils.data import Sampler
 Draw = tuple[
     int, int
 ]  # (index of the utterance, seed of its random draws); for scoring (index, number of the window)
-PADDING: Draw = (-1, 0)  # fills the batches of a process that has none left
+PADDING: Draw = (-1, 0)  # for a process that has fewer batches than others
 
 
 class SeededSampler(Sampler[list[Draw]]):

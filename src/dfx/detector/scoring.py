@@ -125,7 +125,7 @@ class SavedDetector:
         file: checkpoint or ONNX file.
         config: the part of its configuration that rebuilds it (`build.CHECKPOINT_KEYS`).
         read_network: reads the weights onto a device.
-        trained_on: name of the corpus; empty where it is not known.
+        trained_on: name of the corpus; empty if it is not known.
         dev_scores: score file of the dev split that chose the weights, where the run is known.
         eval_scores: score file of the eval split of the same corpus.
     """

@@ -23,7 +23,7 @@ class Feature(nn.Module):
     """A module that turns waveforms into feature maps; a subclass has to define `extract` only.
 
     Maps of a feature that is not trained can be computed once for each utterance and stored (`cache`), if the
-    class says its `hop_samples`. Stored maps are found by configuration and weights: after a change of the code use
+    class defines `hop_samples`. Stored maps are found by configuration and weights: after a change of the code use
     another folder of maps (`$DFX_CACHE`) or delete the old one.
 
     Args:

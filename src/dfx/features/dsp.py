@@ -7,10 +7,10 @@ import torch
 from scipy import fft
 from torch import Tensor, nn
 
-# Samples worked on at once on a CPU. Beyond a few megabytes of spectrum the caches miss and the allocator returns
+# Samples processed together on a CPU. Beyond a few megabytes of spectrum the caches miss and the allocator returns
 # every buffer to the system and faults it in again: a clip in a batch of 64 then costs several times as much.
 SLICE_SAMPLES = 2**18
-# Filters multiplied at once: few enough to skip most of a bank's zeros, enough to make a call worth its cost.
+# Filters multiplied together: few enough to skip most of a bank's zeros, enough to make a call worth its cost.
 BLOCK_FILTERS = 12
 
 

@@ -16,7 +16,7 @@ class OCSoftmax(CosineLoss):
     With c the cosine between embedding and direction,
     L = log(1 + e^{α (r_real − c)}) for bona fide and log(1 + e^{α (c − r_fake)}) for spoof.
 
-    Spoofed speech is kept away from the direction but not gathered, since new attacks may differ from known ones.
+    Spoofed speech is separated from the direction but not clustered, since new attacks may differ from known ones.
 
     The score is c, in [-1, 1]: 1 is the most bona fide; it is not a log-likelihood ratio (0 has no meaning).
 

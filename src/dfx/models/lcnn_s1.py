@@ -11,7 +11,7 @@ from dfx.models.blocks import check_shape
 class LCNNS1(nn.Module):
     """Two convolutions with ReLU and batch normalisation, averaged over the whole map.
 
-    The write-ups of S1 promise an LCNN with max-feature-map; this is what they trained: two convolutions, ReLU, batch
+    The write-ups of S1 describe an LCNN with max-feature-map, but the trained model has two convolutions, ReLU, batch
     normalisation, adaptive average pooling, one linear layer with a sigmoid (the last two are the loss `bce`). They do
     not give the widths; 16 and 32 are ours. The averaging discards positions in time and frequency.
 
