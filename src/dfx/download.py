@@ -170,7 +170,6 @@ def _absolute(given: str) -> Path:
 
 
 def _option(cfg: DictConfig) -> str:
-    """Name of the dataset that was typed, `dataset=NAME`."""
     from hydra.core.hydra_config import HydraConfig
 
     chosen = HydraConfig.get().runtime.choices.get("dataset") if HydraConfig.initialized() else None
@@ -178,7 +177,6 @@ def _option(cfg: DictConfig) -> str:
 
 
 def _size(count: float) -> str:
-    """Format a number of bytes in the units that web pages use: 7.6 GB."""
     for unit, size in (("GB", 1e9), ("MB", 1e6)):
         if count >= size:
             return f"{count / size:.1f} {unit}"

@@ -55,7 +55,7 @@ def find_duplicates(measures: Measures, usable: NDArray[np.bool_]) -> Matches:
     """Group the rows of a corpus that hold the same recording.
 
     Args:
-        measures: of the corpus.
+        measures: measures of the corpus.
         usable: (rows,) the rows to compare: decoded, and not silent.
     """
     fingerprint = measures.fingerprint

@@ -16,7 +16,7 @@ WORDS = {BONAFIDE: "bona fide", SPOOF: "spoof"}
 SHORTEST_S = 0.3  # shorter than one or two syllables
 SILENT_DB = -75.0  # dBFS RMS: a few steps of 16 bits
 CLIPPED = 1e-3  # share of the samples; one in a thousand is audible
-DC = 0.01  # of full scale
+DC = 0.01  # fraction of full scale
 COARSE_BITS = 12.5  # mu-law leaves 11 to 12, 8-bit coding 8 to 9
 FEW = 10  # usable clips of a class in a split; an error rate on fewer means nothing
 

@@ -24,7 +24,7 @@ COLUMNS = {
 }
 ADVICE = {
     "speaker": "divide by speaker, or report the clips of new speakers separately",
-    "utterance": "divide by utterance: a detector may know the sentence, and its recording stands on the other side",
+    "utterance": "divide by utterance: otherwise a detector may know the sentences of eval from train",
     "source": "divide by source, or report new sources separately: rooms, microphones and codecs go with the source",
 }
 
@@ -62,8 +62,8 @@ def find_leaks(table: pd.DataFrame, matches: Matches, groups: Sequence[str] = ()
             findings += _shared_findings(table, values, kind, found)
         elif kind == "speaker":
             text = (
-                "The corpus names no speakers, so nobody can say whether a voice stands on both sides of a split. What "
-                "to do: give the manifest a column speaker where they are known."
+                "The corpus names no speakers, so it is not known whether a voice is in more than one split. What to "
+                "do: give the manifest a column speaker where they are known."
             )
             findings.append(finding("no-speakers", "note", text))
     for kind, group in (("duplicate audio", matches.exact), ("same recording", matches.near)):
@@ -148,7 +148,7 @@ def _duplicate_findings(table: pd.DataFrame, matches: Matches) -> Iterator[Findi
             ),
             (
                 *("within-a-split", "note", ~several["split"] & ~several["label"], "the same split"),
-                "keep one of each, or know that they count twice",
+                "keep one of each, or accept that they count twice",
             ),
         ):
             if chosen.any():
@@ -180,6 +180,5 @@ def _attack_findings(
 
 
 def _equal_ids(rows: pd.DataFrame) -> list[str]:
-    """Ids of equal clips as text, for the first groups."""
     groups = rows.groupby("group")["id"]
     return [" = ".join(members.head(3)) for _, members in islice(groups, MAX_EXAMPLES)]

@@ -13,10 +13,10 @@ from dfx.audit.shortcut_models import CEPSTRA
 from dfx.reporting.document import Document, Findings, Heading, Lead, Notice, Part, Picture, Table, Text
 from dfx.tables.findings import MAX_EXAMPLES, SEVERITIES, Finding
 
-Results = dict[str, Any]  # of `Audit`
+Results = dict[str, Any]  # the attribute of `Audit`
 
 DIGITS = 4
-MAX_SCALARS = 8  # on the terminal
+MAX_SCALARS = 8  # rows of the table on the terminal
 PERCENT = ("zeros", "clipped", "dc", "relative_bandwidth")
 
 

@@ -18,7 +18,7 @@ from dfx.tables.manifest import SPLITS
 MULTIPLES = (128, 160, 200, 256, 300, 512)  # hops of vocoders and frame shifts, in samples
 NOTABLE, STRONG, DECISIVE = 0.55, 0.6, 0.75  # AUC of a note, a warning and an error
 SIGMAS = 3.0  # standard deviations from chance: one of 30 scalars exceeds it by chance in one of 12 corpora
-MIN_CLIPS = 10  # of each class
+MIN_CLIPS = 10  # least number in each class
 MAX_LISTED = 4  # scalars of a family in a finding
 Z95 = 1.959964
 

@@ -111,7 +111,7 @@ def _node(
     option = str(own.pop(OPTION, name))
     if option not in known:
         hint = closest(option, known) or f"options: {', '.join(known)}."
-        which = f"say which one stands behind that name, {path}.{OPTION}=folder; " if option == name else ""
+        which = f"say which dataset has that name, {path}.{OPTION}=folder; " if option == name else ""
         raise ValueError(f"{path}: there is no dataset {option!r}; {which}{hint}")
     if inside.count(name) > 1:
         raise ValueError(f"{path}: {name} is made of itself; name another corpus.")

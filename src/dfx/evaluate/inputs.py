@@ -176,5 +176,4 @@ def _named_files(given: Any) -> dict[str, Path]:
 
 
 def _plain(value: Any) -> Any:
-    """Convert a list or mapping of the configuration to a Python one."""
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

@@ -92,7 +92,7 @@ class Measurements(NamedTuple):
     """Everything that an evaluation measured.
 
     Attributes:
-        results: what was measured.
+        results: the results that were measured.
         rows: every number.
         pairs: comparisons of systems.
         notes: sentences on what is missing and why.

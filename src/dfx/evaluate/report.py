@@ -51,7 +51,7 @@ def write(report: Document, measured: Measurements, out: str | None) -> list[Pat
 
     Args:
         report: the document.
-        measured: what it shows.
+        measured: the measurements that it shows.
         out: folder; None: `mlruns/evaluate/NAME`.
     """
     numbers = pd.DataFrame(measured.rows, columns=list(Row._fields))

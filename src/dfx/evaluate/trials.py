@@ -20,7 +20,7 @@ class Trials:
     """Utterances of a corpus that a system is measured on.
 
     Attributes:
-        name: of the corpus, and the split where it is not eval.
+        name: name of the corpus, with the split if it is not eval.
         manifest: the whole corpus.
         rows: (trials,) rows of the manifest that are trials.
         note: a sentence for every report; empty for ordinary recordings.
@@ -36,7 +36,7 @@ class Corpus:
     """A corpus whose manifest is read once, for trials of several splits.
 
     Attributes:
-        name: for tables.
+        name: name of the corpus in tables.
         manifest: the whole corpus.
         note: a sentence for every report; empty for ordinary recordings.
 

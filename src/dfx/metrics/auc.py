@@ -45,7 +45,7 @@ def delong_deviation(by_bonafide: FloatArray, by_spoof: FloatArray) -> float:
 
 
 def _twice_below(scores: FloatArray, others: FloatArray) -> IntArray:
-    """For each score twice the number of the others below it; a tie counts one."""
+    """For each score, twice the number of the other scores below it; a tie counts as one."""
     others = np.sort(others)
     below: IntArray = np.searchsorted(others, scores, "left") + np.searchsorted(others, scores, "right")
     return below

@@ -69,14 +69,14 @@ def intervals(
 
     Args:
         table: the scores.
-        names: of metrics, from `dfx.metrics.resampled.NAMES`: eer, auc, min_dcf, cllr, min_tdcf_2019 …
+        names: names of metrics, from `dfx.metrics.resampled.NAMES`: eer, auc, min_dcf, cllr, min_tdcf_2019 …
         threshold: for accuracy, balanced_accuracy and f1, as in `summary`; it is the same for all resamples.
         cluster: column whose trials of one value are drawn together (`cluster_column` proposes one); None: each trial
             by itself. Trials whose value is unknown (`-`) are each a cluster by themselves.
-        resamples: how many.
+        resamples: number of resamples.
         seed: the same seed gives the same intervals.
-        confidence: of the interval.
-        rates: of speaker verification, for min_tdcf_2019 and min_tdcf_revised; they are the same for all resamples.
+        confidence: confidence level of the interval.
+        rates: error rates of speaker verification, for min_tdcf_2019 and min_tdcf_revised; the same for all resamples.
 
     Raises:
         ValueError: if a class is missing, a name or column is unknown, or a metric lacks what it needs.
@@ -160,10 +160,10 @@ class Bootstrap:
         """Confidence interval of a metric of these trials; the metric must be bounded, from 0 to its largest value.
 
         Args:
-            name: of the metric.
-            value: of the trials.
-            resampled: `(resamples,)`, of resamples of these trials.
-            confidence: of the interval, in (0, 1).
+            name: name of the metric.
+            value: its value on the trials.
+            resampled: `(resamples,)`, its values on resamples of these trials.
+            confidence: confidence level of the interval, in (0, 1).
 
         Raises:
             ValueError: if the confidence is not between 0 and 1, or there are fewer than two resamples.

@@ -147,7 +147,7 @@ def fit_logistic(
     scores, bonafide = scores[order], label[order] == 1
     center, scale = scores.mean(axis=0), scores.std(axis=0)
     num = np.where(bonafide, bonafide.sum(), (~bonafide).sum())
-    # Platt's target: each trial stands twice, with this share in its own class and the rest in the other.
+    # Platt's target: each trial is used twice, with this share in its own class and the rest in the other.
     right = (num.min() + 1) / (num.min() + 2)
     model: Any = LogisticRegression(C=C, solver="newton-cholesky", tol=1e-10, max_iter=1000)
     model.fit(

@@ -28,14 +28,14 @@ class Difference(NamedTuple):
 class PairedEers:
     """EERs of several systems under the same bootstrap draws of trials: intervals, and differences of systems.
 
-    For a system with several seeds it is the mean EER over them. Intervals and differences tell what other *trials*
-    would change for these detectors; the deviation over the seeds tells what other seeds would change.
+    For a system with several seeds it is the mean EER over them. Intervals and differences show what other *trials*
+    would change for these detectors; the deviation over the seeds shows what other seeds would change.
 
     Args:
         systems: score tables of each system, one for each seed; all hold the same trials.
         cluster: column whose trials are drawn together, as in `intervals`; that of the first table.
-        resamples: how many.
-        seed: of the draws.
+        resamples: number of resamples.
+        seed: random seed of the draws.
 
     Attributes:
         values: `(systems,)`, mean EER of each system.

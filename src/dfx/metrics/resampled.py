@@ -34,8 +34,8 @@ class ResampledMetrics:
         scores: `(trials,)`.
         is_bonafide: `(trials,)` bool.
         names: metrics, of `NAMES`.
-        threshold: for the DECISIONS among them.
-        rates: for the TANDEM costs among them.
+        threshold: threshold for the DECISIONS among them.
+        rates: error rates of speaker verification for the TANDEM costs among them.
 
     Raises:
         ValueError: if a name is unknown, or what it needs is missing.

@@ -17,7 +17,7 @@ from dfx.reporting.grid import Cell, Grid
 from dfx.tables.labels import BONAFIDE
 from dfx.tables.score_table import ScoreTable
 
-LEVEL = 0.05  # of the tests, over all cells together
+LEVEL = 0.05  # significance level of the tests, over all cells together
 # Resamples for each comparison: the smallest p-value is 2 / resamples, and Holm multiplies it by the comparisons.
 LEAST, WANTED = 50, 400
 BUDGET = 400_000_000  # trials of all files times resamples: seconds
@@ -30,13 +30,13 @@ class MeasuredCell:
 
     Attributes:
         cell: its runs.
-        mean: of the metric over the seeds.
+        mean: mean of the metric over the seeds.
         deviation: sample deviation over the seeds; NaN for one.
-        seeds: how many there are.
+        seeds: number of seeds.
         interval: 95 % confidence interval of the mean; None if it cannot be computed.
         trials: hash of the trials that all its runs scored; None if there are no score files, or they differ.
         difference: to the cell chosen on dev, on the same trials.
-        p_value: of this difference, with Holm's correction over all cells.
+        p_value: p-value of this difference, with Holm's correction over all cells.
         mark: outcome of the test, one of CHOSEN, AS_GOOD, BETTER, WORSE, UNTESTED.
     """
 
@@ -81,7 +81,7 @@ def measure(grid: Grid, metric: str, resamples: int | None = None) -> MeasuredGr
     Args:
         grid: the cells.
         metric: `eval/eer`, `eval/eer/A07` …
-        resamples: of the trials; None: as many as the number of comparisons needs.
+        resamples: number of resamples of the trials; None: as many as the number of comparisons needs.
 
     Raises:
         ValueError: if no run has the metric, or its direction is not known.
@@ -183,7 +183,7 @@ def _compared(
 
 
 def _chosen(group: Mapping[tuple[str, str], MeasuredCell]) -> tuple[str, str] | None:
-    """Cell with the lowest mean EER on dev; cells with one seed count only where no cell has several."""
+    """Cell with the lowest mean EER on dev; cells with one seed are considered only if no cell has several."""
     on_dev = {place: mean for place, one in group.items() if not math.isnan(mean := one.cell.mean("dev/eer"))}
     several = [place for place in on_dev if group[place].seeds > 1]
     return min(several or on_dev, key=lambda place: on_dev[place], default=None)
@@ -205,7 +205,9 @@ def _notes(measured: Iterable[MeasuredCell], resamples: int) -> list[str]:
     measured = list(measured)
     notes = []
     tests = sum(one.difference is not None for one in measured)
-    if 2 * tests >= LEVEL * (resamples + 1):  # of the least p-value, after Holm's correction
+    if 2 * tests >= LEVEL * (
+        resamples + 1
+    ):  # the smallest possible p-value after Holm's correction is above the level
         notes.append(
             f"{resamples:,} resamples are too few for any of {tests} differences to be significant, so everything is "
             f"bold: use resamples={LEAST * (tests + 1)} at least, or leave it out."
@@ -213,7 +215,7 @@ def _notes(measured: Iterable[MeasuredCell], resamples: int) -> list[str]:
     without = [one.cell.name for one in measured if one.trials is None]
     if without:
         notes.append(
-            f"No interval and no test for {listed(without)}: a score file is missing, the seeds judged different "
+            f"No interval and no test for {listed(without)}: a score file is missing, the seeds scored different "
             "trials, or a class has a single trial."
         )
     groups = Counter(one.trials for one in measured if one.trials)

@@ -24,15 +24,15 @@ class SweepReport:
     """Contents of a report.
 
     Attributes:
-        title: of the page.
-        about: where the runs come from.
+        title: title of the page.
+        about: origin of the runs.
         grid: the cells.
         measured: their numbers.
         missing: cells without a result.
         to_beat: result of a model that never listens (`dfx.audit`), by column.
         command: runs everything that is missing; empty where it is not known.
         notes: sentences that a reader must know.
-        folder: where it is written by default.
+        folder: folder where it is written by default.
         parent: parent run of the sweep; None if the report is not about a sweep.
     """
 
@@ -107,7 +107,7 @@ def collect(
         query: MLflow's filter.
         axes: tag or parameter of the rows, and of the columns.
         metric: `eval/eer`.
-        resamples: of the bootstraps.
+        resamples: number of bootstrap resamples.
         cache: folder of the audits.
 
     Raises:

@@ -65,7 +65,7 @@ def caption(report: SweepReport, brief: bool = False) -> str:
     """Explanation below the grid."""
     measured = report.measured
     numbers = sorted({one.seeds for one in measured.cells.values()})
-    seeds = counted(numbers[-1], "seed") + (" where no other number stands" if len(numbers) > 1 else "")
+    seeds = counted(numbers[-1], "seed") + (" where no other number is given" if len(numbers) > 1 else "")
     words = [f"{metric_names.heading(measured.metric)}, mean ± sample deviation over {seeds}"]
     tested = sum(one.difference is not None for one in measured.cells.values())
     if not brief and any(one.interval for one in measured.cells.values()):
@@ -77,7 +77,7 @@ def caption(report: SweepReport, brief: bool = False) -> str:
     if tested:
         alone = ", of the cells with several seeds" if numbers[0] == 1 < numbers[-1] else ""
         words.append(
-            f"{STAR} chosen on dev: the lowest mean EER there{alone}. Eval measures this choice and takes no part in it"
+            f"{STAR} chosen on dev: the lowest mean EER there{alone}. Eval only measures the chosen cell"
         )
         words.append(
             f"Bold: not significantly worse than {STAR} (paired bootstrap on the same trials, Holm over "
@@ -85,8 +85,8 @@ def caption(report: SweepReport, brief: bool = False) -> str:
         )
         if any(one.mark == BETTER for one in measured.cells.values()):
             words.append(
-                f"{UP} significantly better than {STAR} on eval, and still not the choice: whoever chooses on eval has "
-                "nothing left to measure with"
+                f"{UP} significantly better than {STAR} on eval, but not chosen: after a choice on eval, no data would "
+                "be left to measure it"
             )
     elif measured.resamples:
         words.append("Nothing is marked: no two cells judged the same trials")

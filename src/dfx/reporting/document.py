@@ -20,7 +20,7 @@ A command makes a list of parts and hands them to a `Document`:
     )
     files = document.write(folder, {"results.csv": frame.to_csv, "eval.csv": scores.write, "table.tex": "text"})
     document.show(files[0])
-    log_report(cfg.experiment_name, name, files, metrics, tags)      # of tracking.run; log_files: with a run
+    log_report(cfg.experiment_name, name, files, metrics, tags)      # from tracking.run; log_files: with a run
 
 Show before logging: the tracking server may be out of reach. Table cells are text, or a `Cell` where a part of the text
 is small or the cell has a look. The three methods of a part decide what it shows on the page, in Markdown and on the
@@ -133,7 +133,7 @@ class Lead(NamedTuple):
     Attributes:
         text: the sentence.
         value: the number; empty for none.
-        unit: what the number is.
+        unit: meaning of the number.
         more: further sentences, on the page only.
     """
 
@@ -317,8 +317,8 @@ class Picture:
     """A figure, on the page and as a PNG file beside it.
 
     Attributes:
-        name: of the file, without its suffix.
-        figure: to be drawn.
+        name: name of the file, without its suffix.
+        figure: the figure to draw.
         title: heading; empty for none.
     """
 

@@ -209,8 +209,8 @@ def of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: Axes |
     notes = []
     if extra:
         notes.append(
-            f"Runs of one {rows} and {columns} differ in {listed(extra)}: they are shown separately, since their mean "
-            "would say nothing."
+            f"Runs of one {rows} and {columns} differ in {listed(extra)}: they stand apart, since their mean would say "
+            "nothing."
         )
     cells, repeated = {}, 0
     for at, runs in places.items():

@@ -12,7 +12,7 @@ class Metric(NamedTuple):
     """Title, unit, direction and meaning of a metric.
 
     Attributes:
-        title: for people.
+        title: title in tables and figures.
         unit: "%" for a rate that is shown in percent; "s", "ms" or nothing.
         higher_is_better: its direction; None if it has no direction.
         meaning: a few words for the table of one run or of one evaluation.
@@ -124,7 +124,7 @@ def number(value: float, name: str, sign: str = "") -> str:
 
     Args:
         value: as it was measured; a rate is from 0 to 1.
-        name: of the metric.
+        name: name of the metric.
         sign: "+" shows the sign of positive values, too.
     """
     if math.isnan(value):
@@ -154,6 +154,5 @@ def interval(bounds: Interval | None, name: str) -> str:
 
 
 def _base(name: str) -> str:
-    """Base name of a metric: `eer` for `eer`, `eval/eer` and `eval/eer/A07`."""
     first, _, rest = name.partition("/")
     return first if first in METRICS else rest.partition("/")[0]

@@ -43,7 +43,8 @@ def write(
         scores: tables of the dev split (of the chosen epoch) and the eval split.
         data: the corpus.
         keeper: holds the history and the chosen weights.
-        detector: with these weights; metrics of `NEED_LLR` are left out where its scores are no log-likelihood ratios.
+        detector: detector with these weights; metrics of `NEED_LLR` are left out if its scores are no log-likelihood
+            ratios.
         note: printed on every figure.
     """
     dev, evaluation = scores["dev"], scores["eval"]

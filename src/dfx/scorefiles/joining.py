@@ -58,11 +58,11 @@ def align(
     """Match scores with the trials of a part of the key; returns the rows of both in the key's order, and findings.
 
     Args:
-        scores: with a column `id`.
-        key: with a column `id`.
+        scores: table with a column `id`.
+        key: table with a column `id`.
         name: what to call the scores in sentences.
         part: part of the key, as in `join`.
-        repeated: what to do where the key repeats an id.
+        repeated: advice if the key repeats an id.
 
     Raises:
         ValueError: if ids repeat, the key has no such part, or a trial has no score.

@@ -237,7 +237,7 @@ def _scores_without_header(text: str, path: Path) -> pd.DataFrame:
     width = len(first.split(mark))
     frame = protocols.split_columns(text, path, width, f"dfx reads {FORMATS}", mark or r"\s+")
     table = protocols.name_columns(frame, _score_columns(frame, path, first), path)
-    if "%" in text and mark is None:  # how `ScoreTable.write_plain` writes a space in an id
+    if "%" in text and mark is None:  # `ScoreTable.write_plain` writes a space in an id like this
         for name in table.columns.intersection(["id", "attack"]):
             table[name] = table[name].map(unquote)
     return table

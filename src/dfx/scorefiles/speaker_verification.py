@@ -39,7 +39,7 @@ def read_asv(
             utterance score` (2021) or the TSV of track 2 of ASVspoof 5.
         key: file that says the kind of each trial: `trial_metadata.txt` of the folder ASV (2021), or a TSV with `spk`,
             `filename`, `asv-label`.
-        column: of a TSV; `sasv-score` gives the scores for the a-DCF.
+        column: score column of a TSV; `sasv-score` gives the scores for the a-DCF.
         part: trials of a key with a subset or a split, chosen as by `join`: the error rates must be of the trials that
             the countermeasure is measured on. A file or key without parts is taken whole.
 

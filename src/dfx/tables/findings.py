@@ -20,7 +20,7 @@ class Finding:
         kind: short fixed name in kebab case, "rows-without-file".
         severity: "error" (results would be wrong), "warning" (look before you trust them) or "note".
         text: what is wrong, what was got and what to do.
-        count: how many utterances, files or values it concerns.
+        count: number of utterances, files or values that it concerns.
         examples: names of the first of them.
     """
 

@@ -165,7 +165,7 @@ def drop_superseded_runs(parent: str, began_ms: int) -> list[RunRecord]:
 
 
 def _position(parent: str) -> str:
-    """Overrides of this cell for the axes of its sweep; without known axes all that change the result."""
+    """Overrides of this cell for the axes of its sweep; if the axes are not known, all that change the result."""
     axes = _axes(parent)
     keys = {override: override.partition("=")[0] for override in HydraConfig.get().overrides.task}
     return shlex.join(o for o, key in keys.items() if (key in axes if axes else key not in BOOKKEEPING))

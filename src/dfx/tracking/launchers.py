@@ -30,9 +30,7 @@ EXTRAS = {"hydra_ray_launcher": "ray", "hydra_submitit_launcher": "slurm"}  # pl
 CELL_BYTES = 2 * 2**30  # a process with torch, Lightning, MLflow and a batch
 PASSED_ON = ("DFX_", "MLFLOW_", "OMP_WAIT_POLICY")  # environment of processes on other machines
 PARENT_VARIABLE = "DFX_SWEEP"  # environment variable of a cell: run id of the sweep's parent
-FOLDER_VARIABLE = (
-    "DFX_FOLDER"  # environment variable of a cell: folder where the command of the sweep was typed
-)
+FOLDER_VARIABLE = "DFX_FOLDER"  # environment variable of a cell: where the sweep's command was typed
 EXIT_RECORDED = 3  # exit status of a cell's own process that has recorded why it has no result
 RAY_OBJECT_STORE_BYTES = 80 * 2**20  # Ray's minimum; cells exchange no objects
 RAY_SETTINGS = {

@@ -33,8 +33,8 @@ class TrackedRun:
     """A run in MLflow: new, continued, or finished by an earlier process.
 
     Attributes:
-        run_id: of MLflow; empty in the helper processes of a run on several devices.
-        folder: for checkpoints and artifacts while the run is in progress.
+        run_id: id in MLflow; empty in the helper processes of a run on several devices.
+        folder: folder for checkpoints and artifacts while the run is in progress.
         name: feature, model, corpus and seed.
         finished: whether an earlier process finished it, so that nothing is to be done.
         metrics: final metrics that MLflow has.
@@ -156,12 +156,12 @@ def _open(
         with defer_interrupts():
             if run.run_id:
                 active = mlflow.start_run(run_id=run.run_id, tags=tags)
-                for tag in set(NO_RESULT) & set(active.data.tags):  # of the last attempt
+                for tag in set(NO_RESULT) & set(active.data.tags):  # tags of the last attempt
                     client.delete_tag(run.run_id, tag)
                 if any(run.folder.glob("*.ckpt")):
                     say(f"Continuing the interrupted run {run.name} after its last complete epoch.")
             else:
-                shutil.rmtree(run.folder, ignore_errors=True)  # of a run that was deleted from MLflow
+                shutil.rmtree(run.folder, ignore_errors=True)  # files of a run that was deleted from MLflow
                 run.run_id = mlflow.start_run(
                     experiment_id=experiment, run_name=run.name, tags=tags
                 ).info.run_id

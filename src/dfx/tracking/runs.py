@@ -52,7 +52,7 @@ def find(experiment: str | None = None, sweep: str | None = None, query: str = "
         query: MLflow's filter, `tags.model = 'lcnn' and metrics."eval/eer" < 0.1`.
 
     Raises:
-        ValueError: for "latest", if there is no sweep; if the filter cannot be read.
+        ValueError: if the sweep is "latest" and there is none, or the filter cannot be read.
     """
     if sweep == "latest":
         known = sweeps(experiment)

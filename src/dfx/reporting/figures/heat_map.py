@@ -112,7 +112,6 @@ def confusion(table: ScoreTable, threshold: float, title: str = "Decisions", not
 
 
 def _cell_size(texts: Sequence[Sequence[str]]) -> tuple[float, float]:
-    """Width and height of a cell in inches, for the longest line and the most lines."""
     parts = [text.split("\n") for line in texts for text in line]
     longest = max(len(part) for lines in parts for part in lines)
     return max(0.42, 0.3 + 0.085 * longest), 0.12 + 0.18 * max(map(len, parts))

@@ -22,7 +22,7 @@ def reliability(
 
     Args:
         tables: scores that are log-likelihood ratios, by name.
-        bins: of equal width in probability.
+        bins: number of bins of equal width in probability.
         title: heading.
         note: small print at the bottom.
 
