@@ -3,14 +3,19 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import filelock
 import numpy as np
 import pandas as pd
 import psutil
@@ -189,6 +194,33 @@ def test_copies_and_forks_open_their_own_files_and_never_too_many(
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     del store, copy
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_a_fork_while_another_thread_reads_does_not_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_quietly(make_corpus(tmp_path, 2), tmp_path)
+    pread, reading, go_on = os.pread, threading.Event(), threading.Event()
+
+    def slow(*args: int) -> bytes:
+        reading.set()
+        go_on.wait()
+        return pread(*args)
+
+    monkeypatch.setattr(os, "pread", slow)
+    thread = threading.Thread(target=store.read, args=(0,))
+    thread.start()
+    reading.wait()
+    pid = os.fork()
+    if not pid:
+        os.pread = pread
+        signal.alarm(20)
+        store.read(1)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    go_on.set()
+    thread.join()
+    assert status == 0
 
 
 def test_a_part_cut_while_in_use_is_an_error_not_a_short_clip(tmp_path: Path) -> None:
@@ -480,6 +512,16 @@ def test_only_what_nobody_writes_any_more_is_removed(tmp_path: Path) -> None:
     assert {path.name for path in store.path.glob("*.pcm")} == {data.name, "new.pcm", ".tmp-new.pcm"}
 
 
+def test_a_lock_that_is_held_is_not_removed_however_old(tmp_path: Path) -> None:
+    held, free = tmp_path / "held.lock", tmp_path / "free.lock"
+    free.touch()
+    with filelock.FileLock(held):
+        for path in (held, free):
+            os.utime(path, (time.time() - 7200,) * 2)
+        parts.remove_abandoned(tmp_path)
+        assert list(tmp_path.iterdir()) == [held]
+
+
 # Damage, and upkeep
 
 
@@ -515,6 +557,85 @@ def test_a_damaged_part_is_made_again_alone(
     assert set(before) - set(parts.part_names(store.path)) == {before[3]}
 
 
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EMFILE, errno.ESTALE])
+@pytest.mark.usefixtures("small_parts")
+def test_a_part_that_the_system_does_not_open_is_not_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    corpus = make_corpus(tmp_path)
+    store = open_quietly(corpus, tmp_path)
+
+    def fails(path: Path) -> bytes:
+        raise OSError(code, os.strerror(code), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", fails)
+        for use in (
+            lambda: open_quietly(corpus, tmp_path),
+            lambda: store_upkeep.verify(store.path),
+            lambda: store_upkeep.clean(store.path, confirm=True),
+            lambda: store_upkeep.compact(store.path),
+        ):
+            with pytest.raises(OSError, match=re.escape(os.strerror(code))):
+                use()
+    assert len(parts.part_names(store.path)) == 5
+    with monkeypatch.context() as patched:  # nor is the folder empty
+        patched.setattr(os, "listdir", fails)
+        with pytest.raises(OSError, match=re.escape(os.strerror(code))):
+            open_quietly(corpus, tmp_path)
+    assert_holds(store, corpus)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_what_vanishes_while_it_is_made_is_made_again_and_never_a_bad_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, write_table, left = make_corpus(tmp_path), parts.write_table, [2]
+
+    def lossy(folder: Path, name: str, rows: list[Entry], unit_bytes: int) -> None:
+        write_table(folder, name, rows, unit_bytes)
+        if left[0]:
+            left[0] -= 1
+            os.truncate(folder / f"{name}.pcm", 10)
+
+    monkeypatch.setattr(parts, "write_table", lossy)
+    assert_holds(open_quietly(corpus, tmp_path), corpus)
+    left[0] = 1000
+    with pytest.raises(ValueError, match=r"10 waveforms vanished from .*/v3-16000 .* 3 times, .*clip 000"):
+        open_quietly(corpus, tmp_path / "other", max_bad_fraction=1)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_clips_are_conditioned_although_their_parts_are_merged_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, conditions = make_corpus(tmp_path), Conditions(loudness_db=-30)
+    expected = everything(open_quietly(corpus, tmp_path, conditions=conditions))
+    store = open_quietly(corpus, tmp_path / "other")
+    build_parts = store_builder.build_parts
+
+    def merged_first(*args: Any) -> int:
+        assert store_upkeep.compact(store.path) == 4
+        return build_parts(*args)
+
+    monkeypatch.setattr(store_builder, "build_parts", merged_first)
+    found = everything(open_quietly(corpus, tmp_path / "other", conditions=conditions))
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_tidying_up_goes_on_behind_a_damaged_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = make_corpus(tmp_path)
+    store = open_quietly(corpus, tmp_path)
+    os.truncate(store.path / f"{parts.part_names(store.path)[1]}.pcm", 10)
+    assert store_upkeep.clean(store.path, confirm=True) == (0, 0, 0)
+    assert "verify=true" in capsys.readouterr().err
+    assert store_upkeep.compact(store.path) == 4
+    assert len(entries(store.path)) == 8
+    assert_holds(open_quietly(corpus, tmp_path), corpus)
+
+
 @pytest.mark.usefixtures("small_parts")
 def test_small_parts_are_merged_and_a_reader_opens_again(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path)
@@ -531,6 +652,22 @@ def test_small_parts_are_merged_and_a_reader_opens_again(tmp_path: Path) -> None
     assert_holds(open_quietly(corpus, tmp_path), corpus)
     assert store_upkeep.compact(reader.path) == 0
     assert store_upkeep.verify(reader.path) == (1, 0)
+
+
+def test_a_part_that_another_host_has_merged_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_quietly(make_corpus(tmp_path, 2), tmp_path)
+    expected, pread, stale = store.read(0), os.pread, [True]
+
+    def once(*args: int) -> bytes:
+        if stale.pop() if stale else False:  # what NFS says of an open file that another host has removed
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return pread(*args)
+
+    monkeypatch.setattr(os, "pread", once)
+    np.testing.assert_array_equal(store.read(0), expected)
+    assert not stale
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -582,6 +719,18 @@ def test_bad_files_are_listed_and_the_rest_goes_on(tmp_path: Path) -> None:
         store.read(3)
     reversed_rows = open_quietly(Manifest(corpus.table.iloc[::-1]), tmp_path, max_bad_fraction=1)
     assert reversed_rows.bad["reason"].tolist() == expected[::-1]
+
+
+def test_a_list_of_bad_files_is_written_once(tmp_path: Path) -> None:
+    """Or a cache that is shared, and read-only, could not be used."""
+    corpus = make_corpus(tmp_path, 3)
+    Path(corpus.table["path"][0]).write_bytes(b"")
+    listed = open_quietly(corpus, tmp_path, max_bad_fraction=1).bad_files
+    before = listed.stat()
+    assert open_quietly(corpus, tmp_path, max_bad_fraction=1).bad_files == listed
+    assert listed.stat().st_ino == before.st_ino
+    renamed = Manifest(corpus.table.assign(id=["a", "b", "c"]))
+    assert pd.read_csv(open_quietly(renamed, tmp_path, max_bad_fraction=1).bad_files)["id"].tolist() == ["a"]
 
 
 def test_a_file_that_could_not_be_read_is_tried_again_after_verify(

@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 import dfx
 from dfx import audio
 from dfx.config.schema import CONF_DIR, register_schema
-from dfx.detector import build, loading
+from dfx.detector import build, loading, scoring
 from dfx.detector.scoring import ScoringOptions, score_manifest
 from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import ScoreTable
@@ -292,6 +292,11 @@ def test_a_corpus_is_scored_once_and_bad_files_are_listed(
     pd.testing.assert_frame_equal(bad_again, bad)
     with pytest.raises(ValueError, match="are bad, more than"):
         score_manifest(dfx.load(f"runs:/{run.info.run_id}"), manifest, rows, ScoringOptions())
+    for version in ("VERSION", "STORE_VERSION", "CONDITIONING_VERSION", "MAPS_VERSION"):
+        with monkeypatch.context() as patched:
+            patched.setattr(scoring, version, 99)
+            with pytest.raises(TypeError):  # it asks for the weights
+                score_manifest(dfx.load(f"runs:/{run.info.run_id}"), manifest, rows, options)
 
 
 def test_a_detector_of_ready_features_scores_a_row(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ is overwritten (`parts`); `store_builder` adds what is missing.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import threading
@@ -83,8 +84,10 @@ class RowReader:
         stop = length if num_units is None else min(length, start + num_units)
         try:
             data = self._pread(row, start, stop)
-        except FileNotFoundError:  # the part was merged into another one, or rebuilt
-            self.catalogue.reload()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ESTALE):
+                raise
+            self.catalogue.reload()  # the part was merged into another one, or rebuilt
             if self.catalogue.length[self._recordings[row]] != length:
                 raise ValueError(
                     f"Row {row} is gone from {self.path}: it was changed while in use. Start again: opening a store "
@@ -100,14 +103,14 @@ class RowReader:
 
     def _pread(self, row: int, start: int, stop: int) -> bytes:
         recording, unit = self.recording(row), self.catalogue.unit_bytes
+        if os.getpid() != self._pid:  # before the lock, which another thread may have held at the fork
+            self._open_none()
         with self._lock:  # another thread might close the file
             descriptor = self._descriptor(str(self.catalogue.path_of(recording)))
             offset = (int(self.catalogue.offset[recording]) + start) * unit
             return os.pread(descriptor, (stop - start) * unit, offset)
 
     def _descriptor(self, path: str) -> int:
-        if os.getpid() != self._pid:
-            self._open_none()
         if path in self._descriptors:
             self._descriptors.move_to_end(path)
         else:
@@ -143,7 +146,8 @@ class WaveformStore(RowReader):
         reasons = [catalogue.reasons.get(recording, "") for recording in rows[bad].tolist()]
         table = manifest.table.iloc[bad][["id", "path"]].reset_index(drop=True)
         self.bad = table.assign(reason=pd.Series(reasons, dtype=object))
-        digest = hashlib.sha256("\0".join(self.bad["path"]).encode(errors="surrogateescape"))
+        listed = "\0".join(self.bad.to_numpy().ravel())
+        digest = hashlib.sha256(listed.encode(errors="surrogateescape"))
         self.bad_files = self.path / f"bad_files-{digest.hexdigest()[:8]}.csv"
 
     def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[np.float32]:
@@ -271,8 +275,9 @@ def _report_bad(store: WaveformStore, max_bad_fraction: float) -> None:
     """Write the list of bad files; a ValueError if there are too many."""
     if not len(store.bad):
         return
-    with files.replacing(store.bad_files) as temporary:
-        store.bad.to_csv(temporary, index=False, errors="backslashreplace")  # file names that are no UTF-8
+    if not store.bad_files.exists():  # a cache that is shared may be read-only
+        with files.replacing(store.bad_files) as temporary:  # file names need not be UTF-8
+            store.bad.to_csv(temporary, index=False, errors="backslashreplace")
     fraction = len(store.bad) / len(store)
     if fraction > max_bad_fraction:
         first = "; ".join(f"{row.path}: {row.reason}" for row in store.bad.head(3).itertuples())

@@ -35,6 +35,7 @@ PROBED_FILES = 64  # headers read for the estimate of the size
 HEADER_SECONDS = 60.0  # time limit for reading them
 FEW_BYTES = 32 << 20  # of source files: one worker decodes fewer before several have started
 MOST_CRASHES = 500  # files; if more crash or hang, the files are not the cause
+ROUNDS = 3  # attempts to make what is missing
 WARM_UP_BYTES = 16 << 20  # larger than the blocks of a clip of a minute
 SAMPLE_BYTES = 2
 
@@ -176,7 +177,7 @@ def build_parts(
         Number of recordings that this process made.
 
     Raises:
-        ValueError: if the disk fills up, or workers are killed.
+        ValueError: if the disk fills up, workers are killed, or what was written is not there afterwards.
     """
     doing, label, what = words
     num_workers = workers.num_cores() if num_workers is None else num_workers
@@ -184,9 +185,16 @@ def build_parts(
         num_workers = min(num_workers, 1)
     builder = _Builder(catalogue, chosen, function, num_workers, doing, plain)
     parts.remove_abandoned(catalogue.folder)
-    with files.full_disk_is_an_error(catalogue.folder, what):
-        console.advancing(builder.run(), label, len(_missing(catalogue, chosen)), progress)
-    return builder.num_made
+    for _ in range(ROUNDS):
+        with files.full_disk_is_an_error(catalogue.folder, what):
+            console.advancing(builder.run(), label, len(_missing(catalogue, chosen)), progress)
+        # A part may have been merged, or found damaged, in the moment in which it was looked for.
+        if not len(missing := _missing(catalogue, chosen)):
+            return builder.num_made
+    raise ValueError(
+        f"{len(missing)} {what} vanished from {catalogue.folder} while they were written, {ROUNDS} times, the first "
+        f"those of {catalogue.paths[missing[0]]}: look at the disk, keep the folder to dfx, and start again."
+    )
 
 
 class _Builder:
@@ -277,11 +285,7 @@ class _Builder:
             [(int(catalogue.sizes[recording]), int(catalogue.mtimes[recording])) for recording in recordings],
         )
         if plain is not None:
-            places = [
-                Source(plain.path_of(i), int(plain.offset[i]), int(plain.length[i]), int(plain.scale[i]))
-                for i in recordings
-            ]
-            job = job._replace(sources=places)
+            job = job._replace(sources=[_source(plain, recording) for recording in recordings])
         self.unfinished.add(job.name)
         return job
 
@@ -371,9 +375,13 @@ def decode_job(job: Job, folder: Path, sample_rate: int) -> Made:
 
 def condition_job(job: Job, folder: Path, sample_rate: int, conditions: Conditions) -> Made:
     """Condition the decoded clips of a job into the samples of a part."""
+    sources = job.sources
 
     def blocks(job: Job, at: int) -> Iterator[tuple[int, Pcm]]:
-        path, offset, length, scale = job.sources[at]
+        nonlocal sources
+        if not sources[at].path.exists():  # it was merged into another part
+            sources = _sources(sources[at].path.parent, job)
+        path, offset, length, scale = sources[at]
         with path.open("rb") as file:
 
             def read(start: int, count: int) -> audio.Waveform:
@@ -383,6 +391,20 @@ def condition_job(job: Job, folder: Path, sample_rate: int, conditions: Conditio
             yield from condition_pcm(read, length, sample_rate, conditions)
 
     return write_samples(job, folder, blocks, SAMPLE_BYTES)
+
+
+def _source(plain: Catalogue, recording: int) -> Source:
+    place = (int(values[recording]) for values in (plain.offset, plain.length, plain.scale))
+    return Source(plain.path_of(recording), *place)
+
+
+def _sources(folder: Path, job: Job) -> list[Source]:
+    """Where the decoded clips of a job lie now."""
+    sizes, times = np.array(job.stats, np.int64).T
+    plain = Catalogue(folder, job.paths, sizes, times, SAMPLE_BYTES)
+    if (plain.length == BAD).any():
+        raise ValueError(f"Clips vanished from {folder} while they were conditioned: start again.")
+    return [_source(plain, recording) for recording in range(len(job.paths))]
 
 
 def write_samples(job: Job, folder: Path, blocks: Blocks, unit_bytes: int, check_files: bool = False) -> Made:

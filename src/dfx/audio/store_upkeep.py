@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dfx import console, files
 from dfx.audio import parts
 from dfx.audio.parts import BAD, Entry
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SMALL_BYTES = 16 << 20  # parts smaller than this are merged
 LARGE_BYTES = 256 << 20  # approximate size of a merged part
@@ -79,6 +83,8 @@ def verify(folder: Path) -> tuple[int, int]:
                     for _ in _pieces(folder, name, entry, found[1]):
                         pass
             except (ValueError, OSError) as error:
+                if isinstance(error, OSError) and error.errno not in (errno.EIO, errno.ENOENT):
+                    raise  # permissions, too many open files: it is not the part that is damaged
                 console.say(f"Removed, to be made again: {error}")
                 parts.remove(folder, name)
                 damaged += 1
@@ -95,7 +101,7 @@ def clean(folder: Path, confirm: bool) -> Stale:
     stale = Stale(0, 0, 0)
     with _locked(folder):
         for name in parts.part_names(folder):
-            found = parts.read_table(folder, name)
+            found = _read(folder, name)
             if found is None:
                 continue
             entries, unit_bytes = parts.entries_of(found[0]), found[1]
@@ -120,7 +126,7 @@ def _is_there(entry: Entry) -> bool | None:
 def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[Entry], bool]) -> None:
     """Copy some recordings of some parts into a new part, without duplicates, and remove the old parts.
 
-    A damaged recording is left out.
+    A damaged recording, or part, is left out.
     """
     new, rows, seen, unit_bytes = parts.new_name(), list[Entry](), set[Entry](), 1
     with (
@@ -129,7 +135,7 @@ def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[Entry], bool]) 
         temporary.open("wb") as data,
     ):
         for name in names:
-            found = parts.read_table(folder, name)
+            found = _read(folder, name)
             if found is None:
                 continue
             table, unit_bytes = found
@@ -153,6 +159,16 @@ def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[Entry], bool]) 
         (folder / f"{new}.pcm").unlink()
     for name in names:
         parts.remove(folder, name)
+
+
+def _read(folder: Path, name: str) -> tuple[pa.Table, int] | None:
+    try:
+        return parts.read_table(folder, name)
+    except ValueError as error:
+        console.say(
+            f"{folder} is damaged; opening the store, or verify=true, lets this be made again: {error}"
+        )
+        return None
 
 
 def _pieces(folder: Path, name: str, entry: Entry, unit_bytes: int) -> Iterator[bytes]:

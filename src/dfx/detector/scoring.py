@@ -23,12 +23,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from dfx import audio, console, files
+from dfx.audio.conditioning import VERSION as CONDITIONING_VERSION
 from dfx.audio.conditioning import Conditions, condition
 from dfx.audio.samples import plausible
 from dfx.audio.segments import Crop
 from dfx.audio.store import VERSION as STORE_VERSION
 from dfx.audio.store import fingerprint, open_store
 from dfx.detector.datamodule import ArrayStore, AudioDataset, Batch, Readable, scoring_loader
+from dfx.detector.feature_maps import VERSION as MAPS_VERSION
 from dfx.detector.feature_maps import half_precision, open_features, pieces
 from dfx.features.base import Feature
 from dfx.tables.manifest import Manifest
@@ -342,8 +344,7 @@ def _cached_scores(
     """Path of the cached scores; its name is a hash of everything that they depend on."""
     chosen = Manifest(manifest.table.iloc[rows], require_split=False)
     facts = [
-        VERSION,
-        STORE_VERSION,
+        [VERSION, STORE_VERSION, CONDITIONING_VERSION, MAPS_VERSION],
         detector.digest,
         fingerprint(chosen),
         chosen.table["id"].tolist(),
