@@ -18,7 +18,6 @@ import pytest
 import soundfile
 
 from dfx import audio
-from dfx.audio import parts
 from dfx.audio.store import open_store
 from dfx.tables.manifest import Manifest
 
@@ -280,9 +279,7 @@ def mutated(good: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str
 @pytest.mark.parametrize(
     ("count", "seed"), [(407, 0), pytest.param(2000, 1, marks=pytest.mark.slow)], ids=["few", "many"]
 )
-def test_every_damaged_file_decodes_or_says_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, seed: int
-) -> None:
+def test_every_damaged_file_decodes_or_says_why(tmp_path: Path, count: int, seed: int) -> None:
     for name in ("good", "damaged"):
         (tmp_path / name).mkdir()
     good = seeds(tmp_path / "good")
@@ -310,11 +307,13 @@ def test_every_damaged_file_decodes_or_says_why(
     assert all((length > 0) != bool(reason) for length, reason in found.values())
     assert 0.4 < (lengths > 0).mean() < 0.8  # most damage leaves something that decodes
 
-    monkeypatch.setattr(parts, "FILE_SECONDS", SECONDS)
     corpus = pd.DataFrame({"id": list(found), "label": 1, "split": "train"})
     corpus = corpus.assign(path=str(tmp_path / "damaged") + "/" + corpus["id"])
     store = open_store(
         Manifest(corpus), 16000, cache=tmp_path, max_bad_fraction=1, num_workers=2, progress=False
     )
     np.testing.assert_array_equal(store.lengths, lengths)
-    assert store.bad["reason"].tolist() == [reason for _, reason in found.values() if reason]
+    reasons = [
+        reason.partition(" [limit ")[0] for reason in store.bad["reason"]
+    ]  # such a file is tried again
+    assert reasons == [reason for _, reason in found.values() if reason]
