@@ -10,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import io
+import itertools
 import os
 import time
 import uuid
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import filelock
 import numpy as np
@@ -34,6 +36,7 @@ MIN_BATCH_BYTES = 4 << 20  # of source files: about a second of decoding, which 
 MAX_BATCH_BYTES = 64 << 20
 FILE_BYTES = 16 << 10  # smallest cost of a file: a small batch has at most 256 files
 NUM_THREADS = 8  # to read tables and file status: hides the latency of network file systems
+CHECK_BYTES = 256 << 20  # compared with checksums at every opening: 0.2 s, and all of a store of 2 hours
 ROWS_AT_ONCE = 1 << 17  # of tables compared with the catalogue together: limits memory
 
 
@@ -199,7 +202,7 @@ class Catalogue:
         unit_bytes: of a sample (of a map: of a frame).
         names: of the parts.
         part: (recordings,) number of the part, `MISSING` where none holds it.
-        offset, length, scale: (recordings,), see `Entry`.
+        offset, length, scale, crc32: (recordings,), see `Entry`.
         reasons: of bad files, by the number of the recording.
     """
 
@@ -224,7 +227,7 @@ class Catalogue:
         self.names: list[str] = []
         self.part = np.full(count, MISSING, np.int32)
         self.offset, self.length = np.zeros(count, np.int64), np.full(count, BAD, np.int64)
-        self.scale = np.ones(count, np.float32)
+        self.scale, self.crc32 = np.ones(count, np.float32), np.zeros(count, np.uint32)
         self.reasons: dict[int, str] = {}
         self._seen: set[str] = set()
         self.refresh()
@@ -248,6 +251,41 @@ class Catalogue:
                     tables, numbers = [], []
         if tables:
             self._add(tables, numbers)
+
+    def remove_damaged(self) -> None:
+        """Compare a random choice of recordings, up to 256 MiB, with their checksums; removes parts that differ.
+
+        It is all of a small store; of a large one another choice at each opening. `prepare verify=true` compares
+        everything.
+        """
+        held = np.flatnonzero((self.part != MISSING) & (self.length > 0))
+        sizes = self.length[held] * self.unit_bytes
+        if sizes.sum() > CHECK_BYTES:
+            order = np.random.default_rng().permutation(len(held))
+            held = held[order[np.cumsum(sizes[order]) <= CHECK_BYTES]]
+        held = held[np.lexsort((self.offset[held], self.part[held]))]
+        changed = False
+        for part, group in itertools.groupby(held.tolist(), key=lambda number: int(self.part[number])):
+            name = self.names[part]
+            try:
+                with (self.folder / f"{name}.pcm").open("rb") as data:
+                    whole = all(self._is_whole(data, number) for number in group)
+            except FileNotFoundError:  # another process has put it into a larger part
+                changed = True
+                continue
+            if not whole:
+                console.say(f"The store {self.folder} is damaged, this part is made again: {name} (checksum)")
+                remove(self.folder, name)
+                changed = True
+        if changed:
+            self.reload()
+
+    def _is_whole(self, data: BinaryIO, number: int) -> bool:
+        data.seek(int(self.offset[number]) * self.unit_bytes)
+        checksum, left = 0, int(self.length[number]) * self.unit_bytes
+        while left > 0 and (piece := data.read(min(left, 1 << 20))):
+            checksum, left = zlib.crc32(piece, checksum), left - len(piece)
+        return left == 0 and checksum == self.crc32[number]
 
     def missing(self, chosen: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
         """Numbers of the recordings (all, or those chosen) that are in no part."""
@@ -287,7 +325,8 @@ class Catalogue:
         table = pa.concat_tables(tables)
         file = self._numbers(table["path"].combine_chunks())
         columns: dict[str, NDArray[Any]] = {
-            name: table[name].to_numpy() for name in ("size", "mtime_ns", "offset", "length", "scale")
+            name: table[name].to_numpy()
+            for name in ("size", "mtime_ns", "offset", "length", "scale", "crc32")
         }
         wanted = (
             (file >= 0) & (columns["size"] == self.sizes[file]) & (columns["mtime_ns"] == self.mtimes[file])
@@ -295,7 +334,7 @@ class Catalogue:
         good = np.flatnonzero(wanted & (columns["length"] >= 0) & (self.part[file] == MISSING))
         good = good[np.unique(file[good], return_index=True)[1]]
         self.part[file[good]] = part[good]
-        for name in ("offset", "length", "scale"):
+        for name in ("offset", "length", "scale", "crc32"):
             getattr(self, name)[file[good]] = columns[name][good]
         for row in np.flatnonzero(wanted & (columns["length"] < 0)).tolist():
             reason = table["reason"][row].as_py()

@@ -194,6 +194,7 @@ def open_store(
     from dfx.audio import store_builder
 
     catalogue, rows = plain_catalogue(manifest, sample_rate, cache)
+    catalogue.remove_damaged()
     store_builder.decode(catalogue, sample_rate, num_workers, progress)
     store = WaveformStore(catalogue, rows, sample_rate, manifest)
     if conditions != Conditions():
@@ -204,6 +205,7 @@ def open_store(
             catalogue.mtimes,
             SAMPLE_BYTES,
         )
+        conditioned.remove_damaged()
         conditioned.reasons.update(catalogue.reasons)
         store_builder.condition(catalogue, conditioned, sample_rate, conditions, num_workers, progress)
         store = WaveformStore(conditioned, rows, sample_rate, manifest)

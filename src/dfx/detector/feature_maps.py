@@ -113,6 +113,7 @@ def open_features(
         source.mtimes[wanted],
         channels * bins * VALUE_BYTES,
     )
+    catalogue.remove_damaged()
     own_row = rows[first]  # one row for each recording
     chosen = parts.batches(clips.lengths[own_row] // feature.hop_samples * catalogue.unit_bytes)
     missing = catalogue.missing()
