@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from dfx.metrics import AsvRates, intervals, min_tdcf, summary
+from dfx.metrics import AsvRates, bootstrap_intervals, min_tdcf, summary
 from dfx.metrics.resampled import NAMES
 from dfx.tables.score_table import ScoreTable
 
@@ -65,7 +65,7 @@ def main() -> None:
             table = simulated(*size, true_eer)
             plain = seconds(lambda table=table: summary(table, threshold=0.0))
             by_trial, by_speaker = (
-                seconds(lambda c=cluster: intervals(table, NAMES, 0.0, c, resamples, rates=RATES))  # noqa: B023
+                seconds(lambda c=cluster: bootstrap_intervals(table, NAMES, 0.0, c, resamples, rates=RATES))  # noqa: B023
                 for cluster in (None, "speaker")
             )
             by_hand = seconds(lambda table=table: naive(table)) * resamples / NUM_NAIVE

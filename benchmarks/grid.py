@@ -65,9 +65,9 @@ def cell(model: str, epochs: int, precision: str, once: bool) -> None:
     register_schema()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         cfg = compose("train", overrides=[f"model={model}", "feature=logmel", "dataset.progress=false"])
-    table = build.dataset(cfg).manifest().table
+    table = build.build_dataset(cfg).manifest().table
     options = cfg.feature
-    length = build.num_samples(cfg)
+    length = build.num_segment_samples(cfg)
     kept: dict[str, np.ndarray] = {}
 
     def feature(path: str) -> np.ndarray:
@@ -84,7 +84,7 @@ def cell(model: str, epochs: int, precision: str, once: bool) -> None:
             kept[path] = computed
         return computed
 
-    detector = build.detector(cfg)
+    detector = build.build_detector(cfg)
     optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3)
     generator = np.random.default_rng(0)
 

@@ -74,16 +74,16 @@ def simulate(folder: Path) -> None:
     corpus.write(folder / "m.csv")
     corpus.write(folder / "m.parquet")
 
-    catalogue, _ = store.plain_catalogue(corpus, SAMPLE_RATE, folder / "cache")
+    catalogue, _ = store.plain_store_catalogue(corpus, SAMPLE_RATE, folder / "cache")
     catalogue.folder.mkdir(parents=True)
     kinds = np.arange(32_000, 96_000, 1000)
     checksums = [zlib.crc32(bytes(2 * n)) for n in kinds.tolist()]
     kind = np.random.default_rng(0).integers(0, len(kinds), NUM_UTTERANCES)
     lengths = kinds[kind]
-    for batch in parts.batches(catalogue.sizes):
-        name, offsets = parts.new_name(), np.cumsum(lengths[batch]) - lengths[batch]
+    for batch in parts.part_batches(catalogue.sizes):
+        name, offsets = parts.new_part_name(), np.cumsum(lengths[batch]) - lengths[batch]
         entries = [
-            parts.Entry(
+            parts.PartEntry(
                 os.fsencode(catalogue.paths[i]),
                 int(catalogue.sizes[i]),
                 int(catalogue.mtimes[i]),
@@ -97,7 +97,7 @@ def simulate(folder: Path) -> None:
         ]
         with (catalogue.folder / f"{name}.pcm").open("wb") as file:
             file.truncate(int(lengths[batch].sum()) * store.SAMPLE_BYTES)
-        parts.write_table(catalogue.folder, name, entries, store.SAMPLE_BYTES)
+        parts.write_part_table(catalogue.folder, name, entries, store.SAMPLE_BYTES)
 
 
 def open_simulated(folder: Path) -> None:
@@ -105,8 +105,10 @@ def open_simulated(folder: Path) -> None:
     print(f"  imports                             peak {peak_mib():5.0f} MiB")
     for name in ("m.csv", "m.parquet"):
         began = time.perf_counter()
-        corpus = manifest.read(folder / name)
-        print(f"  manifest.read {name:<10} {time.perf_counter() - began:6.2f} s   peak {peak_mib():5.0f} MiB")
+        corpus = manifest.read_manifest(folder / name)
+        print(
+            f"  manifest.read_manifest {name:<10} {time.perf_counter() - began:6.2f} s   peak {peak_mib():5.0f} MiB"
+        )
     began = time.perf_counter()
     opened = store.open_store(corpus, SAMPLE_RATE, cache=folder / "cache")
     print(f"  open_store               {time.perf_counter() - began:6.2f} s   peak {peak_mib():5.0f} MiB")
@@ -228,9 +230,9 @@ def compare(folder: Path) -> None:
     # Each crop is dropped before the next, as in training; keeping them would measure the allocation of memory.
     stored = seconds(lambda: sum(len(opened.read(row, at, CROP_SAMPLES)) for row, at in crops)) / len(crops)
     few, paths = crops[:200], corpus.table["path"].tolist()
-    decoded = seconds(lambda: sum(len(audio.read(paths[row], SAMPLE_RATE)[at:]) for row, at in few)) / len(
-        few
-    )
+    decoded = seconds(
+        lambda: sum(len(audio.read_audio(paths[row], SAMPLE_RATE)[at:]) for row, at in few)
+    ) / len(few)
     print("\nrandom crops of 4 s, crops/s                             store       decoding   ratio")
     line("mp3 44.1 kHz", 1 / stored, 1 / decoded, decoded / stored)
 

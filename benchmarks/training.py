@@ -57,7 +57,7 @@ def corpus(folder: Path, clips: int) -> Manifest:
     rows = []
     for number in range(clips + 8):
         path = folder / f"{number}.wav"
-        audio.write(
+        audio.write_audio(
             path,
             0.1 * generator.standard_normal(int(RATE * generator.uniform(4, 10))).astype(np.float32),
             RATE,
@@ -85,7 +85,7 @@ def seconds(function: Callable[[], None]) -> float:
 def framework_epoch(cfg: DictConfig, data: AudioDataModule) -> float:
     """Seconds of the second epoch of a fit."""
     watch = TrainTime()
-    build.trainer(cfg, [watch]).fit(build.detector(cfg, data), data)
+    build.build_trainer(cfg, [watch]).fit(build.build_detector(cfg, data), data)
     return watch.seconds[1]
 
 
@@ -104,7 +104,7 @@ def s1_epoch(cfg: DictConfig, detector: Detector, manifest: Manifest) -> float:
     optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3)
     detector.train()
     table = manifest.split("train").table
-    length = build.num_samples(cfg)
+    length = build.num_segment_samples(cfg)
 
     def feature(path: str) -> np.ndarray:
         waveform, _ = librosa.load(path, sr=cfg.sample_rate)
@@ -139,16 +139,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         manifest = corpus(Path(folder), clips)
         own.cache = s1.cache = folder
-        data = build.datamodule(own, manifest)
+        data = build.build_datamodule(own, manifest)
         batches = list(data.train_dataloader())
-        bare = build.detector(own, data)
-        s1_detector = build.detector(s1, data)
+        bare = build.build_detector(own, data)
+        s1_detector = build.build_detector(s1, data)
         bare_epoch(bare, batches)  # warm-up
         times: dict[str, list[float]] = {"bare": [], "dfx": [], "dfx, S1's feature": [], "S1's way": []}
         for _ in range(ROUNDS):
             times["bare"].append(bare_epoch(bare, batches))
             times["dfx"].append(framework_epoch(own, data))
-            times["dfx, S1's feature"].append(framework_epoch(s1, build.datamodule(s1, manifest)))
+            times["dfx, S1's feature"].append(framework_epoch(s1, build.build_datamodule(s1, manifest)))
             times["S1's way"].append(s1_epoch(s1, s1_detector, manifest))
     medians = {name: statistics.median(values) for name, values in times.items()}
     write = sys.stdout.write

@@ -56,7 +56,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
         if attack != "-":
             waveform += 0.1 * np.sin(2 * np.pi * (1000 if attack == "A1" else 1500) * time)
         path = folder / f"u{number}.wav"
-        audio.write(path, waveform.astype(np.float32), 16000)
+        audio.write_audio(path, waveform.astype(np.float32), 16000)
         rows.append((f"u{number}", str(path), label, attack, f"s{number % 6}", split))
     columns = ["id", "path", "label", "attack", "speaker", "split"]
     return Manifest(pd.DataFrame(rows, columns=columns), name="tones")

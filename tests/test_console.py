@@ -12,7 +12,7 @@ def test_what_is_said_stands_above_the_bar() -> None:
         "    yield 1\n"
         "    console.say('a file [was] left out')\n"
         "    yield 1\n"
-        "console.advancing(counts(), 'decoding', 2, True)\n"
+        "console.progress_bar(counts(), 'decoding', 2, True)\n"
     )
     terminal = os.environ | {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}
     done = subprocess.run([sys.executable, "-c", code], env=terminal, capture_output=True, check=True)

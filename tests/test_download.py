@@ -54,7 +54,7 @@ def recordings(folder: Path, splits: tuple[str, ...]) -> dict[str, bytes]:
     for split in splits:
         for number in range(4):
             path = folder / "one.wav"
-            audio.write(path, np.full(1600, 0.01 * number, np.float32), 16000)
+            audio.write_audio(path, np.full(1600, 0.01 * number, np.float32), 16000)
             found[f"Tiny/{split}/{('bonafide', 'spoof')[number % 2]}_{number}.wav"] = path.read_bytes()
     return found
 
@@ -296,10 +296,10 @@ def published_facts() -> list[Any]:
 
 @pytest.mark.parametrize("facts", published_facts())
 def test_the_facts_of_every_corpus_can_be_used(facts: dict[str, Any]) -> None:
-    from dfx.datasets.download.fetch import parse_sources
+    from dfx.datasets.download.fetch import parse_fetch_sources
 
     assert facts["page"].startswith("https://")
     assert len(facts["licence"]) > 2
-    wanted = parse_sources(facts.get("downloads") or [])
+    wanted = parse_fetch_sources(facts.get("downloads") or [])
     assert len({source.file for source in wanted}) == len(wanted)
     assert all(source.url.startswith("https://") for source in wanted)

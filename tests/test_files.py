@@ -13,7 +13,7 @@ from dfx import files
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.csv"
-    with files.replacing(path) as temporary:
+    with files.atomic_write(path) as temporary:
         temporary.write_text("half")
         assert not path.exists()
         assert temporary.suffix == ".csv"
@@ -23,15 +23,15 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    files.write_text(path, "old")
-    with pytest.raises(FileNotFoundError), files.replacing(path) as temporary:
+    files.write_text_file(path, "old")
+    with pytest.raises(FileNotFoundError), files.atomic_write(path) as temporary:
         temporary.rename(tmp_path / "gone").unlink()
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_text_of_file_names_that_are_no_utf8_is_escaped(tmp_path: Path) -> None:
-    files.write_text(tmp_path / "a", b"caf\xe9".decode(errors="surrogateescape"))
+    files.write_text_file(tmp_path / "a", b"caf\xe9".decode(errors="surrogateescape"))
     assert (tmp_path / "a").read_text() == "caf\\udce9"
 
 
@@ -40,7 +40,7 @@ def test_only_old_temporary_files_are_removed(tmp_path: Path) -> None:
     old.touch()
     new.touch()
     os.utime(old, (0, 0))
-    files.remove_abandoned(tmp_path)
+    files.remove_abandoned_files(tmp_path)
     assert [entry.name for entry in tmp_path.iterdir()] == [new.name]
 
 

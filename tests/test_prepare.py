@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from dfx.audio import parts, store
-from dfx.config.corpora import expand
+from dfx.config.corpora import expand_corpora
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.datasets.corpus import Dataset
 from dfx.detector import build
@@ -22,7 +22,7 @@ def config(corpus_file: Path, cache: Path, *overrides: str) -> DictConfig:
     register_schema()
     given = ["dataset=manifest", f"dataset.path={corpus_file}", f"cache={cache}", "num_workers=0", *overrides]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return expand(compose("prepare", overrides=given))
+        return expand_corpora(compose("prepare", overrides=given))
 
 
 def test_it_says_what_the_corpus_is_and_what_was_made(
@@ -69,7 +69,7 @@ def test_upkeep_is_for_all_stores_and_touches_no_corpus(
     monkeypatch.setattr(parts, "MIN_BATCH_BYTES", 128 << 10)
     for rate in (8000, 16000):
         prepare(config(corpus_file, tmp_path, f"sample_rate={rate}"))
-    monkeypatch.setattr(build, "dataset", None)
+    monkeypatch.setattr(build, "build_dataset", None)
     low, high = sorted((tmp_path / "waveforms").iterdir(), reverse=True)
     count = len(parts.part_names(low))
     assert count > 1
@@ -115,7 +115,7 @@ def test_ready_features_need_no_store(
         def vectors(self) -> np.ndarray:
             return np.zeros((48, 3), np.float32)
 
-    monkeypatch.setattr(build, "dataset", lambda _: Table())
+    monkeypatch.setattr(build, "build_dataset", lambda _: Table())
     prepare(config(corpus_file, tmp_path))
     assert "ready features and no audio: there is nothing to decode" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -21,7 +21,7 @@ from mlflow.tracking import MlflowClient
 import dfx
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.metrics import eer
-from dfx.reporting.run_results import wrong_way
+from dfx.reporting.run_results import wrong_way_warning
 from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import ScoreTable
 from dfx.train import train
@@ -142,7 +142,7 @@ def test_a_detector_that_ranks_the_wrong_way_round_is_reported(shift: float, war
     table = pd.DataFrame(
         {"id": np.arange(80).astype(str), "attack": "-", "label": [1] * 40 + [0] * 40, "score": scores}
     )
-    sentence = wrong_way(ScoreTable(table))
+    sentence = wrong_way_warning(ScoreTable(table))
     assert bool(sentence) == warned
     assert not warned or "well below 0.5" in sentence
 

@@ -32,4 +32,4 @@ def load(place: str | Path) -> SavedDetector:
     """
     from dfx.detector import loading
 
-    return loading.load(place)
+    return loading.load_detector(place)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dfx import console, files
 from dfx.cli import prompt
-from dfx.datasets.download.fetch import Source, fetch, parse_sources
+from dfx.datasets.download.fetch import FetchSource, fetch_file, parse_fetch_sources
 from dfx.datasets.download.unpack import unpack
 from dfx.detector import checks
 
@@ -34,7 +34,7 @@ UNPACKED = 1.5  # size of the contents relative to the archive: FLAC 1, WAV in z
 
 def main() -> None:
     """Run the command."""
-    prompt.run("download", EXAMPLES, download)
+    prompt.run_command("download", EXAMPLES, download)
 
 
 def download(cfg: DictConfig) -> None:
@@ -53,10 +53,10 @@ def download(cfg: DictConfig) -> None:
             f"dataset={name} is not a published corpus, so there is nothing to download: name one, dataset=NAME; "
             "python -m dfx.download --help lists them."
         )
-    wanted = parse_sources(facts.get("downloads") or [])
+    wanted = parse_fetch_sources(facts.get("downloads") or [])
     usual = str((facts.get("folders") or [name])[0])
     folder = _folder(cfg, usual)
-    checks.check(cfg)  # report a wrong option before 140 GB are fetched, not after
+    checks.check_config(cfg)  # report a wrong option before 140 GB are fetched, not after
     _describe(name, facts, wanted, folder)
     if not wanted:
         raise ValueError(
@@ -68,7 +68,7 @@ def download(cfg: DictConfig) -> None:
     if folder is None:
         raise ValueError(f"There is no folder to put {name} into: give one, data=DIR, or set ${DATA}.")
     archives = folder / ARCHIVES
-    with files.locked(archives, "downloading into", console.say):
+    with files.locked_folder(archives, "downloading into", console.say):
         missing = [source for source in wanted if not _is_unpacked(source, archives, folder)]
         _check_space(missing, archives, cfg.keep_archives)
         for source in missing:
@@ -76,21 +76,21 @@ def download(cfg: DictConfig) -> None:
     _read(cfg, name, facts, folder)
 
 
-def _fetch_and_unpack(source: Source, archives: Path, folder: Path, keep: bool) -> None:
-    archive = fetch(source, archives)
+def _fetch_and_unpack(source: FetchSource, archives: Path, folder: Path, keep: bool) -> None:
+    archive = fetch_file(source, archives)
     names = unpack(archive, folder, source.strip)
     record = {"url": source.url, "digest": source.digest, "holds": names}
-    files.write_text(_record(source, archives), json.dumps(record, indent=1) + "\n")
+    files.write_text_file(_record(source, archives), json.dumps(record, indent=1) + "\n")
     if not keep:
         archive.unlink()
 
 
-def _record(source: Source, archives: Path) -> Path:
+def _record(source: FetchSource, archives: Path) -> Path:
     """File that records that an archive was unpacked, and to which names."""
     return archives / f"{source.file}.unpacked"
 
 
-def _is_unpacked(source: Source, archives: Path, folder: Path) -> bool:
+def _is_unpacked(source: FetchSource, archives: Path, folder: Path) -> bool:
     """Whether this file was unpacked here before, and its contents are still there."""
     try:
         record = json.loads(_record(source, archives).read_text(encoding="utf-8"))
@@ -99,7 +99,7 @@ def _is_unpacked(source: Source, archives: Path, folder: Path) -> bool:
         return False
 
 
-def _check_space(missing: list[Source], archives: Path, keep: bool) -> None:
+def _check_space(missing: list[FetchSource], archives: Path, keep: bool) -> None:
     names = [source.file + suffix for source in missing for suffix in ("", ".part")]
     here = sum(path.stat().st_size for name in names if (path := archives / name).is_file())
     sizes = [source.size for source in missing]
@@ -122,7 +122,7 @@ def _read(cfg: DictConfig, name: str, facts: dict[str, Any], folder: Path) -> No
     if facts.get("by_hand"):
         _print(f"Not part of the download: {facts['by_hand']}")
     OmegaConf.update(cfg, "dataset.root", str(folder), force_add=True)
-    dataset = build.dataset(cfg)
+    dataset = build.build_dataset(cfg)
     try:
         manifest = dataset.manifest()
     except ValueError as error:
@@ -136,7 +136,7 @@ def _read(cfg: DictConfig, name: str, facts: dict[str, Any], folder: Path) -> No
     _print(f"Next: python -m dfx.audit dataset={name}{'' if below_data else f' dataset.root={folder}'}")
 
 
-def _describe(name: str, facts: dict[str, Any], wanted: list[Source], folder: Path | None) -> None:
+def _describe(name: str, facts: dict[str, Any], wanted: list[FetchSource], folder: Path | None) -> None:
     for title, value in (
         ("corpus", name),
         ("cite", facts.get("citation")),

@@ -29,7 +29,7 @@ def cache_dir(given: str | Path | None = None) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Write a file atomically: whole or not at all, whatever happens to this process.
 
     Yields a temporary path in the same folder, with the same suffix. It is renamed to `path` at the end of the block,
@@ -45,13 +45,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_text_file(path: str | Path, text: str) -> None:
     """Write a text file atomically, in UTF-8; characters that cannot be encoded (from odd file names) are escaped."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def remove_abandoned(folder: Path) -> None:
+def remove_abandoned_files(folder: Path) -> None:
     """Delete temporary files that killed processes have left in a folder more than an hour ago."""
     for path in folder.glob(f"{TEMPORARY}*"):
         with contextlib.suppress(FileNotFoundError):
@@ -60,7 +60,9 @@ def remove_abandoned(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, doing: str, say: Callable[[str], None], name: str = "build.lock") -> Iterator[None]:
+def locked_folder(
+    folder: Path, doing: str, say: Callable[[str], None], name: str = "build.lock"
+) -> Iterator[None]:
     """Hold a lock on a folder; the system frees it when the process dies.
 
     Args:

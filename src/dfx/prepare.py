@@ -33,7 +33,7 @@ interrupted continues where it stopped.
 
 def main() -> None:
     """Run the command."""
-    prompt.run("prepare", EXAMPLES, prepare)
+    prompt.run_command("prepare", EXAMPLES, prepare)
 
 
 def prepare(cfg: DictConfig) -> None:
@@ -45,14 +45,14 @@ def prepare(cfg: DictConfig) -> None:
     from dfx.audio import store
     from dfx.detector import checks
 
-    checks.check(cfg)
+    checks.check_config(cfg)
     shard, num_shards = _shard(cfg.shard)
     if cfg.compact or cfg.verify or cfg.clean:
         _tidy_up(cfg)
         return
     from dfx.detector import build
 
-    dataset = build.dataset(cfg)
+    dataset = build.build_dataset(cfg)
     corpus = dataset.manifest()
     console.say_findings(dataset.findings)
     console.say(_counts(corpus))
@@ -60,7 +60,7 @@ def prepare(cfg: DictConfig) -> None:
         console.say("It holds ready features and no audio: there is nothing to decode.")
         return
     began = time.perf_counter()
-    done = store.build_shard(
+    done = store.build_store_shard(
         corpus, cfg.sample_rate, shard, num_shards, cfg.cache, num_workers=cfg.num_workers
     )
     seconds = time.perf_counter() - began
@@ -103,14 +103,14 @@ def _shard(text: str | None) -> tuple[int, int]:
 def _tidy_up(cfg: DictConfig) -> None:
     from dfx.audio import store_upkeep
 
-    for folder in store_upkeep.folders(cfg.cache):
+    for folder in store_upkeep.store_folders(cfg.cache):
         if cfg.verify:
-            count, damaged = store_upkeep.verify(folder)
+            count, damaged = store_upkeep.verify_store(folder)
             console.say(f"{folder}: {count:,} parts, {damaged:,} of them damaged; bad files are tried again")
         if cfg.compact:
-            console.say(f"{folder}: {store_upkeep.compact(folder):,} parts fewer")
+            console.say(f"{folder}: {store_upkeep.compact_store(folder):,} parts fewer")
         if cfg.clean:
-            stale = store_upkeep.clean(folder, cfg.confirm)
+            stale = store_upkeep.clean_store(folder, cfg.confirm)
             done = "removed" if cfg.confirm else "confirm=true removes them"
             console.say(
                 f"{folder}: {stale.recordings:,} recordings ({stale.num_bytes / 2**20:,.1f} MiB) belong to no file on "

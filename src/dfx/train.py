@@ -29,7 +29,7 @@ EXAMPLES = """
 
 def main() -> None:
     """Run the command."""
-    prompt.run("train", EXAMPLES, train)
+    prompt.run_command("train", EXAMPLES, train)
 
 
 def train(cfg: DictConfig) -> float:
@@ -39,55 +39,59 @@ def train(cfg: DictConfig) -> float:
         EER on dev, in [0, 1], which a sweep may minimise. Eval decides nothing.
     """
     # Here, because these import torch, Lightning and MLflow, which takes seconds.
-    from dfx.config.identity import choices, config_hash
+    from dfx.config.identity import chosen_options, config_hash
     from dfx.console import say
     from dfx.detector import build, checks
     from dfx.detector.checkpoint import RunCheckpoint
     from dfx.reporting import run_results
     from dfx.tracking import audits, cells, launchers
-    from dfx.tracking.run import track
+    from dfx.tracking.run import track_run
 
-    checks.check(cfg)
-    dataset, manifest, files = corpus(cfg)
+    checks.check_config(cfg)
+    dataset, manifest, files = _corpus(cfg)
     identity = config_hash(cfg, manifest.hash, files)
     whole = cfg.data.limit_utterances is None  # an audit looks at all trials
-    to_beat = audits.to_beat(manifest, files, cfg.cache) if whole else None
+    to_beat = audits.audited_auc(manifest, files, cfg.cache) if whole else None
     if launchers.needs_own_process(cfg.trainer) and (
-        cfg.rerun or cells.finished_dev_eer(cfg, identity) is None
+        cfg.rerun or cells.finished_cell_dev_eer(cfg, identity) is None
     ):
         launchers.run_in_own_process(cells.cell_command())
-        error_rate = cells.finished_dev_eer(cfg, identity)
+        error_rate = cells.finished_cell_dev_eer(cfg, identity)
         return float("nan") if error_rate is None else error_rate
-    with track(cfg, identity, manifest, choices(cfg) | cells.tags(), say) as run:
+    with track_run(cfg, identity, manifest, chosen_options(cfg) | cells.cell_tags(), say) as run:
         if not run.finished:
-            data = build.datamodule(cfg, manifest, dataset.vectors())
-            detector = build.detector(cfg, data)
+            data = build.build_datamodule(cfg, manifest, dataset.vectors())
+            detector = build.build_detector(cfg, data)
             checkpoint = RunCheckpoint(run.folder, cfg.patience, run.log_history)
-            trainer = build.trainer(cfg, [checkpoint])
+            trainer = build.build_trainer(cfg, [checkpoint])
             trainer.fit(detector, data, ckpt_path=checkpoint.last, weights_only=True)
             trainer.test(detector, data, ckpt_path=checkpoint.best, weights_only=True, verbose=False)
             if not trainer.is_global_zero:
                 return float("nan")  # a helper process of a multi-device run; only the first process reports
             scores = {"dev": checkpoint.dev_scores(), "eval": detector.scores["eval"]}
-            run_results.write(run, scores, data, checkpoint, detector, dataset.note)
+            run_results.write_run_results(run, scores, data, checkpoint, detector, dataset.note)
             run.log_artifacts()
-    return run_results.show_line(run) if cells.is_cell() else run_results.show(run, dataset.note, to_beat)
+    return (
+        run_results.show_run_results_line(run)
+        if cells.is_sweep_cell()
+        else run_results.show_run_results(run, dataset.note, to_beat)
+    )
 
 
-def corpus(cfg: DictConfig) -> tuple[Dataset, Manifest, str]:
+def _corpus(cfg: DictConfig) -> tuple[Dataset, Manifest, str]:
     """The dataset, its manifest, and the fingerprint of its files; read once for the cells of a sweep that share it."""
     from omegaconf import OmegaConf
 
-    from dfx.audio.store import fingerprint
+    from dfx.audio.store import recordings_fingerprint
     from dfx.detector import build
     from dfx.tracking import cells
 
     key = OmegaConf.to_yaml(cfg.dataset, resolve=True)
-    if not cells.is_cell() or key not in _corpora:
-        dataset = build.dataset(cfg)
+    if not cells.is_sweep_cell() or key not in _corpora:
+        dataset = build.build_dataset(cfg)
         manifest = dataset.manifest()
         console.say_findings(dataset.findings)
-        _corpora[key] = dataset, manifest, fingerprint(manifest)
+        _corpora[key] = dataset, manifest, recordings_fingerprint(manifest)
     return _corpora[key]
 
 

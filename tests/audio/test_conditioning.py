@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 
 from dfx import audio
 from dfx.audio import Waveform, conditioning, parts
-from dfx.audio.conditioning import Conditions, condition
+from dfx.audio.conditioning import Conditions, condition_clip
 from dfx.audio.store import open_store
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.detector import checks
@@ -41,10 +41,10 @@ def test_a_tone_above_the_bandwidth_vanishes_and_one_below_survives(rate: int, b
     conditions = Conditions(bandwidth_hz=bandwidth)
     inner = slice(rate // 4, -rate // 4)  # an end of a tone has every frequency
     for hz in np.linspace(50, bandwidth - rate / 80, 7):
-        kept = condition(tone(hz, rate=rate), rate, conditions)
+        kept = condition_clip(tone(hz, rate=rate), rate, conditions)
         np.testing.assert_allclose(kept[inner], tone(hz, rate=rate)[inner], atol=3e-4)
     for hz in np.linspace(bandwidth, 0.49 * rate, 7) if bandwidth < 0.49 * rate else []:
-        left = condition(tone(hz, rate=rate), rate, conditions)
+        left = condition_clip(tone(hz, rate=rate), rate, conditions)
         assert rms_db(left[inner]) < rms_db(tone(hz, rate=rate)) - 79.5
 
 
@@ -52,24 +52,26 @@ def test_the_low_pass_delays_nothing_and_keeps_the_length() -> None:
     for position in (0, 5, 1642, 2999):
         click = np.zeros(3000, np.float32)
         click[position] = 1
-        filtered = condition(click, RATE, Conditions(bandwidth_hz=7200))
+        filtered = condition_clip(click, RATE, Conditions(bandwidth_hz=7200))
         assert len(filtered) == 3000
         assert np.argmax(filtered) == position
-    symmetric = condition(np.eye(1, 3001, 1500, dtype=np.float32)[0], RATE, Conditions(bandwidth_hz=7200))
+    symmetric = condition_clip(
+        np.eye(1, 3001, 1500, dtype=np.float32)[0], RATE, Conditions(bandwidth_hz=7200)
+    )
     np.testing.assert_allclose(symmetric, symmetric[::-1], atol=1.01 * STEP)
 
 
 def test_a_long_clip_is_worked_on_in_pieces_to_the_same_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     clip = noise(40001)
-    whole = condition(clip, RATE, ALL)
+    whole = condition_clip(clip, RATE, ALL)
     monkeypatch.setattr(conditioning, "PIECE_FRAMES", 7)
-    np.testing.assert_allclose(condition(clip, RATE, ALL), whole, atol=1.01 * STEP)
+    np.testing.assert_allclose(condition_clip(clip, RATE, ALL), whole, atol=1.01 * STEP)
 
 
 def test_what_comes_out_is_rounded_to_16_bits_and_nothing_is_done_without_conditions() -> None:
     clip = noise(5000)
-    assert condition(clip, RATE, Conditions.of({"pad": "repeat", "trim_db": None})) is clip
-    steps = condition(clip, RATE, ALL) / STEP
+    assert condition_clip(clip, RATE, Conditions.of({"pad": "repeat", "trim_db": None})) is clip
+    steps = condition_clip(clip, RATE, ALL) / STEP
     np.testing.assert_array_equal(steps, np.rint(steps))
 
 
@@ -82,7 +84,7 @@ def test_a_clip_of_any_length_stays_a_clip(length: int) -> None:
             Conditions(trim_db=1),
             Conditions(loudness_db=0),
         ):
-            result = condition(clip, RATE, conditions)
+            result = condition_clip(clip, RATE, conditions)
             assert 0 < len(result) <= length
             assert result.dtype == np.float32
             assert np.isfinite(result).all()
@@ -94,23 +96,23 @@ def test_a_clip_of_any_length_stays_a_clip(length: int) -> None:
 def test_trimming_finds_the_ends() -> None:
     speech = noise(8000)
     clip = np.concatenate([0.001 * noise(4800, 1), speech, 0.001 * noise(3200, 2)])
-    np.testing.assert_array_equal(condition(clip, RATE, Conditions(trim_db=40)), speech)
+    np.testing.assert_array_equal(condition_clip(clip, RATE, Conditions(trim_db=40)), speech)
     ragged = np.concatenate([np.zeros(4801, np.float32), speech, np.zeros(3333, np.float32)])
-    assert len(speech) <= len(condition(ragged, RATE, Conditions(trim_db=40))) <= len(speech) + 2 * 160
-    np.testing.assert_allclose(condition(clip, RATE, Conditions(trim_db=90)), clip, atol=STEP)
+    assert len(speech) <= len(condition_clip(ragged, RATE, Conditions(trim_db=40))) <= len(speech) + 2 * 160
+    np.testing.assert_allclose(condition_clip(clip, RATE, Conditions(trim_db=90)), clip, atol=STEP)
 
 
 def test_a_pause_inside_stays() -> None:
     clip = np.concatenate([noise(1600), np.zeros(16000, np.float32), noise(1600)])
-    np.testing.assert_array_equal(condition(clip, RATE, Conditions(trim_db=40)), clip)
+    np.testing.assert_array_equal(condition_clip(clip, RATE, Conditions(trim_db=40)), clip)
 
 
 def test_a_clip_is_never_trimmed_to_nothing() -> None:
     silent = np.zeros(5000, np.float32)
-    np.testing.assert_array_equal(condition(silent, RATE, Conditions(trim_db=40)), silent)
+    np.testing.assert_array_equal(condition_clip(silent, RATE, Conditions(trim_db=40)), silent)
     click = np.zeros(5000, np.float32)
     click[4999] = 0.5
-    kept = condition(click, RATE, Conditions(trim_db=0.1))
+    kept = condition_clip(click, RATE, Conditions(trim_db=0.1))
     assert 0 < len(kept) <= 160
     assert kept[-1] == 0.5
 
@@ -121,20 +123,22 @@ def test_a_clip_is_never_trimmed_to_nothing() -> None:
 @pytest.mark.parametrize("level", [-40, -23, 0])
 def test_the_level_is_reached(level: float) -> None:
     for clip in (noise(7001), 0.02 * tone(300), noise(500)):
-        assert rms_db(condition(clip, RATE, Conditions(loudness_db=level))) == pytest.approx(level, abs=2e-3)
+        assert rms_db(condition_clip(clip, RATE, Conditions(loudness_db=level))) == pytest.approx(
+            level, abs=2e-3
+        )
 
 
 def test_the_level_is_that_of_what_the_other_steps_leave() -> None:
     clip = np.concatenate([np.zeros(16000, np.float32), noise(16000) + 0.5 * tone(6000)])
-    result = condition(clip, RATE, ALL)
+    result = condition_clip(clip, RATE, ALL)
     assert len(result) <= 16000 + 2 * 160
     assert rms_db(result) == pytest.approx(-23, abs=1e-3)
 
 
 def test_silence_stays_silent_and_a_whisper_gains_no_more_than_40_db() -> None:
-    assert not condition(np.zeros(4000, np.float32), RATE, ALL).any()
+    assert not condition_clip(np.zeros(4000, np.float32), RATE, ALL).any()
     faint = np.full(4000, 1 / 32768, np.float32)
-    lifted = condition(faint, RATE, Conditions(loudness_db=-23))
+    lifted = condition_clip(faint, RATE, Conditions(loudness_db=-23))
     np.testing.assert_allclose(lifted, 100 * faint, atol=STEP)
 
 
@@ -163,10 +167,10 @@ def test_a_value_that_cannot_be_is_a_sentence_before_anything_is_read(option: st
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         cfg = compose("train", overrides=[f"conditioning.{option}"])
     with pytest.raises(ValueError, match=r"does not fit: conditioning\.[a-z_]+=") as error:
-        checks.check(cfg)
+        checks.check_config(cfg)
     assert sentence in str(error.value)
     with pytest.raises(ValueError, match=sentence):
-        condition(noise(100), RATE, Conditions.of(cfg.conditioning))
+        condition_clip(noise(100), RATE, Conditions.of(cfg.conditioning))
 
 
 # The store
@@ -186,7 +190,7 @@ def test_the_store_gives_every_clip_of_both_classes_as_condition_does(
     assert clips.path.name == f"v3-16000-{conditions.key(RATE)}"
     generator = np.random.default_rng(2)
     for row, path in enumerate(corpus.table["path"]):
-        whole = condition(audio.read(path, RATE), RATE, conditions)
+        whole = condition_clip(audio.read_audio(path, RATE), RATE, conditions)
         assert clips.length(row) == clips.lengths[row] == len(whole)
         np.testing.assert_array_equal(clips.read(row), whole)
         start = int(generator.integers(0, len(whole)))

@@ -38,11 +38,11 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
     signal.setitimer(signal.ITIMER_REAL, {SECONDS})
     print(path.name, end="\\t", flush=True)
     try:
-        print(json.dumps([sum(map(len, audio.read_blocks(path, 16000))), ""]))
+        print(json.dumps([sum(map(len, audio.read_audio_blocks(path, 16000))), ""]))
     except audio.AudioError as error:
         print(json.dumps([-1, error.reason]))
     try:
-        info = audio.probe(path)
+        info = audio.probe_audio(path)
         assert info.num_samples >= 0 and 1000 <= info.sample_rate <= 768000 and info.channels > 0, info
     except audio.AudioError:
         pass
@@ -284,7 +284,7 @@ def test_every_damaged_file_decodes_or_says_why(tmp_path: Path, count: int, seed
         (tmp_path / name).mkdir()
     good = seeds(tmp_path / "good")
     for name in good:
-        assert len(audio.read(tmp_path / "good" / name, 16000)) == pytest.approx(8000, abs=1600), name
+        assert len(audio.read_audio(tmp_path / "good" / name, 16000)) == pytest.approx(8000, abs=1600), name
     for name, content in mutated(good, count, seed):
         (tmp_path / "damaged" / name).write_bytes(content)
 

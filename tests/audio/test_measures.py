@@ -18,8 +18,8 @@ from dfx.audio.measures import (
     MeanSpectrum,
     SpectralSummary,
     bandwidth_hz,
-    cliff_db,
-    measure_file,
+    measure_clip,
+    spectrum_cliff_db,
 )
 from dfx.features import LFCC
 
@@ -162,9 +162,9 @@ def test_bandwidth_of_white_noise_is_half_the_rate_and_of_silence_nothing() -> N
 
 
 def test_a_low_pass_is_a_cliff_and_noise_is_none() -> None:
-    assert cliff_db(power(lowpass(noise(RATE), 4000)), RATE) > 40
-    assert cliff_db(power(noise(RATE)), RATE) < 5
-    assert cliff_db(power(np.zeros(RATE, np.float32)), RATE) == 0
+    assert spectrum_cliff_db(power(lowpass(noise(RATE), 4000)), RATE) > 40
+    assert spectrum_cliff_db(power(noise(RATE)), RATE) < 5
+    assert spectrum_cliff_db(power(np.zeros(RATE, np.float32)), RATE) == 0
 
 
 def test_blocks_of_any_size_give_the_same_spectra(babble: Babble) -> None:
@@ -223,19 +223,19 @@ def test_a_file_has_every_column(tmp_path: Path) -> None:
     for suffix, rate, bits in ((".wav", RATE, 16), (".flac", 24000, 16), (".mp3", RATE, 0)):
         path = tmp_path / f"clip{suffix}"
         soundfile.write(path, clip, rate)
-        row = measure_file(str(path), RATE)
+        row = measure_clip(str(path), RATE)
         assert row.keys() == {"path", *COLUMNS}
         assert (row["sample_rate"], row["channels"], row["bits"]) == (rate, 1, bits)
         assert row["reason"] == ""
         assert row["duration"] == pytest.approx(RATE / rate, rel=0.1)
-        samples = audio.to_int16(audio.read(path, RATE)).astype(np.float32) / 32768
+        samples = audio.to_int16(audio.read_audio(path, RATE)).astype(np.float32) / 32768
         np.testing.assert_allclose(np.frombuffer(row["lfcc"], np.float32), describe(samples).lfcc, rtol=1e-5)
 
 
 def test_a_bad_file_has_a_reason(tmp_path: Path) -> None:
     path = tmp_path / "text.wav"
     path.write_text("no audio")
-    row = measure_file(str(path), RATE)
+    row = measure_clip(str(path), RATE)
     assert row.keys() == {"path", *COLUMNS}
     assert "no decoder" in row["reason"]
     assert np.isnan(row["duration"])

@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dfx.audio.room import draw_recording, record
+from dfx.audio.room import draw_room_recording, record_in_room
 
 SPEECH = np.random.default_rng(0).standard_normal(32_000)
 QUIET = replace(
-    draw_recording(np.random.default_rng(0)),
+    draw_room_recording(np.random.default_rng(0)),
     level_db=-26.0, snr_db=60.0, hum_db=-60.0, offset=0.0, direct_db=40.0, colour_db=0.0, cutoff_hz=7000.0,
 )  # fmt: skip
 
 
 def recorded(speech: np.ndarray = SPEECH, **conditions: float) -> np.ndarray:
-    samples = record(speech, replace(QUIET, **conditions), np.random.default_rng(1))
+    samples = record_in_room(speech, replace(QUIET, **conditions), np.random.default_rng(1))
     assert samples.dtype == np.int16
     return samples / 32768
 

@@ -24,9 +24,9 @@ import soundfile
 
 from dfx import audio
 from dfx.audio import parts, store_builder, store_upkeep
-from dfx.audio.conditioning import Conditions, condition
-from dfx.audio.parts import Entry
-from dfx.audio.store import WaveformStore, build_shard, open_store
+from dfx.audio.conditioning import Conditions, condition_clip
+from dfx.audio.parts import PartEntry
+from dfx.audio.store import WaveformStore, build_store_shard, open_store
 from dfx.tables.manifest import Manifest
 
 PREAMBLE = """
@@ -35,7 +35,7 @@ PREAMBLE = """
     from dfx.audio import parts, store, store_builder
     from dfx.tables import manifest
     folder = Path(sys.argv[1])
-    corpus = manifest.read(folder / "m.csv")
+    corpus = manifest.read_manifest(folder / "m.csv")
 """
 
 
@@ -74,13 +74,13 @@ def rows_of(corpus: Manifest, *rows: int) -> Manifest:
     return Manifest(corpus.table.iloc[list(rows)].assign(id=[f"u{i}" for i in range(len(rows))]))
 
 
-def tables(folder: Path) -> dict[str, list[Entry]]:
+def tables(folder: Path) -> dict[str, list[PartEntry]]:
     """Rows of every part of a store, by the name of the part."""
-    found = {name: parts.read_table(folder, name) for name in parts.part_names(folder)}
-    return {name: parts.entries_of(table[0]) for name, table in found.items() if table is not None}
+    found = {name: parts.read_part_table(folder, name) for name in parts.part_names(folder)}
+    return {name: parts.part_entries(table[0]) for name, table in found.items() if table is not None}
 
 
-def entries(folder: Path) -> list[Entry]:
+def entries(folder: Path) -> list[PartEntry]:
     """Every recording of a store, as often as it was decoded."""
     return [entry for table in tables(folder).values() for entry in table]
 
@@ -128,8 +128,8 @@ def test_sixteen_bit_files_are_exact_in_every_part(tmp_path: Path) -> None:
 def test_the_store_gives_what_read_gives(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path, 2, sample_rate=44100)
     store = open_quietly(corpus, tmp_path)
-    np.testing.assert_array_equal(store.read(1), audio.read(corpus.table["path"][1], 16000))
-    exact = np.concatenate(list(audio.read_blocks(corpus.table["path"][1], 16000)))
+    np.testing.assert_array_equal(store.read(1), audio.read_audio(corpus.table["path"][1], 16000))
+    exact = np.concatenate(list(audio.read_audio_blocks(corpus.table["path"][1], 16000)))
     np.testing.assert_array_equal(store.read(1), audio.to_int16(exact).astype(np.float32) / 32768)
 
 
@@ -149,9 +149,9 @@ def test_a_clip_beyond_full_scale_is_not_clipped(tmp_path: Path) -> None:
     conditioned = open_quietly(corpus, tmp_path, conditions=conditions)
     for row, (name, clip) in enumerate(clips.items()):
         whole = store.read(row)
-        np.testing.assert_array_equal(whole, audio.read(corpus.table["path"][row], 16000))
+        np.testing.assert_array_equal(whole, audio.read_audio(corpus.table["path"][row], 16000))
         np.testing.assert_array_equal(store.read(row, 599_000, 2000), whole[599_000:601_000])
-        np.testing.assert_array_equal(conditioned.read(row), condition(whole, 16000, conditions))
+        np.testing.assert_array_equal(conditioned.read(row), condition_clip(whole, 16000, conditions))
         if name != "absurd":
             step = {"over": 2, "twice": 2, "more": 8}.get(name, 1) / 32768
             # Half a step, and a whole one at the positive end, which 16 bits lack.
@@ -230,7 +230,7 @@ def test_a_part_cut_while_in_use_is_an_error_not_a_short_clip(tmp_path: Path) ->
     with pytest.raises(ValueError, match=r"pcm ends early: it was changed while in use"):
         store.read(9)
     fresh = pickle.loads(pickle.dumps(store))
-    parts.remove(store.path, data.stem)
+    parts.remove_part(store.path, data.stem)
     with pytest.raises(ValueError, match=r"Row 9 is gone from .*: it was changed while in use"):
         fresh.read(9)
 
@@ -411,7 +411,7 @@ BUILD = """
     print({result}, flush=True)
 """
 WHOLE = BUILD.replace("{call}", "store.open_store(corpus, 16000").replace("{result}", "len(made)")
-SHARD = BUILD.replace("{call}", "store.build_shard(corpus, 16000, {shard}, 2").replace(
+SHARD = BUILD.replace("{call}", "store.build_store_shard(corpus, 16000, {shard}, 2").replace(
     "{result}", "made[1:4]"
 )
 
@@ -444,7 +444,7 @@ def kill_builds(folder: Path, count: int, num_kills: int, most_seconds: float) -
     store = open_quietly(corpus, folder)
     assert_holds(store, corpus)
     assert len({entry.path for entry in entries(store.path)}) == count
-    assert store_upkeep.verify(store.path)[1] == 0
+    assert store_upkeep.verify_store(store.path)[1] == 0
 
 
 def test_a_killed_build_is_finished_by_the_next(tmp_path: Path) -> None:
@@ -477,12 +477,12 @@ def test_builds_at_the_same_time_decode_nothing_twice(tmp_path: Path) -> None:
 def test_shards_and_what_they_leave(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path)
     options = {"cache": tmp_path / "cache", "num_workers": 0, "progress": False}
-    first = build_shard(corpus, 16000, 0, 2, **options)
+    first = build_store_shard(corpus, 16000, 0, 2, **options)
     assert first[1:] == (6, 6, 0, False)
-    assert build_shard(corpus, 16000, 0, 2, **options)[1:] == (6, 0, 0, False)
+    assert build_store_shard(corpus, 16000, 0, 2, **options)[1:] == (6, 0, 0, False)
     assert_holds(open_quietly(corpus, tmp_path), corpus)
-    assert build_shard(corpus, 16000, 1, 2, **options) == (first.path, 4, 0, 0, True)
-    assert build_shard(corpus, 16000, 7, 8, **options)[1:] == (0, 0, 0, True)  # more shards than parts
+    assert build_store_shard(corpus, 16000, 1, 2, **options) == (first.path, 4, 0, 0, True)
+    assert build_store_shard(corpus, 16000, 7, 8, **options)[1:] == (0, 0, 0, True)  # more shards than parts
 
 
 def test_an_interrupt_ends_the_workers_and_leaves_nothing_unfinished(
@@ -508,7 +508,7 @@ def test_only_what_nobody_writes_any_more_is_removed(tmp_path: Path) -> None:
             os.utime(store.path / name, (time.time() - 7200,) * 2)
     (data,) = (path for path in store.path.glob("*.pcm") if path.stat().st_size)
     os.utime(data, (time.time() - 7200,) * 2)
-    parts.remove_abandoned(store.path)
+    parts.remove_abandoned_parts(store.path)
     assert {path.name for path in store.path.glob("*.pcm")} == {data.name, "new.pcm", ".tmp-new.pcm"}
 
 
@@ -518,7 +518,7 @@ def test_a_lock_that_is_held_is_not_removed_however_old(tmp_path: Path) -> None:
     with filelock.FileLock(held):
         for path in (held, free):
             os.utime(path, (time.time() - 7200,) * 2)
-        parts.remove_abandoned(tmp_path)
+        parts.remove_abandoned_parts(tmp_path)
         assert list(tmp_path.iterdir()) == [held]
 
 
@@ -560,8 +560,8 @@ def test_verify_removes_a_part_with_a_wrong_checksum(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path)
     store = open_quietly(corpus, tmp_path)
     flip_a_byte(next(store.path.glob("*.pcm")))
-    assert store_upkeep.verify(store.path) == (5, 1)
-    assert store_upkeep.verify(store.path) == (4, 0)
+    assert store_upkeep.verify_store(store.path) == (5, 1)
+    assert store_upkeep.verify_store(store.path) == (4, 0)
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EMFILE, errno.ESTALE])
@@ -579,9 +579,9 @@ def test_a_part_that_the_system_does_not_open_is_not_damaged(
         patched.setattr(Path, "read_bytes", fails)
         for use in (
             lambda: open_quietly(corpus, tmp_path),
-            lambda: store_upkeep.verify(store.path),
-            lambda: store_upkeep.clean(store.path, confirm=True),
-            lambda: store_upkeep.compact(store.path),
+            lambda: store_upkeep.verify_store(store.path),
+            lambda: store_upkeep.clean_store(store.path, confirm=True),
+            lambda: store_upkeep.compact_store(store.path),
         ):
             with pytest.raises(OSError, match=re.escape(os.strerror(code))):
                 use()
@@ -597,15 +597,15 @@ def test_a_part_that_the_system_does_not_open_is_not_damaged(
 def test_what_vanishes_while_it_is_made_is_made_again_and_never_a_bad_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    corpus, write_table, left = make_corpus(tmp_path), parts.write_table, [2]
+    corpus, write_table, left = make_corpus(tmp_path), parts.write_part_table, [2]
 
-    def lossy(folder: Path, name: str, rows: list[Entry], unit_bytes: int) -> None:
+    def lossy(folder: Path, name: str, rows: list[PartEntry], unit_bytes: int) -> None:
         write_table(folder, name, rows, unit_bytes)
         if left[0]:
             left[0] -= 1
             os.truncate(folder / f"{name}.pcm", 10)
 
-    monkeypatch.setattr(parts, "write_table", lossy)
+    monkeypatch.setattr(parts, "write_part_table", lossy)
     assert_holds(open_quietly(corpus, tmp_path), corpus)
     left[0] = 1000
     with pytest.raises(ValueError, match=r"10 waveforms vanished from .*/v3-16000 .* 3 times, .*clip 000"):
@@ -619,13 +619,13 @@ def test_clips_are_conditioned_although_their_parts_are_merged_meanwhile(
     corpus, conditions = make_corpus(tmp_path), Conditions(loudness_db=-30)
     expected = everything(open_quietly(corpus, tmp_path, conditions=conditions))
     store = open_quietly(corpus, tmp_path / "other")
-    build_parts = store_builder.build_parts
+    build_parts = store_builder.build_store_parts
 
     def merged_first(*args: Any) -> int:
-        assert store_upkeep.compact(store.path) == 4
+        assert store_upkeep.compact_store(store.path) == 4
         return build_parts(*args)
 
-    monkeypatch.setattr(store_builder, "build_parts", merged_first)
+    monkeypatch.setattr(store_builder, "build_store_parts", merged_first)
     found = everything(open_quietly(corpus, tmp_path / "other", conditions=conditions))
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -636,9 +636,9 @@ def test_tidying_up_goes_on_behind_a_damaged_part(tmp_path: Path, capsys: pytest
     corpus = make_corpus(tmp_path)
     store = open_quietly(corpus, tmp_path)
     os.truncate(store.path / f"{parts.part_names(store.path)[1]}.pcm", 10)
-    assert store_upkeep.clean(store.path, confirm=True) == (0, 0, 0)
+    assert store_upkeep.clean_store(store.path, confirm=True) == (0, 0, 0)
     assert "verify=true" in capsys.readouterr().err
-    assert store_upkeep.compact(store.path) == 4
+    assert store_upkeep.compact_store(store.path) == 4
     assert len(entries(store.path)) == 8
     assert_holds(open_quietly(corpus, tmp_path), corpus)
 
@@ -652,13 +652,13 @@ def test_small_parts_are_merged_and_a_reader_opens_again(tmp_path: Path) -> None
         shutil.copy(path, reader.path)  # every recording twice, as by hosts without working locks
     assert_holds(open_quietly(corpus, tmp_path), corpus)
     reader.read(0)
-    assert store_upkeep.compact(reader.path) == 9
+    assert store_upkeep.compact_store(reader.path) == 9
     assert len(parts.part_names(reader.path)) == 1
     assert len(entries(reader.path)) == 10
     assert_holds(reader, corpus)
     assert_holds(open_quietly(corpus, tmp_path), corpus)
-    assert store_upkeep.compact(reader.path) == 0
-    assert store_upkeep.verify(reader.path) == (1, 0)
+    assert store_upkeep.compact_store(reader.path) == 0
+    assert store_upkeep.verify_store(reader.path) == (1, 0)
 
 
 def test_a_part_that_another_host_has_merged_is_looked_for_again(
@@ -687,15 +687,15 @@ def test_what_belongs_to_no_file_is_listed_and_then_removed(tmp_path: Path) -> N
     Path(corpus.table["path"][0]).unlink()
     soundfile.write(corpus.table["path"][3], np.zeros(10, np.int16), 16000)
     expected = (2, 2 * (8000 + 8003), 2)
-    assert store_upkeep.clean(store.path, confirm=False) == expected
+    assert store_upkeep.clean_store(store.path, confirm=False) == expected
     assert len(entries(store.path)) == 10
-    assert store_upkeep.clean(store.path, confirm=True) == expected
+    assert store_upkeep.clean_store(store.path, confirm=True) == expected
     assert len(entries(store.path)) == 8
-    assert store_upkeep.clean(store.path, confirm=True) == (0, 0, 2)
+    assert store_upkeep.clean_store(store.path, confirm=True) == (0, 0, 2)
     rest = rows_of(corpus, 1, 2, 4, 5, 6, 7)
     assert_holds(open_quietly(rest, tmp_path), rest)
     assert len(entries(store.path)) == 8
-    assert store_upkeep.folders(tmp_path / "cache") == [store.path]
+    assert store_upkeep.store_folders(tmp_path / "cache") == [store.path]
 
 
 # Bad files, and disks
@@ -757,7 +757,7 @@ def test_a_file_that_could_not_be_read_is_tried_again_after_verify(
     assert store.lengths.tolist() == [8000, -1, 8002]  # it leaves nothing behind
     np.testing.assert_array_equal(store.read(2), soundfile.read(corpus.table["path"][2], dtype="float32")[0])
     assert store.bad["reason"].str.startswith("input/output error [limit ").all()
-    assert store_upkeep.verify(store.path) == (1, 0)
+    assert store_upkeep.verify_store(store.path) == (1, 0)
     assert_holds(open_quietly(corpus, tmp_path), corpus)
 
 
@@ -822,12 +822,12 @@ def test_batches_cover_every_file_and_are_of_like_size() -> None:
         np.full(3, 200 << 20),
         generator.integers(0, 500 << 20, 5000),
     ):
-        groups = parts.batches(sizes)
+        groups = parts.part_batches(sizes)
         np.testing.assert_array_equal(np.concatenate(groups), np.arange(len(sizes)))
         for group in groups:
             assert len(group)
             assert sizes[group[:-1]].sum() <= parts.MAX_BATCH_BYTES
-    assert [group.tolist() for group in parts.batches(np.full(3, 200 << 20))] == [[0], [1], [2]]
+    assert [group.tolist() for group in parts.part_batches(np.full(3, 200 << 20))] == [[0], [1], [2]]
 
 
 def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -26,26 +26,26 @@ def worker_processes() -> list[psutil.Process]:
 @pytest.mark.parametrize("num_workers", [0, 2, 9])
 def test_every_job_is_done_once(num_workers: int) -> None:
     jobs = [f"{number} * 2" for number in range(5)]
-    assert sorted(workers.each(eval, jobs, num_workers, "counting")) == [0, 2, 4, 6, 8]
-    assert list(workers.each(eval, [], num_workers, "counting")) == []
+    assert sorted(workers.run_in_workers(eval, jobs, num_workers, "counting")) == [0, 2, 4, 6, 8]
+    assert list(workers.run_in_workers(eval, [], num_workers, "counting")) == []
 
 
 def test_workers_are_other_processes_without_torch() -> None:
     facts = "(os.getpid(), 'torch' in sys.modules, os.environ['OMP_NUM_THREADS'])"
     facts = f"(lambda os, sys: {facts})(__import__('os'), __import__('sys'))"
-    for pid, has_torch, threads in workers.each(eval, [facts] * 4, 2, "asking"):
+    for pid, has_torch, threads in workers.run_in_workers(eval, [facts] * 4, 2, "asking"):
         assert (pid != os.getpid(), has_torch, threads) == (True, False, "1")
 
 
 def test_an_error_of_a_job_comes_through_with_its_trace() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
-        list(workers.each(eval, ["1", "1 / 0"], 2, "dividing"))
+        list(workers.run_in_workers(eval, ["1", "1 / 0"], 2, "dividing"))
     assert "Traceback" in caught.value.__notes__[0]
 
 
 def test_a_worker_that_dies_is_an_error_and_the_others_end() -> None:
     with pytest.raises(ValueError, match=r"A process that was counting died \(signal 11, SIGSEGV\)"):
-        list(workers.each(eval, [CRASH, SLEEP], 2, "counting"))
+        list(workers.run_in_workers(eval, [CRASH, SLEEP], 2, "counting"))
     assert not worker_processes()
 
 
@@ -58,15 +58,15 @@ def test_other_jobs_take_the_place_of_one_that_crashed_or_took_too_long() -> Non
 
     began = time.monotonic()
     jobs = ["1", CRASH, "2", "3"]
-    assert sorted(workers.each(eval, jobs, 1, "counting", lambda _: 1.0, failed)) == [1, 2, 3, 7, 8]
+    assert sorted(workers.run_in_workers(eval, jobs, 1, "counting", lambda _: 1.0, failed)) == [1, 2, 3, 7, 8]
     assert statuses == [-11, -11, workers.TOOK_TOO_LONG]
     assert time.monotonic() - began < 30
 
 
 def test_there_is_no_time_limit_in_this_process() -> None:
-    assert list(workers.each(eval, ["__import__('time').sleep(0.05)"], 0, "waiting", lambda _: 0.01)) == [
-        None
-    ]
+    assert list(
+        workers.run_in_workers(eval, ["__import__('time').sleep(0.05)"], 0, "waiting", lambda _: 0.01)
+    ) == [None]
 
 
 def test_workers_that_cannot_start_give_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,11 +75,11 @@ def test_workers_that_cannot_start_give_a_sentence(tmp_path: Path, monkeypatch: 
     with pytest.raises(
         ValueError, match="Processes for counting could not start, or were ended from outside"
     ):
-        list(workers.each(eval, ["1"], 1, "counting"))
+        list(workers.run_in_workers(eval, ["1"], 1, "counting"))
 
 
 def test_leaving_early_ends_the_workers() -> None:
-    results = workers.each(eval, ["1", *[SLEEP] * 3], 2, "counting")
+    results = workers.run_in_workers(eval, ["1", *[SLEEP] * 3], 2, "counting")
     assert next(results) == 1
     results.close()
     assert not worker_processes()
@@ -90,7 +90,7 @@ def test_a_script_needs_no_main_guard_and_takes_its_workers_along_when_killed(tm
     script.write_text(
         "import os\nfrom dfx.audio import workers\nprint('started', flush=True)\n"
         "jobs = ['__import__(\"os\").getpid()', '__import__(\"time\").sleep(60)']\n"
-        "for result in workers.each(eval, jobs, 2, 'asking'):\n    print(result, flush=True)\n"
+        "for result in workers.run_in_workers(eval, jobs, 2, 'asking'):\n    print(result, flush=True)\n"
     )
     run = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None

@@ -18,7 +18,7 @@ def fair(babble: Callable[..., np.ndarray], tmp_path_factory: pytest.TempPathFac
     for number in range(160):
         label, split = number % 2, ("train", "train", "dev", "eval")[number // 2 % 4]
         path = folder / f"c{number:03d}.wav"
-        audio.write(
+        audio.write_audio(
             path,
             babble(int(generator.integers(6000, 9000)), number, level_db=generator.normal(-24, 2)),
             16000,

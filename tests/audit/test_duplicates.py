@@ -19,14 +19,14 @@ RATE = 16000
 
 def found(
     tmp_path: Path, clips: dict[str, np.ndarray], rates: dict[str, int] | None = None
-) -> duplicates.Matches:
+) -> duplicates.DuplicateGroups:
     rows = []
     for name, clip in clips.items():
         path = tmp_path / (name if "." in name else f"{name}.wav")
         if path.suffix == ".mp3":
             soundfile.write(path, clip, RATE, format="MP3")
         else:
-            audio.write(path, clip, (rates or {}).get(name, RATE))
+            audio.write_audio(path, clip, (rates or {}).get(name, RATE))
         rows.append((name, str(path), 1, "train"))
     manifest = Manifest(pd.DataFrame(rows, columns=["id", "path", "label", "split"]))
     measures = measure_corpus(manifest, RATE, tmp_path / "cache", num_workers=0, progress=False)

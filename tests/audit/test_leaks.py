@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfx.audit.duplicates import Matches
+from dfx.audit.duplicates import DuplicateGroups
 from dfx.audit.leaks import Leaks, find_leaks
 from dfx.tables.findings import Finding
 
@@ -26,13 +26,13 @@ def table(**columns: list) -> pd.DataFrame:
     )
 
 
-def matches(exact: dict[int, int] | None = None, near: dict[int, int] | None = None) -> Matches:
+def matches(exact: dict[int, int] | None = None, near: dict[int, int] | None = None) -> DuplicateGroups:
     groups = []
     for given in (exact or {}, near or {}):
         group = np.full(8, -1)
         group[list(given)] = list(given.values())
         groups.append(group)
-    return Matches(groups[0], groups[1], "")
+    return DuplicateGroups(groups[0], groups[1], "")
 
 
 def by_kind(found: Leaks) -> dict[str, Finding]:

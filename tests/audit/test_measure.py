@@ -15,7 +15,7 @@ from dfx.audit import measure
 from dfx.tables.manifest import Manifest
 
 
-def measured(table: pd.DataFrame, cache: Path, num_workers: int = 0) -> measure.Measures:
+def measured(table: pd.DataFrame, cache: Path, num_workers: int = 0) -> measure.CorpusMeasures:
     return measure.measure_corpus(Manifest(table), 16000, cache, num_workers, progress=False)
 
 
@@ -29,8 +29,8 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Paths of the files that are measured."""
     paths: list[str] = []
-    whole = audio.probe
-    monkeypatch.setattr(audio, "probe", lambda path: paths.append(path) or whole(path))
+    whole = audio.probe_audio
+    monkeypatch.setattr(audio, "probe_audio", lambda path: paths.append(path) or whole(path))
     return paths
 
 
@@ -65,7 +65,7 @@ def test_only_new_and_changed_files_are_measured(
     opened.clear()
     measured(rows.iloc[[3, 1]], tmp_path / "cache")
     assert not opened
-    audio.write(changing, np.full(5000, 0.5), 16000)
+    audio.write_audio(changing, np.full(5000, 0.5), 16000)
     os.utime(changing, ns=(1, 1))
     table = measured(rows, tmp_path / "cache").table
     assert set(opened) == {str(changing)}
@@ -95,7 +95,7 @@ def test_a_killed_audit_measures_only_what_it_had_not_finished(
 def test_what_was_measured_before_an_interruption_is_kept(
     fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[str]
 ) -> None:
-    whole, calls = measures.measure_file, []
+    whole, calls = measures.measure_clip, []
 
     def interrupted(path: str, sample_rate: int) -> dict:
         calls.append(path)
@@ -104,7 +104,7 @@ def test_what_was_measured_before_an_interruption_is_kept(
         return whole(path, sample_rate)
 
     with monkeypatch.context() as patch:
-        patch.setattr(measures, "measure_file", interrupted)
+        patch.setattr(measures, "measure_clip", interrupted)
         with pytest.raises(KeyboardInterrupt):
             measured(fair, tmp_path)
     opened.clear()
@@ -123,7 +123,7 @@ def test_a_file_that_could_not_be_measured_is_tried_again(
 
     open_store(Manifest(rows), 16000, cache=tmp_path, num_workers=0, progress=False)
     with monkeypatch.context() as patch:
-        patch.setattr(audio, "probe", fails)
+        patch.setattr(audio, "probe_audio", fails)
         table = measured(rows, tmp_path).table
     assert table["good"].tolist() == [True, False]
     assert table["reason"].tolist() == ["", "Input/output error"]

@@ -15,8 +15,8 @@ import soundfile
 import soxr
 
 from dfx import audio
-from dfx.audit.audit import audit_corpus
-from dfx.audit.report import plain
+from dfx.audit.corpus_audit import audit_corpus
+from dfx.audit.report import report_json_value
 from dfx.datasets import ManifestFile
 
 RATE = 16000
@@ -34,7 +34,7 @@ class Planter:
     ) -> Path:
         path = self.folder / row.pop("file", f"{name}.wav")
         if waveform is not None and path.suffix in (".wav", ".flac"):
-            audio.write(path, waveform, rate)
+            audio.write_audio(path, waveform, rate)
         number = len(self.rows)
         self.rows.append(
             {
@@ -183,7 +183,7 @@ def report(babble: Callable[..., np.ndarray], tmp_path_factory: pytest.TempPathF
     table = plant(tmp_path_factory.mktemp("planted"), babble)
     cache = tmp_path_factory.mktemp("cache")
     found = audit_corpus(ManifestFile(str(table)), {}, RATE, cache=cache, num_workers=0, progress=False)
-    return plain(found.results)
+    return report_json_value(found.results)
 
 
 @pytest.mark.parametrize("fault", PLANTED)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dfx.audit.audit import audit_corpus
+from dfx.audit.corpus_audit import audit_corpus
 from dfx.datasets import Demo, ManifestFile
 
 SPEECH = Path(__file__).parents[2].parent / "shared" / "data" / "speech" / "metadata.csv"

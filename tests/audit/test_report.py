@@ -13,11 +13,11 @@ from mlflow.tracking import MlflowClient
 
 from dfx.audit import report
 from dfx.audit.__main__ import audit as command
-from dfx.audit.audit import Audit, audit_corpus
-from dfx.config.corpora import expand
+from dfx.audit.corpus_audit import CorpusAudit, audit_corpus
+from dfx.config.corpora import expand_corpora
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.datasets.corpus import Dataset
-from dfx.tables.findings import finding
+from dfx.tables.findings import make_finding
 from dfx.tables.manifest import Manifest
 from dfx.tracking import audits
 
@@ -31,7 +31,7 @@ class Given(Dataset):
         self.table = table
         self.ready = vectors
         self.findings = (
-            finding("row-count", "warning", "made has 3 rows, its authors publish 4: compare.", ["a|b"]),
+            make_finding("row-count", "warning", "made has 3 rows, its authors publish 4: compare.", ["a|b"]),
         )
         self.note = "made <by> hand"
 
@@ -42,12 +42,12 @@ class Given(Dataset):
         return self.ready
 
 
-def audited(table: pd.DataFrame, cache: Path, others: dict[str, Dataset] | None = None) -> Audit:
+def audited(table: pd.DataFrame, cache: Path, others: dict[str, Dataset] | None = None) -> CorpusAudit:
     return audit_corpus(Given(table), others or {}, 16000, cache=cache, num_workers=0, progress=False)
 
 
 @pytest.fixture(scope="module")
-def found(fair: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Audit:
+def found(fair: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> CorpusAudit:
     return audited(fair, tmp_path_factory.mktemp("cache"), {"elsewhere": Given(fair)})
 
 
@@ -58,8 +58,10 @@ def strict(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
-def test_the_report_has_everything(found: Audit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    document = report.document(found)
+def test_the_report_has_everything(
+    found: CorpusAudit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = report.audit_document(found)
     files = document.write(tmp_path)
     assert files[0].name == "report.html"
     figures = {"models.png", "scalars.png", "distributions.png"}
@@ -83,20 +85,20 @@ def test_the_report_has_everything(found: Audit, tmp_path: Path, capsys: pytest.
         assert words in shown
 
 
-def test_metrics_are_numbers(found: Audit) -> None:
-    numbers = report.metrics(found.results)
+def test_metrics_are_numbers(found: CorpusAudit) -> None:
+    numbers = report.audit_metrics(found.results)
     assert numbers["findings/warning"] >= 1
     assert 0 <= numbers["to_beat/auc"] <= 1
     assert 0.5 <= numbers["scalar/loudness"] <= 1
 
 
-def test_a_fair_corpus_has_no_shortcut(found: Audit) -> None:
+def test_a_fair_corpus_has_no_shortcut(found: CorpusAudit) -> None:
     assert not [entry for entry in found.results["findings"] if entry.kind.startswith("shortcut")]
 
 
 def test_plain_has_no_nan() -> None:
     given = {"a": float("nan"), "b": [np.float32(0.123456), np.int64(3)], "c": (float("inf"), None, True)}
-    assert report.plain(given) == {"a": None, "b": [0.1235, 3], "c": [None, None, True]}
+    assert report.report_json_value(given) == {"a": None, "b": [0.1235, 3], "c": [None, None, True]}
 
 
 @pytest.mark.parametrize(
@@ -110,23 +112,25 @@ def test_plain_has_no_nan() -> None:
     ],
 )
 def test_a_finding_has_a_title_and_its_advice_apart(kind: str, title: str) -> None:
-    notice = report.notice(finding(kind, "warning", "Two of 'a'. What to do: divide.", ["a", "b"]))
+    notice = report.audit_report_notice(
+        make_finding(kind, "warning", "Two of 'a'. What to do: divide.", ["a", "b"])
+    )
     assert notice == ("Two of 'a'.", "warning", title, "Divide.", "b")
 
 
-def test_train_finds_what_is_to_beat(found: Audit, fair: pd.DataFrame, tmp_path: Path) -> None:
+def test_train_finds_what_is_to_beat(found: CorpusAudit, fair: pd.DataFrame, tmp_path: Path) -> None:
     manifest = Given(fair).manifest()
-    assert audits.to_beat(manifest, "f", tmp_path) is None
-    audits.keep(report.document(found).data, manifest, "f", tmp_path)
-    known = audits.to_beat(manifest, "f", tmp_path)
+    assert audits.audited_auc(manifest, "f", tmp_path) is None
+    audits.keep_audit(report.audit_document(found).data, manifest, "f", tmp_path)
+    known = audits.audited_auc(manifest, "f", tmp_path)
     assert known is not None
-    assert known == audits.latest(manifest.hash, tmp_path)
+    assert known == audits.latest_audited_auc(manifest.hash, tmp_path)
     assert known["auc"] == round(found.results["headline"]["auc"], 4)
     assert known["text"].startswith("A detector has to beat AUC")
-    assert audits.to_beat(manifest, "other files", tmp_path) is None
-    assert audits.to_beat(Manifest(fair.iloc[1:], name="made"), "f", tmp_path) is None
+    assert audits.audited_auc(manifest, "other files", tmp_path) is None
+    assert audits.audited_auc(Manifest(fair.iloc[1:], name="made"), "f", tmp_path) is None
     next((tmp_path / "audits").iterdir()).write_text("{")
-    assert audits.to_beat(manifest, "f", tmp_path) is None
+    assert audits.audited_auc(manifest, "f", tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -145,11 +149,11 @@ def test_a_corpus_that_lacks_something_is_still_audited(
     table = change(fair).reset_index(drop=True)
     lacking = audited(table, tmp_path / "cache")
     assert words in lacking.results["headline"]["text"]
-    document = report.document(lacking)
+    document = report.audit_document(lacking)
     document.show(document.write(tmp_path)[0])
     strict(tmp_path / "report.json")
-    audits.keep(document.data, Manifest(table), "f", tmp_path)
-    assert audits.to_beat(Manifest(table), "f", tmp_path) is None
+    audits.keep_audit(document.data, Manifest(table), "f", tmp_path)
+    assert audits.audited_auc(Manifest(table), "f", tmp_path) is None
 
 
 def test_ready_features_are_refused(fair: pd.DataFrame, tmp_path: Path) -> None:
@@ -161,7 +165,7 @@ def test_ready_features_are_refused(fair: pd.DataFrame, tmp_path: Path) -> None:
 
 def run(*overrides: str) -> str:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return command(expand(compose("audit", overrides=["num_workers=0", *overrides])))
+        return command(expand_corpora(compose("audit", overrides=["num_workers=0", *overrides])))
 
 
 def written(table: pd.DataFrame, path: Path) -> str:

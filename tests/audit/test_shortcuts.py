@@ -6,7 +6,7 @@ import pytest
 
 from dfx.audio.measures import SCALARS
 from dfx.audit import shortcut_models, shortcuts
-from dfx.audit.shortcuts import auc_of_spoof
+from dfx.audit.shortcuts import shortcut_auc_of_spoof
 from dfx.metrics import auc
 
 
@@ -45,7 +45,7 @@ def said(rows: list[dict], made: pd.DataFrame) -> dict[str, str]:
 
 def test_nothing_is_found_where_nothing_is() -> None:
     made = table()
-    rows = shortcuts.evaluate_scalars(made, {})
+    rows = shortcuts.evaluate_shortcut_scalars(made, {})
     assert not said(rows, made)
     assert all(row["strength"] < 0.6 for row in rows)
 
@@ -68,7 +68,7 @@ def test_nothing_is_found_where_nothing_is() -> None:
 )
 def test_each_scalar_is_named_with_its_advice(column: str, values: np.ndarray, kind: str, words: str) -> None:
     made = table(**{column: values})
-    found = said(shortcuts.evaluate_scalars(made, {}), made)
+    found = said(shortcuts.evaluate_shortcut_scalars(made, {}), made)
     assert list(found) == [kind]
     assert words in found[kind]
     assert "What to do: " in found[kind]
@@ -78,15 +78,17 @@ def test_severity_grows_with_the_leak() -> None:
     generator = np.random.default_rng(1)
     for shift, severity in ((0.3, "note"), (0.6, "warning"), (2.0, "error")):
         made = table(4000, loudness=generator.standard_normal(4000) + shift * (np.arange(4000) % 2))
-        assert said(shortcuts.evaluate_scalars(made, {}), made)["shortcut-level"].startswith(severity)
+        assert said(shortcuts.evaluate_shortcut_scalars(made, {}), made)["shortcut-level"].startswith(
+            severity
+        )
 
 
 def test_the_direction_is_that_of_train() -> None:
     made = table()
     turned = np.where(made["split"] == "eval", -1, 1) * np.where(SPOOF, 1.0, -1.0)
-    row = by_name(shortcuts.evaluate_scalars(table(loudness=turned), {"elsewhere": table(loudness=-turned)}))[
-        "loudness"
-    ]
+    row = by_name(
+        shortcuts.evaluate_shortcut_scalars(table(loudness=turned), {"elsewhere": table(loudness=-turned)})
+    )["loudness"]
     assert row["places"]["train"]["auc"] == 1
     assert row["places"]["eval"]["auc"] == 0
     assert row["places"]["elsewhere"]["auc"] == pytest.approx(0.25)  # right in its eval, wrong elsewhere
@@ -95,27 +97,32 @@ def test_the_direction_is_that_of_train() -> None:
 def test_a_class_too_few_has_no_auc() -> None:
     made = table()
     made = made[(made["label"] == 1) | (made["split"] == "dev")]
-    rows = by_name(shortcuts.evaluate_scalars(made, {}))
+    rows = by_name(shortcuts.evaluate_shortcut_scalars(made, {}))
     assert rows["loudness"]["auc"] is not None
     assert rows["loudness"]["places"] == {}
-    assert by_name(shortcuts.evaluate_scalars(made[made["label"] == 1], {}))["loudness"]["auc"] is None
+    assert (
+        by_name(shortcuts.evaluate_shortcut_scalars(made[made["label"] == 1], {}))["loudness"]["auc"] is None
+    )
 
 
-def corpus(made: pd.DataFrame, cepstra: np.ndarray | None = None) -> shortcut_models.Clips:
+def corpus(made: pd.DataFrame, cepstra: np.ndarray | None = None) -> shortcut_models.ShortcutClips:
     noise = np.random.default_rng(2).standard_normal((len(made), 40)).astype(np.float32)
-    return shortcut_models.Clips(made, noise if cepstra is None else cepstra)
+    return shortcut_models.ShortcutClips(made, noise if cepstra is None else cepstra)
 
 
-def places(clips: shortcut_models.Clips, others: dict[str, shortcut_models.Clips] | None = None) -> dict:
+def places(
+    clips: shortcut_models.ShortcutClips, others: dict[str, shortcut_models.ShortcutClips] | None = None
+) -> dict:
     return {
-        row["name"]: row["places"] for row in shortcut_models.evaluate_models(clips, others or {}, seed=0)
+        row["name"]: row["places"]
+        for row in shortcut_models.evaluate_shortcut_models(clips, others or {}, seed=0)
     }
 
 
 def test_models_find_what_one_auc_does_not_see() -> None:
     either_end = np.where(SPOOF, np.random.default_rng(3).choice([-1.0, 1.0], 400), 0.0)
     made = table(loudness=either_end)
-    assert by_name(shortcuts.evaluate_scalars(made, {}))["loudness"]["strength"] < 0.55
+    assert by_name(shortcuts.evaluate_shortcut_scalars(made, {}))["loudness"]["strength"] < 0.55
     tested = places(corpus(made), {"elsewhere": corpus(made)})
     assert tested["all scalars"]["eval"]["auc"] > 0.9
     assert tested["all scalars"]["eval"]["eer"] < 0.2
@@ -141,13 +148,13 @@ def test_only_so_many_clips_are_learned_from(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(shortcut_models, "MAX_TRAIN", 60)
     monkeypatch.setattr(shortcut_models, "CHUNK", 33)
     made = table(num_samples=np.where(SPOOF, 256 * 51, 256 * 51 + 1))
-    again = [shortcut_models.evaluate_models(corpus(made), {}, seed=1) for _ in range(2)]
+    again = [shortcut_models.evaluate_shortcut_models(corpus(made), {}, seed=1) for _ in range(2)]
     assert again[0] == again[1]
     assert again[0][-2]["places"]["eval"]["auc"] == 1
 
 
 def test_a_rare_class_is_drawn_whole() -> None:
-    drawn = shortcut_models.draw_balanced(np.arange(1000) + 5, np.arange(1000) < 990, 100, seed=0)
+    drawn = shortcut_models.draw_balanced_clips(np.arange(1000) + 5, np.arange(1000) < 990, 100, seed=0)
     assert len(drawn) == len(set(drawn)) == 100
     assert set(range(995, 1005)) <= set(drawn)
 
@@ -160,16 +167,16 @@ def test_no_model_without_both_classes_in_train() -> None:
 def test_auc_counts_ties_half() -> None:
     generator = np.random.default_rng(0)
     spoof, bonafide = generator.integers(0, 9, 80), generator.integers(2, 11, 50)
-    found = auc_of_spoof(spoof, bonafide)
+    found = shortcut_auc_of_spoof(spoof, bonafide)
     assert found is not None
     assert found.auc == pytest.approx(auc(spoof, bonafide))
     assert found.strength == pytest.approx(auc(bonafide, spoof))
-    assert found.reversed() == pytest.approx(auc_of_spoof(-spoof, -bonafide))
+    assert found.reversed() == pytest.approx(shortcut_auc_of_spoof(-spoof, -bonafide))
 
 
 def test_auc_needs_both_classes() -> None:
-    assert auc_of_spoof([], [1.0]) is None
-    assert auc_of_spoof([1.0], []) is None
+    assert shortcut_auc_of_spoof([], [1.0]) is None
+    assert shortcut_auc_of_spoof([1.0], []) is None
 
 
 def test_the_interval_covers_the_truth() -> None:
@@ -177,14 +184,17 @@ def test_the_interval_covers_the_truth() -> None:
     truth = 0.7602  # of normal values, means one deviation apart: Phi(1 / sqrt(2))
     hits = 0
     for _ in range(400):
-        found = auc_of_spoof(generator.normal(1, 1, 60), generator.normal(0, 1, 40))
+        found = shortcut_auc_of_spoof(generator.normal(1, 1, 60), generator.normal(0, 1, 40))
         assert found is not None
         hits += found.low <= truth <= found.high
     assert 0.92 <= hits / 400 <= 0.98
 
 
 def test_perfect_separation_of_few_clips_is_not_certain() -> None:
-    few, many = auc_of_spoof(np.ones(5), np.zeros(5)), auc_of_spoof(np.ones(1000), np.zeros(1000))
+    few, many = (
+        shortcut_auc_of_spoof(np.ones(5), np.zeros(5)),
+        shortcut_auc_of_spoof(np.ones(1000), np.zeros(1000)),
+    )
     assert few is not None
     assert many is not None
     assert few.deviation == pytest.approx(0.2)
@@ -192,7 +202,7 @@ def test_perfect_separation_of_few_clips_is_not_certain() -> None:
 
 
 def test_one_value_tells_nothing() -> None:
-    found = auc_of_spoof(np.ones(20), np.ones(20))
+    found = shortcut_auc_of_spoof(np.ones(20), np.ones(20))
     assert found == (0.5, 0.5, 0.5, 0)
     assert found is not None
     assert found.is_chance
@@ -205,7 +215,7 @@ def what_to_beat(*scalars: dict[str, float]) -> dict:
             place: {"auc": value, "low": value - 0.04, "high": value + 0.04} for place, value in aucs.items()
         }
         rows.append({"title": f"scalar {number}", "places": cells})
-    return shortcut_models.what_to_beat(rows, [], "")
+    return shortcut_models.shortcut_auc_to_beat(rows, [], "")
 
 
 def test_dev_chooses_what_is_to_beat() -> None:

@@ -63,7 +63,7 @@ def type_in(home: Path, corpus_file: Path) -> Typed:
 
 def places(parent: RunRecord) -> dict[str, RunRecord]:
     """Runs of a sweep by their place in the grid; fails where two have the same."""
-    found = runs.find(sweep=parent.run_id)
+    found = runs.find_runs(sweep=parent.run_id)
     by_place = {run.tags[f"sweep.{parent.run_id}"]: run for run in found}
     assert len(by_place) == len(found)
     return by_place
@@ -76,14 +76,14 @@ GRID = ["-m", "feature=lfcc,mfcc", "model=mlp", "seed=0,1"]
 def alone(type_in: Typed) -> RunRecord:
     """One cell of the grid, run by itself before there was a sweep."""
     assert type_in("feature=lfcc", "model=mlp", "seed=1", experiment="grid") == 0
-    return runs.find("grid")[0]
+    return runs.find_runs("grid")[0]
 
 
 @pytest.fixture(scope="module")
 def grid(type_in: Typed, alone: RunRecord) -> RunRecord:
     """A finished sweep."""
     assert type_in(*GRID, experiment="grid") == 0
-    (parent,) = runs.sweeps("grid")
+    (parent,) = runs.find_sweep_runs("grid")
     return parent
 
 
@@ -113,7 +113,7 @@ def test_a_finished_sweep_is_shown_and_not_repeated(
     assert "EER on eval (%), mean ± deviation over 2 seeds" in shown
     assert f"python -m dfx.report sweep={grid.run_id}" in shown
     assert places(grid) == before
-    assert len(runs.sweeps("grid")) == 1
+    assert len(runs.find_sweep_runs("grid")) == 1
 
 
 def test_a_sweep_of_other_axes_shares_cells(
@@ -121,7 +121,7 @@ def test_a_sweep_of_other_axes_shares_cells(
 ) -> None:
     monkeypatch.setattr(mlflow, "start_run", None)
     assert type_in("-m", "feature=lfcc", "model=mlp", "seed=1,0", experiment="grid") == 0
-    other = runs.sweeps("grid")[0]
+    other = runs.find_sweep_runs("grid")[0]
     assert other.run_id != grid.run_id
     assert set(places(other)) == {"seed=0", "seed=1"}
     assert len(places(grid)) == 4
@@ -133,7 +133,7 @@ def test_the_axes_of_a_file_are_narrowed_on_the_command_line(
     monkeypatch.setattr(mlflow, "start_run", None)
     typed = ["experiment=feature_model_grid", "feature=lfcc,mfcc", "model=mlp", "seed=1"]
     assert type_in(*typed, experiment="grid") == 0
-    parent = runs.sweeps("grid")[0]
+    parent = runs.find_sweep_runs("grid")[0]
     assert json.loads(parent.tags["axes"]) == {"feature": ["lfcc", "mfcc"]}
     assert set(places(parent)) == {"feature=lfcc", "feature=mfcc"}
 
@@ -145,7 +145,7 @@ def test_a_cell_of_a_file_is_made_alone_by_its_command(
         type_in("experiment=feature_model_grid", "feature=lfcc", "model=mlp", "seed=1", experiment="file")
         == 0
     )
-    (parent,) = runs.sweeps("file")
+    (parent,) = runs.find_sweep_runs("file")
     (cell,) = places(parent).values()
     assert (cell.tags["model"], cell.tags["seed"]) == ("mlp", "1")
     typed = cell.tags["command"].removeprefix("python -m dfx.train ").split()
@@ -153,8 +153,8 @@ def test_a_cell_of_a_file_is_made_alone_by_its_command(
     capsys.readouterr()
     assert type_in(*[word for word in typed if word not in SMALL], experiment="file") == 0
     assert "finished before; rerun=true" in capsys.readouterr().out
-    assert len(runs.sweeps("file")) == 1
-    assert len(runs.find("file")) == 2
+    assert len(runs.find_sweep_runs("file")) == 1
+    assert len(runs.find_runs("file")) == 2
 
 
 def test_what_fails_or_does_not_fit_stops_no_other_cell(
@@ -171,7 +171,7 @@ def test_what_fails_or_does_not_fit_stops_no_other_cell(
     typed = ["--config-dir", str(tmp_path), "-m", "feature=logmel,lfcc", "model=picky"]
     typed += ["optimizer.lr=1e38,1e-3", "seed=0"]
     assert type_in(*typed, experiment="failing") == 1
-    (parent,) = runs.sweeps("failing")
+    (parent,) = runs.find_sweep_runs("failing")
     assert parent.status == "FAILED"
     cells = {(run.tags["feature"], place.rpartition("=")[2]): run for place, run in places(parent).items()}
     assert {key: run.status for key, run in cells.items()} == {
@@ -203,7 +203,7 @@ def test_a_cell_in_a_process_of_its_own_says_why_it_has_no_result(
     (tmp_path / "model" / "picky.yaml").write_text("# picky\n_target_: picky_lab.Picky\n_partial_: true\n")
     typed = ["--config-dir", str(tmp_path), "-m", "feature=logmel", "model=picky", "seed=0"]
     assert type_in(*typed, "+trainer.strategy=ddp", "trainer.accelerator=cpu", experiment="apart") == 0
-    (parent,) = runs.sweeps("apart")
+    (parent,) = runs.find_sweep_runs("apart")
     (skipped,) = places(parent).values()
     assert (parent.status, skipped.status) == ("FINISHED", "KILLED")
     assert "error" not in skipped.tags
@@ -216,7 +216,7 @@ def test_a_cell_that_fails_before_it_has_a_run_is_kept_until_it_succeeds(
     late = tmp_path / "late.csv"
     typed = ["-m", "feature=lfcc", "model=mlp", f"dataset.path={late}"]
     assert type_in(*typed, experiment="late") == 1
-    (parent,) = runs.sweeps("late")
+    (parent,) = runs.find_sweep_runs("late")
     (failed,) = places(parent).values()
     assert failed.status == "FAILED"
     assert failed.tags["error"].startswith(f"No table at '{late}'")
@@ -225,7 +225,7 @@ def test_a_cell_that_fails_before_it_has_a_run_is_kept_until_it_succeeds(
     assert "Traceback" not in capsys.readouterr().err
     late.write_text(corpus_file.read_text())
     assert type_in(*typed, experiment="late") == 0
-    (parent,) = runs.sweeps("late")
+    (parent,) = runs.find_sweep_runs("late")
     assert parent.status == "FINISHED"
     (finished,) = places(parent).values()
     assert finished.status == "FINISHED"
@@ -234,13 +234,13 @@ def test_a_cell_that_fails_before_it_has_a_run_is_kept_until_it_succeeds(
 def test_a_run_again_takes_the_place_of_the_first(type_in: Typed) -> None:
     typed = ["-m", "feature=lfcc", "model=mlp"]
     assert type_in(*typed, experiment="again") == 0
-    (parent,) = runs.sweeps("again")
+    (parent,) = runs.find_sweep_runs("again")
     (first,) = places(parent).values()
     assert type_in(*typed, "rerun=true", experiment="again") == 0
     (second,) = places(parent).values()
     assert second.run_id != first.run_id
-    assert len(runs.sweeps("again")) == 1
-    (kept,) = (run for run in runs.find("again") if run.run_id == first.run_id)
+    assert len(runs.find_sweep_runs("again")) == 1
+    (kept,) = (run for run in runs.find_runs("again") if run.run_id == first.run_id)
     assert kept.status == "FINISHED"
     assert "mlflow.parentRunId" not in kept.tags
 
@@ -257,22 +257,22 @@ def test_other_code_is_told(type_in: Typed, alone: RunRecord, capsys: pytest.Cap
 def test_ctrl_c_ends_the_sweep_as_killed(type_in: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     typed = ["-m", "feature=lfcc,mfcc", "model=mlp"]
-    environment = provenance.environment
+    environment = provenance.environment_provenance
 
     def interrupted() -> object:  # the last step before a cell trains
         os.kill(os.getpid(), signal.SIGINT)
         return environment()
 
     with monkeypatch.context() as patched:
-        patched.setattr(provenance, "environment", interrupted)
+        patched.setattr(provenance, "environment_provenance", interrupted)
         assert type_in(*typed, experiment="ctrl-c") == 1
     signal.signal(signal.SIGINT, handler)
-    assert runs.sweeps("ctrl-c")[0].status == "KILLED"
-    assert [run.status for run in places(runs.sweeps("ctrl-c")[0]).values()] == ["KILLED"]
+    assert runs.find_sweep_runs("ctrl-c")[0].status == "KILLED"
+    assert [run.status for run in places(runs.find_sweep_runs("ctrl-c")[0]).values()] == ["KILLED"]
     assert type_in(*typed, experiment="ctrl-c") == 0
-    (parent,) = runs.sweeps("ctrl-c")
+    (parent,) = runs.find_sweep_runs("ctrl-c")
     assert parent.status == "FINISHED"
-    assert [run.status for run in places(runs.sweeps("ctrl-c")[0]).values()] == ["FINISHED"] * 2
+    assert [run.status for run in places(runs.find_sweep_runs("ctrl-c")[0]).values()] == ["FINISHED"] * 2
 
 
 @pytest.mark.slow

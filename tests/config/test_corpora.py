@@ -9,10 +9,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from dfx.config import corpora
-from dfx.config.corpora import expand, options
+from dfx.config.corpora import corpus_options, expand_corpora
 from dfx.config.identity import config_hash
 from dfx.config.schema import CONF_DIR, register_schema
-from dfx.detector.checks import check
+from dfx.detector.checks import check_config
 
 register_schema()
 SPLITS = ["dataset=combined", "dataset.train=[demo]", "dataset.dev=[demo]"]
@@ -20,7 +20,7 @@ SPLITS = ["dataset=combined", "dataset.train=[demo]", "dataset.dev=[demo]"]
 
 def composed(*overrides: str, command: str = "train") -> DictConfig:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return expand(compose(command, overrides=list(overrides)))
+        return expand_corpora(compose(command, overrides=list(overrides)))
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ def test_what_names_a_corpus_is_one_configuration_however_it_is_written(
     name: str, options_of: list[str]
 ) -> None:
     cfg = composed(*SPLITS, f"dataset.eval={name}", *options_of)
-    check(cfg)
+    check_config(cfg)
     assert list(cfg.dataset.corpora) == ["demo", "in_the_wild"]
     assert cfg.dataset.eval == ["in_the_wild:all"]
     assert config_hash(cfg) == config_hash(composed(*SPLITS, "dataset.eval=[in_the_wild:all]"))
-    assert expand(cfg.copy()) == cfg
+    assert expand_corpora(cfg.copy()) == cfg
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_what_cannot_be_is_said(overrides: str, sentence: str) -> None:
 
 def test_a_key_that_is_missing_inside_is_asked_for_as_hydra_takes_it() -> None:
     with pytest.raises(ValueError, match=r"\+dataset.corpora.vocoded.bonafide=VALUE"):
-        check(composed(*SPLITS, "dataset.eval=vocoded"))
+        check_config(composed(*SPLITS, "dataset.eval=vocoded"))
 
 
 def test_an_option_that_names_itself_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = tmp_path / "loop.yaml"
     own.write_text("_target_: dfx.datasets.Combined\ntrain: loop\ndev: loop\neval: loop\ncorpora: null\n")
-    known = {**options(), "loop": own}
-    monkeypatch.setattr(corpora, "options", lambda: known)
+    known = {**corpus_options(), "loop": own}
+    monkeypatch.setattr(corpora, "corpus_options", lambda: known)
     with pytest.raises(ValueError, match=r"corpora.loop.corpora.loop: loop is made of itself"):
         composed(*SPLITS, "dataset.eval=loop")
 
@@ -113,6 +113,6 @@ def test_an_option_is_the_one_that_hydra_finds(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
     monkeypatch.setattr(HydraConfig, "get", lambda: Given)
-    found: dict[str, Any] = options()
+    found: dict[str, Any] = corpus_options()
     assert found["mine"].parent == tmp_path / "dataset"
     assert found["demo"].parent == CONF_DIR / "dataset"

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from dfx.datasets import Combined, Dataset
-from dfx.tables.findings import finding
+from dfx.tables.findings import make_finding
 from dfx.tables.manifest import Manifest
 
 
@@ -27,7 +27,7 @@ class Given(Dataset):
         self.note = note
 
     def manifest(self) -> Manifest:
-        self.findings = (finding("row-count", "warning", "look", ["x"]),)
+        self.findings = (make_finding("row-count", "warning", "look", ["x"]),)
         return Manifest(self.table, name="given")
 
 
@@ -76,10 +76,10 @@ def test_notes_of_the_parts_stay() -> None:
 def test_names_become_what_the_options_hold(tmp_path: Path) -> None:
     from hydra import compose, initialize_config_dir
 
-    from dfx.config.corpora import expand
+    from dfx.config.corpora import expand_corpora
     from dfx.config.identity import config_hash
     from dfx.config.schema import CONF_DIR, register_schema
-    from dfx.detector.checks import check
+    from dfx.detector.checks import check_config
 
     register_schema()
     options = [
@@ -91,13 +91,13 @@ def test_names_become_what_the_options_hold(tmp_path: Path) -> None:
 
     def composed(*overrides: str):  # type: ignore[no-untyped-def]
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            return expand(compose("train", overrides=[*options, *overrides]))
+            return expand_corpora(compose("train", overrides=[*options, *overrides]))
 
     def corpora(demo: str = "") -> str:
         return f"dataset.corpora={{mine:{{dataset:folder,path:{tmp_path}}}{demo}}}"
 
     cfg = composed(corpora())
-    check(cfg)
+    check_config(cfg)
     assert cfg.dataset.corpora.mine._target_ == "dfx.datasets.Folder"
     assert cfg.dataset.corpora.mine.path == str(tmp_path)
     assert cfg.dataset.corpora.demo.num_clips == 1200
@@ -108,4 +108,4 @@ def test_names_become_what_the_options_hold(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no dataset 'mine'"):
         composed()
     with pytest.raises(ValueError, match=r"num_clip: Demo has no such argument; did you mean 'num_clips'"):
-        check(composed(corpora(",demo:{num_clip:800}")))
+        check_config(composed(corpora(",demo:{num_clip:800}")))

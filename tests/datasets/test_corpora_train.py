@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from replicas import NUM_SPEAKERS, REPLICAS, Replica
 
 from dfx import audio
-from dfx.config.corpora import expand
+from dfx.config.corpora import expand_corpora
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.train import train
 
@@ -40,7 +40,7 @@ def _at_home(home: Path) -> None:
 def run(*overrides: str) -> dict[str, float]:
     """Metrics of a training."""
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        train(expand(compose("train", overrides=[*SMALL, *overrides])))
+        train(expand_corpora(compose("train", overrides=[*SMALL, *overrides])))
     client = MlflowClient()
     experiment = client.get_experiment_by_name("replicas")
     (last,) = client.search_runs(
@@ -92,7 +92,7 @@ def test_a_detector_is_trained_on_vocoded_twins(home: Path) -> None:
     generator = np.random.default_rng(0)
     for number in range(18):
         waveform = 0.1 * generator.standard_normal(16_000).cumsum() / 40
-        audio.write(home / "voices" / f"s{number % 6}" / f"{number}.wav", waveform, 16_000)
+        audio.write_audio(home / "voices" / f"s{number % 6}" / f"{number}.wav", waveform, 16_000)
     metrics = run("dataset=vocoded", f"dataset.bonafide={home}/voices", "dataset.vocoders=[lpc,mu_law_8bit]")
     assert 0 <= metrics["eval/eer"] <= 1
     assert metrics["eval/num_bonafide"] >= 1

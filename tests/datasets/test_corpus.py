@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dfx.datasets.audio_files import list_audio
+from dfx.datasets.audio_files import list_audio_files
 from dfx.datasets.corpus import Corpus
 from dfx.tables.findings import Finding
 
@@ -235,12 +235,12 @@ def test_a_link_to_a_folder_is_followed_but_not_in_circles(tmp_path: Path) -> No
     (tmp_path / "a" / "b").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "a" / "up").symlink_to("..")
     (tmp_path / "a" / "self").symlink_to(".")
-    assert list_audio(tmp_path / "a") == ["1.wav", "b/2.wav"]
+    assert list_audio_files(tmp_path / "a") == ["1.wav", "b/2.wav"]
 
 
 def test_audio_files_are_relative_and_sorted(tmp_path: Path) -> None:
     for name in ("b/1.wav", "b/._1.wav", "a.FLAC", "c.txt", ".hidden/x.wav", "B.wav"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert list_audio(tmp_path) == ["B.wav", "a.FLAC", "b/1.wav"]
-    assert list_audio(tmp_path / "nowhere") == []
+    assert list_audio_files(tmp_path) == ["B.wav", "a.FLAC", "b/1.wav"]
+    assert list_audio_files(tmp_path / "nowhere") == []

@@ -13,8 +13,8 @@ def test_recordings_and_conversions_are_read(replica: Replica) -> None:
     table = dataset.manifest().table
     row = table.set_index("id").loc["FAKE/Linus-to-Obama"]
     assert row[["source", "speaker", "attack", "label"]].tolist() == ["linus", "obama", "rvc", 0]
-    assert audio.probe(table["path"][0]).channels == 2
-    assert len(audio.read(table["path"][0], 16000)) == 16000
+    assert audio.probe_audio(table["path"][0]).channels == 2
+    assert len(audio.read_audio(table["path"][0], 16000)) == 16000
     home = table.drop_duplicates("source").set_index("source")["split"]
     elsewhere = (table["speaker"].map(home) != table["split"]).sum()
     assert elsewhere == 8 * 8 - (4 * 4 + 2 * 2 + 2 * 2)

@@ -11,7 +11,7 @@ from replicas import Replica, corpus
 
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.detector import build
-from dfx.detector.checks import check
+from dfx.detector.checks import check_config
 
 register_schema()
 
@@ -42,14 +42,14 @@ def test_blocks_are_neighbouring_rows_of_a_class(replica: Replica) -> None:
 
 def test_batches_hold_whole_rows(replica: Replica) -> None:
     cfg = composed(replica("deep_voice_table"))
-    check(cfg)
-    dataset = build.dataset(cfg)
+    check_config(cfg)
+    dataset = build.build_dataset(cfg)
     manifest, vectors = dataset.manifest(), dataset.vectors()
-    data = build.datamodule(cfg, manifest, vectors)
+    data = build.build_datamodule(cfg, manifest, vectors)
     batch = next(iter(data.val_dataloader()))
     rows = data.tables["dev"]["row"].to_numpy()[batch["index"].numpy()]
     np.testing.assert_array_equal(batch["waveform"].numpy(), vectors[rows])
-    assert build.detector(cfg, data)(batch["waveform"]).isfinite().all()
+    assert build.build_detector(cfg, data)(batch["waveform"]).isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -65,16 +65,16 @@ def test_batches_hold_whole_rows(replica: Replica) -> None:
 )
 def test_what_takes_audio_is_refused(replica: Replica, override: str, words: str) -> None:
     cfg = composed(replica("deep_voice_table"), override)
-    dataset = build.dataset(cfg)
+    dataset = build.build_dataset(cfg)
     with pytest.raises(ValueError, match=words):
-        build.datamodule(cfg, dataset.manifest(), dataset.vectors())
+        build.build_datamodule(cfg, dataset.manifest(), dataset.vectors())
 
 
 def test_audio_does_not_go_through_the_feature_of_tables(replica: Replica, tmp_path: Path) -> None:
     cfg = composed(tmp_path)
     manifest = corpus("in_the_wild", replica("in_the_wild")).manifest()
     with pytest.raises(ValueError, match="feature=table takes ready features, and in_the_wild holds audio"):
-        build.datamodule(cfg, manifest)
+        build.build_datamodule(cfg, manifest)
 
 
 def test_a_value_that_is_no_number_is_named(changed: Replica) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from dfx.audit.audit import audit_corpus
+from dfx.audit.corpus_audit import audit_corpus
 from dfx.datasets import Demo
 
 

@@ -83,7 +83,7 @@ def test_the_copy_is_read(name: str, replica: Replica) -> None:
 @pytest.mark.parametrize("name", WITH_AUDIO)
 def test_every_file_can_be_decoded(name: str, replica: Replica) -> None:
     for path in corpus(name, replica(name)).manifest().table["path"]:
-        assert audio.probe(path).num_samples
+        assert audio.probe_audio(path).num_samples
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -26,8 +26,8 @@ def test_the_sound_decides_the_class(replica: Replica) -> None:
     assert "RealVideo-RealAudio/Asian (East)/women/id00000/00109" in set(table["id"])
     assert found(dataset)["repeated-audio"].count == 15
     for path in table["path"][:8]:
-        assert audio.probe(path).format.endswith("aac")
-        sound = audio.read(path, 16000)
+        assert audio.probe_audio(path).format.endswith("aac")
+        sound = audio.read_audio(path, 16000)
         assert len(sound) == pytest.approx(6400, abs=2048)  # AAC pads to its frames
         assert 0.05 < np.sqrt(np.mean(sound**2)) < 0.3
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfx.datasets.splits import assign_splits, divide, group_names, missing_class_text
+from dfx.datasets.splits import assign_splits, divide_into_splits, split_group_names, split_without_class_text
 
 
 def corpus(num: int = 600) -> pd.DataFrame:
@@ -55,12 +55,12 @@ def test_rows_that_share_any_value_form_one_group_and_an_unknown_value_is_none()
             "utterance": ["u1", "u1", None, None, "u3", "u2"],
         }
     )
-    names = group_names(table, ["speaker", "utterance"])
+    names = split_group_names(table, ["speaker", "utterance"])
     assert names.tolist() == [
         *("speaker=s1", "speaker=s1", "speaker=s2", "id=d", "speaker=s2", "utterance=u2"),
     ]
     shuffled = table.sample(frac=1.0, random_state=1)
-    assert group_names(shuffled, ["speaker", "utterance"]).sort_index().tolist() == names.tolist()
+    assert split_group_names(shuffled, ["speaker", "utterance"]).sort_index().tolist() == names.tolist()
 
 
 def test_rows_without_a_value_get_a_split_too() -> None:
@@ -75,14 +75,14 @@ def test_a_column_that_is_not_there_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"dataset.groups names speker, which is no column .* it has id, label"
     ):
-        divide(corpus(), ["speker"])
+        divide_into_splits(corpus(), ["speker"])
 
 
 def test_one_group_that_holds_nearly_all_is_said_to_be_the_reason() -> None:
     table = corpus()
-    assert not missing_class_text(table.assign(split=assign_splits(table, "speaker")), ["speaker"])
+    assert not split_without_class_text(table.assign(split=assign_splits(table, "speaker")), ["speaker"])
     table["speaker"] = ["s0"] * 598 + ["s1", "s2"]
-    text = missing_class_text(table.assign(split=assign_splits(table, "speaker")), ["speaker"])
+    text = split_without_class_text(table.assign(split=assign_splits(table, "speaker")), ["speaker"])
     assert text.startswith(
         "dev, eval cannot have every class: the 600 rows form 3 groups that stay together (by speaker)"
     )

@@ -12,8 +12,8 @@ import soundfile
 from dfx import audio
 from dfx.datasets import Vocoded, vocoded_files
 from dfx.datasets.corpus import Dataset
-from dfx.datasets.synthesis.twins import Job
-from dfx.tables.findings import finding
+from dfx.datasets.synthesis.twins import TwinJob
+from dfx.tables.findings import make_finding
 from dfx.tables.manifest import Manifest
 
 FAST = ["lpc", "mu_law_8bit", "griffin_lim_40"]
@@ -32,7 +32,7 @@ def speakers(root: Path, count: int = 5, clips: int = 6) -> Path:
     for speaker in range(count):
         for number in range(clips):
             seed = speaker * clips + number
-            audio.write(root / f"s{speaker}" / f"{number}.wav", hum(0.3 + 0.01 * seed, seed), 16_000)
+            audio.write_audio(root / f"s{speaker}" / f"{number}.wav", hum(0.3 + 0.01 * seed, seed), 16_000)
     return root
 
 
@@ -77,11 +77,14 @@ def test_every_recording_has_a_twin_of_its_speaker_split_length_and_level(
     for row in pairs.itertuples():
         info = soundfile.info(row.path)
         assert (info.format, info.samplerate, info.channels, info.subtype) == ("FLAC", 16_000, 1, "PCM_16")
-        twin, original = audio.read(row.path, 16_000), audio.read(folder / f"{row.utterance}.wav", 16_000)
+        twin, original = (
+            audio.read_audio(row.path, 16_000),
+            audio.read_audio(folder / f"{row.utterance}.wav", 16_000),
+        )
         assert twin.shape == original.shape
         assert twin.std() == pytest.approx(original.std(), rel=0.1)
         assert not np.array_equal(twin, original)
-        np.testing.assert_array_equal(audio.read(row.path_of, 16_000), original)
+        np.testing.assert_array_equal(audio.read_audio(row.path_of, 16_000), original)
 
 
 def test_speakers_stay_whole_and_vocoders_are_dealt_evenly(corpus: Vocoded) -> None:
@@ -132,7 +135,7 @@ def test_an_interrupted_build_goes_on_to_the_same_bits_in_any_number_of_processe
 def test_a_changed_recording_gets_a_new_twin(tmp_path: Path) -> None:
     root = speakers(tmp_path / "voices", count=1, clips=6)
     first = vocoded(root, tmp_path / "cache", vocoders=["mu_law_8bit"]).manifest().table
-    audio.write(root / "s0" / "3.wav", hum(0.7, 99), 16_000)
+    audio.write_audio(root / "s0" / "3.wav", hum(0.7, 99), 16_000)
     second = vocoded(root, tmp_path / "cache", vocoders=["mu_law_8bit"]).manifest().table
     changed = first["path"] != second["path"]
     assert set(first["id"][changed]) == {"s0/3", "s0/3@mu_law_8bit"}
@@ -166,7 +169,7 @@ def test_the_band_of_copies_is_that_of_twins(folder: Path, cache: Path) -> None:
     if "libopencore_amrnb" not in av.codecs_available:
         pytest.skip("FFmpeg without libopencore_amrnb")
     table = vocoded(folder, cache, vocoders=["amr_5kbps", "mu_law_8bit"]).manifest().table
-    narrow = table["path"].map(lambda path: _share_above_4_khz(audio.read(path, 16_000)) < 1e-6)
+    narrow = table["path"].map(lambda path: _share_above_4_khz(audio.read_audio(path, 16_000)) < 1e-6)
     assert (narrow == table["utterance"].isin(table["utterance"][table["attack"] == "amr_5kbps"])).all()
     assert narrow[table["label"] == 1].sum() == narrow[table["label"] == 0].sum() == 15
 
@@ -179,7 +182,7 @@ def _share_above_4_khz(waveform: np.ndarray) -> float:
 def test_a_folder_with_splits_keeps_them_and_a_split_file_fixes_others(tmp_path: Path) -> None:
     splits = tmp_path / "splits"
     for number, place in enumerate(("train/a", "train/b", "dev/a", "test", "test")):
-        audio.write(splits / place / f"{number}.wav", hum(0.3, number), 16_000)
+        audio.write_audio(splits / place / f"{number}.wav", hum(0.3, number), 16_000)
     table = vocoded(splits, tmp_path).manifest().table.query("label == 1").set_index("utterance").sort_index()
     table = table.loc[["train/a/0", "train/b/1", "dev/a/2", "test/3", "test/4"]]
     assert table["split"].to_dict() == {
@@ -190,7 +193,7 @@ def test_a_folder_with_splits_keeps_them_and_a_split_file_fixes_others(tmp_path:
         "test/4": "eval",
     }
     assert table["speaker"].to_dict() == dict(zip(table.index, ["a", "b", "a", "-", "-"], strict=True))
-    audio.write(splits / "5.wav", hum(0.3, 5), 16_000)
+    audio.write_audio(splits / "5.wav", hum(0.3, 5), 16_000)
     with pytest.raises(ValueError, match=r"1 of 6 recordings .* outside its split folders"):
         vocoded(splits, tmp_path).manifest()
     plain = speakers(tmp_path / "plain")
@@ -201,8 +204,8 @@ def test_a_folder_with_splits_keeps_them_and_a_split_file_fixes_others(tmp_path:
 
 def test_only_genuine_recordings_of_a_folder_with_classes(tmp_path: Path) -> None:
     for number in range(4):
-        audio.write(tmp_path / "in" / "real" / f"{number}.wav", hum(0.3, number), 16_000)
-        audio.write(tmp_path / "in" / "fake" / f"{number}.wav", hum(0.3, number + 9), 16_000)
+        audio.write_audio(tmp_path / "in" / "real" / f"{number}.wav", hum(0.3, number), 16_000)
+        audio.write_audio(tmp_path / "in" / "fake" / f"{number}.wav", hum(0.3, number + 9), 16_000)
     table = vocoded(tmp_path / "in", tmp_path).manifest().table
     assert set(table["utterance"]) == {f"real/{number}" for number in range(4)}
 
@@ -216,7 +219,10 @@ class Given(Dataset):
         self.table = table
 
     def manifest(self) -> Manifest:
-        self.findings = (finding("row-count", "note", "look"), finding("one-class", "warning", "one class"))
+        self.findings = (
+            make_finding("row-count", "note", "look"),
+            make_finding("one-class", "warning", "one class"),
+        )
         return Manifest(self.table, name="given")
 
 
@@ -241,7 +247,7 @@ def test_the_bona_fide_rows_of_a_corpus_hand_down_what_is_known_of_them(folder: 
 def test_bad_recordings_are_named_with_their_reason_and_left_out(tmp_path: Path) -> None:
     root = speakers(tmp_path / "voices")
     (root / "s0" / "text.wav").write_text("no audio")
-    audio.write(root / "s1" / "silent.flac", np.zeros(8_000), 16_000)
+    audio.write_audio(root / "s1" / "silent.flac", np.zeros(8_000), 16_000)
     tolerant = vocoded(root, tmp_path, max_bad_fraction=0.1)
     manifest = tolerant.manifest()
     assert len(manifest) == 60
@@ -255,22 +261,22 @@ def test_bad_recordings_are_named_with_their_reason_and_left_out(tmp_path: Path)
 def test_a_recording_at_which_a_process_dies_is_named(corpus: Vocoded, tmp_path: Path) -> None:
     done = corpus.manifest().table["path"][0]
     jobs = [
-        Job("first.wav", done, "a", "lpc", 16000, ""),
-        Job("crash.wav", str(tmp_path / "x" / "b.flac"), "b", "world", 16000, ""),
-        Job("later.wav", str(tmp_path / "x" / "c.flac"), "c", "lpc", 16000, ""),
+        TwinJob("first.wav", done, "a", "lpc", 16000, ""),
+        TwinJob("crash.wav", str(tmp_path / "x" / "b.flac"), "b", "world", 16000, ""),
+        TwinJob("later.wav", str(tmp_path / "x" / "c.flac"), "c", "lpc", 16000, ""),
     ]
     with pytest.raises(
         ValueError, match=r"died \(signal 11, SIGSEGV\) while it made a twin of crash.wav by world"
     ):
-        vocoded_files.crash_error(jobs, -11)
+        vocoded_files.vocoded_file_crash_error(jobs, -11)
 
 
 def test_any_rate_format_and_length(tmp_path: Path) -> None:
     root = tmp_path / "voices"
     stereo = np.stack([hum(0.5, 1, 96_000), hum(0.5, 2, 96_000)], axis=1)
-    audio.write(root / "wide.flac", stereo, 96_000)
-    audio.write(root / "narrow.wav", hum(0.5, 3, 8_000), 8_000)
-    audio.write(root / "short.wav", hum(0.1, 4), 16_000)
+    audio.write_audio(root / "wide.flac", stereo, 96_000)
+    audio.write_audio(root / "narrow.wav", hum(0.5, 3, 8_000), 8_000)
+    audio.write_audio(root / "short.wav", hum(0.1, 4), 16_000)
     soundfile.write(root / "coded.ogg", hum(0.5, 5, 44_100), 44_100)
     table = vocoded(root, tmp_path).manifest().table
     lengths = table.groupby("utterance")["path"].agg(lambda paths: {soundfile.info(p).frames for p in paths})

@@ -10,8 +10,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from dfx.config.identity import config_hash
-from dfx.config.schema import CONF_DIR, flatten, register_schema
-from dfx.detector.checks import check
+from dfx.config.schema import CONF_DIR, flatten_config, register_schema
+from dfx.detector.checks import check_config
 
 register_schema()
 FILES = [path for path in sorted(CONF_DIR.glob("*/*.yaml")) if path.parent.name not in ("hydra", "mask")]
@@ -31,7 +31,7 @@ def composed(*overrides: str) -> DictConfig:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}={path.stem}")
 def test_every_option_composes_and_fits_its_class(path: Path) -> None:
     option = f"{path.parent.name}={path.stem}"
-    check(composed(option, *NEEDED.get(option, [])))
+    check_config(composed(option, *NEEDED.get(option, [])))
     first = next(line for line in path.read_text().splitlines() if "@package" not in line)
     assert first.startswith("# ")
     assert 10 < len(first) <= 130
@@ -39,12 +39,12 @@ def test_every_option_composes_and_fits_its_class(path: Path) -> None:
 
 def test_values_of_own_and_shared_options_of_a_corpus_are_checked() -> None:
     with pytest.raises(ValueError, match=r"(?s)divide: expected bool.*groups: expected a list"):
-        check(composed("dataset=asvspoof2021_la", "dataset.divide=maybe", "+dataset.groups=3"))
+        check_config(composed("dataset=asvspoof2021_la", "dataset.divide=maybe", "+dataset.groups=3"))
 
 
 def test_every_feature_takes_a_mask() -> None:
     cfg = composed("feature=lfcc_2021", "+mask@feature.mask=specavg")
-    check(cfg)
+    check_config(cfg)
     assert cfg.feature.mask == composed("feature=lfcc_specavg").feature.mask
 
 
@@ -84,13 +84,13 @@ def test_every_optimizer_schedule_and_augmentation_builds() -> None:
 )
 def test_a_node_that_does_not_fit_its_class_is_explained(override: str, sentence: str) -> None:
     with pytest.raises(ValueError, match="does not fit") as error:
-        check(composed(*override.split()))
+        check_config(composed(*override.split()))
     assert sentence in str(error.value)
 
 
 def test_all_problems_are_listed_at_once() -> None:
     with pytest.raises(ValueError, match="does not fit") as error:
-        check(composed("+model.a=1", "+loss.b=2", "optimizer.lr=fast"))
+        check_config(composed("+model.a=1", "+loss.b=2", "optimizer.lr=fast"))
     assert all(word in str(error.value) for word in ("model.a", "loss.b", "optimizer.lr"))
 
 
@@ -106,7 +106,9 @@ def test_identity_covers_the_configuration_but_not_the_bookkeeping() -> None:
 
 
 def test_flatten_keeps_empty_containers() -> None:
-    assert flatten(OmegaConf.to_container(OmegaConf.create({"a": {"b": 1, "c": {}}, "d": [1, 2]}))) == {
+    assert flatten_config(
+        OmegaConf.to_container(OmegaConf.create({"a": {"b": 1, "c": {}}, "d": [1, 2]}))
+    ) == {
         "a.b": 1,
         "a.c": {},
         "d": [1, 2],

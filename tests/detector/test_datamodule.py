@@ -51,7 +51,7 @@ def test_corpus_balance_gives_each_corpus_its_share_of_each_class(
     assert len(shares) == 4
     assert shares.between(0.24, 0.26).all()
     with pytest.raises(ValueError, match="is for dataset=combined"):
-        build.datamodule(
+        build.build_datamodule(
             OmegaConf.create({"data": {"balance": "corpus"}}), corpus
         )  # before anything is decoded
 
@@ -130,7 +130,7 @@ def test_the_score_of_an_utterance_is_the_mean_over_its_windows(
 ) -> None:
     cfg = config("feature=lfcc", "model=mlp", "segment_seconds=0.5", "data.pad=zero")
     module = AudioDataModule(corpus, store, 8000, eval_crop="sliding", pad="zero", batch_size=3)
-    detector = build.detector(cfg, module).eval()
+    detector = build.build_detector(cfg, module).eval()
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = Trainer(accelerator="cpu", **quiet)  # type: ignore[arg-type]
     trainer.test(detector, module, verbose=False)
@@ -139,8 +139,8 @@ def test_the_score_of_an_utterance_is_the_mean_over_its_windows(
     several = 0
     for score, row in zip(scores["score"], module.tables["eval"]["row"], strict=True):
         clip = store.read(row)
-        starts = segments.windows(len(clip), 8000, 4000)
-        cuts = [segments.fit(clip[start : start + 8000], 8000, "zero") for start in starts]
+        starts = segments.segment_windows(len(clip), 8000, 4000)
+        cuts = [segments.fit_segment(clip[start : start + 8000], 8000, "zero") for start in starts]
         with torch.no_grad():
             expected = detector(torch.from_numpy(np.stack(cuts))).double().mean()
         assert score == pytest.approx(float(expected), abs=1e-5)
@@ -197,7 +197,7 @@ def test_a_corpus_that_cannot_train_is_refused_before_it_is_decoded(
 ) -> None:
     table = corpus.table[corpus.table[column] == only].reset_index(drop=True)
     with pytest.raises(ValueError, match="The train split of part has no ") as error:
-        build.datamodule(config(f"cache={tmp_path}/cache"), Manifest(table, name="part"))
+        build.build_datamodule(config(f"cache={tmp_path}/cache"), Manifest(table, name="part"))
     assert "dataset=combined dataset.train=[...] dataset.dev=[...] dataset.eval=[...]" in str(error.value)
     assert not list(tmp_path.iterdir())
 

@@ -40,9 +40,9 @@ def test_a_trainer_of_several_processes_is_known(trainer: dict[str, object], sev
 def in_this_process(checkpoint: Path, options: list[str]) -> dict[str, ScoreTable]:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         cfg = compose("train", overrides=options)
-    data = build.datamodule(cfg, build.dataset(cfg).manifest())
-    detector = build.detector(cfg, data)
-    trainer = build.trainer(cfg, [])
+    data = build.build_datamodule(cfg, build.build_dataset(cfg).manifest())
+    detector = build.build_detector(cfg, data)
+    trainer = build.build_trainer(cfg, [])
     trainer.validate(detector, data, ckpt_path=checkpoint, weights_only=True, verbose=False)
     trainer.test(detector, data, ckpt_path=checkpoint, weights_only=True, verbose=False)
     return detector.scores

@@ -27,9 +27,9 @@ def test_scores_of_a_run_in_mixed_precision_are_those_of_its_weights_in_full(
     home: Path, corpus: Manifest, corpus_file: Path
 ) -> None:
     cfg = config(corpus_file, "bf16-mixed")
-    data = build.datamodule(cfg, corpus)
-    detector = build.detector(cfg, data)
-    trainer = build.trainer(cfg, [])
+    data = build.build_datamodule(cfg, corpus)
+    detector = build.build_detector(cfg, data)
+    trainer = build.build_trainer(cfg, [])
     trainer.fit(detector, data)
     trainer.test(detector, data, verbose=False)
     trainer.save_checkpoint(home / "mixed.ckpt", weights_only=True)
@@ -49,6 +49,6 @@ def test_weights_in_another_precision_are_refused(
     precision: str, home: Path, corpus: Manifest, corpus_file: Path
 ) -> None:
     cfg = config(corpus_file, precision)
-    data = build.datamodule(cfg, corpus)
+    data = build.build_datamodule(cfg, corpus)
     with pytest.raises(ValueError, match=f"precision={precision}: use 32-true, or bf16-mixed"):
-        build.trainer(cfg, []).fit(build.detector(cfg, data), data)
+        build.build_trainer(cfg, []).fit(build.build_detector(cfg, data), data)

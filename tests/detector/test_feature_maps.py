@@ -31,9 +31,9 @@ from dfx.config.schema import CONF_DIR, register_schema
 from dfx.datasets import ManifestFile
 from dfx.detector import build, feature_maps, loading, scoring
 from dfx.detector.datamodule import Batch
-from dfx.detector.feature_maps import FeatureMaps, open_features
+from dfx.detector.feature_maps import FeatureMaps, open_feature_maps
 from dfx.detector.sampling import PADDING
-from dfx.evaluate.trials import Corpus
+from dfx.evaluate.trials import TrialCorpus
 from dfx.features import LFCC, MFCC, Feature, LogMel, Wav2Vec2, Waveform
 from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import ScoreTable
@@ -91,7 +91,7 @@ def opened(
 ) -> FeatureMaps:
     rows = np.arange(len(manifest)) if rows is None else rows
     config = more.pop("config", {"_target_": "x"})
-    return open_features(feature, clips, manifest, rows, config, cache=cache, progress=False, **more)
+    return open_feature_maps(feature, clips, manifest, rows, config, cache=cache, progress=False, **more)
 
 
 def direct(feature: Feature, clips: Any, row: int) -> np.ndarray:
@@ -125,8 +125,8 @@ def test_a_map_is_that_of_the_whole_utterance_in_half_precision(
 
 def computed(folder: Path) -> list[bytes]:
     """Path of every map of a store, as often as it was computed."""
-    found = [parts.read_table(folder, name) for name in parts.part_names(folder)]
-    return [entry.path for table in found if table for entry in parts.entries_of(table[0])]
+    found = [parts.read_part_table(folder, name) for name in parts.part_names(folder)]
+    return [entry.path for table in found if table for entry in parts.part_entries(table[0])]
 
 
 def test_maps_are_computed_once(
@@ -192,7 +192,7 @@ def test_a_changed_file_gives_a_new_map_and_a_damaged_part_is_computed_again(
     before = opened(feature, clips, manifest, tmp_path)
     names = parts.part_names(before.path)
     assert len(names) == 3
-    audio.write(Path(table.loc[2, "path"]), np.full(9000, 0.1, np.float32), RATE)
+    audio.write_audio(Path(table.loc[2, "path"]), np.full(9000, 0.1, np.float32), RATE)
     clips = open_store(manifest, RATE, cache=tmp_path, num_workers=0, progress=False)
     after = opened(feature, clips, manifest, tmp_path)
     close(after.read(2), direct(feature, clips, 2))
@@ -206,7 +206,7 @@ def test_a_changed_file_gives_a_new_map_and_a_damaged_part_is_computed_again(
         for row, frames in enumerate(whole):
             np.testing.assert_array_equal(after.read(row), frames)
         data = after.path / f"{parts.part_names(after.path)[-1]}.pcm"
-    assert store_upkeep.verify(after.path)[1] == 0
+    assert store_upkeep.verify_store(after.path)[1] == 0
 
 
 def test_a_long_utterance_is_computed_in_windows(
@@ -229,7 +229,7 @@ def test_an_utterance_shorter_than_a_frame_has_one(corpus: Manifest, tmp_path: P
     table = corpus.table.head(2).copy()
     for i in table.index:
         table.loc[i, "path"] = str(tmp_path / f"{i}.wav")
-        audio.write(tmp_path / f"{i}.wav", np.full(100 + i, 0.1, np.float32), RATE)
+        audio.write_audio(tmp_path / f"{i}.wav", np.full(100 + i, 0.1, np.float32), RATE)
     manifest = Manifest(table)
     clips = open_store(manifest, RATE, cache=tmp_path, num_workers=0, progress=False)
     for feature in (LFCC(RATE), Wav2Vec2(RATE, checkpoint=weights, cache=True)):
@@ -379,7 +379,7 @@ def config(corpus_file: Path, weights: Path, *overrides: str) -> DictConfig:
 
 
 def batches(cfg: DictConfig, corpus: Manifest, cache: Path, epoch: int = 0) -> list[Batch]:
-    data = build.datamodule(OmegaConf.merge(cfg, {"cache": str(cache)}), corpus)
+    data = build.build_datamodule(OmegaConf.merge(cfg, {"cache": str(cache)}), corpus)
     loader = data.train_dataloader()
     loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
     return [*loader, *data.val_dataloader()]
@@ -404,7 +404,7 @@ def test_batches_hold_crops_in_frames_the_same_for_any_number_of_workers(
 def test_a_crop_is_a_piece_of_the_map(
     corpus: Manifest, corpus_file: Path, weights: Path, cache: Path
 ) -> None:
-    data = build.datamodule(config(corpus_file, weights, f"cache={cache}"), corpus)
+    data = build.build_datamodule(config(corpus_file, weights, f"cache={cache}"), corpus)
     assert data.maps is not None
     starts = set()
     for batch in data.train_dataloader():
@@ -424,7 +424,7 @@ def test_short_utterances_are_filled_by_frames(
 ) -> None:
     for pad in ("repeat", "zero"):
         cfg = config(corpus_file, weights, "segment_seconds=3", f"data.pad={pad}", f"cache={cache}")
-        data = build.datamodule(cfg, corpus)
+        data = build.build_datamodule(cfg, corpus)
         assert data.maps is not None
         batch = next(iter(data.val_dataloader()))
         row = int(data.tables["dev"]["row"].iloc[0])
@@ -443,7 +443,7 @@ def test_maps_of_any_feature_are_kept_where_cache_says_so(
     options = [*SMALL, f"feature={feature}", "feature.cache=true", f"dataset.path={corpus_file}"]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         cfg = compose("train", overrides=options)
-    made = build.detector(cfg).feature
+    made = build.build_detector(cfg).feature
     batch = batches(cfg, corpus, cache)[0]
     assert batch["feature"].shape[1:] == made.output_shape(8000)
     cfg.feature.cache = False
@@ -454,7 +454,7 @@ def test_what_would_make_the_maps_wrong_is_refused(
     corpus: Manifest, corpus_file: Path, weights: Path, cache: Path
 ) -> None:
     def make(*overrides: str) -> None:
-        build.datamodule(config(corpus_file, weights, f"cache={cache}", *overrides), corpus)
+        build.build_datamodule(config(corpus_file, weights, f"cache={cache}", *overrides), corpus)
 
     with pytest.raises(ValueError, match="augment changes waveforms at each draw: use augment=none"):
         make("augment=rawboost")
@@ -479,9 +479,9 @@ def test_a_detector_scores_waveforms_and_through_the_store_as_its_run_did(
     expected = ScoreTable.read(finished / "scores" / "eval.csv").table["score"].to_numpy()
     cfg = config(corpus_file, weights, *SHORT_RUN)
     with pytest.raises(ValueError, match="like those in checkpoints of dfx, names no weights"):
-        build.datamodule(OmegaConf.merge(cfg, detector.checkpoint_config), corpus)
+        build.build_datamodule(OmegaConf.merge(cfg, detector.checkpoint_config), corpus)
     before = sorted(home.rglob("*.pcm"))
-    data = build.datamodule(cfg, corpus)
+    data = build.build_datamodule(cfg, corpus)
     assert sorted(home.rglob("*.pcm")) == before
     with torch.no_grad():
         kept = torch.cat([detector.loss.score(detector.embedding(b)) for b in data.test_dataloader()]).numpy()
@@ -500,8 +500,8 @@ def test_evaluation_scores_through_the_store_as_the_run_did(
     finished: Path, corpus_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = dfx.load(finished / "checkpoint" / "best.ckpt")
-    trials = Corpus(ManifestFile(str(corpus_file))).trials()
-    monkeypatch.setattr(store_builder, "build_parts", None)  # the maps are there
+    trials = TrialCorpus(ManifestFile(str(corpus_file))).trials()
+    monkeypatch.setattr(store_builder, "build_store_parts", None)  # the maps are there
     table, _ = scoring.score_manifest(
         system, trials.manifest, trials.rows, scoring.ScoringOptions(batch_size=8)
     )

@@ -45,7 +45,7 @@ def mixed_rates(corpus: Manifest, tmp_path_factory: pytest.TempPathFactory) -> M
     table = corpus.table.copy()
     for number, path in enumerate(table["path"]):
         rate = RATES[number % len(RATES)]
-        waveform = audio.resample(audio.read(path, 16000), 16000, rate)
+        waveform = audio.resample_waveform(audio.read_audio(path, 16000), 16000, rate)
         if number % 2:
             waveform = np.stack([waveform, 0.5 * waveform], axis=1)
         subtype = "FLOAT" if number % 3 == 0 else "PCM_16"
@@ -303,8 +303,8 @@ def test_a_detector_of_ready_features_scores_a_row(tmp_path: Path) -> None:
     given = ["feature=table", "model=mlp", "augment=none", "sample_rate=1", "segment_seconds=4"]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         cfg = compose("train", overrides=given)
-    network = build.detector(cfg).eval()
-    config = build.checkpoint_config(cfg, network.feature)
+    network = build.build_detector(cfg).eval()
+    config = build.build_checkpoint_config(cfg, network.feature)
     torch.save({"dfx_config": config, "state_dict": network.state_dict()}, tmp_path / "table.ckpt")
     detector, row = dfx.load(tmp_path / "table.ckpt"), np.array([3.0, -200.0, 0.5, 7.0])
     with torch.no_grad():

@@ -37,8 +37,8 @@ def test_a_pair_runs_forward_and_backward(feature: str, model: str, architecture
     cfg = composed(f"feature={feature}", f"model={model}", *size)
     if feature.startswith("wav2vec2"):
         OmegaConf.update(cfg, "feature.architecture", architectures["base"], force_add=True)
-    detector = build.detector(cfg)
-    waveform = 0.1 * torch.randn(4, build.num_samples(cfg))
+    detector = build.build_detector(cfg)
+    waveform = 0.1 * torch.randn(4, build.num_segment_samples(cfg))
     detector.loss(detector.embedding({"waveform": waveform}), torch.tensor([0, 1, 0, 1])).backward()
     missing = [name for name, p in detector.named_parameters() if p.requires_grad and p.grad is None]
     assert not missing
@@ -50,7 +50,7 @@ def test_a_pair_runs_forward_and_backward(feature: str, model: str, architecture
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_trains_a_model(loss: str) -> None:
-    detector = build.detector(composed(f"loss={loss}", "feature=mfcc", "model=mlp"))
+    detector = build.build_detector(composed(f"loss={loss}", "feature=mfcc", "model=mlp"))
     embedding = detector.embedding({"waveform": 0.1 * torch.randn(4, 6400)})
     detector.loss(embedding, torch.tensor([0, 1, 0, 1])).backward()
     assert all(p.grad is not None for p in detector.parameters() if p.requires_grad)
@@ -60,14 +60,14 @@ def test_every_loss_trains_a_model(loss: str) -> None:
 def test_weights_follow_from_the_seed() -> None:
     def weights(seed: int) -> torch.Tensor:
         torch.randn(seed + 3)  # whatever was drawn before
-        return torch.cat([p.flatten() for p in build.detector(composed(f"seed={seed}")).parameters()])
+        return torch.cat([p.flatten() for p in build.build_detector(composed(f"seed={seed}")).parameters()])
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
 
 
 def test_silence_is_scored_and_too_little_is_refused_in_words() -> None:
-    detector = build.detector(composed()).eval()
+    detector = build.build_detector(composed()).eval()
     assert torch.isfinite(detector(torch.zeros(1, 16000))).all()
     for samples in (160, 0):
         with pytest.raises(ValueError, match="samples"):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from dfx.config.corpora import expand
+from dfx.config.corpora import expand_corpora
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.detector import build
 from dfx.detector.detector import CONFIG_KEY
@@ -37,9 +37,9 @@ def evaluate(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eva
             cfg = compose("evaluate", overrides=[f"out={out}", f"bootstrap={bootstrap}", *overrides])
         with monkeypatch.context() as patch:
             if not whole:
-                patch.setattr(figures, "draw", lambda measured: [])
+                patch.setattr(figures, "draw_evaluation_figures", lambda measured: [])
                 patch.setattr(tracking, "log_report", lambda *arguments: None)
-            command(expand(cfg))
+            command(expand_corpora(cfg))
         found: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
         return found | {"folder": out, "rows": pd.read_csv(out / "results.csv", keep_default_na=False)}
 
@@ -51,8 +51,8 @@ def _write_detector(path: Path, seed: int) -> None:
     overrides = ["feature=lfcc", "model=mlp", "segment_seconds=0.5", f"seed={seed}"]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         cfg = compose("train", overrides=overrides)
-    detector = build.detector(cfg).eval()
-    config = build.checkpoint_config(cfg, detector.feature)
+    detector = build.build_detector(cfg).eval()
+    config = build.build_checkpoint_config(cfg, detector.feature)
     torch.save({CONFIG_KEY: config, "state_dict": detector.state_dict()}, path)
 
 

@@ -32,10 +32,10 @@ def by_hand(
     detector = loading.load_network(checkpoint)
     found = {}
     with torch.inference_mode():
-        for row in manifest.read(corpus_file).split(split).table.itertuples():
-            waveform = audio.read(str(row.path), 16000)
-            starts = segments.windows(len(waveform), 8000, 4000) if policy == "sliding" else [0]
-            cuts = np.stack([segments.fit(waveform[start : start + 8000], 8000) for start in starts])
+        for row in manifest.read_manifest(corpus_file).split(split).table.itertuples():
+            waveform = audio.read_audio(str(row.path), 16000)
+            starts = segments.segment_windows(len(waveform), 8000, 4000) if policy == "sliding" else [0]
+            cuts = np.stack([segments.fit_segment(waveform[start : start + 8000], 8000) for start in starts])
             found[str(row.id)] = float(detector(torch.from_numpy(cuts).float()).double().mean())
     return found
 
@@ -120,7 +120,7 @@ def log_run(checkpoint: Path, corpus_file: Path, folder: Path) -> tuple[str, dic
     client.log_artifact(run.info.run_id, str(checkpoint), "checkpoint")
     tables = {}
     for split in ("dev", "eval"):
-        rows = manifest.read(corpus_file).split(split).table.drop(columns=["path", "split"])
+        rows = manifest.read_manifest(corpus_file).split(split).table.drop(columns=["path", "split"])
         generator = np.random.default_rng(0)
         tables[split] = ScoreTable(rows.assign(score=rows["label"] + generator.standard_normal(len(rows))))
         tables[split].write(folder / f"{split}.csv")
@@ -154,7 +154,7 @@ def test_bad_files_are_counted_and_listed(
 def test_a_corpus_is_the_key_of_score_files(
     evaluate: Evaluate, checkpoint: Path, corpus_file: Path, tmp_path: Path
 ) -> None:
-    rows = manifest.read(corpus_file).split("eval").table
+    rows = manifest.read_manifest(corpus_file).split("eval").table
     lines = [f"{row.id} {row.label + 0.01 * number}" for number, row in enumerate(rows.itertuples())]
     (tmp_path / "theirs.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     found = evaluate(f"scores={tmp_path / 'theirs.txt'}", f"systems={checkpoint}", *of(corpus_file))

@@ -166,7 +166,10 @@ def test_two_systems_are_compared_on_the_same_trials_only(
     assert (pair["first"], pair["second"]) == ("good", "bad")
     assert pair["eer"]["p_value"] < 0.05
     assert pair["eer"]["value"] < 0
-    assert pair["auc"]["value"] == metrics.delong(ScoreTable.read(good), ScoreTable.read(bad)).value
+    assert (
+        pair["auc"]["value"]
+        == metrics.delong_auc_difference(ScoreTable.read(good), ScoreTable.read(bad)).value
+    )
     fewer = write_scores("fewer", 1, trials=200)
     assert evaluate(f"scores=[{good},{fewer}]", "key=null")["comparisons"] == []
     with pytest.raises(ValueError, match="compare=true needs two systems on the same trials"):

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest, norm
 
-from dfx.metrics import AsvRates, Interval, PairedEers, cluster_column, eer, intervals
+from dfx.metrics import AsvRates, ConfidenceInterval, PairedEers, bootstrap_intervals, cluster_column, eer
 from dfx.metrics.bootstrap import Bootstrap
 from dfx.metrics.resampled import NAMES
 from dfx.tables.score_table import ScoreTable
@@ -28,13 +28,13 @@ def simulated(
     return ScoreTable(table.assign(score=score + np.where(label == 1, 1, -1) * spread * norm.isf(true_eer)))
 
 
-def covers(interval: Interval, truth: float) -> bool:
+def covers(interval: ConfidenceInterval, truth: float) -> bool:
     return interval.low <= truth <= interval.high
 
 
 def test_each_metric_has_an_interval_around_its_value():
     table = simulated(0, 80, 200, 0.1)
-    found = intervals(table, NAMES, threshold=0.0, rates=RATES, resamples=200)
+    found = bootstrap_intervals(table, NAMES, threshold=0.0, rates=RATES, resamples=200)
     assert list(found) == list(NAMES)
     assert all(low < high for low, high in found.values())
     assert covers(found["eer"], eer(table.bonafide, table.spoof)[0])
@@ -46,16 +46,18 @@ def test_each_metric_has_an_interval_around_its_value():
 
 def test_the_same_seed_gives_the_same_interval_and_another_one_another():
     table = simulated(0, 80, 200, 0.1)
-    assert intervals(table, ["eer"], seed=1) == intervals(table, ["eer"], seed=1)
-    assert intervals(table, ["eer"], seed=1) != intervals(table, ["eer"], seed=2)
-    alone = intervals(table, ["eer"], seed=1)["eer"]
-    assert intervals(table, ["auc", "eer", "ece"], seed=1)["eer"] == alone  # whatever else is measured
+    assert bootstrap_intervals(table, ["eer"], seed=1) == bootstrap_intervals(table, ["eer"], seed=1)
+    assert bootstrap_intervals(table, ["eer"], seed=1) != bootstrap_intervals(table, ["eer"], seed=2)
+    alone = bootstrap_intervals(table, ["eer"], seed=1)["eer"]
+    assert (
+        bootstrap_intervals(table, ["auc", "eer", "ece"], seed=1)["eer"] == alone
+    )  # whatever else is measured
 
 
 def test_more_trials_and_less_confidence_are_narrower():
     def width(num_trials: int, confidence: float = 0.95) -> float:
         table = simulated(0, num_trials, num_trials, 0.1)
-        low, high = intervals(table, ["eer"], confidence=confidence)["eer"]
+        low, high = bootstrap_intervals(table, ["eer"], confidence=confidence)["eer"]
         return high - low
 
     assert width(1600) == pytest.approx(width(400) / 2, rel=0.2)
@@ -66,13 +68,13 @@ def test_accuracy_of_independent_trials_has_wilsons_interval():
     table = simulated(0, 500, 500, 0.1)
     right = np.count_nonzero((table.table["score"] > 0) == (table.table["label"] == 1))
     expected = binomtest(right, 1000).proportion_ci(method="wilson")
-    found = intervals(table, ["accuracy"], threshold=0.0, resamples=4000)["accuracy"]
+    found = bootstrap_intervals(table, ["accuracy"], threshold=0.0, resamples=4000)["accuracy"]
     assert found == pytest.approx((expected.low, expected.high), abs=0.001)
 
 
 def test_a_detector_without_an_error_is_not_certain():
     table = ScoreTable(simulated(0, 50, 200, 0.1).table.assign(score=lambda rows: rows["label"] * 2.0 - 1))
-    found = intervals(table, ["eer", "auc", "accuracy"], threshold=0.0, resamples=50)
+    found = bootstrap_intervals(table, ["eer", "auc", "accuracy"], threshold=0.0, resamples=50)
     assert found["eer"].low == 0.0
     assert 0.05 < found["eer"].high < 0.1  # about 4 in 50
     assert found["auc"].high == found["accuracy"].high == 1.0
@@ -116,7 +118,7 @@ def test_without_clusters_each_class_keeps_its_number_of_trials():
 def test_a_cluster_of_one_trial_is_a_trial():
     table = simulated(0, 80, 200, 0.1)
     single = ScoreTable(table.table.assign(speaker="-"))  # unknown speakers stand for themselves
-    assert intervals(single, ["eer"], cluster="speaker") == intervals(table, ["eer"])
+    assert bootstrap_intervals(single, ["eer"], cluster="speaker") == bootstrap_intervals(table, ["eer"])
 
 
 def test_speakers_are_proposed_where_they_are_known_in_both_classes():
@@ -132,7 +134,7 @@ def test_speakers_are_proposed_where_they_are_known_in_both_classes():
 def test_seeds_of_one_system():
     tables = [simulated(seed, 100, 300, 0.1) for seed in range(3)]
     one = PairedEers([tables[:1]], seed=4).interval(0)
-    assert one == pytest.approx(intervals(tables[0], ["eer"], seed=4)["eer"])
+    assert one == pytest.approx(bootstrap_intervals(tables[0], ["eer"], seed=4)["eer"])
     assert PairedEers([[tables[0], tables[0]]], seed=4).interval(0) == pytest.approx(one)
     low, high = PairedEers([tables]).interval(0)
     assert low < np.mean([eer(table.bonafide, table.spoof)[0] for table in tables]) < high
@@ -158,11 +160,11 @@ def test_seeds_of_one_system():
 def test_what_cannot_be_resampled_is_an_error(change, options, sentence):
     table = ScoreTable(change(simulated(0, 100, 200, 0.1, num_speakers=20).table))
     with pytest.raises(ValueError, match=sentence):
-        intervals(table, ["eer"], **options)
+        bootstrap_intervals(table, ["eer"], **options)
 
 
 def coverage(tables: list[ScoreTable], true_eer: float, cluster: str | None = None) -> float:
-    found = [intervals(table, ["eer"], cluster=cluster, resamples=200)["eer"] for table in tables]
+    found = [bootstrap_intervals(table, ["eer"], cluster=cluster, resamples=200)["eer"] for table in tables]
     return float(np.mean([covers(interval, true_eer) for interval in found]))
 
 

@@ -4,7 +4,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from dfx.metrics import act_dcf, auc, brier, calibrate, cllr, ece, eer, min_cllr, min_dcf
+from dfx.metrics import act_dcf, auc, brier, cllr, ece, eer, learn_calibration, min_cllr, min_dcf
 from dfx.tables.score_table import ScoreTable
 
 
@@ -65,7 +65,7 @@ def rates(scored: ScoreTable) -> tuple[float, float]:
 
 def test_calibration_keeps_the_order_and_makes_ratios_of_scores() -> None:
     dev, other = simulated(0), simulated(1)
-    calibration = calibrate(dev)
+    calibration = learn_calibration(dev)
     on_dev, on_other = calibration.apply(dev), calibration.apply(other)
     assert calibration.findings == ()
     assert rates(on_dev) == rates(dev)
@@ -83,31 +83,31 @@ def test_calibration_keeps_the_order_and_makes_ratios_of_scores() -> None:
 
 @pytest.mark.parametrize("num_spoof", [1500, 30_000])
 def test_the_proportion_of_the_classes_does_not_move_a_ratio(num_spoof: int) -> None:
-    calibration = calibrate(simulated(0, num=(1500, num_spoof)))
+    calibration = learn_calibration(simulated(0, num=(1500, num_spoof)))
     middle_between_classes = -7 + 0.01
     assert calibration.slope * middle_between_classes + calibration.intercept == pytest.approx(0, abs=0.1)
 
 
 def test_classes_weigh_the_same_however_few_trials_one_has() -> None:
     dev = simulated(0, distance=1.0, num=(12, 1000))
-    probability = 1 / (1 + np.exp(-calibrate(dev).apply(dev).table["score"]))
+    probability = 1 / (1 + np.exp(-learn_calibration(dev).apply(dev).table["score"]))
     assert probability.groupby(dev.table["label"]).mean().sum() == pytest.approx(1, abs=1e-6)
 
 
 def test_the_scale_and_the_order_of_the_trials_do_not_matter() -> None:
     dev = simulated(0)
     order = np.random.default_rng(5).permutation(len(dev))
-    first, again = calibrate(dev), calibrate(ScoreTable(dev.table.iloc[order]))
+    first, again = learn_calibration(dev), learn_calibration(ScoreTable(dev.table.iloc[order]))
     assert (first.slope, first.intercept) == (again.slope, again.intercept)
     scaled = ScoreTable(dev.table.assign(score=dev.table["score"] * 1e6))
     expected = first.apply(dev).table["score"]
-    np.testing.assert_allclose(calibrate(scaled).apply(scaled).table["score"], expected, atol=1e-6)
+    np.testing.assert_allclose(learn_calibration(scaled).apply(scaled).table["score"], expected, atol=1e-6)
 
 
 def test_a_dev_set_without_errors_is_bounded_and_told() -> None:
     labels = np.repeat([1, 0], [20, 50])
     dev = table(labels + np.random.default_rng(0).uniform(0, 0.1, 70), labels)
-    calibration = calibrate(dev)
+    calibration = learn_calibration(dev)
     scores = calibration.apply(dev).table["score"]
     assert calibration.slope > 0
     assert np.abs(scores).max() < 1.5 * np.log(51)
@@ -128,4 +128,4 @@ STEPS = np.linspace(0, 1, 50)
 )
 def test_scores_that_do_not_rank_are_not_calibrated(scores: np.ndarray, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        calibrate(table(scores, np.repeat([1, 0], 50)))
+        learn_calibration(table(scores, np.repeat([1, 0], 50)))

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from dfx.metrics import PairedEers, auc, delong, eer, eer_difference
+from dfx.metrics import PairedEers, auc, delong_auc_difference, eer, eer_difference
 from dfx.tables.score_table import ScoreTable
 
 
@@ -39,8 +39,11 @@ def test_difference_of_two_systems():
 def test_a_system_equals_itself():
     first, _ = pair(0, 0.2, 0.1)
     assert eer_difference([first], [first]) == (0.0, 0.0, 0.0, 1.0)
-    assert delong(first, first) == (0.0, 0.0, 0.0, 1.0)
-    assert delong(first, ScoreTable(first.table.assign(score=np.exp(first.table["score"])))).value == 0.0
+    assert delong_auc_difference(first, first) == (0.0, 0.0, 0.0, 1.0)
+    assert (
+        delong_auc_difference(first, ScoreTable(first.table.assign(score=np.exp(first.table["score"])))).value
+        == 0.0
+    )
 
 
 def test_pairing_tells_apart_what_two_intervals_would_not():
@@ -64,7 +67,7 @@ def test_rows_may_stand_in_any_order_and_speakers_are_drawn_whole():
     first, second = pair(0, 0.2, 0.19)
     shuffled = ScoreTable(second.table.sample(frac=1, random_state=0))
     assert eer_difference([first], [shuffled]) == eer_difference([first], [second])
-    assert delong(first, shuffled) == pytest.approx(delong(first, second))
+    assert delong_auc_difference(first, shuffled) == pytest.approx(delong_auc_difference(first, second))
     speaker = (np.arange(1200) % 15).astype(str)
     with_speakers = ScoreTable(first.table.assign(speaker=speaker))
     assert eer_difference([with_speakers], [second], cluster="speaker") != eer_difference([first], [second])
@@ -73,7 +76,7 @@ def test_rows_may_stand_in_any_order_and_speakers_are_drawn_whole():
 def test_different_trials_are_refused():
     first, second = pair(0, 0.2, 0.1)
     fewer = ScoreTable(second.table.iloc[:-1])
-    for compare in (lambda: eer_difference([first], [fewer]), lambda: delong(first, fewer)):
+    for compare in (lambda: eer_difference([first], [fewer]), lambda: delong_auc_difference(first, fewer)):
         with pytest.raises(
             ValueError, match=r"1 and 2 hold different trials: 1200 and 1199, and '1199' only in one"
         ):
@@ -83,7 +86,7 @@ def test_different_trials_are_refused():
     with pytest.raises(ValueError, match="got 0 systems with no score tables"):
         PairedEers([])
     with pytest.raises(ValueError, match="two trials of each class, got 1 bona fide"):
-        delong(*[ScoreTable(table.table.iloc[299:]) for table in (first, second)])
+        delong_auc_difference(*[ScoreTable(table.table.iloc[299:]) for table in (first, second)])
 
 
 @pytest.mark.parametrize("decimals", [0, 12])
@@ -95,7 +98,7 @@ def test_delong_equals_its_definition(decimals):
     by_bonafide, by_spoof = ([won.mean(axis=axis) for won in wins] for axis in (1, 0))
     covariance = np.cov(by_bonafide) / 30 + np.cov(by_spoof) / 50
     deviation = np.sqrt([1, -1] @ covariance @ [1, -1])
-    found = delong(*tables)
+    found = delong_auc_difference(*tables)
     value = auc(tables[0].bonafide, tables[0].spoof) - auc(tables[1].bonafide, tables[1].spoof)
     assert found.value == pytest.approx(value, abs=1e-12)
     assert found.high - found.value == pytest.approx(norm.ppf(0.975) * deviation, abs=1e-12)
@@ -108,7 +111,10 @@ def test_equal_systems_are_called_different_in_5_of_100_corpora():
     for seed in range(500):
         first, second = pair(seed, 0.15, 0.15, 300, 900)
         p_values.append(
-            (eer_difference([first], [second], resamples=200).p_value, delong(first, second).p_value)
+            (
+                eer_difference([first], [second], resamples=200).p_value,
+                delong_auc_difference(first, second).p_value,
+            )
         )
     rejected = (np.array(p_values) <= 0.05).mean(axis=0)
     assert 0.025 <= rejected[0] <= 0.07

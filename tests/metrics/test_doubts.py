@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfx.metrics.doubts import backwards, doubts
+from dfx.metrics.doubts import doubts, scores_are_backwards
 from dfx.tables.score_table import ScoreTable
 
 NORMAL = np.random.default_rng(0).normal(size=(2, 200))
@@ -44,4 +44,4 @@ def test_suspicious_scores_give_a_finding(
 def test_ordinary_scores_give_none() -> None:
     assert doubts(table_of(NORMAL[0] + 1, NORMAL[1] - 1)) == []
     assert doubts(table_of(NORMAL[0], NORMAL[1])) == []  # an AUC of one half is not the wrong way
-    assert not backwards([0.0, 0.1], [0.5, 2.0])  # one order in six: too few trials to say
+    assert not scores_are_backwards([0.0, 0.1], [0.5, 2.0])  # one order in six: too few trials to say

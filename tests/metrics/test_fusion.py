@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfx.metrics import cllr, eer, fuse, min_cllr
+from dfx.metrics import cllr, eer, fuse_scores, min_cllr
 from dfx.tables.score_table import ScoreTable
 
 
@@ -30,7 +30,7 @@ def systems(seed: int) -> list[ScoreTable]:
 @pytest.mark.parametrize("method", ["logistic", "mean"])
 def test_two_independent_systems_beat_each(method: str) -> None:
     dev, tested = systems(0), systems(1)
-    fused, findings = fuse(tested, method, dev)
+    fused, findings = fuse_scores(tested, method, dev)
     assert findings == []
     assert equal_error_rate(fused) < min(equal_error_rate(system) for system in tested) - 0.03
     assert fused.table["id"].tolist() == tested[0].table["id"].tolist()
@@ -39,25 +39,25 @@ def test_two_independent_systems_beat_each(method: str) -> None:
         least = min_cllr(fused.bonafide, fused.spoof)
         assert cllr(fused.bonafide, fused.spoof) == pytest.approx(least, abs=0.04)
     reversed_rows = [[ScoreTable(one.table.iloc[::-1]) for one in tables] for tables in (tested, dev)]
-    again, _ = fuse(reversed_rows[0], method, reversed_rows[1])
+    again, _ = fuse_scores(reversed_rows[0], method, reversed_rows[1])
     pd.testing.assert_frame_equal(again.table[::-1].reset_index(drop=True), fused.table)
 
 
 def test_eval_decides_nothing() -> None:
     dev, tested = systems(0), systems(1)
     wrong = [ScoreTable(system.table.assign(label=1 - system.table["label"])) for system in tested]
-    expected = fuse(tested, "logistic", dev)[0].table["score"]
-    np.testing.assert_array_equal(fuse(wrong, "logistic", dev)[0].table["score"], expected)
+    expected = fuse_scores(tested, "logistic", dev)[0].table["score"]
+    np.testing.assert_array_equal(fuse_scores(wrong, "logistic", dev)[0].table["score"], expected)
 
 
 def test_without_dev_the_mean_is_of_raw_scores_and_scales_are_told() -> None:
     first, second = systems(0)
-    fused, findings = fuse([first, second], "mean")
+    fused, findings = fuse_scores([first, second], "mean")
     expected = first.table.set_index("id")["score"] / 2 + second.table.set_index("id")["score"] / 2
     np.testing.assert_allclose(fused.table["score"], expected[fused.table["id"]])
     assert [finding.kind for finding in findings] == ["different-scales"]
     assert "in a plain mean the widest decides nearly alone" in findings[0].text
-    assert fuse([first, first], "mean")[1] == []
+    assert fuse_scores([first, first], "mean")[1] == []
 
 
 def test_a_negative_weight_is_told() -> None:
@@ -66,7 +66,7 @@ def test_a_negative_weight_is_told() -> None:
     noise = rng.normal(size=1000)
     good = table(1.0 * labels + noise, labels)
     echo = table(0.2 * labels + noise + 0.5 * rng.normal(size=1000), labels)  # mostly the noise of the first
-    findings = fuse([good, echo], "logistic", [good, echo])[1]
+    findings = fuse_scores([good, echo], "logistic", [good, echo])[1]
     assert [finding.kind for finding in findings] == ["negative-weight"]
     assert "gives system 2 a negative weight" in findings[0].text
 
@@ -98,4 +98,4 @@ def test_what_cannot_be_fused_is_an_error(
     tables: list[ScoreTable], dev: list[ScoreTable] | None, method: str, sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
-        fuse(tables, method, dev)
+        fuse_scores(tables, method, dev)

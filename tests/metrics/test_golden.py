@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dfx.metrics import asv_rates, attack_name, eer, intervals, min_tdcf, summary
+from dfx.metrics import asv_rates, attack_name, bootstrap_intervals, eer, min_tdcf, summary
 from dfx.tables.score_table import ScoreTable
 
 SCORES = Path(__file__).parents[3] / "shared" / "data" / "scores"
@@ -79,7 +79,7 @@ def test_intervals_hold_what_the_organisers_report(countermeasure, verification)
         **{"min_tdcf_2019": 0.120836818418, "min_tdcf_revised": 0.175989256106, "min_dcf": 0.114349047406},
         **{"cllr": 0.7921914596},
     }
-    found = intervals(countermeasure, list(golden), resamples=50, rates=asv_rates(**verification))
+    found = bootstrap_intervals(countermeasure, list(golden), resamples=50, rates=asv_rates(**verification))
     for name, value in golden.items():
         assert 0.9 * value < found[name].low < value < found[name].high < 1.1 * value, name
     assert found["eer"] == pytest.approx((0.0489, 0.0523), abs=0.0005)

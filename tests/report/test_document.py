@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from dfx.report import document, exports, figures, tables
-from dfx.report.measure import measure
+from dfx.report.measure import measure_grid
 from dfx.report.sweep_report import SweepReport
 from dfx.reporting import grid as grids
 from dfx.reporting import missing_cells
@@ -22,19 +22,19 @@ BEAT = {"eer": 0.3125, "auc": 0.75, "low": 0.7, "high": 0.8, "name": "all scalar
 
 
 def report(runs: list[RunRecord], metric: str = "eval/eer", beat: bool = True) -> SweepReport:
-    grid = grids.of_runs(runs, "feature", "model")
+    grid = grids.grid_of_runs(runs, "feature", "model")
     missing = [
         MissingCell(
             "feature=lfcc model=mlp_x seed=2", "missing", "", "python -m dfx.train model=mlp_x seed=2"
         ),
         MissingCell("feature=mfcc model=lcnn seed=0", "skipped", "Too <short>.", ""),
     ]
-    grid.why_empty.update(missing_cells.by_place(missing, grid))
+    grid.why_empty.update(missing_cells.missing_cells_by_place(missing, grid))
     return SweepReport(
         title="feature × model",
         about="4 runs.",
         grid=grid,
-        measured=measure(grid, metric, 200),
+        measured=measure_grid(grid, metric, 200),
         missing=missing,
         to_beat={column: BEAT for column in grid.columns} if beat else {},
         command="sweep again",
@@ -43,7 +43,9 @@ def report(runs: list[RunRecord], metric: str = "eval/eer", beat: bool = True) -
 
 
 def write(report: SweepReport, folder: Path) -> list[Path]:
-    return document.build(report, folder).write(folder, document.further_files(report))
+    return document.build_report_document(report, folder).write(
+        folder, document.files_beside_document(report)
+    )
 
 
 @pytest.fixture
@@ -96,20 +98,20 @@ def test_the_table_says_what_was_chosen_what_is_as_good_and_what_is_missing(made
     assert "mean ± sample deviation over 2 seeds" in table.note
     assert "Holm over 2 comparisons" in table.note
     assert "all scalars, a model that never listens" in table.note
-    lines = document.build(made, Path()).markdown().splitlines()
+    lines = document.build_report_document(made, Path()).markdown().splitlines()
     row = next(line for line in lines if line.startswith("| lfcc"))
     assert row.count("**") == 4  # the chosen one and the one that is not worse
     assert "**" not in next(line for line in lines if line.startswith("| mfcc"))
 
 
 def test_latex_is_whole(made: SweepReport) -> None:
-    text = exports.latex_table(made)
+    text = exports.export_latex_table(made)
     rows = [line for line in text.splitlines() if line.endswith(r"\\") or line.endswith("[2pt]")]
     assert all(line.replace(r"\&", "").count("&") == 2 for line in rows)
     assert "mlp\\_x" in text
     assert text.count("{") == text.count("}")
     assert not set("±★▲·–") & set(text)
-    assert exports.escaped("a_b 5% \\ ^") == r"a\_b 5\% \textbackslash{} \textasciicircum{}"
+    assert exports.escape_latex("a_b 5% \\ ^") == r"a\_b 5\% \textbackslash{} \textasciicircum{}"
 
 
 def test_the_files_for_programs_are_unrounded(made: SweepReport, tmp_path: Path) -> None:
@@ -151,12 +153,12 @@ def test_the_lead_says_no_more_than_was_tested(make: Make) -> None:
 
 def test_the_middle_seed_is_drawn(make: Make) -> None:
     runs = [make("lfcc", "lcnn", seed, dev=far) for seed, far in enumerate((1.0, 3.0, 2.0, 2.5))]
-    cell = grids.of_runs(runs, "feature", "model").cells["lfcc", "lcnn"]
+    cell = grids.grid_of_runs(runs, "feature", "model").cells["lfcc", "lcnn"]
     assert figures.median_run(cell) is runs[3]
 
 
 def test_the_terminal_shows_what_matters(made: SweepReport, capsys: pytest.CaptureFixture[str]) -> None:
-    document.build(made, Path("out")).show(Path("out/report.html"))
+    document.build_report_document(made, Path("out")).show(Path("out/report.html"))
     shown = capsys.readouterr().out
     assert made.lead in shown
     assert "Note & note." in shown

@@ -10,7 +10,16 @@ import pytest
 
 from dfx.metrics import PairedEers, eer_difference
 from dfx.report import run_scores
-from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, UNTESTED, WORSE, MeasuredGrid, holm, measure
+from dfx.report.measure import (
+    AS_GOOD,
+    BETTER,
+    CHOSEN,
+    UNTESTED,
+    WORSE,
+    MeasuredGrid,
+    holm_correction,
+    measure_grid,
+)
 from dfx.reporting import grid
 from dfx.tables.score_table import ScoreTable
 from dfx.tracking.runs import RunRecord
@@ -21,7 +30,7 @@ Make = Callable[..., RunRecord]
 def measure_runs(
     runs: list[RunRecord], metric: str = "eval/eer", resamples: int | None = 400
 ) -> MeasuredGrid:
-    return measure(grid.of_runs(runs, "feature", "model"), metric, resamples)
+    return measure_grid(grid.grid_of_runs(runs, "feature", "model"), metric, resamples)
 
 
 def marks(measured: MeasuredGrid) -> dict[str, str]:
@@ -51,9 +60,9 @@ def test_interval_and_test_are_those_of_the_metrics(make: Make) -> None:
 
 
 def test_holm() -> None:
-    assert holm([0.01, 0.04, 0.03]) == [0.03, 0.06, 0.06]
-    assert holm([0.6, 0.9]) == [1.0, 1.0]
-    assert holm([]) == []
+    assert holm_correction([0.01, 0.04, 0.03]) == [0.03, 0.06, 0.06]
+    assert holm_correction([0.6, 0.9]) == [1.0, 1.0]
+    assert holm_correction([]) == []
 
 
 def test_cells_of_different_trials_are_not_compared(make: Make) -> None:
@@ -103,7 +112,7 @@ def test_resamples_follow_the_number_of_cells(make: Make) -> None:
 
 def test_score_files_of_the_same_trials_are_read_alike(make: Make) -> None:
     runs = [make("lfcc", "a", seed) for seed in range(3)]
-    tables, problems = run_scores.read(runs, "eval")
+    tables, problems = run_scores.read_run_scores(runs, "eval")
     assert problems == []
     for run in runs:
         alone = ScoreTable.read(Path(run.artifact_uri) / "scores" / "eval.csv")
@@ -116,7 +125,7 @@ def test_a_broken_score_file_is_told_and_a_missing_one_left_out(make: Make) -> N
     lines = broken.read_text(encoding="utf-8").splitlines()
     broken.write_text("\n".join([*lines[:-1], lines[-1].rpartition(",")[0] + ",nan"]), encoding="utf-8")
     gone = dataclasses.replace(runs[2], artifact_uri="nowhere")
-    tables, problems = run_scores.read([*runs[:2], gone], "eval")
+    tables, problems = run_scores.read_run_scores([*runs[:2], gone], "eval")
     assert list(tables) == ["run1"]
     assert (
         "lfcc-a-s1: eval.csv cannot be used: 1 of 240 utterances have a score that is not a finite"

@@ -14,7 +14,7 @@ from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
 from dfx.report import sweep_report
-from dfx.report.__main__ import quoted
+from dfx.report.__main__ import quote_report_query
 from dfx.tracking import runs
 from dfx.tracking.runs import RunRecord
 
@@ -48,7 +48,9 @@ def test_the_latest_sweep_is_reported_with_what_has_to_be_beaten(
     audit = tmp_path / "audits" / "0123456789abcdef-ff.json"
     audit.parent.mkdir()
     audit.write_text(json.dumps({"headline": {"auc": 0.6, "low": 0.5, "high": 0.7, "eer": 0.4, "name": "x"}}))
-    report = sweep_report.collect(None, None, None, ("feature", "model"), "eval/eer", 200, str(tmp_path))
+    report = sweep_report.collect_sweep_report(
+        None, None, None, ("feature", "model"), "eval/eer", 200, str(tmp_path)
+    )
     assert report.parent is not None
     assert report.parent.run_id == sweep
     assert report.folder == Path("mlruns/reports") / f"sweep_2_feature_2_seed-{sweep[:8]}"
@@ -59,20 +61,20 @@ def test_the_latest_sweep_is_reported_with_what_has_to_be_beaten(
 
 
 def test_an_experiment_or_a_filter_needs_no_sweep(sweep: str, home: Path) -> None:
-    report = sweep_report.collect(
+    report = sweep_report.collect_sweep_report(
         None, "grid", "tags.feature = 'mfcc'", ("feature", "model"), "eval/auc", 200
     )
     assert report.parent is None
     assert report.folder == Path("mlruns/reports/grid")
     assert report.grid.rows == ["mfcc"]
     with pytest.raises(ValueError, match="There is no sweep to report, got none in MLflow"):
-        sweep_report.collect("latest", "no such", None, ("feature", "model"), "eval/eer", 200)
+        sweep_report.collect_sweep_report("latest", "no such", None, ("feature", "model"), "eval/eer", 200)
 
 
 def test_a_filter_needs_no_quotes_of_hydra() -> None:
-    assert quoted("query=tags.model = 'lcnn'") == r"query='tags.model = \'lcnn\''"
+    assert quote_report_query("query=tags.model = 'lcnn'") == r"query='tags.model = \'lcnn\''"
     for typed in ('query="a = 1"', "query=null", "rows=feature", "query='a = 1'"):
-        assert quoted(typed) == typed
+        assert quote_report_query(typed) == typed
 
 
 @pytest.mark.slow
@@ -90,5 +92,5 @@ def test_the_command(sweep: str, home: Path) -> None:
     done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "Dev chooses mfcc · mlp" in done.stdout
-    page = runs.artifact(sweep, "report/report.html")
+    page = runs.run_artifact(sweep, "report/report.html")
     assert page is not None

@@ -9,46 +9,48 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from dfx.reporting.document import (
-    Cell,
-    Code,
     Document,
-    Findings,
-    Heading,
-    Lead,
-    Notice,
-    Picture,
-    Table,
-    Text,
-    file_name,
+    DocumentCell,
+    DocumentCode,
+    DocumentFindings,
+    DocumentHeading,
+    DocumentLead,
+    DocumentNotice,
+    DocumentPicture,
+    DocumentTable,
+    DocumentText,
+    document_file_name,
 )
 
-TABLE = Table("A & B", ["name", "EER", "why"], [["x|y", "5.0 [4.1, 5.9]", "<b>"]], "How to read.", ("why",))
-GRID = Table(
+TABLE = DocumentTable(
+    "A & B", ["name", "EER", "why"], [["x|y", "5.0 [4.1, 5.9]", "<b>"]], "How to read.", ("why",)
+)
+GRID = DocumentTable(
     "Grid",
     ["feature", "lcnn", "mlp"],
     [
-        ["lfcc", Cell("12.3 ★", "[10, 14]", "good chosen"), Cell("failed", looks="empty")],
-        ["audit", Cell("5", "seen 1", plain="1 / 5"), Cell("7")],
+        ["lfcc", DocumentCell("12.3 ★", "[10, 14]", "good chosen"), DocumentCell("failed", looks="empty")],
+        ["audit", DocumentCell("5", "seen 1", plain="1 / 5"), DocumentCell("7")],
     ],
     grid=True,
 )
 NOTICES = (
-    Notice("Two speakers <are> shared.", "error", "Leaked: speaker", "Split again.", "s1, s2"),
-    Notice("A note.", "note", "Small file"),
+    DocumentNotice("Two speakers <are> shared.", "error", "Leaked: speaker", "Split again.", "s1, s2"),
+    DocumentNotice("A note.", "note", "Small file"),
 )
 
 
 def document(kind: str = "report", pictures: tuple[str, ...] = ("det",)) -> Document:
     parts = [
-        Text("4 runs.", "about"),
-        Lead("Beat .63.", "0.63", "AUC", ["For scale."]),
-        Findings(NOTICES, overview=True),
-        Findings([Notice("Note & note.")]),
+        DocumentText("4 runs.", "about"),
+        DocumentLead("Beat .63.", "0.63", "AUC", ["For scale."]),
+        DocumentFindings(NOTICES, overview=True),
+        DocumentFindings([DocumentNotice("Note & note.")]),
         TABLE,
         GRID,
-        *(Picture(name, Figure(), "Trade-off") for name in pictures),
-        Heading("How long"),
-        Code("python -m dfx.train seed=1 > x"),
+        *(DocumentPicture(name, Figure(), "Trade-off") for name in pictures),
+        DocumentHeading("How long"),
+        DocumentCode("python -m dfx.train seed=1 > x"),
     ]
     return Document(kind, "T & U", parts, [GRID, *parts[:4]], {"rows": [1]})
 
@@ -96,7 +98,7 @@ def test_a_page_is_one_file_that_says_everything() -> None:
     )
     assert "![Trade-off](det.png)" in text
     assert "```\npython -m dfx.train seed=1 > x\n```" in text
-    assert "None." in Findings([], overview=True).markdown()
+    assert "None." in DocumentFindings([], overview=True).markdown()
 
 
 def test_the_terminal_shows_the_short_form(capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,5 +151,5 @@ def test_a_record_cannot_name_files_elsewhere(tmp_path: Path) -> None:
 
 
 def test_a_name_becomes_the_name_of_a_file() -> None:
-    assert file_name("lcnn · demo: a/b") == "lcnn_demo_a_b"
-    assert file_name("..") == "_"
+    assert document_file_name("lcnn · demo: a/b") == "lcnn_demo_a_b"
+    assert document_file_name("..") == "_"

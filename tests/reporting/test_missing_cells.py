@@ -32,7 +32,7 @@ def test_the_missing_cells_of_a_sweep(make: Make, parent: RunRecord) -> None:
         make("lfcc", "mlp", 1, tags=place("lfcc", 1, error="No memory.", command="typed"), status="FAILED"),
         make("mfcc", "mlp", 0, tags=place("mfcc", 0, skipped="Does not fit."), status="KILLED"),
     ]
-    found = missing_cells.find(runs, parent)
+    found = missing_cells.find_missing_cells(runs, parent)
     assert [(cell.cell, cell.kind, cell.reason, cell.command) for cell in found] == [
         ("feature=lfcc model=mlp seed=1", "failed", "No memory.", "typed"),
         (
@@ -49,7 +49,7 @@ def test_what_runs_or_was_interrupted_is_not_missing(make: Make, parent: RunReco
     runs = [
         make("lfcc", "mlp", s, tags=place("lfcc", s), status=w) for s, w in ((0, "RUNNING"), (1, "KILLED"))
     ]
-    found = missing_cells.find(runs, parent)
+    found = missing_cells.find_missing_cells(runs, parent)
     assert [cell.kind for cell in found] == ["missing", "missing", "interrupted", "running"]
     assert found[3].command == "python -m dfx.train patience=3 feature=lfcc model=mlp seed=0"
     assert found[3].reason == "Still running, or killed without a status; repeat the command to resume."
@@ -61,7 +61,7 @@ def test_without_a_sweep_missing_cells_are_runs_that_did_not_finish(make: Make) 
         make("lfcc", "mlp", 0, tags={"config_hash": "a"}, status="FAILED"),
         make("lfcc", "mlp", 1, tags={"config_hash": "b", "error": "No memory."}, status="FAILED"),
     ]
-    (cell,) = missing_cells.find(runs, None)
+    (cell,) = missing_cells.find_missing_cells(runs, None)
     assert (cell.cell, cell.kind, cell.reason) == ("lfcc-mlp-s1", "failed", "No memory.")
 
 
@@ -71,17 +71,17 @@ def test_a_sweep_of_drawn_values_misses_only_what_it_drew(make: Make, parent: Ru
         make("lfcc", "mlp", 0, tags={"sweep.p": f"lr={rate}"}, status=status)
         for rate, status in ((0.1, "FINISHED"), (0.2, "FAILED"))
     ]
-    assert [cell.cell for cell in missing_cells.find(runs, parent)] == ["lr=0.2"]
+    assert [cell.cell for cell in missing_cells.find_missing_cells(runs, parent)] == ["lr=0.2"]
 
 
 def test_the_command_of_one_cell() -> None:
     cell = "feature=mfcc model=mlp seed=1"
     assert (
-        missing_cells.cell_command(COMMAND, cell)
+        missing_cells.missing_cell_command(COMMAND, cell)
         == "python -m dfx.train patience=3 feature=mfcc model=mlp seed=1"
     )
     assert (
-        missing_cells.cell_command("dfx train --multirun seed=0,1 '+a=x y'", "seed=1")
+        missing_cells.missing_cell_command("dfx train --multirun seed=0,1 '+a=x y'", "seed=1")
         == "dfx train '+a=x y' seed=1"
     )
-    assert missing_cells.cell_command("", cell) == ""
+    assert missing_cells.missing_cell_command("", cell) == ""

@@ -28,7 +28,7 @@ def test_the_result_of_a_run_is_a_table_with_meanings(
     metrics |= {"eval/eer/A07": 0.02, "eval/eer/A08": 0.21, "epochs": 19.0, "best_epoch": 10.0}
     run = TrackedRun("id", tmp_path, "lfcc-mlp-demo-s0", finished=True, metrics=metrics)
     to_beat = {"text": "Beat AUC 0.60.", "high": 0.7}
-    assert run_results.show(run, "synthetic corpus", to_beat) == 0.032
+    assert run_results.show_run_results(run, "synthetic corpus", to_beat) == 0.032
     shown = capsys.readouterr().out
     assert shown.startswith("\nlfcc-mlp-demo-s0: finished before; rerun=true runs it again\n")
     row = next(line for line in shown.splitlines() if "EER, unseen" in line)
@@ -46,5 +46,5 @@ def test_the_result_of_a_run_is_a_table_with_meanings(
         "artifacts  artifacts/of/run",
     ):
         assert line in shown.splitlines()
-    assert run_results.show_line(run) == 0.032
+    assert run_results.show_run_results_line(run) == 0.032
     assert capsys.readouterr().out == "lfcc-mlp-demo-s0: dev EER 3.2 %, eval EER 6.3 %, finished before\n"

@@ -30,7 +30,7 @@ def test_the_summary_counts_cells_and_lists_those_without_a_result(
             status="KILLED",
         ),
     ]
-    assert not sweep_summary.show("p", AXES, 4, 2, found)
+    assert not sweep_summary.show_sweep_summary("p", AXES, 4, 2, found)
     shown = capsys.readouterr().out
     assert "EER on dev (%), mean ± deviation over 2 seeds" in shown
     assert "1 finished before, 1 finished now, 1 failed, 1 skipped, 1 without a run" in shown
@@ -39,12 +39,12 @@ def test_the_summary_counts_cells_and_lists_those_without_a_result(
     assert "seed=1:" not in shown  # another process runs a cell that has a result
     assert shown.endswith("report   python -m dfx.report sweep=p\n")
     capsys.readouterr()
-    assert sweep_summary.show("p", AXES, None, 2, [found[0], found[-1]])
+    assert sweep_summary.show_sweep_summary("p", AXES, None, 2, [found[0], found[-1]])
 
 
 def test_a_cell_under_way_is_no_result(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     run = make("lfcc", "mlp", 0, tags={"sweep.p": "seed=0", "command": "dfx train seed=0"}, status="RUNNING")
-    assert not sweep_summary.show("p", {"seed": ["0"]}, 1, 0, [run])
+    assert not sweep_summary.show_sweep_summary("p", {"seed": ["0"]}, 1, 0, [run])
     shown = capsys.readouterr().out
     assert "Still running, or killed without a status; repeat the command to resume." in shown
     assert "dfx train seed=0" in shown

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from dfx.metrics import eer
-from dfx.scorefiles import join, read_asv, read_key, read_scores
+from dfx.scorefiles import join_scores, read_asv_scores, read_key, read_scores
 from dfx.tables.findings import Finding
 from dfx.tables.score_table import ScoreTable
 
@@ -110,7 +110,7 @@ def test_what_dfx_writes_is_read(tmp_path: Path) -> None:
     table.write(tmp_path / "a.csv")
     table.write_plain(tmp_path / "a.txt")
     for name in ("a.csv", "a.txt"):
-        joined, findings = join(read_scores(tmp_path / name))
+        joined, findings = join_scores(read_scores(tmp_path / name))
         assert joined.trials_hash == table.trials_hash
         assert joined.table["score"].tolist() == SCORES
         assert findings == []
@@ -207,10 +207,14 @@ SEVEN_WORDS = "".join(f"u{n} high\n" for n in range(7)) + "u7 1\n" * 9
         (read_key, "id,codec\nu1,x\n", "has no column label: it has id, codec"),
         (read_key, "id,label\nu1,1\nu2,0\n", r"2 of 2 labels are unknown \('1', '0'\)"),
         (read_key, "id,label\nu1,bonafide\nu2,maybe\n", r"1 of 2 labels are unknown \('maybe'\)"),
-        (read_asv, "u1 0.5\n", "1 of 1 lines do not have the columns attack, kind, score .'u1 0.5'"),
-        (read_asv, "bonafide target 1\nA07 spoof 1\n", "got 1 target, 0 nontarget, 1 spoof of 2"),
-        (read_asv, "bonafide target 1\nb nontarget 1\nA07 spoof nan\n", "1 of 3 scores are not finite"),
-        (read_asv, "u1 - bonafide 1\n", "do not have the columns attack, kind, score"),
+        (read_asv_scores, "u1 0.5\n", "1 of 1 lines do not have the columns attack, kind, score .'u1 0.5'"),
+        (read_asv_scores, "bonafide target 1\nA07 spoof 1\n", "got 1 target, 0 nontarget, 1 spoof of 2"),
+        (
+            read_asv_scores,
+            "bonafide target 1\nb nontarget 1\nA07 spoof nan\n",
+            "1 of 3 scores are not finite",
+        ),
+        (read_asv_scores, "u1 - bonafide 1\n", "do not have the columns attack, kind, score"),
     ],
 )
 def test_a_file_of_another_kind_or_damaged_is_refused(
@@ -228,7 +232,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_scores_in_any_order_are_joined() -> None:
-    table, findings = join(scored(IDS[::-1], SCORES[::-1]), KEY.assign(speaker=list("abcd")))
+    table, findings = join_scores(scored(IDS[::-1], SCORES[::-1]), KEY.assign(speaker=list("abcd")))
     assert table.table["score"].tolist() == SCORES
     assert table.table["speaker"].tolist() == list("abcd")
     assert table.attacks().keys() == {"A07", "A08"}
@@ -260,11 +264,11 @@ def test_what_would_give_a_wrong_number_is_refused(
     scores: pd.DataFrame, key: pd.DataFrame | None, sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
-        join(scores, key, "x.txt")
+        join_scores(scores, key, "x.txt")
 
 
 def test_scores_that_are_not_in_the_key_are_left_out_with_a_warning() -> None:
-    table, (found,) = join(scored([*IDS, "enrol"], [*SCORES, 0.0]), KEY, "x.txt")
+    table, (found,) = join_scores(scored([*IDS, "enrol"], [*SCORES, 0.0]), KEY, "x.txt")
     assert len(table) == 4
     assert (found.kind, found.severity) == ("extra-trials", "warning")
     assert "1 of 5 scores are of trials that the key does not have ('enrol')" in found.text
@@ -282,7 +286,7 @@ def test_scores_that_are_not_in_the_key_are_left_out_with_a_warning() -> None:
 def test_folders_and_extensions_may_differ_where_each_id_has_one_partner(form: str, what: str) -> None:
     other = [form.format(name) for name in IDS]
     for scores, key in ((scored(other), KEY), (scored(), KEY.assign(id=other))):
-        table, findings = join(scores, key)
+        table, findings = join_scores(scores, key)
         assert table.table["score"].tolist() == SCORES
         assert table.table["id"].tolist() == key["id"].tolist()
         assert f"match scores only without {what}" in by_kind(findings)["ids-adapted"]
@@ -291,8 +295,8 @@ def test_folders_and_extensions_may_differ_where_each_id_has_one_partner(form: s
 def test_folders_that_distinguish_trials_are_kept() -> None:
     ids = ["a/1.wav", "b/1.wav", "a/2.wav", "b/2.wav"]
     with pytest.raises(ValueError, match="no trial in common"):
-        join(scored(ids), KEY.assign(id=["1", "2", "3", "4"]))
-    table, _ = join(scored(ids), KEY.assign(id=[name[:-4] for name in ids]))
+        join_scores(scored(ids), KEY.assign(id=["1", "2", "3", "4"]))
+    table, _ = join_scores(scored(ids), KEY.assign(id=[name[:-4] for name in ids]))
     assert table.table["score"].tolist() == SCORES
 
 
@@ -300,27 +304,27 @@ def test_eval_is_the_default_part_of_a_key_with_subsets() -> None:
     hidden = ["h1", "h2", "h3", "h4"]
     key = pd.concat([KEY.assign(subset="eval"), KEY.assign(subset="hidden_track_1", id=hidden)])
     everything = pd.concat([scored(), scored(hidden)])
-    table, findings = join(everything, key)
+    table, findings = join_scores(everything, key)
     assert table.table["id"].tolist() == IDS
     assert "4 of 8 trials of the key are not in its subset eval" in by_kind(findings)["subset"]
-    assert len(join(everything, key, part="all")[0]) == 8
-    assert join(everything, key, part="hidden")[0].table["id"].tolist() == hidden
-    assert len(join(scored(), key)[0]) == 4  # those left out need no score
+    assert len(join_scores(everything, key, part="all")[0]) == 8
+    assert join_scores(everything, key, part="hidden")[0].table["id"].tolist() == hidden
+    assert len(join_scores(scored(), key)[0]) == 4  # those left out need no score
     with pytest.raises(ValueError, match="4 scores belong to other parts of the key, such as part=hidden"):
-        join(scored(hidden), key)
+        join_scores(scored(hidden), key)
     with pytest.raises(ValueError, match="has the parts eval, hidden, got part=dev"):
-        join(everything, key, part="dev")
+        join_scores(everything, key, part="dev")
     with pytest.raises(ValueError, match="has no subset and no split, got part=dev"):
-        join(scored(), KEY, part="dev")
+        join_scores(scored(), KEY, part="dev")
 
 
 def test_a_key_of_several_splits_is_divided_by_the_letter_in_the_ids(tmp_path: Path) -> None:
     text = lines("s {id} - {attack} {word}")
     key = read_key(write(tmp_path, text + text.replace("_E_", "_D_")))
-    table, findings = join(scored(), key)
+    table, findings = join_scores(scored(), key)
     assert len(table) == 4
     assert "not in its split eval" in by_kind(findings)["split"]
-    dev, _ = join(scored([name.replace("_E_", "_D_") for name in IDS]), key, part="dev")
+    dev, _ = join_scores(scored([name.replace("_E_", "_D_") for name in IDS]), key, part="dev")
     assert dev.table["split"].unique().tolist() == ["dev"]
 
 
@@ -332,26 +336,26 @@ def test_in_track_2_a_trial_is_a_speaker_and_an_utterance(tmp_path: Path) -> Non
     key = "spk\tfilename\tcm-label\tasv-label\n"
     key += "".join(f"{trial}\t{label}\n" for trial, label in reversed(list(zip(trials, labels, strict=True))))
     score_file, key_file = write(tmp_path, scores, "s.tsv"), write(tmp_path, key, "k.tsv")
-    table, _ = join(read_scores(score_file), read_key(key_file))
+    table, _ = join_scores(read_scores(score_file), read_key(key_file))
     assert table.table["id"].tolist() == ["s2 u2", "s1 u2", "s2 u1", "s1 u1"]
     assert table.bonafide.tolist() == [1, 1]
-    assert [group.tolist() for group in read_asv(score_file, key_file)] == [[0], [1], [3, 2]]
-    assert read_asv(score_file, key_file, "sasv-score").nontarget.tolist() == [-1]
+    assert [group.tolist() for group in read_asv_scores(score_file, key_file)] == [[0], [1], [3, 2]]
+    assert read_asv_scores(score_file, key_file, "sasv-score").nontarget.tolist() == [-1]
     with pytest.raises(ValueError, match="does not say which trials are target"):
-        read_asv(score_file)
+        read_asv_scores(score_file)
     others = write(tmp_path, key.replace("s1\tu1\tbonafide\ttarget\n", ""), "others.tsv")
     with pytest.raises(ValueError, match=r"1 of 4 trials are not in the key others.tsv \(s1 u1\)"):
-        read_asv(score_file, others)
+        read_asv_scores(score_file, others)
 
 
 def test_scores_of_speaker_verification(tmp_path: Path) -> None:
     text = "bonafide target 1.5\nbonafide nontarget -1\nA07 spoof 0.25\nA08 spoof 0.5\n"
-    asv = read_asv(write(tmp_path, text))
+    asv = read_asv_scores(write(tmp_path, text))
     assert [group.tolist() for group in asv] == [[1.5], [-1], [0.25, 0.5]]
     scores = "s1 LA_E_1 1.5\ns2 LA_E_1 -1\ns1 LA_E_2 0.25\n"  # ASVspoof 2021: the same rows in scores and key
     rows = (("LA_E_1", "target"), ("LA_E_1", "nontarget"), ("LA_E_2", "spoof"))
     key = "".join(f"s {name} none - {kind} {kind} notrim eval\n" for name, kind in rows)
-    asv = read_asv(write(tmp_path, scores), write(tmp_path, key, "key.txt"))
+    asv = read_asv_scores(write(tmp_path, scores), write(tmp_path, key, "key.txt"))
     assert [group.tolist() for group in asv] == [[1.5], [-1], [0.25]]
 
 
@@ -362,29 +366,29 @@ def test_speaker_verification_is_read_for_the_part_of_the_key_that_is_measured(t
     key = write(tmp_path, "".join(rows), "key.txt")
     for given in (scores, scores[::-1], scores[:3]):  # in the order of the key, in another one, of eval only
         path = write(tmp_path, "".join(given))
-        assert [group.tolist() for group in read_asv(path, key)] == [[0], [1], [2]]
+        assert [group.tolist() for group in read_asv_scores(path, key)] == [[0], [1], [2]]
     path = write(tmp_path, "".join(scores))
-    assert [group.tolist() for group in read_asv(path, key, part="hidden")] == [[3], [4], [5]]
-    assert [len(group) for group in read_asv(path, key, part="all")] == [2, 2, 2]
+    assert [group.tolist() for group in read_asv_scores(path, key, part="hidden")] == [[3], [4], [5]]
+    assert [len(group) for group in read_asv_scores(path, key, part="all")] == [2, 2, 2]
     with pytest.raises(ValueError, match="has the parts eval, hidden, got part=dev"):
-        read_asv(path, key, part="dev")
+        read_asv_scores(path, key, part="dev")
     twice = write(tmp_path, "".join([*rows, rows[0].replace("target", "nontarget")]), "twice.txt")
     with pytest.raises(ValueError, match=r"1 of 7 trials repeat an id .* must have the order of the key"):
-        read_asv(path, twice)
+        read_asv_scores(path, twice)
     with pytest.raises(ValueError, match=r"1 of 3 trials of the key have no score \('s LA_E_2'\)"):
-        read_asv(write(tmp_path, "".join(scores[:2])), key)
+        read_asv_scores(write(tmp_path, "".join(scores[:2])), key)
     with pytest.raises(ValueError, match=r"2 of 3 trials repeat an id .* Keep one score"):
-        read_asv(write(tmp_path, scores[0] * 3), key)
+        read_asv_scores(write(tmp_path, scores[0] * 3), key)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published score files are not in ../shared/data/scores")
 def test_published_scores_are_joined_with_the_published_protocol() -> None:
     scores = read_scores(SHARED / "asvspoof2019_la_eval_cm_softmax.txt")
-    table, _ = join(scores[["id", "score"]], read_key(SHARED / "asvspoof2019_la_protocol.txt"))
-    own, _ = join(scores)
+    table, _ = join_scores(scores[["id", "score"]], read_key(SHARED / "asvspoof2019_la_protocol.txt"))
+    own, _ = join_scores(scores)
     assert len(table) == 71237
     assert table.trials_hash == own.trials_hash
     assert table.attacks().keys() == own.attacks().keys()
     assert eer(table.bonafide, table.spoof)[0] == pytest.approx(0.05057773285300, abs=1e-9)
-    asv = read_asv(SHARED / "asvspoof2019_la_eval_asv.txt")
+    asv = read_asv_scores(SHARED / "asvspoof2019_la_eval_asv.txt")
     assert [len(group) for group in asv] == [5370, 33327, 63882]

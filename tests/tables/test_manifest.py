@@ -102,7 +102,7 @@ def test_written_and_read_back(tmp_path: Path, suffix: str) -> None:
     paths = [f"{tmp_path}/clips/a.wav", "/elsewhere/b.wav", f"{tmp_path}/c, d.wav"]
     made = Manifest(table(path=paths, note=["x", 'quo"ted', None], seconds=[1.5, 2.0, 0.1]), "m")
     made.write(tmp_path / "sub" / ".." / f"m{suffix}")
-    back = manifest.read(tmp_path / f"m{suffix}")
+    back = manifest.read_manifest(tmp_path / f"m{suffix}")
     pd.testing.assert_frame_equal(back.table[list(manifest.COLUMNS)], made.table[list(manifest.COLUMNS)])
     assert back.table["seconds"].tolist() == [1.5, 2.0, 0.1]
     assert back.table["note"].isna().tolist() == [False, False, True]
@@ -112,12 +112,12 @@ def test_a_written_manifest_moves_with_its_files(tmp_path: Path) -> None:
     made = Manifest(table(path=[f"{tmp_path}/one/{name}.wav" for name in "abc"]))
     made.write(tmp_path / "one" / "m.csv")
     (tmp_path / "one").rename(tmp_path / "two")
-    assert manifest.read(tmp_path / "two" / "m.csv").table["path"][0] == f"{tmp_path}/two/a.wav"
+    assert manifest.read_manifest(tmp_path / "two" / "m.csv").table["path"][0] == f"{tmp_path}/two/a.wav"
 
 
 def test_the_least_a_file_needs(tmp_path: Path) -> None:
     path = write_csv(tmp_path, "path,label\nreal/a.wav,Bona-Fide\n./fake/a b.wav,FAKE\n/abs/c.flac,spoof\n")
-    made = manifest.read(path)
+    made = manifest.read_manifest(path)
     assert made.name == "m"
     assert made.table["id"].tolist() == ["real/a", "fake/a b", "/abs/c"]
     assert made.table["path"].tolist() == [
@@ -140,20 +140,23 @@ def test_columns_and_splits_are_mapped(tmp_path: Path) -> None:
         ValueError,
         match=r"1 of 3 rows have an unknown split \('Hidden'\). Say what each is: 'dataset.splits=",
     ):
-        manifest.read(path, columns)
-    made = manifest.read(path, columns, {"hidden": "eval"}).table
+        manifest.read_manifest(path, columns)
+    made = manifest.read_manifest(path, columns, {"hidden": "eval"}).table
     assert made["split"].tolist() == ["train", "dev", "eval"]
     assert made["attack"].tolist() == ["-", "XTTS", "spoof"]
-    assert manifest.read(path, columns, {"hidden": "eval", "validation": "eval"}).table["split"][1] == "eval"
+    assert (
+        manifest.read_manifest(path, columns, {"hidden": "eval", "validation": "eval"}).table["split"][1]
+        == "eval"
+    )
     with pytest.raises(ValueError, match="Splits map to 'test': map each word to one of train, dev, eval"):
-        manifest.read(path, columns, {"hidden": "test"})
+        manifest.read_manifest(path, columns, {"hidden": "test"})
 
 
 def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> None:
     path = write_csv(
         tmp_path, "\ufeffid,path,label,speaker,attack\n0012,a.wav,real,007,-\n0013,b.wav,fake,NA,None\n"
     )
-    made = manifest.read(path).table
+    made = manifest.read_manifest(path).table
     assert made["id"].tolist() == ["0012", "0013"]
     assert made["speaker"].tolist() == ["007", "NA"]
     assert made["attack"].tolist() == ["-", "None"]
@@ -180,19 +183,19 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> No
 )
 def test_a_wrong_file_is_refused_with_a_sentence(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        manifest.read(write_csv(tmp_path, text))
+        manifest.read_manifest(write_csv(tmp_path, text))
 
 
 def test_wrong_arguments_are_refused_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="There is no manifest"):
-        manifest.read(tmp_path / "none.csv")
+        manifest.read_manifest(tmp_path / "none.csv")
     with pytest.raises(ValueError, match=r"its suffix is '.txt'; use .csv or .parquet"):
-        manifest.read(tmp_path / "m.txt")
+        manifest.read_manifest(tmp_path / "m.txt")
     path = write_csv(tmp_path, "path,label\na.wav,real\n")
     with pytest.raises(ValueError, match=r"has no column 'system': it has path, label. Correct the mapping"):
-        manifest.read(path, {"attack": "system"})
+        manifest.read_manifest(path, {"attack": "system"})
     with pytest.raises(ValueError, match="Columns 'atack' are unknown to dfx: map id, path"):
-        manifest.read(path, {"atack": "label"})
+        manifest.read_manifest(path, {"atack": "label"})
 
 
 def test_objects_and_categories_become_text() -> None:

@@ -16,13 +16,13 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_columns_by_their_number(tmp_path: Path) -> None:
-    table = protocols.read(write(tmp_path, "s1 u1 - spoof\ns2 u2 - bonafide\n"), LAYOUTS)
+    table = protocols.read_protocol(write(tmp_path, "s1 u1 - spoof\ns2 u2 - bonafide\n"), LAYOUTS)
     assert table.to_dict("list") == {
         "speaker": ["s1", "s2"],
         "id": ["u1", "u2"],
         "label": ["spoof", "bonafide"],
     }
-    wide = protocols.read(write(tmp_path, "s1 u1 x y z spoof\n"), LAYOUTS)
+    wide = protocols.read_protocol(write(tmp_path, "s1 u1 x y z spoof\n"), LAYOUTS)
     assert list(wide.columns) == ["speaker", "id", "a", "b", "c", "label"]
 
 
@@ -35,14 +35,14 @@ def test_columns_by_their_number(tmp_path: Path) -> None:
     ],
 )
 def test_what_editors_leave_behind_does_no_harm(tmp_path: Path, text: str) -> None:
-    table = protocols.read(write(tmp_path, text), LAYOUTS)
+    table = protocols.read_protocol(write(tmp_path, text), LAYOUTS)
     assert table["id"].tolist() == ["NA", "u2"]
     assert table["speaker"].tolist() == ["s1", "null"]
 
 
 def test_ids_may_hold_spaces_and_quotation_marks(tmp_path: Path) -> None:
     path = write(tmp_path, 's1 clip of "u 1 - spoof\ns2 u2 - bonafide\ns3 u 3 - spoof\ns4 u4 - spoof\n')
-    table = protocols.read(path, LAYOUTS)
+    table = protocols.read_protocol(path, LAYOUTS)
     assert table["id"].tolist() == ['clip of "u 1', "u2", "u 3", "u4"]
     assert table["label"].tolist() == ["spoof", "bonafide", "spoof", "spoof"]
 
@@ -63,4 +63,4 @@ def test_ids_may_hold_spaces_and_quotation_marks(tmp_path: Path) -> None:
 )
 def test_another_file_is_explained(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        protocols.read(write(tmp_path, text), LAYOUTS)
+        protocols.read_protocol(write(tmp_path, text), LAYOUTS)

@@ -21,7 +21,7 @@ from dfx.config.schema import CONF_DIR, register_schema
 from dfx.tracking import launchers
 
 register_schema()
-launchers.register()
+launchers.register_launchers()
 
 
 def composed(launcher: str, *overrides: str) -> DictConfig:
@@ -34,7 +34,7 @@ def composed(launcher: str, *overrides: str) -> DictConfig:
 )
 def test_every_file_composes_to_a_launcher_that_is_installed(path: Path) -> None:
     cfg = composed(path.stem)
-    launchers.prepare(cfg, 6)
+    launchers.prepare_launcher(cfg, 6)
     assert cfg.hydra.launcher._target_.startswith("hydra_plugins.")
 
 
@@ -43,7 +43,7 @@ def test_as_many_workers_as_cores_cells_and_memory_allow(monkeypatch: pytest.Mon
         memory = type("Memory", (), {"available": int(free * 2**30)})
         monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
         cfg = composed("joblib", *overrides)
-        launchers.prepare(cfg, num_cells)
+        launchers.prepare_launcher(cfg, num_cells)
         return cfg.hydra.launcher.n_jobs
 
     monkeypatch.setattr(processes, "num_cores", lambda: 16)
@@ -57,7 +57,7 @@ def test_as_many_workers_as_cores_cells_and_memory_allow(monkeypatch: pytest.Mon
 
 def test_cells_that_would_take_the_same_devices_at_once_are_refused() -> None:
     with pytest.raises(ValueError, match=r"several devices.*leave the launcher out"):
-        launchers.prepare(composed("joblib", "trainer=ddp"), 6)
+        launchers.prepare_launcher(composed("joblib", "trainer=ddp"), 6)
 
 
 def test_a_launcher_that_is_not_installed_is_named_with_what_installs_it(
@@ -66,14 +66,14 @@ def test_a_launcher_that_is_not_installed_is_named_with_what_installs_it(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     for launcher, extra in (("ray", "ray"), ("submitit_slurm", "slurm")):
         with pytest.raises(ValueError, match=rf"hydra/launcher={launcher} .*pip install 'dfx\[{extra}\]'"):
-            launchers.prepare(composed(launcher), 6)
+            launchers.prepare_launcher(composed(launcher), 6)
 
 
 def test_a_cluster_gets_folder_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
     monkeypatch.setenv("DFX_CACHE", "/shared/cache")
     cfg = composed("ray", "hydra.launcher.ray.init.address=auto")
-    launchers.prepare(cfg, 6)
+    launchers.prepare_launcher(cfg, 6)
     passed = cfg.hydra.launcher.ray.init.runtime_env.env_vars
     assert passed.MLFLOW_TRACKING_URI == "http://server:5000"
     assert passed.DFX_CACHE == "/shared/cache"

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.tables.manifest import Manifest
-from dfx.tracking.run import track
+from dfx.tracking.run import track_run
 
 register_schema()
 TAGS = {"feature": "lfcc", "model": "mlp", "dataset": "two", "seed": "0"}
@@ -65,7 +65,7 @@ def test_ctrl_c_in_the_midst_of_a_write_waits_until_it_is_whole(
     def work() -> None:
         if call == "create_run":
             monkeypatch.setattr(MlflowClient, call, interrupted)
-        with track(configuration(call), "0" * 64, TWO, TAGS, print) as run:
+        with track_run(configuration(call), "0" * 64, TWO, TAGS, print) as run:
             monkeypatch.setattr(MlflowClient, call, interrupted)
             run.log_history([{"dev/eer": 0.25, "dev/auc": 0.5}])
 

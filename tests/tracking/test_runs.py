@@ -36,47 +36,51 @@ def names(found: list[runs.RunRecord]) -> list[str]:
 
 
 def test_a_sweep_has_its_cells_also_those_that_an_earlier_one_ran(kept: dict[str, str]) -> None:
-    assert names(runs.sweeps("grid")) == ["second", "first"]
-    assert names(runs.find(sweep=kept["first"])) == ["cell1", "cell0"]
-    assert names(runs.find(sweep="latest")) == ["cell2", "cell1"]
-    assert names(runs.find("grid", sweep="latest", query="tags.seed = '1'")) == ["cell1"]
+    assert names(runs.find_sweep_runs("grid")) == ["second", "first"]
+    assert names(runs.find_runs(sweep=kept["first"])) == ["cell1", "cell0"]
+    assert names(runs.find_runs(sweep="latest")) == ["cell2", "cell1"]
+    assert names(runs.find_runs("grid", sweep="latest", query="tags.seed = '1'")) == ["cell1"]
 
 
 def test_runs_are_found_by_experiment_and_filter_over_all_pages(
     kept: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "PAGE", 2)
-    assert names(runs.find("grid")) == ["cell2", "cell1", "cell0", "second", "first"]
-    assert names(runs.find(query="tags.seed = '0'")) == ["cell0"]
-    assert runs.find("no such experiment") == []
+    assert names(runs.find_runs("grid")) == ["cell2", "cell1", "cell0", "second", "first"]
+    assert names(runs.find_runs(query="tags.seed = '0'")) == ["cell0"]
+    assert runs.find_runs("no such experiment") == []
 
 
 def test_an_id_or_a_filter_that_mlflow_refuses_is_a_sentence(kept: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"There is no run 'nope' in sqlite:.*MLFLOW_TRACKING_URI"):
-        runs.get("nope")
+        runs.get_run("nope")
     with pytest.raises(ValueError, match=r"cannot search with the filter 'tags.x =' .*: write it as in"):
-        runs.find("grid", query="tags.x =")
+        runs.find_runs("grid", query="tags.x =")
 
 
 def test_no_database_is_made_by_looking(tmp_path: Path, home: Path) -> None:
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/none.db")
     try:
-        assert runs.find() == []
+        assert runs.find_runs() == []
         with pytest.raises(ValueError, match=r"There is no sweep in .*: run dfx.train -m first"):
-            runs.find(sweep="latest")
+            runs.find_runs(sweep="latest")
     finally:
         mlflow.set_tracking_uri(before)
     assert not (tmp_path / "none.db").exists()
 
 
 def test_an_artifact_is_a_local_file_or_none(kept: dict[str, str], home: Path) -> None:
-    run = runs.get(kept["cell0"])
+    run = runs.get_run(kept["cell0"])
     file = Path(run.artifact_uri) / "scores" / "eval.csv"
     file.parent.mkdir(parents=True)
     file.write_text("id\n", encoding="utf-8")
-    assert runs.artifact(run, "scores/eval.csv") == file == runs.artifact(kept["cell0"], "scores/eval.csv")
-    assert runs.artifact(run, "scores/dev.csv") is None
+    assert (
+        runs.run_artifact(run, "scores/eval.csv")
+        == file
+        == runs.run_artifact(kept["cell0"], "scores/eval.csv")
+    )
+    assert runs.run_artifact(run, "scores/dev.csv") is None
 
 
 def test_a_remote_artifact_is_fetched_once(
@@ -96,18 +100,18 @@ def test_a_remote_artifact_is_fetched_once(
 
     monkeypatch.setattr(MlflowClient, "download_artifacts", download)
     monkeypatch.setattr(MlflowClient, "list_artifacts", lambda self, run_id, folder: [Entry])
-    record = runs.get(kept["cell2"])
+    record = runs.get_run(kept["cell2"])
     remote = runs.RunRecord(**{**vars(record), "artifact_uri": "s3://bucket/run/artifacts"})
     for _ in range(2):
-        path = runs.artifact(remote, "scores/eval.csv")
+        path = runs.run_artifact(remote, "scores/eval.csv")
         assert path is not None
         assert path.read_text(encoding="utf-8") == "id\n"
     assert fetched == ["scores/eval.csv"]
-    assert runs.artifact(remote, "scores/dev.csv") is None
+    assert runs.run_artifact(remote, "scores/dev.csv") is None
 
 
 def test_a_history_has_one_value_a_step(kept: dict[str, str]) -> None:
     run_id = kept["cell1"]
     points = [Metric("epoch/dev/eer", value, 5, step) for step, value in ((1, 0.2), (0, 0.4), (2, 0.1))]
     MlflowClient().log_batch(run_id, metrics=points, tags=[RunTag("seed", "1")])
-    assert runs.history(run_id, "epoch/dev/eer") == [(0, 0.4), (1, 0.2), (2, 0.1)]
+    assert runs.run_metric_history(run_id, "epoch/dev/eer") == [(0, 0.4), (1, 0.2), (2, 0.1)]

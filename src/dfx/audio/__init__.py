@@ -1,7 +1,25 @@
 """Read audio files, cut and condition waveforms, and store decoded samples."""
 
-from dfx.audio.reader import join_pcm, probe, read, read_blocks, read_pcm, resample, rounded, write
-from dfx.audio.samples import FULL_SCALE, AudioError, AudioInfo, Pcm, Waveform, from_int16, mono, to_int16
+from dfx.audio.read_write import (
+    join_pcm,
+    probe_audio,
+    read_audio,
+    read_audio_blocks,
+    read_pcm,
+    resample_waveform,
+    round_to_pcm,
+    write_audio,
+)
+from dfx.audio.samples import (
+    FULL_SCALE,
+    AudioError,
+    AudioInfo,
+    Pcm,
+    Waveform,
+    from_int16,
+    mono_samples,
+    to_int16,
+)
 
 __all__ = [
     "FULL_SCALE",
@@ -11,13 +29,13 @@ __all__ = [
     "Waveform",
     "from_int16",
     "join_pcm",
-    "mono",
-    "probe",
-    "read",
-    "read_blocks",
+    "mono_samples",
+    "probe_audio",
+    "read_audio",
+    "read_audio_blocks",
     "read_pcm",
-    "resample",
-    "rounded",
+    "resample_waveform",
+    "round_to_pcm",
     "to_int16",
-    "write",
+    "write_audio",
 ]

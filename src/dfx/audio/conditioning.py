@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dfx.audio.reader import join_pcm, rounded
+from dfx.audio.read_write import join_pcm, round_to_pcm
 from dfx.audio.samples import Pcm, Waveform
 
 VERSION = 1  # of the steps; increase it to condition every clip again
@@ -75,7 +75,7 @@ class Conditions(NamedTuple):
         return "-".join([f"c{VERSION}", *(f"{name}{value!r}" for name, value in chosen)])
 
 
-def condition(waveform: Waveform, sample_rate: int, conditions: Conditions) -> Waveform:
+def condition_clip(waveform: Waveform, sample_rate: int, conditions: Conditions) -> Waveform:
     """Condition a whole clip, with the 16-bit rounding of the waveform store.
 
     Args:
@@ -91,13 +91,13 @@ def condition(waveform: Waveform, sample_rate: int, conditions: Conditions) -> W
     """
     if conditions == Conditions():
         return waveform
-    blocks = condition_pcm(
+    blocks = condition_pcm_blocks(
         lambda start, count: waveform[start : start + count], len(waveform), sample_rate, conditions
     )
     return join_pcm(blocks)
 
 
-def condition_pcm(
+def condition_pcm_blocks(
     read: Read, length: int, sample_rate: int, conditions: Conditions
 ) -> Iterator[tuple[int, Pcm]]:
     """Condition a clip block by block; yields 16-bit blocks with their scale, as `audio.read_pcm` does.
@@ -128,7 +128,7 @@ def condition_pcm(
     start, stop, gain = 0, length, 1.0
     if conditions.trim_db is not None or conditions.loudness_db is not None:
         start, stop, gain = _measure(pieces(0, length), length, frame, conditions)
-    yield from rounded(
+    yield from round_to_pcm(
         lambda: (piece if gain == 1 else piece * np.float32(gain) for piece in pieces(start, stop))
     )
 

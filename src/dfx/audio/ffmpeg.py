@@ -12,7 +12,14 @@ from typing import Any
 import av
 import numpy as np
 
-from dfx.audio.samples import AudioError, AudioInfo, Waveform, mono, plausible, require_finite
+from dfx.audio.samples import (
+    AudioError,
+    AudioInfo,
+    Waveform,
+    mono_samples,
+    require_finite_samples,
+    require_sample_rate,
+)
 
 # Playlists are refused: they refer to other files or hosts, and FFmpeg would wait for a live stream for ever.
 PLAYLISTS = {"concat", "dash", "hls", "rtp", "rtsp", "sdp", "webm_dash_manifest"}
@@ -24,7 +31,7 @@ OPTIONS = {
 MAX_PLANES = 7
 
 
-def decode(
+def decode_with_ffmpeg(
     path: Path, block_seconds: float, skip: int, promised: int, failure: str
 ) -> Generator[tuple[Waveform, int], None, tuple[int, int]]:
     """Decode mono blocks with their rate after `skip` samples; returns the numbers of decoded and promised samples.
@@ -56,7 +63,10 @@ def decode(
             if pieces and frame.sample_rate != rate:  # audio.read_blocks refuses the change
                 yield np.concatenate(pieces), rate
                 pieces, held = [], 0
-            piece, rate = require_finite(path, _mono(path, frame)), plausible(path, frame.sample_rate)
+            piece, rate = (
+                require_finite_samples(path, _mono(path, frame)),
+                require_sample_rate(path, frame.sample_rate),
+            )
             done += len(piece)
             if done <= skip:
                 continue  # an empty slice would keep the whole piece in memory
@@ -72,7 +82,7 @@ def decode(
     return max(done, skip), promised
 
 
-def probe(path: Path, failure: str) -> AudioInfo:
+def probe_with_ffmpeg(path: Path, failure: str) -> AudioInfo:
     """Read the header of a file.
 
     Raises:
@@ -81,7 +91,7 @@ def probe(path: Path, failure: str) -> AudioInfo:
     with _open(path, failure) as container:
         stream = container.streams.audio[0]
         codec = stream.codec_context
-        rate = plausible(path, codec.sample_rate)
+        rate = require_sample_rate(path, codec.sample_rate)
         name = f"{container.format.name.split(',')[0]}/{codec.name}"
         if codec.channels < 1:
             raise AudioError(path, "it claims to have no channels")
@@ -134,7 +144,7 @@ def _mono(path: Path, frame: Any) -> Waveform:
             path, f"it claims {channels} channels, and up to {MAX_PLANES} can be read of this format"
         )
     data = frame.to_ndarray()
-    return mono(data if frame.format.is_planar else data.reshape(-1, channels).T)
+    return mono_samples(data if frame.format.is_planar else data.reshape(-1, channels).T)
 
 
 def _seconds(stream: Any) -> float:

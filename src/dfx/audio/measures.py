@@ -44,7 +44,7 @@ FINGERPRINT_FLOOR = 1e-5  # 50 dB below the strongest cell, to ignore noise that
 ACTIVE = (0.01, 0.99)  # the active part lies between these shares of the summed amplitude
 
 
-class Scalar(NamedTuple):
+class ClipScalar(NamedTuple):
     """A scalar measure of clips: name, title for tables and figures, and unit."""
 
     name: str
@@ -58,25 +58,25 @@ class Scalar(NamedTuple):
 
 
 SCALARS = (  # of `ClipScalars`, in the order of its values
-    Scalar("duration", "duration", "s"),
-    Scalar("leading_silence", "leading silence", "s"),
-    Scalar("trailing_silence", "trailing silence", "s"),
-    Scalar("loudness", "loudness", "dBFS RMS"),
-    Scalar("peak", "peak", "dBFS"),
-    Scalar("noise_floor", "noise floor", "dBFS"),
-    Scalar("dc", "mean, away from 0", "of full scale"),
-    Scalar("zeros", "exact zeros"),
-    Scalar("clipped", "clipped samples"),
-    Scalar("bandwidth", "bandwidth at -65 dB", "Hz"),
-    Scalar("relative_bandwidth", "band filled, of what the rate allows"),
-    Scalar("cliff", "steepest fall of the spectrum", "dB"),
-    Scalar("effective_bits", "bits that the values use"),
+    ClipScalar("duration", "duration", "s"),
+    ClipScalar("leading_silence", "leading silence", "s"),
+    ClipScalar("trailing_silence", "trailing silence", "s"),
+    ClipScalar("loudness", "loudness", "dBFS RMS"),
+    ClipScalar("peak", "peak", "dBFS"),
+    ClipScalar("noise_floor", "noise floor", "dBFS"),
+    ClipScalar("dc", "mean, away from 0", "of full scale"),
+    ClipScalar("zeros", "exact zeros"),
+    ClipScalar("clipped", "clipped samples"),
+    ClipScalar("bandwidth", "bandwidth at -65 dB", "Hz"),
+    ClipScalar("relative_bandwidth", "band filled, of what the rate allows"),
+    ClipScalar("cliff", "steepest fall of the spectrum", "dB"),
+    ClipScalar("effective_bits", "bits that the values use"),
 )
 FILE_SCALARS = (  # of the header of a file
-    Scalar("sample_rate", "sample rate", "Hz"),
-    Scalar("bits", "bit depth of the file"),
-    Scalar("channels", "channels"),
-    Scalar("format", "file format"),
+    ClipScalar("sample_rate", "sample rate", "Hz"),
+    ClipScalar("bits", "bit depth of the file"),
+    ClipScalar("channels", "channels"),
+    ClipScalar("format", "file format"),
 )
 
 BLOCK_SECONDS = 10.0
@@ -85,7 +85,7 @@ BITS = {
     **{"pcm_s8": 8, "pcm_u8": 8, "pcm_16": 16, "pcm_24": 24, "pcm_32": 32},
     **{"float": 32, "double": 64, "ulaw": 8, "alaw": 8},
 }
-COLUMNS = {  # of a row of `measure_file`, with their types; those of type object hold the bytes of an array
+COLUMNS = {  # of a row of `measure_clip`, with their types; those of type object hold the bytes of an array
     **{"sample_rate": "int32", "channels": "int32", "bits": "int32", "format": "str"},
     **{"num_samples": "int64", "digest": "uint64"},
     **{scalar.name: "float32" for scalar in SCALARS},
@@ -99,12 +99,12 @@ COLUMNS = {  # of a row of `measure_file`, with their types; those of type objec
 }
 
 
-def measure_files(paths: Iterable[str], sample_rate: int) -> list[dict[str, Any]]:
-    """Measure several files in one call of a worker process; see `measure_file`."""
-    return [measure_file(path, sample_rate) for path in paths]
+def measure_clips(paths: Iterable[str], sample_rate: int) -> list[dict[str, Any]]:
+    """Measure several files in one call of a worker process; see `measure_clip`."""
+    return [measure_clip(path, sample_rate) for path in paths]
 
 
-def measure_file(path: str, sample_rate: int) -> dict[str, Any]:
+def measure_clip(path: str, sample_rate: int) -> dict[str, Any]:
     """Measure one file: scalars at its own sample rate, spectra at the rate of the detectors.
 
     Args:
@@ -115,18 +115,18 @@ def measure_file(path: str, sample_rate: int) -> dict[str, Any]:
         `path` and a value for each of `COLUMNS`: values of the header, `num_samples`, `digest`, `SCALARS`,
         `SpectralSummary`, and `reason`: why the file cannot be used, "" for a good file.
     """
-    row = {"path": path, **unusable()}
+    row = {"path": path, **unusable_clip()}
     try:
-        info = audio.probe(path)
+        info = audio.probe_audio(path)
         row |= {"sample_rate": info.sample_rate, "channels": info.channels, "format": info.format}
         row["bits"] = BITS.get(info.format.rpartition("/")[2], UNKNOWN_BITS)
         scalars, spectra = ClipScalars(info.sample_rate), ClipSpectra(sample_rate)
-        for block in audio.read_blocks(path, info.sample_rate, BLOCK_SECONDS):
+        for block in audio.read_audio_blocks(path, info.sample_rate, BLOCK_SECONDS):
             scalars.add(block)
             if info.sample_rate == sample_rate:
                 spectra.add(_rounded(block))
         if info.sample_rate != sample_rate:
-            for block in audio.read_blocks(path, sample_rate, BLOCK_SECONDS):
+            for block in audio.read_audio_blocks(path, sample_rate, BLOCK_SECONDS):
                 spectra.add(_rounded(block))
     except audio.AudioError as error:
         return row | {"reason": error.reason}
@@ -136,7 +136,7 @@ def measure_file(path: str, sample_rate: int) -> dict[str, Any]:
     return row | {"start_s": summary.start_s, "active_s": summary.active_s}
 
 
-def unusable(reason: str = "") -> dict[str, Any]:
+def unusable_clip(reason: str = "") -> dict[str, Any]:
     """Values of `COLUMNS` for a file that cannot be measured."""
     empty = {"str": "", "int32": 0, "int64": 0, "uint64": 0, "float32": np.nan}
     return {
@@ -213,7 +213,7 @@ class ClipScalars:
             "clipped": self._flat / self.num_samples if self._peak >= FLAT_LEAST else 0.0,
             "bandwidth": bandwidth,
             "relative_bandwidth": 2 * bandwidth / self.sample_rate,
-            "cliff": cliff_db(power, self.sample_rate),
+            "cliff": spectrum_cliff_db(power, self.sample_rate),
             "effective_bits": self._effective_bits(),
         }
 
@@ -289,7 +289,7 @@ def bandwidth_hz(power: NDArray[np.float64], sample_rate: int) -> float:
     return float(np.flatnonzero(level)[-1] * sample_rate / MEAN_WINDOW)
 
 
-def cliff_db(power: NDArray[np.float64], sample_rate: int) -> float:
+def spectrum_cliff_db(power: NDArray[np.float64], sample_rate: int) -> float:
     """Steepest fall of a mean power spectrum above 2 kHz, in dB; 0 for silence.
 
     Compares the mean level of a 400 Hz band with that of the next 400 Hz, with a gap of 200 Hz between. Speech falls

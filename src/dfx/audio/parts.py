@@ -1,8 +1,8 @@
 """Parts of a store: their file format, and the catalogue of the recordings in a folder of parts.
 
-A part is `<name>.pcm`, the concatenated arrays, and `<name>.parquet`, a row for each recording in it (`Entry`). Both
-files are moved into place when complete, the table last: a part is valid if its table exists. Parts are never changed.
-If two parts hold the same recording, the older one is used; names begin with the time.
+A part is `<name>.pcm`, the concatenated arrays, and `<name>.parquet`, a row for each recording in it (`PartEntry`).
+Both files are moved into place when complete, the table last: a part is valid if its table exists. Parts are never
+changed. If two parts hold the same recording, the older one is used; names begin with the time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CHECK_BYTES = 256 << 20  # compared with checksums at every opening: 0.2 s, and 
 ROWS_AT_ONCE = 1 << 17  # of tables compared with the catalogue together: limits memory
 
 
-class Entry(NamedTuple):
+class PartEntry(NamedTuple):
     """A recording in a part: one row of its table.
 
     Attributes:
@@ -64,23 +64,23 @@ class Entry(NamedTuple):
     reason: str
 
 
-def new_name() -> str:
+def new_part_name() -> str:
     """Unique name for a new part; names sort by time."""
     return f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}"
 
 
-def limits() -> str:
+def _limits() -> str:
     """Time limit and decoder versions: files that failed by time-out or crash are tried again when these change."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("soundfile", "soxr", "av")]
     return f"limit {FILE_SECONDS:g} s, {', '.join(versions)}"
 
 
-def with_limits(reason: str) -> str:
-    """Add `limits` to the reason of a bad file, so that it is tried again when they change."""
-    return f"{reason} [{limits()}]"
+def reason_with_limits(reason: str) -> str:
+    """Add `_limits` to the reason of a bad file, so that it is tried again when they change."""
+    return f"{reason} [{_limits()}]"
 
 
-def write_table(folder: Path, name: str, entries: Sequence[Entry], unit_bytes: int) -> None:
+def write_part_table(folder: Path, name: str, entries: Sequence[PartEntry], unit_bytes: int) -> None:
     """Write the table of a part after its samples (of `unit_bytes` each); this makes the part valid."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -97,15 +97,15 @@ def write_table(folder: Path, name: str, entries: Sequence[Entry], unit_bytes: i
     )
     columns = [pa.array(column, kind) for column, kind in zip(zip(*entries, strict=True), kinds, strict=True)]
     buffer = io.BytesIO()
-    table = pa.table(columns, names=Entry._fields)
+    table = pa.table(columns, names=PartEntry._fields)
     pq.write_table(
         table.replace_schema_metadata({"unit_bytes": str(unit_bytes)}), buffer, write_page_checksum=True
     )
-    with files.replacing(folder / f"{name}.parquet") as temporary:
+    with files.atomic_write(folder / f"{name}.parquet") as temporary:
         temporary.write_bytes(buffer.getvalue())
 
 
-def read_table(folder: Path, name: str) -> tuple[pa.Table, int] | None:
+def read_part_table(folder: Path, name: str) -> tuple[pa.Table, int] | None:
     """Read the table of a part and the bytes per sample; None if the part no longer exists.
 
     Raises:
@@ -153,15 +153,15 @@ def part_names(folder: Path) -> list[str]:
     )
 
 
-def remove(folder: Path, name: str) -> None:
+def remove_part(folder: Path, name: str) -> None:
     """Delete a part, the table first."""
     for suffix in ("parquet", "pcm"):
         (folder / f"{name}.{suffix}").unlink(missing_ok=True)
 
 
-def remove_abandoned(folder: Path) -> None:
+def remove_abandoned_parts(folder: Path) -> None:
     """Delete unfinished files, samples without a table and locks that are older than an hour."""
-    files.remove_abandoned(folder)
+    files.remove_abandoned_files(folder)
     for path in [*folder.glob("*.pcm"), *folder.glob("*.lock")]:
         with contextlib.suppress(FileNotFoundError):
             old = time.time() - path.stat().st_mtime > files.ABANDONED_SECONDS
@@ -173,17 +173,20 @@ def remove_abandoned(folder: Path) -> None:
                 path.unlink()
 
 
-def stat_files(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def stat_recordings(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Sizes and modification times (ns) of files; -1 and 0 for a file without access."""
     chunks = [paths[i : i + 4096] for i in range(0, len(paths), 4096)]
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         facts = np.concatenate(
-            [np.array(chunk, np.int64) for chunk in pool.map(lambda chunk: [*map(stat_file, chunk)], chunks)]
+            [
+                np.array(chunk, np.int64)
+                for chunk in pool.map(lambda chunk: [*map(stat_recording, chunk)], chunks)
+            ]
         )
     return facts[:, 0].copy(), facts[:, 1].copy()
 
 
-def stat_file(path: str | bytes) -> tuple[int, int]:
+def stat_recording(path: str | bytes) -> tuple[int, int]:
     """Size and modification time (ns) of a file; -1 and 0 without access."""
     try:
         status = os.stat(path)  # noqa: PTH116  (pathlib takes three times as long, 600,000 times)
@@ -192,7 +195,7 @@ def stat_file(path: str | bytes) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-class Catalogue:
+class PartCatalogue:
     """Index of given recordings in a folder of parts: part, offset, length and scale of each.
 
     Attributes:
@@ -202,7 +205,7 @@ class Catalogue:
         unit_bytes: of a sample (of a map: of a frame).
         names: of the parts.
         part: (recordings,) number of the part, `MISSING` where none holds it.
-        offset, length, scale, crc32: (recordings,), see `Entry`.
+        offset, length, scale, crc32: (recordings,), see `PartEntry`.
         reasons: of bad files, by the number of the recording.
     """
 
@@ -275,7 +278,7 @@ class Catalogue:
                 continue
             if not whole:
                 console.say(f"The store {self.folder} is damaged, this part is made again: {name} (checksum)")
-                remove(self.folder, name)
+                remove_part(self.folder, name)
                 changed = True
         if changed:
             self.reload()
@@ -299,11 +302,11 @@ class Catalogue:
 
     def _read(self, name: str) -> pa.Table | None:
         try:
-            found = read_table(self.folder, name)
+            found = read_part_table(self.folder, name)
             return None if found is None else found[0]
         except ValueError as error:
             console.say(f"The store {self.folder} is damaged, what this part held is made again: {error}")
-            remove(self.folder, name)
+            remove_part(self.folder, name)
             return None
 
     def _numbers(self, paths: pa.Array) -> NDArray[np.intp]:
@@ -338,11 +341,11 @@ class Catalogue:
             getattr(self, name)[file[good]] = columns[name][good]
         for row in np.flatnonzero(wanted & (columns["length"] < 0)).tolist():
             reason = table["reason"][row].as_py()
-            if " [limit " not in reason or reason.endswith(f"[{limits()}]"):
+            if " [limit " not in reason or reason.endswith(f"[{_limits()}]"):
                 self.reasons.setdefault(int(file[row]), reason)
 
 
-def batches(costs: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+def part_batches(costs: NDArray[np.int64]) -> list[NDArray[np.intp]]:
     """Divide recordings into about 256 batches of equal cost in bytes, within the bounds of a batch."""
     costs = np.maximum(costs, FILE_BYTES)
     limit = min(max(MIN_BATCH_BYTES, int(costs.sum()) // 256), MAX_BATCH_BYTES)
@@ -350,6 +353,6 @@ def batches(costs: NDArray[np.int64]) -> list[NDArray[np.intp]]:
     return np.split(np.arange(len(costs)), np.flatnonzero(np.diff(group)) + 1)
 
 
-def entries_of(table: pa.Table) -> list[Entry]:
+def part_entries(table: pa.Table) -> list[PartEntry]:
     """Rows of the table of a part."""
-    return [Entry(**row) for row in table.to_pylist()]
+    return [PartEntry(**row) for row in table.to_pylist()]

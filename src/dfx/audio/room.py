@@ -18,7 +18,7 @@ SAMPLE_RATE = 16_000
 
 
 @dataclass(frozen=True)
-class Recording:
+class RoomRecording:
     """Conditions of one recording.
 
     Attributes:
@@ -48,9 +48,9 @@ class Recording:
     offset: float
 
 
-def draw_recording(rng: np.random.Generator) -> Recording:
+def draw_room_recording(rng: np.random.Generator) -> RoomRecording:
     """Draw random conditions, from a dry booth to a live room."""
-    return Recording(
+    return RoomRecording(
         seed=int(rng.integers(2**31)),
         reverb_seconds=rng.uniform(0.12, 0.5),
         direct_db=rng.uniform(2, 16),
@@ -67,7 +67,9 @@ def draw_recording(rng: np.random.Generator) -> Recording:
     )
 
 
-def record(waveform: Real, recording: Recording, rng: np.random.Generator) -> npt.NDArray[np.int16]:
+def record_in_room(
+    waveform: Real, recording: RoomRecording, rng: np.random.Generator
+) -> npt.NDArray[np.int16]:
     """Record speech (samples,) under given conditions as 16-bit samples; the generator draws noise and dither."""
     num_samples = len(waveform)
     shape = np.random.default_rng(recording.seed)
@@ -98,7 +100,7 @@ def record(waveform: Real, recording: Recording, rng: np.random.Generator) -> np
     return samples
 
 
-def _room(recording: Recording, rng: np.random.Generator) -> Real:
+def _room(recording: RoomRecording, rng: np.random.Generator) -> Real:
     """Impulse response: the direct sound and noise that decays by 60 dB in the reverberation time."""
     length = int(recording.reverb_seconds * SAMPLE_RATE)
     time = np.arange(length) / SAMPLE_RATE

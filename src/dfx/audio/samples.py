@@ -47,7 +47,7 @@ def to_int16(waveform: NDArray[np.floating]) -> Pcm:
     return samples
 
 
-def scale_of(peak: float) -> int:
+def sample_scale(peak: float) -> int:
     """Smallest power of two that is not below a peak: a clip is divided by it before conversion to 16 bits.
 
     It is 1 up to full scale, which float files and resamplers can exceed. The largest is 2^30.
@@ -61,7 +61,7 @@ def from_int16(samples: Pcm, scale: int = 1) -> Waveform:
     return waveform
 
 
-def plausible(path: Path, rate: int) -> int:
+def require_sample_rate(path: Path, rate: int) -> int:
     """Check the sample rate in a header, and return it.
 
     Raises:
@@ -74,7 +74,7 @@ def plausible(path: Path, rate: int) -> int:
     return rate
 
 
-def mono(channels: NDArray) -> Waveform:
+def mono_samples(channels: NDArray) -> Waveform:
     """Average of (channels, samples), integers or floats, as (samples,) float32 at full scale 1."""
     if len(channels) == 1 and channels.dtype == np.float32:
         only: Waveform = channels[0]
@@ -90,7 +90,7 @@ def mono(channels: NDArray) -> Waveform:
     return mixed
 
 
-def require_finite(path: Path, block: Waveform) -> Waveform:
+def require_finite_samples(path: Path, block: Waveform) -> Waveform:
     """Return a block after a check that all its values are finite.
 
     Raises:

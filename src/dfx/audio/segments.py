@@ -14,7 +14,9 @@ SLIDING = "sliding"  # policy with several segments of one utterance
 PADS = ("repeat", "zero")
 
 
-def start(length: int, num_samples: int, policy: str, generator: np.random.Generator | None = None) -> int:
+def segment_start(
+    length: int, num_samples: int, policy: str, generator: np.random.Generator | None = None
+) -> int:
     """First sample of a crop of `num_samples` in a clip of `length` samples; 0 if the clip is not longer.
 
     `random` draws uniformly from every start that keeps the crop inside the clip; it draws nothing for a clip that
@@ -37,7 +39,7 @@ def start(length: int, num_samples: int, policy: str, generator: np.random.Gener
     return int(generator.integers(0, spare + 1))
 
 
-def fit(waveform: NDArray[Value], num_samples: int, pad: str = "repeat") -> NDArray[Value]:
+def fit_segment(waveform: NDArray[Value], num_samples: int, pad: str = "repeat") -> NDArray[Value]:
     """Cut a waveform to `num_samples`, or extend it to them by repetition or by zeros.
 
     Repeating is the default: zeros at the end show a model how long a clip was, which is not a property of speech.
@@ -68,7 +70,7 @@ def fit(waveform: NDArray[Value], num_samples: int, pad: str = "repeat") -> NDAr
     return filled
 
 
-def windows(length: int, num_samples: int, hop: int) -> list[int]:
+def segment_windows(length: int, num_samples: int, hop: int) -> list[int]:
     """Starts of windows of `num_samples` at a distance of `hop` that cover all of `length` samples.
 
     The last window ends with the clip, so it may overlap its neighbour more than the others do. A clip that is not
@@ -77,13 +79,13 @@ def windows(length: int, num_samples: int, hop: int) -> list[int]:
     Raises:
         ValueError: if `hop` or `num_samples` is not positive, or `hop` exceeds `num_samples`.
     """
-    (count,) = num_windows(np.array([length]), num_samples, hop).tolist()
+    (count,) = num_segment_windows(np.array([length]), num_samples, hop).tolist()
     last = max(length - num_samples, 0)
     return [min(number * hop, last) for number in range(count)]
 
 
-def num_windows(lengths: NDArray[np.integer], num_samples: int, hop: int) -> NDArray[np.int64]:
-    """Number of `windows` for clips of these lengths, (clips,).
+def num_segment_windows(lengths: NDArray[np.integer], num_samples: int, hop: int) -> NDArray[np.int64]:
+    """Number of `segment_windows` for clips of these lengths, (clips,).
 
     Raises:
         ValueError: if `hop` or `num_samples` is not positive, or `hop` exceeds `num_samples`.
@@ -117,11 +119,11 @@ class Crop(NamedTuple):
     def start(self, length: int, number: int, generator: np.random.Generator) -> int:
         """First sample of a segment in an utterance of `length` samples; `number` is the index of the window."""
         if self.policy == SLIDING:
-            return windows(length, self.num_samples, self.hop)[number]
-        return start(length, self.num_samples, self.policy, generator)
+            return segment_windows(length, self.num_samples, self.hop)[number]
+        return segment_start(length, self.num_samples, self.policy, generator)
 
     def num_windows(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Number of windows for utterances of these lengths, (utterances,): one, except for sliding windows."""
         if self.policy == SLIDING:
-            return num_windows(lengths, self.num_samples, self.hop)
+            return num_segment_windows(lengths, self.num_samples, self.hop)
         return np.ones(len(lengths), np.int64)

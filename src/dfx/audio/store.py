@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dfx import audio, files
 from dfx.audio import parts
 from dfx.audio.conditioning import Conditions
-from dfx.audio.parts import BAD, Catalogue
+from dfx.audio.parts import BAD, PartCatalogue
 from dfx.tables.manifest import Manifest
 
 VERSION = 3  # of format and decoder; increase it to decode all files again
@@ -31,7 +31,7 @@ MAX_OPEN_FILES = 256  # for each process, which may open 1,024
 SAMPLE_BYTES = 2
 
 
-class RowReader:
+class StoreReader:
     """Reads slices of the arrays of manifest rows from the parts of a store, with `pread`.
 
     Unlike pages of a memory map, these do not count as memory of the process, and a crop takes half the time.
@@ -44,7 +44,7 @@ class RowReader:
 
     unit = "samples"
 
-    def __init__(self, catalogue: Catalogue, rows: NDArray[np.intp]) -> None:
+    def __init__(self, catalogue: PartCatalogue, rows: NDArray[np.intp]) -> None:
         self.path = catalogue.folder
         self.catalogue = catalogue
         self.lengths: NDArray[np.int64] = catalogue.length[rows]
@@ -126,7 +126,7 @@ class RowReader:
         self._close = weakref.finalize(self, _close_all, self._descriptors)
 
 
-class WaveformStore(RowReader):
+class WaveformStore(StoreReader):
     """Decoded waveforms of the rows of a manifest, read in slices; made by `open_store`.
 
     Attributes:
@@ -138,7 +138,7 @@ class WaveformStore(RowReader):
     """
 
     def __init__(
-        self, catalogue: Catalogue, rows: NDArray[np.intp], sample_rate: int, manifest: Manifest
+        self, catalogue: PartCatalogue, rows: NDArray[np.intp], sample_rate: int, manifest: Manifest
     ) -> None:
         super().__init__(catalogue, rows)
         self.sample_rate = sample_rate
@@ -193,12 +193,12 @@ def open_store(
     """
     from dfx.audio import store_builder
 
-    catalogue, rows = plain_catalogue(manifest, sample_rate, cache)
+    catalogue, rows = plain_store_catalogue(manifest, sample_rate, cache)
     catalogue.remove_damaged()
-    store_builder.decode(catalogue, sample_rate, num_workers, progress)
+    store_builder.build_decoded_store(catalogue, sample_rate, num_workers, progress)
     store = WaveformStore(catalogue, rows, sample_rate, manifest)
     if conditions != Conditions():
-        conditioned = Catalogue(
+        conditioned = PartCatalogue(
             catalogue.folder.with_name(f"{catalogue.folder.name}-{conditions.key(sample_rate)}"),
             catalogue.paths,
             catalogue.sizes,
@@ -207,14 +207,16 @@ def open_store(
         )
         conditioned.remove_damaged()
         conditioned.reasons.update(catalogue.reasons)
-        store_builder.condition(catalogue, conditioned, sample_rate, conditions, num_workers, progress)
+        store_builder.build_conditioned_store(
+            catalogue, conditioned, sample_rate, conditions, num_workers, progress
+        )
         store = WaveformStore(conditioned, rows, sample_rate, manifest)
     _report_bad(store, max_bad_fraction)
     return store
 
 
-class Shard(NamedTuple):
-    """Result of `build_shard`.
+class StoreShard(NamedTuple):
+    """Result of `build_store_shard`.
 
     Attributes:
         path: folder of the store.
@@ -231,7 +233,7 @@ class Shard(NamedTuple):
     whole: bool
 
 
-def build_shard(
+def build_store_shard(
     manifest: Manifest,
     sample_rate: int,
     shard: int,
@@ -239,7 +241,7 @@ def build_shard(
     cache: str | Path | None = None,
     num_workers: int | None = None,
     progress: bool = True,
-) -> Shard:
+) -> StoreShard:
     """Decode shard number `shard` (from 0) of `num_shards` of the files that `open_store` would decode.
 
     For processes or hosts on which the files and the cache have the same paths.
@@ -249,27 +251,29 @@ def build_shard(
     """
     from dfx.audio import store_builder
 
-    catalogue, _ = plain_catalogue(manifest, sample_rate, cache)
-    decoded = store_builder.decode(catalogue, sample_rate, num_workers, progress, shard, num_shards)
-    batches = parts.batches(catalogue.sizes)[shard::num_shards]
+    catalogue, _ = plain_store_catalogue(manifest, sample_rate, cache)
+    decoded = store_builder.build_decoded_store(
+        catalogue, sample_rate, num_workers, progress, shard, num_shards
+    )
+    batches = parts.part_batches(catalogue.sizes)[shard::num_shards]
     mine = {recording for batch in batches for recording in batch.tolist()}
     num_bad = len(mine & catalogue.reasons.keys())
-    return Shard(catalogue.folder, len(mine), decoded, num_bad, not len(catalogue.missing()))
+    return StoreShard(catalogue.folder, len(mine), decoded, num_bad, not len(catalogue.missing()))
 
 
-def plain_catalogue(
+def plain_store_catalogue(
     manifest: Manifest, sample_rate: int, cache: str | Path | None
-) -> tuple[Catalogue, NDArray[np.intp]]:
+) -> tuple[PartCatalogue, NDArray[np.intp]]:
     """Catalogue of the store without conditioning for a manifest, and the number of each row's recording in it."""
     rows, unique = pd.factorize(manifest.table["path"], sort=True)
     paths = unique.tolist()
     folder = files.cache_dir(cache) / "waveforms" / f"v{VERSION}-{sample_rate}"
-    return Catalogue(folder, paths, *parts.stat_files(paths), SAMPLE_BYTES), rows
+    return PartCatalogue(folder, paths, *parts.stat_recordings(paths), SAMPLE_BYTES), rows
 
 
-def fingerprint(manifest: Manifest) -> str:
+def recordings_fingerprint(manifest: Manifest) -> str:
     """Hash (16 hex digits) of the size and modification time of every file of a manifest, without their paths."""
-    sizes, times = parts.stat_files(manifest.table["path"].tolist())
+    sizes, times = parts.stat_recordings(manifest.table["path"].tolist())
     return hashlib.sha256(sizes.tobytes() + times.tobytes()).hexdigest()[:16]
 
 
@@ -278,7 +282,7 @@ def _report_bad(store: WaveformStore, max_bad_fraction: float) -> None:
     if not len(store.bad):
         return
     if not store.bad_files.exists():  # a cache that is shared may be read-only
-        with files.replacing(store.bad_files) as temporary:  # file names need not be UTF-8
+        with files.atomic_write(store.bad_files) as temporary:  # file names need not be UTF-8
             store.bad.to_csv(temporary, index=False, errors="backslashreplace")
     fraction = len(store.bad) / len(store)
     if fraction > max_bad_fraction:

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from dfx import audio, console, files
 from dfx.audio import parts, workers
-from dfx.audio.conditioning import Conditions, condition_pcm
-from dfx.audio.parts import BAD, Catalogue, Entry
+from dfx.audio.conditioning import Conditions, condition_pcm_blocks
+from dfx.audio.parts import BAD, PartCatalogue, PartEntry
 from dfx.audio.samples import Pcm
 
 SLOWEST_BYTES = 50_000  # of a file decoded in a second; Opus at 5 kbit/s, the slowest, reaches ten times that
@@ -40,7 +40,7 @@ WARM_UP_BYTES = 16 << 20  # larger than the blocks of a clip of a minute
 SAMPLE_BYTES = 2
 
 
-class Source(NamedTuple):
+class DecodedClip(NamedTuple):
     """Place of a decoded clip in a store."""
 
     path: Path
@@ -49,7 +49,7 @@ class Source(NamedTuple):
     scale: int
 
 
-class Job(NamedTuple):
+class StoreJob(NamedTuple):
     """Recordings that become one part of a store.
 
     Attributes:
@@ -68,25 +68,25 @@ class Job(NamedTuple):
     recordings: list[int]
     paths: list[str]
     stats: list[tuple[int, int]]
-    sources: list[Source] = []  # noqa: RUF012
+    sources: list[DecodedClip] = []  # noqa: RUF012
     attempts: int = 0
     reason: str = ""
 
-    def share(self, begin: int, end: int) -> Job:
+    def share(self, begin: int, end: int) -> StoreJob:
         """Job for some of the recordings, with a part of its own."""
         return self._replace(
-            name=parts.new_name(),
+            name=parts.new_part_name(),
             **{key: getattr(self, key)[begin:end] for key in ("recordings", "paths", "stats", "sources")},
         )
 
 
-Made = tuple[Job, list[Entry]]
+Made = tuple[StoreJob, list[PartEntry]]
 # Blocks of one recording of a job, each with its scale; a block with another scale is the first one again.
-Blocks = Callable[[Job, int], Iterable[tuple[int, NDArray[Any]]]]
+Blocks = Callable[[StoreJob, int], Iterable[tuple[int, NDArray[Any]]]]
 
 
-def decode(
-    catalogue: Catalogue,
+def build_decoded_store(
+    catalogue: PartCatalogue,
     sample_rate: int,
     num_workers: int | None,
     progress: bool,
@@ -98,7 +98,7 @@ def decode(
     Raises:
         ValueError: if the disk has too little room or fills up, or decoding processes are killed.
     """
-    chosen = parts.batches(catalogue.sizes)[shard::num_shards]
+    chosen = parts.part_batches(catalogue.sizes)[shard::num_shards]
     missing = _missing(catalogue, chosen)
     if not len(missing):
         return 0
@@ -107,10 +107,10 @@ def decode(
     _announce_decoding(
         [catalogue.paths[number] for number in missing], source, catalogue.folder, sample_rate, num_workers
     )
-    return build_parts(
+    return build_store_parts(
         catalogue,
         chosen,
-        partial(decode_job, folder=catalogue.folder, sample_rate=sample_rate),
+        partial(_decode_job, folder=catalogue.folder, sample_rate=sample_rate),
         num_workers,
         source,
         ("decoding audio", "decoding", "waveforms"),
@@ -118,9 +118,9 @@ def decode(
     )
 
 
-def condition(
-    plain: Catalogue,
-    conditioned: Catalogue,
+def build_conditioned_store(
+    plain: PartCatalogue,
+    conditioned: PartCatalogue,
     sample_rate: int,
     conditions: Conditions,
     num_workers: int | None,
@@ -129,20 +129,24 @@ def condition(
     """Condition the decoded clips that are missing in a store; returns the number that this process conditioned.
 
     Raises:
-        ValueError: as `decode`.
+        ValueError: as `build_decoded_store`.
     """
-    chosen = parts.batches(np.maximum(plain.length, 0) * SAMPLE_BYTES)
+    chosen = parts.part_batches(np.maximum(plain.length, 0) * SAMPLE_BYTES)
     missing = _missing(conditioned, chosen)
     if not len(missing):
         return 0
     size = int(plain.length[missing].sum()) * SAMPLE_BYTES
     conditioned.folder.mkdir(parents=True, exist_ok=True)
-    require_room(f"{len(missing)} conditioned clips take about {mib(size)}", size, conditioned.folder)
-    console.say(f"Conditioning {len(missing)} clips, once, to about {mib(size)} in {conditioned.folder}")
-    return build_parts(
+    require_room_for_store(
+        f"{len(missing)} conditioned clips take about {size_in_mib(size)}", size, conditioned.folder
+    )
+    console.say(
+        f"Conditioning {len(missing)} clips, once, to about {size_in_mib(size)} in {conditioned.folder}"
+    )
+    return build_store_parts(
         conditioned,
         chosen,
-        partial(condition_job, folder=conditioned.folder, sample_rate=sample_rate, conditions=conditions),
+        partial(_condition_job, folder=conditioned.folder, sample_rate=sample_rate, conditions=conditions),
         num_workers,
         size,
         ("conditioning clips", "conditioning", "waveforms"),
@@ -151,15 +155,15 @@ def condition(
     )
 
 
-def build_parts(
-    catalogue: Catalogue,
+def build_store_parts(
+    catalogue: PartCatalogue,
     chosen: Sequence[NDArray[np.intp]],
-    function: Callable[[Job], Made],
+    function: Callable[[StoreJob], Made],
     num_workers: int | None,
     num_bytes: int,
     words: tuple[str, str, str],
     progress: bool,
-    plain: Catalogue | None = None,
+    plain: PartCatalogue | None = None,
 ) -> int:
     """Make the missing parts of a store; several processes may do so at the same time.
 
@@ -184,10 +188,10 @@ def build_parts(
     if num_bytes < FEW_BYTES:
         num_workers = min(num_workers, 1)
     builder = _Builder(catalogue, chosen, function, num_workers, doing, plain)
-    parts.remove_abandoned(catalogue.folder)
+    parts.remove_abandoned_parts(catalogue.folder)
     for _ in range(ROUNDS):
         with files.full_disk_is_an_error(catalogue.folder, what):
-            console.advancing(builder.run(), label, len(_missing(catalogue, chosen)), progress)
+            console.progress_bar(builder.run(), label, len(_missing(catalogue, chosen)), progress)
         # A part may have been merged, or found damaged, in the moment in which it was looked for.
         if not len(missing := _missing(catalogue, chosen)):
             return builder.num_made
@@ -202,12 +206,12 @@ class _Builder:
 
     def __init__(
         self,
-        catalogue: Catalogue,
+        catalogue: PartCatalogue,
         chosen: Sequence[NDArray[np.intp]],
-        function: Callable[[Job], Made],
+        function: Callable[[StoreJob], Made],
         num_workers: int,
         doing: str,
-        plain: Catalogue | None,
+        plain: PartCatalogue | None,
     ) -> None:
         self.catalogue, self.chosen, self.plain = catalogue, chosen, plain
         self.function, self.num_workers, self.doing = function, num_workers, doing
@@ -231,13 +235,15 @@ class _Builder:
 
     def _round(self, todo: Sequence[int]) -> Generator[int]:
         crashes = _CrashPolicy(self.catalogue.folder, self.doing, self.unfinished)
-        made = workers.each(
-            self.function, self._jobs(todo), self.num_workers, self.doing, seconds_of, crashes
+        made = workers.run_in_workers(
+            self.function, self._jobs(todo), self.num_workers, self.doing, _seconds_of, crashes
         )
         try:
             with contextlib.closing(made):
                 for job, entries in made:
-                    parts.write_table(self.catalogue.folder, job.name, entries, self.catalogue.unit_bytes)
+                    parts.write_part_table(
+                        self.catalogue.folder, job.name, entries, self.catalogue.unit_bytes
+                    )
                     self.unfinished.discard(job.name)
                     for recording, entry in zip(job.recordings, entries, strict=True):
                         # The file may have changed since the catalogue was made.
@@ -256,7 +262,7 @@ class _Builder:
                 _remove_unfinished(self.catalogue.folder, name)
         self.catalogue.refresh()
 
-    def _jobs(self, todo: Sequence[int]) -> Iterator[Job]:
+    def _jobs(self, todo: Sequence[int]) -> Iterator[StoreJob]:
         for number in todo:
             lock = self._lock(number)
             try:
@@ -275,11 +281,11 @@ class _Builder:
             self.left[number] = len(missing)
             yield self._job(number, missing.tolist())
 
-    def _job(self, number: int, recordings: list[int]) -> Job:
+    def _job(self, number: int, recordings: list[int]) -> StoreJob:
         catalogue, plain = self.catalogue, self.plain
-        job = Job(
+        job = StoreJob(
             number,
-            parts.new_name(),
+            parts.new_part_name(),
             recordings,
             [catalogue.paths[recording] for recording in recordings],
             [(int(catalogue.sizes[recording]), int(catalogue.mtimes[recording])) for recording in recordings],
@@ -320,7 +326,7 @@ class _CrashPolicy:
         self.folder, self.doing, self.unfinished = folder, doing, unfinished
         self.num_files = 0
 
-    def __call__(self, job: Job, status: int) -> list[Job]:
+    def __call__(self, job: StoreJob, status: int) -> list[StoreJob]:
         """Return the jobs that replace a failed one.
 
         Raises:
@@ -332,8 +338,9 @@ class _CrashPolicy:
         killed = status in (-signal.SIGKILL, -signal.SIGTERM)
         if job.attempts and (killed or at is None):
             raise ValueError(
-                f"Processes that were {self.doing} were ended from outside, twice ({workers.ending(status)}): most "
-                "likely the memory ran out. Use fewer, `python -m dfx.prepare num_workers=1`; what is finished is kept."
+                f"Processes that were {self.doing} were ended from outside, twice "
+                f"({workers.worker_exit_status(status)}): most likely the memory ran out. Use fewer, `python -m "
+                "dfx.prepare num_workers=1`; what is finished is kept."
             )
         if at is None:
             again = [job.share(0, len(job.paths))._replace(attempts=1)]
@@ -345,10 +352,10 @@ class _CrashPolicy:
         self.unfinished.update(share.name for share in again)
         return again
 
-    def _reason(self, job: Job, status: int) -> str:
-        reason = f"its decoder crashed ({workers.ending(status)})"
+    def _reason(self, job: StoreJob, status: int) -> str:
+        reason = f"its decoder crashed ({workers.worker_exit_status(status)})"
         if status == workers.TOOK_TOO_LONG:
-            reason = f"decoding it took longer than {seconds_of(job):.0f} s"
+            reason = f"decoding it took longer than {_seconds_of(job):.0f} s"
         self.num_files += 1
         if self.num_files > MOST_CRASHES:
             raise ValueError(
@@ -356,28 +363,28 @@ class _CrashPolicy:
                 "So many are not bad: install soundfile, soxr and av anew; what is finished is kept."
             )
         console.say(f"Left out: {job.paths[0]}: {reason}")
-        return parts.with_limits(reason)
+        return parts.reason_with_limits(reason)
 
 
-def seconds_of(job: Job) -> float:
+def _seconds_of(job: StoreJob) -> float:
     """Time limit of a job; generous, since other programs may use the machine."""
     return parts.FILE_SECONDS + sum(max(size, 0) for size, _ in job.stats) / SLOWEST_BYTES
 
 
-def decode_job(job: Job, folder: Path, sample_rate: int) -> Made:
+def _decode_job(job: StoreJob, folder: Path, sample_rate: int) -> Made:
     """Decode the files of a job into the samples of a part."""
 
-    def blocks(job: Job, at: int) -> Iterator[tuple[int, Pcm]]:
+    def blocks(job: StoreJob, at: int) -> Iterator[tuple[int, Pcm]]:
         return audio.read_pcm(job.paths[at], sample_rate)
 
-    return write_samples(job, folder, blocks, SAMPLE_BYTES, check_files=True)
+    return write_part_samples(job, folder, blocks, SAMPLE_BYTES, check_files=True)
 
 
-def condition_job(job: Job, folder: Path, sample_rate: int, conditions: Conditions) -> Made:
+def _condition_job(job: StoreJob, folder: Path, sample_rate: int, conditions: Conditions) -> Made:
     """Condition the decoded clips of a job into the samples of a part."""
     sources = job.sources
 
-    def blocks(job: Job, at: int) -> Iterator[tuple[int, Pcm]]:
+    def blocks(job: StoreJob, at: int) -> Iterator[tuple[int, Pcm]]:
         nonlocal sources
         if not sources[at].path.exists():  # it was merged into another part
             sources = _sources(sources[at].path.parent, job)
@@ -388,26 +395,28 @@ def condition_job(job: Job, folder: Path, sample_rate: int, conditions: Conditio
                 file.seek((offset + start) * SAMPLE_BYTES)
                 return audio.from_int16(np.fromfile(file, "<i2", min(count, length - start)), scale)
 
-            yield from condition_pcm(read, length, sample_rate, conditions)
+            yield from condition_pcm_blocks(read, length, sample_rate, conditions)
 
-    return write_samples(job, folder, blocks, SAMPLE_BYTES)
+    return write_part_samples(job, folder, blocks, SAMPLE_BYTES)
 
 
-def _source(plain: Catalogue, recording: int) -> Source:
+def _source(plain: PartCatalogue, recording: int) -> DecodedClip:
     place = (int(values[recording]) for values in (plain.offset, plain.length, plain.scale))
-    return Source(plain.path_of(recording), *place)
+    return DecodedClip(plain.path_of(recording), *place)
 
 
-def _sources(folder: Path, job: Job) -> list[Source]:
+def _sources(folder: Path, job: StoreJob) -> list[DecodedClip]:
     """Where the decoded clips of a job lie now."""
     sizes, times = np.array(job.stats, np.int64).T
-    plain = Catalogue(folder, job.paths, sizes, times, SAMPLE_BYTES)
+    plain = PartCatalogue(folder, job.paths, sizes, times, SAMPLE_BYTES)
     if (plain.length == BAD).any():
         raise ValueError(f"Clips vanished from {folder} while they were conditioned: start again.")
     return [_source(plain, recording) for recording in range(len(job.paths))]
 
 
-def write_samples(job: Job, folder: Path, blocks: Blocks, unit_bytes: int, check_files: bool = False) -> Made:
+def write_part_samples(
+    job: StoreJob, folder: Path, blocks: Blocks, unit_bytes: int, check_files: bool = False
+) -> Made:
     """Write the samples of a part, atomically; returns the job and the rows of its table.
 
     A write error is an OSError, and leaves no file behind. There is no fsync (it would double the time): data lost in a
@@ -423,11 +432,11 @@ def write_samples(job: Job, folder: Path, blocks: Blocks, unit_bytes: int, check
     # After this large block is freed, glibc keeps freed blocks up to that size. Otherwise each clip is decoded into new
     # pages from the kernel, and takes up to twice as long.
     bytes(WARM_UP_BYTES)
-    entries: list[Entry] = []
+    entries: list[PartEntry] = []
     progress = _progress_path(folder, job.name)
     try:
         with (
-            files.replacing(folder / f"{job.name}.pcm") as temporary,
+            files.atomic_write(folder / f"{job.name}.pcm") as temporary,
             temporary.open("wb") as data,
             progress.open("wb", buffering=0) as note,
         ):
@@ -436,22 +445,22 @@ def write_samples(job: Job, folder: Path, blocks: Blocks, unit_bytes: int, check
                 start, facts, reason = data.tell(), known, job.reason
                 for _ in range(1 if job.reason else 3):
                     _rewind(data, start)
-                    facts = parts.stat_file(path) if check_files else known
+                    facts = parts.stat_recording(path) if check_files else known
                     scale, checksum, reason = (1, 0, reason) if job.reason else _append(data, job, at, blocks)
-                    if not check_files or facts == parts.stat_file(path):
+                    if not check_files or facts == parts.stat_recording(path):
                         break
-                    reason = parts.with_limits("it was changed while it was decoded, three times")
+                    reason = parts.reason_with_limits("it was changed while it was decoded, three times")
                 if reason:
                     _rewind(data, start)
                 length = BAD if reason else (data.tell() - start) // unit_bytes
                 row = (start // unit_bytes, length, scale, checksum)
-                entries.append(Entry(path.encode(errors="surrogateescape"), *facts, *row, reason))
+                entries.append(PartEntry(path.encode(errors="surrogateescape"), *facts, *row, reason))
     finally:
         progress.unlink(missing_ok=True)
     return job, entries
 
 
-def _append(data: Any, job: Job, at: int, blocks: Blocks) -> tuple[int, int, str]:
+def _append(data: Any, job: StoreJob, at: int, blocks: Blocks) -> tuple[int, int, str]:
     """Write the samples of one recording; returns its scale, its checksum, and the reason if it is bad."""
     start, scale, checksum = data.tell(), 0, 0
     try:
@@ -464,7 +473,7 @@ def _append(data: Any, job: Job, at: int, blocks: Blocks) -> tuple[int, int, str
             data.write(samples)
     except audio.AudioError as error:
         reason = error.reason.encode(errors="backslashreplace").decode()
-        return 1, 0, parts.with_limits(reason) if error.may_pass else reason
+        return 1, 0, parts.reason_with_limits(reason) if error.may_pass else reason
     return scale, checksum, ""
 
 
@@ -496,7 +505,7 @@ def _remove_unfinished(folder: Path, name: str) -> None:
         (folder / f"{name}.pcm").unlink(missing_ok=True)
 
 
-def _missing(catalogue: Catalogue, chosen: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
+def _missing(catalogue: PartCatalogue, chosen: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:
     return catalogue.missing(np.concatenate(chosen)) if len(chosen) else np.zeros(0, np.intp)
 
 
@@ -504,14 +513,14 @@ def _announce_decoding(
     paths: list[str], source: int, folder: Path, sample_rate: int, num_workers: int | None
 ) -> None:
     """Print what will be written; a ValueError if the disk is too small for it."""
-    what = f"{len(paths)} files ({mib(source)})"
+    what = f"{len(paths)} files ({size_in_mib(source)})"
     if source * MOST_GROWTH < shutil.disk_usage(folder).free:  # there is room for whatever they decode to
         console.say(f"Decoding {what}, once, in {folder}")
         return
     sample = (paths[:: max(1, len(paths) // PROBED_FILES)], sample_rate)
     # A header may crash its decoder; decoding will show which file it is.
     crashed: tuple[list[str], int] = ([], sample_rate)
-    (growth,) = workers.each(
+    (growth,) = workers.run_in_workers(
         _growth,
         [sample],
         0 if num_workers == 0 else 1,
@@ -520,11 +529,13 @@ def _announce_decoding(
         lambda *_: [crashed],
     )
     size = int(source * growth)
-    require_room(f"{what} take about {mib(size)} as {sample_rate} Hz waveforms", size, folder)
-    console.say(f"Decoding {what}, once, to about {mib(size)} in {folder}")
+    require_room_for_store(
+        f"{what} take about {size_in_mib(size)} as {sample_rate} Hz waveforms", size, folder
+    )
+    console.say(f"Decoding {what}, once, to about {size_in_mib(size)} in {folder}")
 
 
-def require_room(what: str, size: int, folder: Path, otherwise: str = "") -> None:
+def require_room_for_store(what: str, size: int, folder: Path, otherwise: str = "") -> None:
     """Check that the disk has room for `size` bytes.
 
     Raises:
@@ -533,8 +544,8 @@ def require_room(what: str, size: int, folder: Path, otherwise: str = "") -> Non
     free = shutil.disk_usage(folder).free
     if size > free:
         raise ValueError(
-            f"{what}, but {folder} has {mib(free)} free. Free some room, or give another folder by $DFX_CACHE or "
-            f"cache={otherwise}."
+            f"{what}, but {folder} has {size_in_mib(free)} free. Free some room, or give another folder by $DFX_CACHE "
+            f"or cache={otherwise}."
         )
 
 
@@ -544,14 +555,14 @@ def _growth(sample: tuple[list[str], int]) -> float:
     source, decoded = 0, 0.0
     for path in paths:
         with contextlib.suppress(audio.AudioError, OSError):
-            info = audio.probe(path)
+            info = audio.probe_audio(path)
             if info.num_samples:
                 source += Path(path).stat().st_size
                 decoded += info.num_samples / info.sample_rate * sample_rate * SAMPLE_BYTES
     return decoded / source if source else USUAL_GROWTH
 
 
-def mib(size: int) -> str:
+def size_in_mib(size: int) -> str:
     """Format a number of bytes in MiB or GiB."""
     if size >= 1 << 30:
         return f"{size / 2**30:,.1f} GiB"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dfx import console, files
 from dfx.audio import parts
-from dfx.audio.parts import BAD, Entry
+from dfx.audio.parts import BAD, PartEntry
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +21,7 @@ SMALL_BYTES = 16 << 20  # parts smaller than this are merged
 LARGE_BYTES = 256 << 20  # approximate size of a merged part
 
 
-class Stale(NamedTuple):
+class StaleRecordings(NamedTuple):
     """Data in a store whose source files were deleted or changed.
 
     Attributes:
@@ -35,7 +35,7 @@ class Stale(NamedTuple):
     absent: int
 
 
-def folders(cache: str | Path | None) -> list[Path]:
+def store_folders(cache: str | Path | None) -> list[Path]:
     """Folders of all stores in a cache, of waveforms and of feature maps."""
     root = files.cache_dir(cache)
     return sorted(
@@ -43,7 +43,7 @@ def folders(cache: str | Path | None) -> list[Path]:
     )
 
 
-def compact(folder: Path) -> int:
+def compact_store(folder: Path) -> int:
     """Merge the small parts of a store; returns by how much the number of parts decreased."""
     with _locked(folder):
         groups: list[list[str]] = [[]]
@@ -62,7 +62,7 @@ def compact(folder: Path) -> int:
         return sum(len(group) - 1 for group in merged)
 
 
-def verify(folder: Path) -> tuple[int, int]:
+def verify_store(folder: Path) -> tuple[int, int]:
     """Verify every checksum of a store; removes damaged parts, so that they are rebuilt.
 
     Entries of bad files are removed too, so that these files are tried again.
@@ -74,10 +74,10 @@ def verify(folder: Path) -> tuple[int, int]:
         names, damaged = parts.part_names(folder), 0
         for name in names:
             try:
-                found = parts.read_table(folder, name)
+                found = parts.read_part_table(folder, name)
                 if found is None:
                     continue
-                entries = parts.entries_of(found[0])
+                entries = parts.part_entries(found[0])
                 good = [entry for entry in entries if entry.length != BAD]
                 for entry in good:
                     for _ in _pieces(folder, name, entry, found[1]):
@@ -86,52 +86,54 @@ def verify(folder: Path) -> tuple[int, int]:
                 if isinstance(error, OSError) and error.errno not in (errno.EIO, errno.ENOENT):
                     raise  # permissions, too many open files: it is not the part that is damaged
                 console.say(f"Removed, to be made again: {error}")
-                parts.remove(folder, name)
+                parts.remove_part(folder, name)
                 damaged += 1
                 continue
             if not good:
-                parts.remove(folder, name)
+                parts.remove_part(folder, name)
             elif len(good) < len(entries):
-                parts.write_table(folder, name, good, found[1])
+                parts.write_part_table(folder, name, good, found[1])
         return len(names), damaged
 
 
-def clean(folder: Path, confirm: bool) -> Stale:
+def clean_store(folder: Path, confirm: bool) -> StaleRecordings:
     """Find recordings whose source file was deleted or changed, and with `confirm` remove them."""
-    stale = Stale(0, 0, 0)
+    stale = StaleRecordings(0, 0, 0)
     with _locked(folder):
         for name in parts.part_names(folder):
             found = _read(folder, name)
             if found is None:
                 continue
-            entries, unit_bytes = parts.entries_of(found[0]), found[1]
-            there: dict[Entry, bool | None] = {entry: _is_there(entry) for entry in entries}
+            entries, unit_bytes = parts.part_entries(found[0]), found[1]
+            there: dict[PartEntry, bool | None] = {entry: _is_there(entry) for entry in entries}
             gone = [entry for entry in entries if there[entry] is False]
             size = sum(max(entry.length, 0) for entry in gone) * unit_bytes
             absent = sum(value is None for value in there.values())
-            stale = Stale(stale.recordings + len(gone), stale.num_bytes + size, stale.absent + absent)
+            stale = StaleRecordings(
+                stale.recordings + len(gone), stale.num_bytes + size, stale.absent + absent
+            )
             if confirm and gone:
                 _rewrite(folder, [name], lambda entry, there=there: there[entry] is not False)  # type: ignore[misc]
     return stale
 
 
-def _is_there(entry: Entry) -> bool | None:
+def _is_there(entry: PartEntry) -> bool | None:
     """Whether the source file of a recording is unchanged; None if its folder is missing."""
-    now = parts.stat_file(entry.path)
+    now = parts.stat_recording(entry.path)
     if now == (entry.size, entry.mtime_ns):
         return True
     return False if now[0] >= 0 or os.path.isdir(os.path.dirname(entry.path)) else None  # noqa: PTH112, PTH120
 
 
-def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[Entry], bool]) -> None:
+def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[PartEntry], bool]) -> None:
     """Copy some recordings of some parts into a new part, without duplicates, and remove the old parts.
 
     A damaged recording, or part, is left out.
     """
-    new, rows, seen, unit_bytes = parts.new_name(), list[Entry](), set[Entry](), 1
+    new, rows, seen, unit_bytes = parts.new_part_name(), list[PartEntry](), set[PartEntry](), 1
     with (
         files.full_disk_is_an_error(folder, "parts"),
-        files.replacing(folder / f"{new}.pcm") as temporary,
+        files.atomic_write(folder / f"{new}.pcm") as temporary,
         temporary.open("wb") as data,
     ):
         for name in names:
@@ -139,7 +141,7 @@ def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[Entry], bool]) 
             if found is None:
                 continue
             table, unit_bytes = found
-            for entry in filter(keep, parts.entries_of(table)):
+            for entry in filter(keep, parts.part_entries(table)):
                 start, key = data.tell(), entry._replace(offset=0)
                 if key in seen:
                     continue
@@ -154,16 +156,16 @@ def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[Entry], bool]) 
                     continue
                 rows.append(entry._replace(offset=start // unit_bytes))
     if rows:
-        parts.write_table(folder, new, rows, unit_bytes)
+        parts.write_part_table(folder, new, rows, unit_bytes)
     else:
         (folder / f"{new}.pcm").unlink()
     for name in names:
-        parts.remove(folder, name)
+        parts.remove_part(folder, name)
 
 
 def _read(folder: Path, name: str) -> tuple[pa.Table, int] | None:
     try:
-        return parts.read_table(folder, name)
+        return parts.read_part_table(folder, name)
     except ValueError as error:
         console.say(
             f"{folder} is damaged; opening the store, or verify=true, lets this be made again: {error}"
@@ -171,7 +173,7 @@ def _read(folder: Path, name: str) -> tuple[pa.Table, int] | None:
         return None
 
 
-def _pieces(folder: Path, name: str, entry: Entry, unit_bytes: int) -> Iterator[bytes]:
+def _pieces(folder: Path, name: str, entry: PartEntry, unit_bytes: int) -> Iterator[bytes]:
     """Read the bytes of a recording in pieces, since it may be hours long.
 
     Raises:
@@ -198,4 +200,4 @@ def _size(folder: Path, name: str) -> int:
 
 
 def _locked(folder: Path) -> AbstractContextManager[None]:
-    return files.locked(folder, "tidying up", console.say, "upkeep.lock")
+    return files.locked_folder(folder, "tidying up", console.say, "upkeep.lock")

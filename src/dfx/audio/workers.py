@@ -36,7 +36,7 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def each(
+def run_in_workers(
     function: Callable[[Job], Result],
     jobs: Iterable[Job],
     num_workers: int,
@@ -100,7 +100,7 @@ def each(
         pool.join()
 
 
-def ending(status: int) -> str:
+def worker_exit_status(status: int) -> str:
     """Describe the exit status of a process: "signal 11, SIGSEGV" or "exit status 1"."""
     if status == TOOK_TOO_LONG:
         return "it took too long"
@@ -113,8 +113,8 @@ def ending(status: int) -> str:
 def _refuse(doing: str) -> Callable[[Any, int], Sequence[Any]]:
     def refuse(_: Any, status: int) -> Sequence[Any]:
         raise ValueError(
-            f"A process that was {doing} died ({ending(status)}): it ran out of memory, or a library crashed. "
-            "num_workers=0 does the work in this process instead."
+            f"A process that was {doing} died ({worker_exit_status(status)}): it ran out of memory, or a library "
+            "crashed. num_workers=0 does the work in this process instead."
         )
 
     return refuse

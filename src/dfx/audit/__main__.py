@@ -21,7 +21,7 @@ EXAMPLES = """
 
 def main() -> None:
     """Run the command."""
-    prompt.run("audit", EXAMPLES, audit)
+    prompt.run_command("audit", EXAMPLES, audit)
 
 
 def audit(cfg: DictConfig) -> str:
@@ -29,28 +29,32 @@ def audit(cfg: DictConfig) -> str:
     from pathlib import Path
 
     from dfx.audit import report
-    from dfx.audit.audit import audit_corpus
+    from dfx.audit.corpus_audit import audit_corpus
     from dfx.detector import build, checks
-    from dfx.reporting.document import file_name
+    from dfx.reporting.document import document_file_name
     from dfx.tracking import audits
     from dfx.tracking.run import log_report
 
-    checks.check(cfg)
+    checks.check_config(cfg)
     if parts := [name for name in cfg.others if ":" in name]:
         raise ValueError(
             f"others: {parts[0]} names a split, but an audit looks at whole corpora: leave the split out."
         )
-    dataset = build.dataset(cfg)
+    dataset = build.build_dataset(cfg)
     found = audit_corpus(
-        dataset, build.other_datasets(cfg), cfg.sample_rate, cfg.seed, cfg.cache, cfg.num_workers
+        dataset, build.build_other_datasets(cfg), cfg.sample_rate, cfg.seed, cfg.cache, cfg.num_workers
     )
-    corpus, document = found.results["corpus"], report.document(found)
-    folder = Path(cfg.out).expanduser() if cfg.out else Path("mlruns") / "audit" / file_name(corpus["name"])
+    corpus, document = found.results["corpus"], report.audit_document(found)
+    folder = (
+        Path(cfg.out).expanduser()
+        if cfg.out
+        else Path("mlruns") / "audit" / document_file_name(corpus["name"])
+    )
     files = document.write(folder)
-    audits.keep(document.data, found.manifest, corpus["files"], cfg.cache)
+    audits.keep_audit(document.data, found.manifest, corpus["files"], cfg.cache)
     document.show(files[0])
     tags = {"dataset": corpus["name"], "manifest_hash": corpus["hash"]}
-    log_report(cfg.experiment_name, corpus["name"], files, report.metrics(found.results), tags)
+    log_report(cfg.experiment_name, corpus["name"], files, report.audit_metrics(found.results), tags)
     headline: str = found.results["headline"]["text"]
     return headline
 

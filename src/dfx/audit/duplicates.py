@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from dfx.audio.measures import FINGERPRINT_HZ
 from dfx.audio.store import WaveformStore
-from dfx.audit.measure import Measures
+from dfx.audit.measure import CorpusMeasures
 
 ALIKE = 0.95  # cosine of two fingerprints: copies have .98 or more, different recordings of speech at most .9
 SAME = 0.95  # correlation of two waveforms
@@ -37,7 +37,7 @@ BLOCK, COLUMNS = 1024, 16_384  # size of one matrix product: 64 MiB
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]  # two rows and the cosine of each pair
 
 
-class Matches(NamedTuple):
+class DuplicateGroups(NamedTuple):
     """Groups of rows that hold the same recording.
 
     Attributes:
@@ -51,7 +51,7 @@ class Matches(NamedTuple):
     limits: str
 
 
-def find_duplicates(measures: Measures, usable: NDArray[np.bool_]) -> Matches:
+def find_duplicates(measures: CorpusMeasures, usable: NDArray[np.bool_]) -> DuplicateGroups:
     """Group the rows of a corpus that hold the same recording.
 
     Args:
@@ -82,7 +82,7 @@ def find_duplicates(measures: Measures, usable: NDArray[np.bool_]) -> Matches:
     links = coo_array((np.ones(len(begin), np.int8), (begin, end)), shape=(len(digest), len(digest)))
     component = connected_components(links, directed=False)[1].astype(np.int64)
     alone = np.bincount(component)[component] == 1
-    return Matches(exact, np.where(alone, -1, component), "; ".join(limits))
+    return DuplicateGroups(exact, np.where(alone, -1, component), "; ".join(limits))
 
 
 def _candidates(

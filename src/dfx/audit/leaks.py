@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dfx.audit.duplicates import Matches
-from dfx.audit.integrity import counts_in_words
-from dfx.tables.findings import MAX_EXAMPLES, Finding, finding
+from dfx.audit.duplicates import DuplicateGroups
+from dfx.audit.files_and_classes import class_counts_in_words
+from dfx.tables.findings import MAX_EXAMPLES, Finding, make_finding
 from dfx.tables.labels import SPOOF
 from dfx.tables.manifest import UNNAMED_ATTACK
 
@@ -42,7 +42,7 @@ class Leaks(NamedTuple):
     findings: list[Finding]
 
 
-def find_leaks(table: pd.DataFrame, matches: Matches, groups: Sequence[str] = ()) -> Leaks:
+def find_leaks(table: pd.DataFrame, matches: DuplicateGroups, groups: Sequence[str] = ()) -> Leaks:
     """Find speakers, utterances, sources, recordings and attacks that splits share.
 
     Args:
@@ -65,7 +65,7 @@ def find_leaks(table: pd.DataFrame, matches: Matches, groups: Sequence[str] = ()
                 "The corpus names no speakers, so it is not known whether a voice is in more than one split. What to "
                 "do: give the manifest a column speaker where they are known."
             )
-            findings.append(finding("no-speakers", "note", text))
+            findings.append(make_finding("no-speakers", "note", text))
     for kind, group in (("duplicate audio", matches.exact), ("same recording", matches.near)):
         values = pd.Series(group, table.index).astype("Int64").mask(group < 0)
         rows += _shared(table, values, kind)
@@ -111,7 +111,7 @@ def _shared_findings(
     ]
     sides = table["split"].groupby(values).nunique()
     names = sides.index[sides > 1]
-    yield finding(
+    yield make_finding(
         f"leaked-{kind.replace('_', '-')}",
         "warning",
         f"{kind.capitalize()} on both sides of a split: {'; '.join(parts)}. What to do: "
@@ -120,7 +120,7 @@ def _shared_findings(
     )
 
 
-def _duplicate_findings(table: pd.DataFrame, matches: Matches) -> Iterator[Finding]:
+def _duplicate_findings(table: pd.DataFrame, matches: DuplicateGroups) -> Iterator[Finding]:
     """Report duplicate recordings across splits, in both classes, or within a split; exact copies only once."""
     for near, group in ((False, matches.exact), (True, matches.near)):
         rows = table.assign(group=group)[group >= 0]
@@ -153,9 +153,11 @@ def _duplicate_findings(table: pd.DataFrame, matches: Matches) -> Iterator[Findi
         ):
             if chosen.any():
                 clips = rows[chosen]
-                wrong = f"{len(clips):,} clips hold {word} as a clip of {place}; {counts_in_words(clips)}."
+                wrong = (
+                    f"{len(clips):,} clips hold {word} as a clip of {place}; {class_counts_in_words(clips)}."
+                )
                 text = f"{wrong} What to do: {advice}."
-                yield finding(f"{name}-{kind}", severity, text, _equal_ids(clips), len(clips))
+                yield make_finding(f"{name}-{kind}", severity, text, _equal_ids(clips), len(clips))
 
 
 def _attack_findings(
@@ -173,10 +175,10 @@ def _attack_findings(
         text = (
             f"{share}: results say nothing about attacks to come. What to do: measure on another corpus too."
         )
-        yield finding("no-unseen-attack", "note", text, count=number)
+        yield make_finding("no-unseen-attack", "note", text, count=number)
     else:
         text = f"{share}. What to do: nothing; dfx reports the EER of seen and of unseen attacks separately."
-        yield finding("seen-attacks", "note", text, count=seen["values"])
+        yield make_finding("seen-attacks", "note", text, count=seen["values"])
 
 
 def _equal_ids(rows: pd.DataFrame) -> list[str]:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from dfx import console, files
 from dfx.audio import parts
-from dfx.audio.measures import COLUMNS, measure_files, unusable
+from dfx.audio.measures import COLUMNS, measure_clips, unusable_clip
 from dfx.audio.store import WaveformStore, open_store
-from dfx.audio.workers import each, num_cores
+from dfx.audio.workers import num_cores, run_in_workers
 from dfx.tables.manifest import Manifest
 
 VERSION = 1  # increase it when a measure changes: then everything is measured again
@@ -30,7 +30,7 @@ FEW_FILES = 200  # fewer files are measured faster than worker processes start
 SAVE_SECONDS = 10.0  # time between two tables; a killed audit loses at most this much work
 
 
-class Measures(NamedTuple):
+class CorpusMeasures(NamedTuple):
     """Measures of the rows of a manifest.
 
     Attributes:
@@ -53,7 +53,7 @@ def measure_corpus(
     cache: str | Path | None = None,
     num_workers: int | None = None,
     progress: bool = True,
-) -> Measures:
+) -> CorpusMeasures:
     """Measure all files of a corpus; files that were measured before are read from the cache folder.
 
     Args:
@@ -71,29 +71,31 @@ def measure_corpus(
     catalogue = store.catalogue
     wanted = pd.DataFrame({"size": catalogue.sizes, "time": catalogue.mtimes}, index=catalogue.paths)
     wanted = wanted.drop(bad.index)  # a file that crashed a decoder is not opened again
-    with files.locked(folder, "measuring the corpus", console.say, f"{manifest.hash}.lock"):
-        files.remove_abandoned(folder)
+    with files.locked_folder(folder, "measuring the corpus", console.say, f"{manifest.hash}.lock"):
+        files.remove_abandoned_files(folder)
         known = _read(folder, wanted)
         missing = wanted[~wanted.index.isin(known["path"][known["reason"] == ""])]
         if len(missing):
             workers = num_cores() if num_workers is None else num_workers
             counts = _measure(missing, sample_rate, workers, folder)
-            console.advancing(counts, "measuring", len(missing), progress)
+            console.progress_bar(counts, "measuring", len(missing), progress)
             known = _read(folder, wanted)
-    refused = _table([{"path": path, **unusable(reason)} for path, reason in bad.items()])
+    refused = _table([{"path": path, **unusable_clip(reason)} for path, reason in bad.items()])
     rows = pd.concat([known, refused]).set_index("path").loc[manifest.table["path"]]
     lfcc, fingerprint = _matrix(rows.pop("lfcc"), np.float32), _matrix(rows.pop("fingerprint"), np.int8)
     rows = rows.astype({"format": "category", "reason": "category"})
     table = manifest.table.assign(**{str(name): rows[name].array for name in rows})
     table["good"] = (table["reason"] == "").to_numpy() & (store.lengths > 0)
-    return Measures(table, lfcc, fingerprint, store)
+    return CorpusMeasures(table, lfcc, fingerprint, store)
 
 
 def _measure(wanted: pd.DataFrame, sample_rate: int, num_workers: int, folder: Path) -> Generator[int]:
     """Measure files, write the measures to the folder, and yield the number of files of each batch."""
-    batches = [wanted.index[rows].tolist() for rows in parts.batches(wanted["size"].to_numpy())]
+    batches = [wanted.index[rows].tolist() for rows in parts.part_batches(wanted["size"].to_numpy())]
     workers = num_workers if len(wanted) >= FEW_FILES else 0
-    measured = each(partial(measure_files, sample_rate=sample_rate), batches, workers, "measuring the corpus")
+    measured = run_in_workers(
+        partial(measure_clips, sample_rate=sample_rate), batches, workers, "measuring the corpus"
+    )
     rows: list[dict[str, Any]] = []
     saved = time.monotonic()
     try:
@@ -113,8 +115,8 @@ def _write(folder: Path, rows: list[dict[str, Any]], wanted: pd.DataFrame) -> No
         table = _table(rows)
         state = wanted.loc[table["path"]]
         table = table.assign(size=state["size"].to_numpy(), time=state["time"].to_numpy())
-        place = folder / f"{parts.new_name()}.parquet"
-        with files.full_disk_is_an_error(folder, "measures"), files.replacing(place) as temporary:
+        place = folder / f"{parts.new_part_name()}.parquet"
+        with files.full_disk_is_an_error(folder, "measures"), files.atomic_write(place) as temporary:
             table.to_parquet(temporary)
 
 
@@ -125,7 +127,7 @@ def _read(folder: Path, wanted: pd.DataFrame) -> pd.DataFrame:
         try:
             table = pd.read_parquet(folder / f"{name}.parquet")
         except (OSError, ValueError):  # a power cut can damage what was written last
-            parts.remove(folder, name)
+            parts.remove_part(folder, name)
             continue
         state = wanted.reindex(table["path"])
         same = (state["size"].to_numpy() == table["size"]) & (state["time"].to_numpy() == table["time"])

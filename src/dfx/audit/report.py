@@ -8,26 +8,36 @@ from collections.abc import Iterable
 from typing import Any
 
 from dfx.audit import figures
-from dfx.audit.audit import Audit
+from dfx.audit.corpus_audit import CorpusAudit
 from dfx.audit.shortcut_models import CEPSTRA
-from dfx.reporting.document import Document, Findings, Heading, Lead, Notice, Part, Picture, Table, Text
+from dfx.reporting.document import (
+    Document,
+    DocumentFindings,
+    DocumentHeading,
+    DocumentLead,
+    DocumentNotice,
+    DocumentPart,
+    DocumentPicture,
+    DocumentTable,
+    DocumentText,
+)
 from dfx.tables.findings import MAX_EXAMPLES, SEVERITIES, Finding
 
-Results = dict[str, Any]  # the attribute of `Audit`
+Results = dict[str, Any]  # the attribute of `CorpusAudit`
 
 DIGITS = 4
 MAX_SCALARS = 8  # rows of the table on the terminal
 PERCENT = ("zeros", "clipped", "dc", "relative_bandwidth")
 
 
-def document(audit: Audit) -> Document:
+def audit_document(audit: CorpusAudit) -> Document:
     """The report document of an audit."""
     results = audit.results
     corpus, headline = results["corpus"], results["headline"]
     hours = sum(row["hours"] for row in results["counts"])
-    drawn = figures.draw(results["scalars"], results["models"], audit.table)
-    models, scalars, counts = models_table(results), scalars_table(results), counts_table(results)
-    findings = Findings([notice(found) for found in results["findings"]], overview=True)
+    drawn = figures.draw_audit_figures(results["scalars"], results["models"], audit.table)
+    models, scalars, counts = _models_table(results), _scalars_table(results), _counts_table(results)
+    findings = DocumentFindings([audit_report_notice(found) for found in results["findings"]], overview=True)
     took = f"This audit took {results['seconds']:.0f} s."
     limits = results["duplicates"]["limits"]
     about = (
@@ -35,24 +45,24 @@ def document(audit: Audit) -> Document:
         f"{corpus['hash'][:8]}"
     )
     value = "" if headline["auc"] is None else f"{headline['auc']:.2f}"
-    parts: list[Part] = [
-        *(Text(line, "about") for line in (about, corpus["note"]) if line),
-        Lead(headline["text"], value, "AUC to beat, on eval", _for_scale(headline)),
+    parts: list[DocumentPart] = [
+        *(DocumentText(line, "about") for line in (about, corpus["note"]) if line),
+        DocumentLead(headline["text"], value, "AUC to beat, on eval", _for_scale(headline)),
         findings,
     ]
     for table, names in (
         (models, ("models",)),
         (scalars, ("scalars", "distributions")),
-        (leaks_table(results), ()),
+        (_leaks_table(results), ()),
         (counts, ()),
-        (files_table(results), ()),
+        (_files_table(results), ()),
     ):
         if table.rows:
-            parts += [table, *(Picture(name, drawn[name]) for name in names if name in drawn)]
-    parts += [Heading("How long"), Text(took, "small")]
-    parts += [Text(f"Duplicates: {limits}.", "small")] if limits else []
+            parts += [table, *(DocumentPicture(name, drawn[name]) for name in names if name in drawn)]
+    parts += [DocumentHeading("How long"), DocumentText(took, "small")]
+    parts += [DocumentText(f"Duplicates: {limits}.", "small")] if limits else []
     without_intervals = [[cell.partition(" (")[0] for cell in map(str, row)] for row in models.rows]
-    brief: list[Part] = [
+    brief: list[DocumentPart] = [
         table._replace(note="")
         for table in (
             counts,
@@ -61,12 +71,18 @@ def document(audit: Audit) -> Document:
         )
         if table.rows
     ]
-    brief += [findings, Lead(headline["text"])]
-    brief += [Text(f"{corpus['note'][0].upper()}{corpus['note'][1:]}", "warning")] if corpus["note"] else []
-    return Document("audit", f"Audit of {corpus['name']}", parts, [*brief, Text(took)], plain(results))
+    brief += [findings, DocumentLead(headline["text"])]
+    brief += (
+        [DocumentText(f"{corpus['note'][0].upper()}{corpus['note'][1:]}", "warning")]
+        if corpus["note"]
+        else []
+    )
+    return Document(
+        "audit", f"Audit of {corpus['name']}", parts, [*brief, DocumentText(took)], report_json_value(results)
+    )
 
 
-def metrics(results: Results) -> dict[str, float]:
+def audit_metrics(results: Results) -> dict[str, float]:
     """Metrics of an audit for MLflow, by name."""
     severities = [found.severity for found in results["findings"]]
     numbers = {f"findings/{severity}": float(severities.count(severity)) for severity in SEVERITIES}
@@ -79,20 +95,20 @@ def metrics(results: Results) -> dict[str, float]:
     return numbers
 
 
-def plain(value: Any) -> Any:
+def report_json_value(value: Any) -> Any:
     """Convert a value for JSON: numbers rounded to four decimals, null for NaN and infinity."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if isinstance(value, dict):
-        return {str(key): plain(entry) for key, entry in value.items()}
+        return {str(key): report_json_value(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
+        return [report_json_value(entry) for entry in value]
     if isinstance(value, float):
         return round(float(value), DIGITS) if math.isfinite(value) else None
-    return plain(value.item()) if hasattr(value, "item") else value
+    return report_json_value(value.item()) if hasattr(value, "item") else value
 
 
-def notice(found: Finding) -> Notice:
+def audit_report_notice(found: Finding) -> DocumentNotice:
     """Convert a finding to a notice of the report; "leaked-speaker" becomes the title "Leaked: speaker"."""
     wrong, _, advice = found.text.partition(" What to do: ")
     shown = [name for name in found.examples if repr(name) not in wrong]
@@ -103,10 +119,10 @@ def notice(found: Finding) -> Notice:
     title = _capitalized(kind.replace("-", " "))
     for word, written in (("Dc ", "DC "), ("Nan ", "NaN "), ("Apple d", "AppleD")):
         title = title.replace(word, written)
-    return Notice(wrong, found.severity, title, _capitalized(advice), ", ".join(shown) + rest)
+    return DocumentNotice(wrong, found.severity, title, _capitalized(advice), ", ".join(shown) + rest)
 
 
-def counts_table(results: Results) -> Table:
+def _counts_table(results: Results) -> DocumentTable:
     """Table of the clips by split and class."""
     head = ["split", "class", "clips", "usable", "hours", "attacks", "speakers"]
     rows = [
@@ -117,10 +133,10 @@ def counts_table(results: Results) -> Table:
         ]
         for row in results["counts"]
     ]
-    return Table("What is in it", head, rows, words=("class",))
+    return DocumentTable("What is in it", head, rows, words=("class",))
 
 
-def models_table(results: Results) -> Table:
+def _models_table(results: Results) -> DocumentTable:
     """Table of the AUC of the models that get scalars instead of audio."""
     places = _places(results["models"])
     rows = []
@@ -140,15 +156,15 @@ def models_table(results: Results) -> Table:
         "duration, sample rate, bandwidth, silences, loudness, peak, noise floor, exact zeros. Intervals take clips as "
         "independent: where they share speakers or sentences the true ones are wider."
     )
-    return Table("Without listening: models", ["learned from", *places, "EER on eval"], rows, note)
+    return DocumentTable("Without listening: models", ["learned from", *places, "EER on eval"], rows, note)
 
 
-def scalars_table(results: Results) -> Table:
+def _scalars_table(results: Results) -> DocumentTable:
     """Table of the AUC of each single scalar, the strongest first."""
     places = _places(results["scalars"])
     rows, constant = [], []
     for row in results["scalars"]:
-        if figures.is_constant(row):
+        if figures.is_constant_scalar(row):
             constant.append(row["title"])
         elif row["strength"] is not None:
             low, high = sorted(end if row["auc"] >= 0.5 else 1 - end for end in (row["low"], row["high"]))
@@ -167,10 +183,10 @@ def scalars_table(results: Results) -> Table:
         f"{', '.join(places) or 'eval'}: AUC in the direction that train has; below .5 it misleads there. Silence is "
         "what is 40 dB under the loudest 10 ms, the noise floor the 5th percentile of 10 ms frames."
     ) + (f" The same in all clips: {', '.join(constant)}." if constant else "")
-    return Table("Without listening: one number alone", head, rows, note, ("higher in",))
+    return DocumentTable("Without listening: one number alone", head, rows, note, ("higher in",))
 
 
-def leaks_table(results: Results) -> Table:
+def _leaks_table(results: Results) -> DocumentTable:
     """Table of the speakers, utterances, sources, recordings and attacks that two splits share."""
     rows = [
         [
@@ -182,10 +198,10 @@ def leaks_table(results: Results) -> Table:
     ]
     note = "Clips of the second split whose speaker, utterance, … the first has too; attacks: of its spoof clips."
     head = ["", "splits", "in both", "clips", "share"]
-    return Table("On both sides of a split", head, rows, note, ("splits",))
+    return DocumentTable("On both sides of a split", head, rows, note, ("splits",))
 
 
-def files_table(results: Results) -> Table:
+def _files_table(results: Results) -> DocumentTable:
     """Table of sample rates, formats, channels and bit depths of the files."""
     titles = {"sample_rate": "sample rate (Hz)", "format": "format", "channels": "channels", "bits": "bits"}
     rows = []
@@ -193,7 +209,7 @@ def files_table(results: Results) -> Table:
         for number, row in enumerate(results["formats"].get(name, [])):
             value = "lossy" if name == "bits" and row["value"] == "0" else row["value"]
             rows.append(["" if number else title, value, f"{row['bonafide']:,}", f"{row['spoof']:,}"])
-    return Table("The files", ["", "value", "bona fide", "spoof"], rows, words=("value",))
+    return DocumentTable("The files", ["", "value", "bona fide", "spoof"], rows, words=("value",))
 
 
 def _for_scale(headline: dict[str, Any]) -> list[str]:

@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.audit.shortcuts import FAMILIES, NAMES, auc_of_values, format_codes, scalar_values
+from dfx.audit.shortcuts import (
+    FAMILIES,
+    NAMES,
+    shortcut_auc_of_values,
+    shortcut_format_codes,
+    shortcut_values,
+)
 from dfx.metrics import interpolated_eer
 from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.manifest import SPLITS
@@ -36,18 +42,20 @@ CEPSTRA = "LFCC statistics"
 Matrix = NDArray[np.floating]
 
 
-class Clips(NamedTuple):
+class ShortcutClips(NamedTuple):
     """Usable clips: table of their measures, and mean and deviation of their cepstra (rows, 40)."""
 
     table: pd.DataFrame
     lfcc: NDArray[np.float32]
 
-    def rows(self, chosen: NDArray[Any]) -> Clips:
+    def rows(self, chosen: NDArray[Any]) -> ShortcutClips:
         """Select clips, by a mask or by indices."""
-        return Clips(self.table[chosen], self.lfcc[chosen])
+        return ShortcutClips(self.table[chosen], self.lfcc[chosen])
 
 
-def evaluate_models(corpus: Clips, others: Mapping[str, Clips], seed: int) -> list[dict[str, Any]]:
+def evaluate_shortcut_models(
+    corpus: ShortcutClips, others: Mapping[str, ShortcutClips], seed: int
+) -> list[dict[str, Any]]:
     """Train a model on each set of scalars and one on the cepstra, and test them on the other splits and corpora.
 
     Scalars go to gradient boosting (200 trees of depth 3, learning rate .05, half of the clips for each tree), cepstra
@@ -66,16 +74,16 @@ def evaluate_models(corpus: Clips, others: Mapping[str, Clips], seed: int) -> li
     is_spoof = (corpus.table["label"] == SPOOF).to_numpy()
     if min(np.sum(train & is_spoof), np.sum(train & ~is_spoof)) < 10:
         return []
-    chosen = draw_balanced(np.flatnonzero(train), is_spoof[train], MAX_TRAIN, seed)
-    known, label = Clips(corpus.table.iloc[chosen], corpus.lfcc[chosen]), is_spoof[chosen]
-    codes = format_codes(known.table)
+    chosen = draw_balanced_clips(np.flatnonzero(train), is_spoof[train], MAX_TRAIN, seed)
+    known, label = ShortcutClips(corpus.table.iloc[chosen], corpus.lfcc[chosen]), is_spoof[chosen]
+    codes = shortcut_format_codes(known.table)
     splits = {split: corpus.rows((corpus.table["split"] == split).to_numpy()) for split in SPLITS[1:]}
     places = {name: clips for name, clips in splits.items() if len(clips.table)} | dict(others)
 
-    def inputs_of(clips: Clips, model: str) -> Matrix:
+    def inputs_of(clips: ShortcutClips, model: str) -> Matrix:
         if model == CEPSTRA:
             return clips.lfcc
-        return np.column_stack([scalar_values(clips.table, name, codes) for name in SETS[model]])
+        return np.column_stack([shortcut_values(clips.table, name, codes) for name in SETS[model]])
 
     rows = []
     for name in (*SETS, CEPSTRA):
@@ -88,7 +96,7 @@ def evaluate_models(corpus: Clips, others: Mapping[str, Clips], seed: int) -> li
     return rows
 
 
-def what_to_beat(
+def shortcut_auc_to_beat(
     scalars: Sequence[dict[str, Any]], models: Sequence[dict[str, Any]], why_not: str
 ) -> dict[str, Any]:
     """AUC on eval that a detector has to beat: that of the scalar model or single scalar with the best AUC on dev.
@@ -96,8 +104,8 @@ def what_to_beat(
     Without dev the best on eval is taken; its AUC is a little too high, because it is the best of many.
 
     Args:
-        scalars: rows of `evaluate_scalars`.
-        models: rows of `evaluate_models`.
+        scalars: rows of `evaluate_shortcut_scalars`.
+        models: rows of `evaluate_shortcut_models`.
         why_not: the sentence if nothing could be tested.
 
     Returns:
@@ -128,7 +136,7 @@ def what_to_beat(
     }
 
 
-def draw_balanced(
+def draw_balanced_clips(
     rows: NDArray[np.intp], is_spoof: NDArray[np.bool_], number: int, seed: int
 ) -> NDArray[np.intp]:
     """Draw at most `number` rows, up to half of them from the rarer class; sorted."""
@@ -163,7 +171,7 @@ def _measured(table: pd.DataFrame, model: Any, inputs: Matrix) -> dict[str, floa
         return None
     chunks = [inputs[at : at + CHUNK] for at in range(0, len(inputs), CHUNK)]
     scores = np.concatenate([model.decision_function(chunk) for chunk in chunks])
-    found = auc_of_values(table, scores)
+    found = shortcut_auc_of_values(table, scores)
     if found is None:
         return None
     label = table["label"].to_numpy()

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from dfx.audio.measures import FILE_SCALARS, SCALARS, Scalar
-from dfx.metrics import delong_deviation, placements
-from dfx.tables.findings import Finding, finding
+from dfx.audio.measures import FILE_SCALARS, SCALARS, ClipScalar
+from dfx.metrics import auc_placements, delong_auc_deviation
+from dfx.tables.findings import Finding, make_finding
 from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.manifest import SPLITS
 
@@ -37,7 +37,7 @@ TITLES = {
     for scalar in (
         *SCALARS,
         *FILE_SCALARS,
-        *(Scalar(f"multiple_{n}", f"length: a multiple of {n}") for n in MULTIPLES),
+        *(ClipScalar(f"multiple_{n}", f"length: a multiple of {n}") for n in MULTIPLES),
     )
 }
 SUBJECTS = {
@@ -61,7 +61,7 @@ ADVICE = {
 }
 
 
-class Auc(NamedTuple):
+class ShortcutAuc(NamedTuple):
     """An AUC with its 95 % interval and its standard deviation."""
 
     auc: float
@@ -79,39 +79,39 @@ class Auc(NamedTuple):
         """Whether the AUC is within three standard deviations of .5."""
         return self.deviation == 0 or abs(self.auc - 0.5) / self.deviation <= SIGMAS
 
-    def reversed(self) -> Auc:
+    def reversed(self) -> ShortcutAuc:
         """AUC of the negated values."""
-        return Auc(1 - self.auc, 1 - self.high, 1 - self.low, self.deviation)
+        return ShortcutAuc(1 - self.auc, 1 - self.high, 1 - self.low, self.deviation)
 
 
-def auc_of_spoof(spoof: ArrayLike, bonafide: ArrayLike) -> Auc | None:
+def shortcut_auc_of_spoof(spoof: ArrayLike, bonafide: ArrayLike) -> ShortcutAuc | None:
     """AUC: how often a spoof clip has a higher value than a bona fide clip; None if a class is missing.
 
     A tie counts half. Clips count as independent; if they share speakers or sentences, the true interval is wider.
 
-    Source: as in `dfx.metrics.delong_deviation`.
+    Source: as in `dfx.metrics.delong_auc_deviation`.
 
-    >>> auc_of_spoof([2.0, 3.0], [0.0, 2.0]).auc
+    >>> shortcut_auc_of_spoof([2.0, 3.0], [0.0, 2.0]).auc
     0.875
     """
     sizes = np.size(spoof), np.size(bonafide)
     if not all(sizes):
         return None
-    by_spoof, by_bonafide = placements(spoof, bonafide)
-    value, deviation = float(by_spoof.mean()), delong_deviation(by_spoof, by_bonafide)
+    by_spoof, by_bonafide = auc_placements(spoof, bonafide)
+    value, deviation = float(by_spoof.mean()), delong_auc_deviation(by_spoof, by_bonafide)
     if value in (0.0, 1.0):
         deviation = 1 / min(sizes)  # the formula gives 0 for any number of clips
-    return Auc(value, max(0.0, value - Z95 * deviation), min(1.0, value + Z95 * deviation), deviation)
+    return ShortcutAuc(value, max(0.0, value - Z95 * deviation), min(1.0, value + Z95 * deviation), deviation)
 
 
-def auc_of_values(table: pd.DataFrame, values: NDArray[np.floating]) -> Auc | None:
+def shortcut_auc_of_values(table: pd.DataFrame, values: NDArray[np.floating]) -> ShortcutAuc | None:
     """AUC of values (rows,) between the classes of a table; None if a class has fewer than 10 clips."""
     label = table["label"].to_numpy()
     spoof, bonafide = values[label == SPOOF], values[label == BONAFIDE]
-    return auc_of_spoof(spoof, bonafide) if min(len(spoof), len(bonafide)) >= MIN_CLIPS else None
+    return shortcut_auc_of_spoof(spoof, bonafide) if min(len(spoof), len(bonafide)) >= MIN_CLIPS else None
 
 
-def scalar_values(table: pd.DataFrame, name: str, codes: Mapping[str, float]) -> NDArray[np.float64]:
+def shortcut_values(table: pd.DataFrame, name: str, codes: Mapping[str, float]) -> NDArray[np.float64]:
     """Values (rows,) of one scalar; a file format becomes its share of spoof, from `codes`."""
     if name.startswith("multiple_"):
         samples = table["num_samples"].to_numpy(np.int64)
@@ -121,7 +121,7 @@ def scalar_values(table: pd.DataFrame, name: str, codes: Mapping[str, float]) ->
     return np.asarray(table[name], np.float64)
 
 
-def format_codes(table: pd.DataFrame) -> dict[str, float]:
+def shortcut_format_codes(table: pd.DataFrame) -> dict[str, float]:
     """Share of spoof among the clips of each file format, with equal weight for both classes."""
     forms = table["format"].astype("str")
     spoof, bonafide = (
@@ -131,7 +131,9 @@ def format_codes(table: pd.DataFrame) -> dict[str, float]:
     return {str(name): float(fake / (fake + real)) for name, (fake, real) in shares.items()}
 
 
-def evaluate_scalars(table: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+def evaluate_shortcut_scalars(
+    table: pd.DataFrame, others: Mapping[str, pd.DataFrame]
+) -> list[dict[str, Any]]:
     """Compute the AUC of each scalar on the whole corpus and, in the direction of train, on splits and other corpora.
 
     Args:
@@ -145,13 +147,13 @@ def evaluate_scalars(table: pd.DataFrame, others: Mapping[str, pd.DataFrame]) ->
         `low`, `high` in the direction of train: below .5, the scalar misleads there.
     """
     train = table[table["split"] == "train"]
-    whole_codes, train_codes = format_codes(table), format_codes(train)
+    whole_codes, train_codes = shortcut_format_codes(table), shortcut_format_codes(train)
     places = {split: table[table["split"] == split] for split in SPLITS} | dict(others)
     rows = []
     for family, names in FAMILIES.items():
         for name in names:
-            whole = auc_of_values(table, scalar_values(table, name, whole_codes))
-            first = auc_of_values(train, scalar_values(train, name, train_codes))
+            whole = shortcut_auc_of_values(table, shortcut_values(table, name, whole_codes))
+            first = shortcut_auc_of_values(train, shortcut_values(train, name, train_codes))
             row: dict[str, Any] = {
                 "name": name,
                 "title": TITLES[name],
@@ -159,14 +161,18 @@ def evaluate_scalars(table: pd.DataFrame, others: Mapping[str, pd.DataFrame]) ->
                 **_auc_columns(whole),
             }
             for label, word in ((BONAFIDE, "bonafide"), (SPOOF, "spoof")):
-                found = scalar_values(table[table["label"] == label], name, {})
+                found = shortcut_values(table[table["label"] == label], name, {})
                 known = len(found) and name != "format"
                 row[word] = (
                     {"mean": float(found.mean()), "median": float(np.median(found))} if known else None
                 )
             row["places"] = {}
             for place, clips in places.items():
-                there = auc_of_values(clips, scalar_values(clips, name, train_codes)) if first else None
+                there = (
+                    shortcut_auc_of_values(clips, shortcut_values(clips, name, train_codes))
+                    if first
+                    else None
+                )
                 if first and there:
                     there = there if first.auc >= 0.5 else there.reversed()
                     row["places"][place] = {"auc": there.auc, "low": there.low, "high": there.high}
@@ -178,7 +184,7 @@ def find_shortcuts(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate:
     """Make a finding for each family of scalars that separate the classes better than chance.
 
     Args:
-        rows: result of `evaluate_scalars`.
+        rows: result of `evaluate_shortcut_scalars`.
         table: usable rows of the corpus.
         sample_rate: sample rate of the detectors, in Hz.
     """
@@ -194,8 +200,8 @@ def find_shortcuts(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate:
         best = telling[0]["strength"]
         severity = "error" if best >= DECISIVE else "warning" if best >= STRONG else "note"
         listed = "; ".join(map(_in_words, _without_further_multiples(telling)[:MAX_LISTED]))
-        advice = ADVICE[family].format(bandwidth_hz=common_band_hz(table, sample_rate))
-        yield finding(
+        advice = ADVICE[family].format(bandwidth_hz=_common_band_hz(table, sample_rate))
+        yield make_finding(
             f"shortcut-{family}",
             severity,
             f"{subject} gives the class away: {listed}. What to do: {advice}.",
@@ -203,13 +209,13 @@ def find_shortcuts(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate:
         )
 
 
-def common_band_hz(table: pd.DataFrame, sample_rate: int) -> int:
+def _common_band_hz(table: pd.DataFrame, sample_rate: int) -> int:
     """Bandwidth that 75 % of the clips of each class fill, minus 10 % for the slope of a low-pass filter."""
     filled = table["bandwidth"].clip(upper=sample_rate / 2).groupby(table["label"]).quantile(0.25)
     return max(100, int(0.9 * float(filled.min()) / 100) * 100)
 
 
-def _auc_columns(whole: Auc | None) -> dict[str, Any]:
+def _auc_columns(whole: ShortcutAuc | None) -> dict[str, Any]:
     if whole is None:
         return dict.fromkeys(("auc", "low", "high", "strength", "is_chance", "higher_in"))
     higher_in = None if whole.auc == 0.5 else "spoof" if whole.auc > 0.5 else "bona fide"

@@ -26,8 +26,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dfx.cli import sweep
-from dfx.config.corpora import expand
-from dfx.config.schema import CONF_DIR, closest, flatten, register_schema
+from dfx.config.corpora import expand_corpora
+from dfx.config.schema import CONF_DIR, did_you_mean, flatten_config, register_schema
 from dfx.tracking import launchers
 
 USER_ERRORS = (HydraException, OmegaConfBaseException, ValueError, OSError)
@@ -50,7 +50,7 @@ USAGE = """dfx.{command}: {purpose}
 """
 
 
-def run(command: str, examples: str, job: Callable[[DictConfig], Any]) -> None:
+def run_command(command: str, examples: str, job: Callable[[DictConfig], Any]) -> None:
     """Run a command with Hydra; errors that users can correct become a sentence, unless HYDRA_FULL_ERROR=1 is set.
 
     Args:
@@ -60,7 +60,7 @@ def run(command: str, examples: str, job: Callable[[DictConfig], Any]) -> None:
     """
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
-        sys.stdout.write(help_text(command, examples, arguments))
+        sys.stdout.write(_help_text(command, examples, arguments))
         return
     wants_trace = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     # Waiting OpenMP threads use their core: two runs on one machine would slow each other down tenfold.
@@ -68,15 +68,15 @@ def run(command: str, examples: str, job: Callable[[DictConfig], Any]) -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # sends nothing about users' runs
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra pass exceptions on to this function
     register_schema()
-    launchers.register()
+    launchers.register_launchers()
 
     @functools.wraps(job)
     def run_job(cfg: DictConfig) -> Any:
         try:
-            return job(expand(cfg))
+            return job(expand_corpora(cfg))
         except Exception as error:
             show_trace = wants_trace or not _is_users(error)
-            text = error_sentence(error, command, arguments)
+            text = _error_sentence(error, command, arguments)
             multirun = HydraConfig.get().mode == RunMode.MULTIRUN
             # In a cell with several processes the first one records what went wrong.
             if launchers.PARENT_VARIABLE in os.environ and (
@@ -106,7 +106,7 @@ def run(command: str, examples: str, job: Callable[[DictConfig], Any]) -> None:
     except Exception as error:
         if wants_trace or not _is_users(error):
             raise
-        raise SystemExit(f"Error: {error_sentence(error, command, arguments)}") from None
+        raise SystemExit(f"Error: {_error_sentence(error, command, arguments)}") from None
 
 
 def _record_no_result(cfg: DictConfig, error: Exception, text: str) -> float:
@@ -118,7 +118,7 @@ def _record_no_result(cfg: DictConfig, error: Exception, text: str) -> float:
     skipped = "IncompatiblePairError" in kinds
     said = text if _is_users(error) else f"{type(error).__name__}: {text}"
     sys.stderr.write(f"{'Skipped' if skipped else 'Error'}: {said}\n")
-    cells.record_no_result(cfg, said, skipped)
+    cells.record_cell_without_result(cfg, said, skipped)
     return float("nan")
 
 
@@ -126,7 +126,7 @@ def _is_users(error: Exception) -> bool:
     return isinstance(error, USER_ERRORS) or type(error).__name__ in LATE_USER_ERRORS
 
 
-def help_text(command: str, examples: str, arguments: list[str]) -> str:
+def _help_text(command: str, examples: str, arguments: list[str]) -> str:
     """Text of `--help`: every key of the root and every option of every group, each with one line of explanation."""
     folders = [CONF_DIR, *_config_dirs(arguments)]
     file = CONF_DIR / f"{command}.yaml"
@@ -151,14 +151,14 @@ def help_text(command: str, examples: str, arguments: list[str]) -> str:
     return "\n".join(lines)
 
 
-def error_sentence(error: Exception, command: str, arguments: list[str]) -> str:
+def _error_sentence(error: Exception, command: str, arguments: list[str]) -> str:
     """Describe an error in one sentence: what is wrong, what was given and what to do."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         options = error.options or []
         if not options:
             return f"There is no option group {group!r}; python -m dfx.{command} --help lists them."
-        hint = closest(option, options)
+        hint = did_you_mean(option, options)
         listed = f"Options: {', '.join(options)}."
         return f"{group}={option}: there is no such {group}; {f'{hint} {listed}' if hint else listed}"
     if isinstance(error, ConfigCompositionException):
@@ -189,7 +189,9 @@ def _composition_sentence(error: Exception, command: str, arguments: list[str]) 
         siblings = [k for k in keys if k.rpartition(".")[0] == parent and not k.endswith("_")]
         leaf = key.rpartition(".")[2]
         same = [known for known in keys if known.rpartition(".")[2] == leaf]
-        near = f"did you mean {same[0]!r}?" if same else closest(key, siblings) or closest(key, keys)
+        near = (
+            f"did you mean {same[0]!r}?" if same else did_you_mean(key, siblings) or did_you_mean(key, keys)
+        )
         place = f" (in {file.group(1)}.yaml)" if file else ""
         listed = f"the keys there are {', '.join(siblings)}." if siblings else "--help lists them all."
         return f"{key}: there is no such key{place}; {near or listed}"
@@ -213,7 +215,7 @@ def _known_keys(command: str, arguments: list[str], wrong: str) -> list[str]:
         try:
             with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
                 cfg = compose(command, overrides=overrides)
-            leaves = flatten(OmegaConf.to_container(cfg, resolve=False))
+            leaves = flatten_config(OmegaConf.to_container(cfg, resolve=False))
             return list(dict.fromkeys([*(key.partition(".")[0] for key in leaves), *leaves]))
         except (HydraException, OmegaConfBaseException):
             continue

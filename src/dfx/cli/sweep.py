@@ -57,7 +57,7 @@ class ParentRun(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Open the parent run; Hydra calls this once, before any cell starts."""
         try:
-            axes = axes_of(config)
+            axes = _axes_of(config)
             _compose_each_value(config, axes)
         except (HydraException, OmegaConfBaseException):
             return  # a typing error: Hydra's sweeper raises it again, and no run is logged for it
@@ -70,11 +70,11 @@ class ParentRun(Callback):
             "command": shlex.join(["python", "-m", f"dfx.{config.hydra.job.config_name}", *sys.argv[1:]]),
         }
         try:
-            launchers.prepare(config, found.num_cells)
+            launchers.prepare_launcher(config, found.num_cells)
             found.began_ms = database.now_ms()
             identity, name = _identity(config, axes), _name(config, axes)
             with database.defer_interrupts():  # an opened parent is closed, also after a Ctrl-C here
-                found.parent = cells.open_parent(config.experiment_name, identity, name, labels)
+                found.parent = cells.open_sweep_parent(config.experiment_name, identity, name, labels)
                 Sweep.opened[:] = [found]
         except Exception as error:  # Hydra would only warn
             raise SystemExit(f"Error: {str(error).strip()}") from error
@@ -99,7 +99,7 @@ def closing_sweep() -> Iterator[None]:
             from dfx.tracking import cells
 
             interrupted = isinstance(stop, KeyboardInterrupt | SystemExit)
-            cells.close_parent(Sweep.opened[0].parent, "KILLED" if interrupted else "FAILED")
+            cells.close_sweep_parent(Sweep.opened[0].parent, "KILLED" if interrupted else "FAILED")
         raise
     if Sweep.opened and not _finish(Sweep.opened[0]):
         raise SystemExit(1)
@@ -113,18 +113,18 @@ def _finish(sweep: Sweep) -> bool:
     status, num_cells = "FAILED", None
     try:
         found = cells.drop_superseded_runs(sweep.parent, sweep.began_ms)
-        if sweep_summary.show(sweep.parent, sweep.axes, sweep.num_cells, sweep.began_ms, found):
+        if sweep_summary.show_sweep_summary(sweep.parent, sweep.axes, sweep.num_cells, sweep.began_ms, found):
             status = "FINISHED"
         num_cells = sweep.num_cells or len(found)
     except KeyboardInterrupt:
         status = "KILLED"
         raise
     finally:
-        cells.close_parent(sweep.parent, status, num_cells)
+        cells.close_sweep_parent(sweep.parent, status, num_cells)
     return status == "FINISHED"
 
 
-def axes_of(config: DictConfig) -> Axes:
+def _axes_of(config: DictConfig) -> Axes:
     """Values of each key that a sweep goes over, `{"feature": ["mfcc", "lfcc"], "seed": ["0", "1"]}`.
 
     The command line replaces the axes of an experiment's file; a key with a single value there is no axis any more.

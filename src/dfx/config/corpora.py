@@ -15,7 +15,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from dfx.config.schema import CONF_DIR, closest
+from dfx.config.schema import CONF_DIR, did_you_mean
 
 SPLITS = (
     "train",
@@ -26,7 +26,7 @@ ONE = "bonafide"  # key that names one corpus or a folder
 OPTION = "dataset"  # key of `corpora.NAME` with the option, if NAME is the user's own name
 
 
-def expand(cfg: DictConfig) -> DictConfig:
+def expand_corpora(cfg: DictConfig) -> DictConfig:
     """Fill in the options of every corpus that is named; changes the configuration in place.
 
     Raises:
@@ -42,7 +42,7 @@ def expand(cfg: DictConfig) -> DictConfig:
     return cfg
 
 
-def options() -> dict[str, Path]:
+def corpus_options() -> dict[str, Path]:
     """YAML of each option of the group `dataset`; as in Hydra, dfx's own take precedence over those of --config-dir."""
     folders = [CONF_DIR]
     if HydraConfig.initialized():
@@ -81,19 +81,19 @@ def _corpora(
 ) -> dict[str, Any]:
     """Value of the key `corpora`: a node for each name, from its option and the user's keys."""
     own: Any = written or {}
-    known = options()
+    known = corpus_options()
     prefix = f"{path}." if path else ""
     nodes: dict[str, Any] = {}
     for key, name in named:
         if name in own or name in known:
             nodes[name] = _node(name, own.get(name), f"{prefix}corpora.{name}", (*inside, name), known)
         elif key != ONE:  # may be a folder
-            hint = closest(name, known) or f"options: {', '.join(known)}."
+            hint = did_you_mean(name, known) or f"options: {', '.join(known)}."
             raise ValueError(f"{prefix}{key}: there is no dataset {name!r}; {hint}")
     for name, keys in own.items():
         whole = isinstance(keys, DictConfig) and (OPTION in keys or "_target_" in keys)
         if name not in nodes and name not in known and not whole:
-            hint = closest(str(name), [*nodes, *known]) or f"named are {', '.join(nodes) or 'none'}."
+            hint = did_you_mean(str(name), [*nodes, *known]) or f"named are {', '.join(nodes) or 'none'}."
             raise ValueError(f"{prefix}corpora.{name}: nothing is called {name!r}; {hint}")
     return nodes
 
@@ -110,7 +110,7 @@ def _node(
         return own  # a class of the user, or already expanded
     option = str(own.pop(OPTION, name))
     if option not in known:
-        hint = closest(option, known) or f"options: {', '.join(known)}."
+        hint = did_you_mean(option, known) or f"options: {', '.join(known)}."
         which = f"say which dataset has that name, {path}.{OPTION}=folder; " if option == name else ""
         raise ValueError(f"{path}: there is no dataset {option!r}; {which}{hint}")
     if inside.count(name) > 1:

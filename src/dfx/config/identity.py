@@ -59,7 +59,7 @@ def _strip(dataset: Node) -> None:
         _strip(corpus)
 
 
-def choices(cfg: DictConfig) -> dict[str, str]:
+def chosen_options(cfg: DictConfig) -> dict[str, str]:
     """Chosen options, as tags of the run: `{"feature": "lfcc", "model": "lcnn", …, "seed": "0"}`."""
     chosen = {}
     if HydraConfig.initialized():

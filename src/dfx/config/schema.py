@@ -178,19 +178,23 @@ def register_schema() -> None:
         ConfigStore.instance().store(name=f"{command}_config", node=schema)
 
 
-def flatten(node: Any, path: str = "") -> dict[str, Any]:
+def flatten_config(node: Any, path: str = "") -> dict[str, Any]:
     """Flatten a nested container to leaves by dotted path: `{"model": {"dropout": .5}}` -> `{"model.dropout": .5}`."""
     if isinstance(node, Mapping) and node:
-        return {k: v for key, value in node.items() for k, v in flatten(value, join(path, key)).items()}
+        return {
+            k: v
+            for key, value in node.items()
+            for k, v in flatten_config(value, join_config_key(path, key)).items()
+        }
     return {path: node}
 
 
-def closest(word: str, words: typing.Iterable[str]) -> str:
+def did_you_mean(word: str, words: typing.Iterable[str]) -> str:
     """Suggest the most similar word, `did you mean 'lcnn'?`; empty if no word is similar."""
     match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
     return f"did you mean {match[0]!r}?" if match else ""
 
 
-def join(path: str, key: object) -> str:
+def join_config_key(path: str, key: object) -> str:
     """Append a key to a dotted path."""
     return f"{path}.{key}" if path else str(key)

@@ -33,7 +33,7 @@ class ADD2022(Corpus):
         root = self.folder()
         self.require(*LABEL_FILES)
         files = sorted({file for pattern in LABEL_FILES for file in root.glob(pattern)})
-        rows = [protocols.read(file, LAYOUTS) for file in files if not file.name.startswith(".")]
+        rows = [protocols.read_protocol(file, LAYOUTS) for file in files if not file.name.startswith(".")]
         table = pd.concat(rows, ignore_index=True)
         suffix = table["id"].str.extract(r"(\.\w+)$")[0].str.lower()
         table["id"] = table["id"].where(~suffix.isin(SUFFIXES), table["id"].str.rpartition(".")[0])

@@ -52,7 +52,7 @@ class ASVspoof2019(Corpus):
             path = self.find(*self._protocols(split))
             if path is None:  # the comparison of counts reports it
                 continue
-            part = protocols.read(path, ASVSPOOF2019[self.access]).assign(split=split)
+            part = protocols.read_protocol(path, ASVSPOOF2019[self.access]).assign(split=split)
             name = f"ASVspoof2019_{self.access}_{split}"
             folders = [folder for folder in sorted(root.glob(f"{name}*")) if folder.is_dir()]
             parts.append(self.paths_by_id(part, folders or [root / name / "flac"], split))

@@ -65,7 +65,7 @@ class ASVspoof2021(Corpus):
         """Rows of the key that are in the subset."""
         advice = f"The audio comes without labels: unpack the keys beside it, {KEYS.format(track=self.track)}"
         path = self.require(*_key_places(self.track), advice=advice)
-        trials = protocols.read(path, ASVSPOOF2021[self.track])
+        trials = protocols.read_protocol(path, ASVSPOOF2021[self.track])
         refuse_rows(
             trials,
             ~trials["id"].str.startswith(f"{self.track}_"),

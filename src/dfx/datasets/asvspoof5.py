@@ -45,7 +45,7 @@ class ASVspoof5(Corpus):
             path = self.find(*names, *(f"*protocols*/{name}" for name in names))
             if path is None:  # the comparison of counts reports it
                 continue
-            part = protocols.read(path, ASVSPOOF5).assign(split=split)
+            part = protocols.read_protocol(path, ASVSPOOF5).assign(split=split)
             name = FOLDERS[split]
             patterns = (f"{name}*", f"*/{name}*")
             folders = (

@@ -13,7 +13,7 @@ _SUFFIXES = (
 SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 
-def list_audio(folder: Path) -> list[str]:
+def list_audio_files(folder: Path) -> list[str]:
     """Audio files at or below a folder, in a fixed order, as relative paths with `/`.
 
     Recognised by their suffix, in any case. Hidden files and AppleDouble files (`._x`) are left out. Links to
@@ -37,13 +37,13 @@ def list_audio(folder: Path) -> list[str]:
     return found
 
 
-def audio_table(folder: Path) -> pd.DataFrame:
+def audio_file_table(folder: Path) -> pd.DataFrame:
     """Audio files at or below a folder as a table: `file` (relative), `path` (absolute), `stem` (no suffix)."""
-    files = pd.Series(list_audio(folder), dtype="str")
-    return pd.DataFrame({"file": files, "path": f"{folder}{os.sep}" + files, "stem": without_suffix(files)})
+    files = pd.Series(list_audio_files(folder), dtype="str")
+    return pd.DataFrame({"file": files, "path": f"{folder}{os.sep}" + files, "stem": audio_file_stems(files)})
 
 
-def without_suffix(files: pd.Series) -> pd.Series:
+def audio_file_stems(files: pd.Series) -> pd.Series:
     """File names without their suffix."""
     return files.str.replace(r"\.[^./]+$", "", regex=True)
 

@@ -8,7 +8,7 @@ from itertools import combinations
 import pandas as pd
 
 from dfx.datasets.corpus import ALL, Dataset
-from dfx.tables.findings import some
+from dfx.tables.findings import some_items
 from dfx.tables.manifest import NO_ATTACK, NO_SPEAKER, SPLITS, Manifest
 
 
@@ -98,6 +98,6 @@ def _refuse_shared(one: pd.DataFrame, other: pd.DataFrame, name: str, other_name
     shared = one["id"][one["path"].isin(other["path"])]
     if len(shared):
         raise ValueError(
-            f"{len(shared)} recordings are in {name} and in {other_name} ({some(shared)}): a detector would be "
+            f"{len(shared)} recordings are in {name} and in {other_name} ({some_items(shared)}): a detector would be "
             "measured on what it was trained or chosen on. Take different splits of the corpus."
         )

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.datasets.audio_files import list_audio
-from dfx.datasets.splits import divide, missing_class_text
-from dfx.tables.findings import Finding, finding, some
+from dfx.datasets.audio_files import list_audio_files
+from dfx.datasets.splits import divide_into_splits, split_without_class_text
+from dfx.tables.findings import Finding, make_finding, some_items
 from dfx.tables.labels import BONAFIDE, NAMES, parse_label
 from dfx.tables.manifest import NO_ATTACK, UNNAMED_ATTACK, Manifest
 
@@ -118,8 +118,8 @@ class Corpus(Dataset):
         if "split" not in table:
             groups = self.groups or []
             file = Path(self.split_file).expanduser() if self.split_file else None
-            table["split"] = divide(table, groups, file, self.fractions)
-            if text := missing_class_text(table, groups):
+            table["split"] = divide_into_splits(table, groups, file, self.fractions)
+            if text := split_without_class_text(table, groups):
                 self.add_finding("split-without-class", "warning", f"{self.name}: {text}")
         manifest = Manifest(table, name=self.name)
         self._compare_counts(manifest)
@@ -130,7 +130,7 @@ class Corpus(Dataset):
         self, kind: str, severity: str, text: str, items: Iterable[Any] = (), count: int | None = None
     ) -> None:
         """Add to `findings`."""
-        self._found.append(finding(kind, severity, text, items, count))
+        self._found.append(make_finding(kind, severity, text, items, count))
 
     def official_rows(self) -> dict[str, dict[str, int]]:
         """Published number of rows by split and class; empty if it does not apply."""
@@ -203,7 +203,7 @@ class Corpus(Dataset):
             folder: of the audio files, with sub-folders.
             part: of the corpus, for the findings ("dev").
         """
-        present = set(list_audio(folder))
+        present = set(list_audio_files(folder))
         spelt = {name.lower(): name for name in sorted(present)}
         found = [name if name in present else spelt.get(name.lower(), name) for name in names]
         exists = pd.Series([name in present for name in found], index=table.index)
@@ -226,14 +226,14 @@ class Corpus(Dataset):
         paths: dict[str, str] = {}
         same_name = []
         for folder in folders:
-            for name in list_audio(folder):
+            for name in list_audio_files(folder):
                 path = f"{folder}{os.sep}{name}"
                 if paths.setdefault(name.rpartition("/")[2].rpartition(".")[0], path) != path:
                     same_name.append(path)
         if same_name:
             text = (
                 f"{len(same_name)} audio files of {f'{self.name} {part}'.strip()} have the same name as another file, "
-                f"and are not used: {some(same_name)}. Remove those that do not belong there."
+                f"and are not used: {some_items(same_name)}. Remove those that do not belong there."
             )
             self.add_finding("files-of-one-name", "warning", text, same_name)
         known = {*table["id"], *others}
@@ -251,7 +251,7 @@ class Corpus(Dataset):
             found = f"there is no folder {base}"
         else:
             names = sorted(path.name for path in base.iterdir() if not path.name.startswith("."))
-            found = f"{base} holds {some(names) or 'nothing'}{detail}"
+            found = f"{base} holds {some_items(names) or 'nothing'}{detail}"
         lines = [
             f"{self.name} was not found: {found}. Expected, at dataset.root=DIR or below ${DATA}:",
             self.tree.rstrip(),
@@ -268,14 +268,12 @@ class Corpus(Dataset):
         if missing:
             below = " or ".join(map(str, folders))
             text = (
-                f"{len(missing)} of {len(table)} rows of {name} have no file below {below} ({some(missing)}): complete "
-                "the corpus, or continue without them (data.max_bad_fraction)."
+                f"{len(missing)} of {len(table)} rows of {name} have no file below {below} ({some_items(missing)}): "
+                "complete the corpus, or continue without them (data.max_bad_fraction)."
             )
             self.add_finding("rows-without-file", "warning", text, missing)
         if extra:
-            text = (
-                f"{len(extra)} audio files of {name} are not in its protocol and are left out: {some(extra)}."
-            )
+            text = f"{len(extra)} audio files of {name} are not in its protocol and are left out: {some_items(extra)}."
             self.add_finding("files-without-row", "note", text, extra)
 
     def _parse_labels(self, table: pd.DataFrame) -> pd.Series:

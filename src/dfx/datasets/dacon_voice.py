@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dfx.datasets.audio_files import audio_table, without_suffix
+from dfx.datasets.audio_files import audio_file_stems, audio_file_table
 from dfx.datasets.corpus import Corpus
 from dfx.datasets.delimited import read_delimited
 
@@ -48,7 +48,7 @@ class DaconVoice(Corpus):
                 rows = read_delimited(listed, need=("id", "path"))
                 files = rows["path"].str.removeprefix("./").str.removeprefix(f"{folder}/")
             else:
-                files = audio_table(root / folder)["file"]
-            ids = without_suffix(files.str.rpartition("/")[2])
+                files = audio_file_table(root / folder)["file"]
+            ids = audio_file_stems(files.str.rpartition("/")[2])
             parts.append(pd.DataFrame({"id": ids, "path": f"{root / folder}/" + files, "part": part}))
         return pd.concat(parts, ignore_index=True)

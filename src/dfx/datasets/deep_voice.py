@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import pandas as pd
 
-from dfx.datasets.audio_files import audio_table
+from dfx.datasets.audio_files import audio_file_table
 from dfx.datasets.corpus import Corpus
-from dfx.tables.findings import finding
+from dfx.tables.findings import make_finding
 from dfx.tables.manifest import Manifest
 
 # Some copies of the corpus are cut into fragments that keep the name: Obama-to-Biden_frag12.wav.
@@ -46,13 +46,16 @@ class DeepVoice(Corpus):
                 "recording is in another split: every voice was converted to every other, so recordings can be kept "
                 "apart, voices cannot."
             )
-            self.findings = (*self.findings, finding("shared-voices", "note", text, table["id"][elsewhere]))
+            self.findings = (
+                *self.findings,
+                make_finding("shared-voices", "note", text, table["id"][elsewhere]),
+            )
         return manifest
 
     def table(self) -> pd.DataFrame:
         """Files below `AUDIO`; ids are paths without suffix."""
         folder = self.require("AUDIO")
-        files = audio_table(folder)
+        files = audio_file_table(folder)
         if files.empty:
             raise self.not_found(folder, "; no audio file in REAL or FAKE")
         name = files["stem"].str.rpartition("/")[2].str.lower()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx.tables.findings import some
+from dfx.tables.findings import some_items
 
 
 def read_delimited(
@@ -61,7 +61,7 @@ def read_delimited(
     wrong = [separator.join(row) for row in rows if len(row) != len(columns)]
     if wrong:
         raise ValueError(
-            f"{path}: {len(wrong)} of {len(rows)} rows do not have {len(columns)} fields ({some(wrong)}): copy the "
-            "corpus again."
+            f"{path}: {len(wrong)} of {len(rows)} rows do not have {len(columns)} fields ({some_items(wrong)}): copy "
+            "the corpus again."
         )
     return pd.DataFrame(rows, columns=columns, dtype="str")

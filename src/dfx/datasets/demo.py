@@ -12,8 +12,8 @@ from dfx import files
 from dfx.audio import room
 from dfx.datasets import synthesis
 from dfx.datasets.corpus import Dataset
-from dfx.datasets.made_files import make_missing, source_version
-from dfx.datasets.synthesis.demo_clips import NUM_SPEAKERS, Clip, plan_clips, write_clips
+from dfx.datasets.made_files import made_files_version, make_missing_files
+from dfx.datasets.synthesis.demo_clips import NUM_SPEAKERS, DemoClip, plan_demo_clips, write_demo_clips
 from dfx.datasets.synthesis.speaker import SAMPLE_RATE
 from dfx.tables import manifest
 from dfx.tables.labels import BONAFIDE, SPOOF
@@ -62,10 +62,10 @@ class Demo(Dataset):
             raise ValueError(
                 f"Clips of the demo corpus last a second or more, got max_seconds={max_seconds}: use 1 to 8."
             )
-        self.clips = plan_clips(num_clips, max_seconds)
+        self.clips = plan_demo_clips(num_clips, max_seconds)
         code = Path(synthesis.__file__).parent
         sources = [path for path in sorted(code.rglob("*.py")) if path.name not in NOT_IN_DEMO]
-        version = source_version([*sources, Path(room.__file__)])
+        version = made_files_version([*sources, Path(room.__file__)])
         self.folder = files.cache_dir(cache) / "demo" / f"{version}-{num_clips}-{max_seconds:g}s"
         self.num_workers = num_workers
         self.progress = progress
@@ -76,18 +76,18 @@ class Demo(Dataset):
         Raises:
             ValueError: if a process that makes clips dies.
         """
-        files.remove_abandoned(self.folder)
-        make = partial(write_clips, folder=self.folder)
-        make_missing(
+        files.remove_abandoned_files(self.folder)
+        make = partial(write_demo_clips, folder=self.folder)
+        make_missing_files(
             self.folder, self._missing, make, "making the demo corpus", self.num_workers, self.progress
         )
         path = self.folder / "manifest.csv"
         if not path.exists():
-            with files.replacing(path) as temporary:
+            with files.atomic_write(path) as temporary:
                 Manifest(self._table(), name="demo").write(temporary)
-        return Manifest(manifest.read(path).table, name="demo")
+        return Manifest(manifest.read_manifest(path).table, name="demo")
 
-    def _missing(self) -> list[Clip]:
+    def _missing(self) -> list[DemoClip]:
         present = {path.name for path in self.folder.glob("*.wav")}
         return [clip for clip in self.clips if f"{clip.id}.wav" not in present]
 

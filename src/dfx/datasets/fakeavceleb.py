@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dfx.datasets.audio_files import without_suffix
+from dfx.datasets.audio_files import audio_file_stems
 from dfx.datasets.corpus import Corpus
 from dfx.datasets.delimited import read_delimited
 
@@ -40,7 +40,7 @@ class FakeAVCeleb(Corpus):
         kinds = rows["type"].str.extract(r"^(\w+Video)-(\w+Audio)$")
         names = rows["folder"].str.strip("/").str.removeprefix("FakeAVCeleb/") + "/" + rows["filename"]
         rows = rows.assign(
-            id=without_suffix(names),
+            id=audio_file_stems(names),
             label=kinds[1].fillna(rows["type"]),
             video=kinds[0].fillna("-"),
             attack=rows["method"],

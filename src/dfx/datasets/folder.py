@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx.datasets.audio_files import list_audio
+from dfx.datasets.audio_files import list_audio_files
 from dfx.datasets.corpus import Dataset
 from dfx.datasets.splits import assign_splits
 from dfx.tables.labels import BONAFIDE, is_label, parse_label
@@ -56,7 +56,7 @@ def folder_table(root: Path, all_genuine: bool = False) -> pd.DataFrame:
     Raises:
         ValueError: if only some of the recordings are in split folders.
     """
-    rows = [row for file in list_audio(root) if (row := _row(root, file, all_genuine))]
+    rows = [row for file in list_audio_files(root) if (row := _row(root, file, all_genuine))]
     table = pd.DataFrame(rows, columns=["id", "path", "label", "attack", "speaker", "split"])
     twice = table["id"].duplicated(keep=False)  # x.wav beside x.flac
     table["id"] = table["id"].where(~twice, table["id"] + table["path"].str.extract(r"(\.[^./]+)$")[0])

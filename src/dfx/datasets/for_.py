@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dfx.datasets.audio_files import audio_table
+from dfx.datasets.audio_files import audio_file_table
 from dfx.datasets.corpus import Corpus
 from dfx.tables.manifest import SPLIT_WORDS
 
@@ -71,7 +71,7 @@ class FoR(Corpus):
                 f"{root} is the version {found} of FoR, not {self.version}: use dataset.version={found}, or give the "
                 f"folder of {self.version}."
             )
-        files = audio_table(root)
+        files = audio_file_table(root)
         parts = files["file"].str.extract(r"^(\w+)/(\w+)/(?:.*/)?([^/]+)$")
         label = parts[1].str.lower()
         split = parts[0].str.lower().map(SPLIT_WORDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dfx.datasets.audio_files import without_suffix
+from dfx.datasets.audio_files import audio_file_stems
 from dfx.datasets.corpus import Corpus
 from dfx.datasets.delimited import read_delimited
 
@@ -28,4 +28,4 @@ class InTheWild(Corpus):
         """Rows of `meta.csv`; ids are file names without suffix. Copies may sort the files into real/ and fake/."""
         rows = read_delimited(self.require("meta.csv"), need=("file", "speaker", "label"))
         rows = rows.rename(columns={"file": "id"})
-        return self.paths_by_id(rows.assign(id=without_suffix(rows["id"])), [self.folder()])
+        return self.paths_by_id(rows.assign(id=audio_file_stems(rows["id"])), [self.folder()])

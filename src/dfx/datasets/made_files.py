@@ -18,7 +18,7 @@ CHUNK = (
 FEW_FILES = 50  # fewer are made without worker processes
 
 
-def make_missing(
+def make_missing_files(
     folder: Path,
     missing: Callable[[], Sequence[Job]],
     make: Callable[[Sequence[Job]], int],
@@ -36,25 +36,25 @@ def make_missing(
         doing: for messages, "making the demo corpus".
         num_workers: as many as there are cores if None.
         progress: show a bar on stderr.
-        on_crash: see `workers.each`.
+        on_crash: see `workers.run_in_workers`.
 
     Raises:
         ValueError: if a file cannot be written, or a worker process dies.
     """
     if not missing():
         return
-    with files.locked(folder, doing, console.say):
+    with files.locked_folder(folder, doing, console.say):
         jobs = missing()
         if len(jobs) < FEW_FILES:
             num_workers = 0
         elif num_workers is None:
             num_workers = workers.num_cores()
         chunks = [jobs[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
-        counts = workers.each(make, chunks, num_workers, doing, failed=on_crash)
-        console.advancing(counts, doing, len(jobs), progress)
+        counts = workers.run_in_workers(make, chunks, num_workers, doing, failed=on_crash)
+        console.progress_bar(counts, doing, len(jobs), progress)
 
 
-def source_version(paths: Iterable[Path]) -> str:
+def made_files_version(paths: Iterable[Path]) -> str:
     """Hash of Python files, 12 hex digits; comments, docstrings and formatting do not count."""
     digest = hashlib.sha256()
     for path in paths:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from dfx.datasets.corpus import Dataset
 from dfx.datasets.splits import assign_splits
-from dfx.tables.manifest import Manifest, read
+from dfx.tables.manifest import Manifest, read_manifest
 
 
 class ManifestFile(Dataset):
@@ -43,7 +43,7 @@ class ManifestFile(Dataset):
                 f"No table at {str(self.path)!r}; dataset=manifest expects dataset.path=FILE.csv or FILE.parquet "
                 "with the columns path and label (and split, attack, speaker where known)."
             )
-        manifest = read(self.path, columns=self.columns, splits=self.splits, aliases=self.ALIASES)
+        manifest = read_manifest(self.path, columns=self.columns, splits=self.splits, aliases=self.ALIASES)
         table = manifest.table
         if (table["split"] == "").all():
             known = (

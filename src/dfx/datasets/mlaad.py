@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx.datasets.audio_files import audio_table, without_suffix
+from dfx.datasets.audio_files import audio_file_stems, audio_file_table
 from dfx.datasets.corpus import Corpus, GenuineSource
 from dfx.datasets.delimited import read_delimited
 
@@ -65,10 +65,10 @@ class MLAAD(Corpus):
         strange = ~utterance.str.match(REGION)  # with something before en_US
         utterance[strange] = utterance[strange].str.extract(f"({REGION}.+)$")[0].fillna(utterance)
         fakes = fakes.assign(
-            id="fake/" + without_suffix(fakes["file"]),
+            id="fake/" + audio_file_stems(fakes["file"]),
             label="spoof",
             attack=fakes["model_name"],
-            utterance=without_suffix(utterance),
+            utterance=audio_file_stems(utterance),
         )
         fakes = self.paths_by_name(fakes.drop(columns=["path", "file"]), fakes["file"], root / "fake")
         folder = self.genuine_folder(MAILABS, self.mailabs_root)
@@ -77,7 +77,7 @@ class MLAAD(Corpus):
 
 
 def _recordings(folder: Path) -> pd.DataFrame:
-    files = audio_table(folder)
+    files = audio_file_table(folder)
     rows = files[["path"]].join(files["file"].str.extract(RECORDING))
     rows = rows.assign(id="mailabs/" + files["stem"], label="bonafide", utterance=files["stem"])
     return rows[rows["language"].notna()].fillna({"speaker": "-"})

@@ -12,13 +12,13 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from dfx import files
-from dfx.tables.findings import some
+from dfx.tables.findings import some_items
 
 FRACTIONS = {"train": 0.6, "dev": 0.2, "eval": 0.2}
 MIN_GROUPS = 5  # an attack of fewer groups is divided together with other rare ones
 
 
-def divide(
+def divide_into_splits(
     table: pd.DataFrame,
     groups: Sequence[str],
     file: Path | None = None,
@@ -49,7 +49,8 @@ def divide(
         if bad.any():
             raise ValueError(
                 f"{file} gives no split (train, dev or eval) to {int(bad.sum())} of {len(table)} utterances "
-                f"({some(table['id'][bad])}): it is of another version of the corpus. Delete it to write a new one."
+                f"({some_items(table['id'][bad])}): it is of another version of the corpus. Delete it to write a new "
+                "one."
             )
         return split
     absent = [name for name in groups if name not in table]
@@ -60,23 +61,23 @@ def divide(
         )
     split = assign_splits(table, list(groups) or ["id"], fractions)
     if file is not None:
-        with files.replacing(file) as temporary:
+        with files.atomic_write(file) as temporary:
             pd.DataFrame({"id": table["id"], "split": split}).to_csv(temporary, index=False)
     return split
 
 
-def missing_class_text(table: pd.DataFrame, groups: Sequence[str]) -> str:
+def split_without_class_text(table: pd.DataFrame, groups: Sequence[str]) -> str:
     """Sentence for a split that lacks a class; empty if every split has both.
 
     Args:
         table: divided, with the columns `label`, `split` and those of `groups`.
-        groups: as `divide` took them.
+        groups: as `divide_into_splits` took them.
     """
     counts = pd.crosstab(table["split"], table["label"]).reindex(list(FRACTIONS), fill_value=0)
     if counts.to_numpy().all():
         return ""
     columns = list(groups) or ["id"]
-    sizes = group_names(table, columns).value_counts()
+    sizes = split_group_names(table, columns).value_counts()
     lacking = ", ".join(str(split) for split in counts.index[(counts == 0).any(axis=1)])
     return (
         f"{lacking} cannot have every class: the {len(table)} rows form {len(sizes)} groups that stay together (by "
@@ -109,7 +110,7 @@ def assign_splits(
     # A group with several strata counts in its most frequent one.
     stratum = table["label"].astype(str) + "/" + table["attack"].astype(str)
     columns = [group] if isinstance(group, str) else group
-    frame = pd.DataFrame({"group": group_names(table, columns), "stratum": stratum})
+    frame = pd.DataFrame({"group": split_group_names(table, columns), "stratum": stratum})
     pairs = frame.groupby(["group", "stratum"], sort=True).size().rename("rows").reset_index()
     pairs = pairs.sort_values(["group", "rows", "stratum"], ascending=[True, False, True])
     sizes = pairs.groupby("group", sort=False).agg(size=("rows", "sum"), stratum=("stratum", "first"))
@@ -134,7 +135,7 @@ def assign_splits(
     return frame["group"].map(chosen)
 
 
-def group_names(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
+def split_group_names(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     """Name the group of each row; rows that share a value of any of the columns are in one group.
 
     The name does not depend on the order of the rows: it is the smallest value of the first column in the group, or of

@@ -9,13 +9,13 @@ import pandas as pd
 
 from dfx import files
 from dfx.datasets import vocoded_files
-from dfx.datasets.audio_files import list_audio
+from dfx.datasets.audio_files import list_audio_files
 from dfx.datasets.corpus import Dataset
 from dfx.datasets.folder import Folder, folder_table
-from dfx.datasets.splits import divide
+from dfx.datasets.splits import divide_into_splits
 from dfx.datasets.synthesis import twins
 from dfx.datasets.synthesis.twins import CODECS, COPY, VOCODERS
-from dfx.tables.findings import Finding, finding, some
+from dfx.tables.findings import Finding, make_finding, some_items
 from dfx.tables.labels import BONAFIDE, SPOOF, is_label
 from dfx.tables.manifest import NO_ATTACK, Manifest
 
@@ -74,7 +74,7 @@ class Vocoded(Dataset):
         self.codec = codec or ""
         self.split_file = Path(split_file).expanduser() if split_file else None
         self.max_bad_fraction = max_bad_fraction
-        self.folder = files.cache_dir(cache) / "vocoded" / vocoded_files.version()
+        self.folder = files.cache_dir(cache) / "vocoded" / vocoded_files.vocoded_files_version()
         self.num_workers = num_workers
         self.progress = progress
 
@@ -88,8 +88,8 @@ class Vocoded(Dataset):
         copies = self.genuine and self.match_genuine
         options = self.vocoders, self.eval_only, self.twins_per_clip, copies
         assigned = list(vocoded_files.assign_vocoders(originals, *options))
-        jobs = vocoded_files.plan_files(self.folder, originals, assigned, self.codec)
-        reasons = vocoded_files.make_files(self.folder, jobs, self.num_workers, self.progress)
+        jobs = vocoded_files.plan_vocoded_files(self.folder, originals, assigned, self.codec)
+        reasons = vocoded_files.make_vocoded_files(self.folder, jobs, self.num_workers, self.progress)
         bad = originals["path"].isin(list(reasons))
         if bad.any():
             found = [*found, self._bad_recordings(originals[bad], reasons, len(originals))]
@@ -109,7 +109,7 @@ class Vocoded(Dataset):
         manifest = Manifest(table, name=f"vocoded_{name}")
         kept = self.folder / f"{manifest.name}-{manifest.hash}.csv"
         if not kept.exists():
-            with files.replacing(kept) as temporary:
+            with files.atomic_write(kept) as temporary:
                 manifest.write(temporary)
         return manifest
 
@@ -121,7 +121,9 @@ class Vocoded(Dataset):
             found = [one for one in self.corpus.findings if one.kind != "one-class"]  # twins are the other
         elif folder.is_dir():
             name = folder.absolute().name
-            classes = any(is_label(part) for file in list_audio(folder) for part in file.split("/")[:-1])
+            classes = any(
+                is_label(part) for file in list_audio_files(folder) for part in file.split("/")[:-1]
+            )
             table = Folder(str(folder)).manifest().table if classes else self._genuine_folder(folder)
         else:
             raise ValueError(
@@ -145,7 +147,9 @@ class Vocoded(Dataset):
         table = folder_table(folder, all_genuine=True)
         if len(table) and not table["split"].any():
             named = table["speaker"].nunique() >= 3  # one folder, such as `wavs`, names no speaker
-            table["split"] = divide(table, ["speaker", "id"] if named else ["id"], self.split_file)
+            table["split"] = divide_into_splits(
+                table, ["speaker", "id"] if named else ["id"], self.split_file
+            )
         return table
 
     def _bad_recordings(self, bad: pd.DataFrame, reasons: Mapping[str, str], total: int) -> Finding:
@@ -155,13 +159,15 @@ class Vocoded(Dataset):
             ValueError: if they are too many.
         """
         examples = [f"{name} ({reasons[path]})" for name, path in zip(bad["id"], bad["path"], strict=True)]
-        text = f"{len(bad)} of {total} genuine recordings cannot be used and are left out: {some(examples)}."
+        text = f"{len(bad)} of {total} genuine recordings cannot be used and are left out: {some_items(examples)}."
         if len(bad) > self.max_bad_fraction * total:
             raise ValueError(
                 f"{text} That is more than dataset.max_bad_fraction={self.max_bad_fraction}: replace or remove them, "
                 "or raise it."
             )
-        return finding("bad-recording", "warning", f"{text} What to do: replace or convert them.", bad["id"])
+        return make_finding(
+            "bad-recording", "warning", f"{text} What to do: replace or convert them.", bad["id"]
+        )
 
 
 def _check_options(
@@ -189,4 +195,4 @@ def _check_options(
             "match_genuine as it is."
         )
     for name in {*vocoders, *([codec] if codec else [])}:
-        twins.check_library(name)
+        twins.check_twin_library(name)

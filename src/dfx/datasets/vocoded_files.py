@@ -13,9 +13,9 @@ import pandas as pd
 from dfx import files
 from dfx.audio import workers
 from dfx.datasets import synthesis
-from dfx.datasets.made_files import make_missing, source_version
+from dfx.datasets.made_files import made_files_version, make_missing_files
 from dfx.datasets.synthesis import twins
-from dfx.datasets.synthesis.twins import COPY, VOCODERS, Job, reason_path
+from dfx.datasets.synthesis.twins import COPY, VOCODERS, TwinJob, twin_reason_path
 
 SOURCES = ("twins.py", "frames.py", "excitation.py")  # and vocoders/: code that decides the samples of a twin
 
@@ -47,9 +47,9 @@ def assign_vocoders(
                 yield row, vocoder, VOCODERS[vocoder].band_hz
 
 
-def plan_files(
+def plan_vocoded_files(
     folder: Path, originals: pd.DataFrame, assigned: Sequence[tuple[int, str, int]], codec: str
-) -> list[Job]:
+) -> list[TwinJob]:
     """Create the job of each file that `assign_vocoders` assigned.
 
     A file is `<vocoder>/<xx>/<readable part of the id>-<hash>.flac`; the hash is of everything that decides its
@@ -63,11 +63,13 @@ def plan_files(
         digest = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:16]
         readable = re.sub(r"[^A-Za-z0-9_-]+", "_", names[row])[-60:]
         target = os.path.join(folder, vocoder, digest[:2], f"{readable}-{digest}.flac")  # noqa: PTH118  (10^6 times)
-        jobs.append(Job(paths[row], target, names[row], vocoder, band_hz, codec))
+        jobs.append(TwinJob(paths[row], target, names[row], vocoder, band_hz, codec))
     return jobs
 
 
-def make_files(folder: Path, jobs: Sequence[Job], num_workers: int | None, progress: bool) -> dict[str, str]:
+def make_vocoded_files(
+    folder: Path, jobs: Sequence[TwinJob], num_workers: int | None, progress: bool
+) -> dict[str, str]:
     """Make the files that do not exist.
 
     Returns:
@@ -78,35 +80,37 @@ def make_files(folder: Path, jobs: Sequence[Job], num_workers: int | None, progr
     """
     if _missing(jobs):
         for place in folder.glob("*/*"):
-            files.remove_abandoned(place)
-        make_missing(
+            files.remove_abandoned_files(place)
+        make_missing_files(
             folder,
             lambda: _missing(jobs),
             twins.write_twins,
             "making vocoded twins",
             num_workers,
             progress,
-            crash_error,
+            vocoded_file_crash_error,
         )
     present = _present(jobs)
-    bad = [job for job in jobs if reason_path(job.target) in present]
-    return {job.source: Path(reason_path(job.target)).read_text(encoding="utf-8") for job in bad}
+    bad = [job for job in jobs if twin_reason_path(job.target) in present]
+    return {job.source: Path(twin_reason_path(job.target)).read_text(encoding="utf-8") for job in bad}
 
 
-def crash_error(jobs: Sequence[Job], status: int) -> list[Sequence[Job]]:
+def vocoded_file_crash_error(jobs: Sequence[TwinJob], status: int) -> list[Sequence[TwinJob]]:
     """Raise an error that names the recording at which a process died: the first whose file does not exist."""
     at = next(iter(_missing(jobs)), jobs[-1])
     raise ValueError(
-        f"A process died ({workers.ending(status)}) while it made a twin of {at.source} by {at.vocoder}: a library "
-        "crashed, or the memory is full. Start again, finished files are kept; if it dies there again, remove that "
-        "recording."
+        f"A process died ({workers.worker_exit_status(status)}) while it made a twin of {at.source} by {at.vocoder}: a "
+        "library crashed, or the memory is full. Start again, finished files are kept; if it dies there again, remove "
+        "that recording."
     )
 
 
-def version() -> str:
+def vocoded_files_version() -> str:
     """Hash of the code that decides the samples of a twin."""
     folder = Path(synthesis.__file__).parent
-    return source_version([folder / name for name in SOURCES] + sorted((folder / "vocoders").glob("*.py")))
+    return made_files_version(
+        [folder / name for name in SOURCES] + sorted((folder / "vocoders").glob("*.py"))
+    )
 
 
 def _identity(path: str) -> str:
@@ -118,12 +122,12 @@ def _identity(path: str) -> str:
     return f"{path}|{status.st_size}|{status.st_mtime_ns}"
 
 
-def _missing(jobs: Sequence[Job]) -> list[Job]:
+def _missing(jobs: Sequence[TwinJob]) -> list[TwinJob]:
     present = _present(jobs)
-    return [job for job in jobs if job.target not in present and reason_path(job.target) not in present]
+    return [job for job in jobs if job.target not in present and twin_reason_path(job.target) not in present]
 
 
-def _present(jobs: Sequence[Job]) -> set[str]:
+def _present(jobs: Sequence[TwinJob]) -> set[str]:
     """All files in the folders of the jobs; listing folders is faster than looking at each file."""
     folders = {job.target.rpartition(os.sep)[0] for job in jobs}
     return {entry.path for folder in folders if Path(folder).is_dir() for entry in os.scandir(folder)}

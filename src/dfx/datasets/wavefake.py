@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx.datasets.audio_files import audio_table
+from dfx.datasets.audio_files import audio_file_table
 from dfx.datasets.corpus import Corpus, GenuineSource
 
 # Folder -> (corpus of the sentences, vocoder); jsut_ver1.1 is JSUT itself.
@@ -84,7 +84,7 @@ class WaveFake(Corpus):
         return pd.concat(parts, ignore_index=True)
 
     def _fakes(self, root: Path) -> pd.DataFrame:
-        files = audio_table(root)
+        files = audio_file_table(root)
         rows = files.join(files["file"].str.extract(r"^(?P<folder>[^/]+)/(?:.*/)?(?P<name>[^/]+)$"))
         named = rows["folder"].str.extract(FOLDER)
         rows = rows.assign(source=named[0], attack=named[1].str.removesuffix("_ljspeech"))[named[0].notna()]
@@ -111,7 +111,7 @@ class WaveFake(Corpus):
 
 
 def _recordings(source: str, folder: Path) -> pd.DataFrame:
-    files = audio_table(folder)
+    files = audio_file_table(folder)
     name = files["stem"].str.rpartition("/")[2]
     rows = files[["path"]].assign(id=f"{source}/" + name, label="bonafide", source=source, utterance=name)
     return rows.assign(speaker=READERS[source], language=LANGUAGES[source])

@@ -22,7 +22,7 @@ from dfx.audio.store import WaveformStore, open_store
 from dfx.datasets.corpus import Dataset
 from dfx.detector.datamodule import ArrayStore, AudioDataModule, require_both_classes
 from dfx.detector.detector import Detector, OptimizerFactory
-from dfx.detector.feature_maps import open_features
+from dfx.detector.feature_maps import open_feature_maps
 from dfx.features.base import Feature
 from dfx.losses.base import Loss
 from dfx.models.blocks import IncompatiblePairError
@@ -49,19 +49,19 @@ QUIET = (  # warnings of Lightning that are not for users of dfx
 )
 
 
-def dataset(cfg: DictConfig) -> Dataset:
-    """Build the dataset of the node `dataset` of a configuration."""
+def build_dataset(cfg: DictConfig) -> Dataset:
+    """Build the dataset of the node `build_dataset` of a configuration."""
     made: Dataset = instantiate(cfg.dataset, _convert_="all")
     return made
 
 
-def other_datasets(cfg: DictConfig) -> dict[str, Dataset]:
+def build_other_datasets(cfg: DictConfig) -> dict[str, Dataset]:
     """Build the datasets of the node `corpora`, by name."""
     made: dict[str, Dataset] = instantiate(cfg.get("corpora") or {}, _convert_="all")
     return made
 
 
-def datamodule(
+def build_datamodule(
     cfg: DictConfig, manifest: Manifest, vectors: NDArray[np.float32] | None = None
 ) -> AudioDataModule:
     """Build the batches of a corpus; decodes audio and computes cached feature maps if they are missing.
@@ -92,7 +92,7 @@ def datamodule(
     if vectors is not None:
         _check_vectors(cfg, vectors, manifest.name, conditions)
         table = ArrayStore(vectors, path=Path(manifest.table["path"].iloc[0]))
-        return AudioDataModule(manifest, table, num_samples(cfg), cfg.seed, **options)
+        return AudioDataModule(manifest, table, num_segment_samples(cfg), cfg.seed, **options)
     if cfg.feature.get("_target_") == "dfx.features.Table":
         raise IncompatiblePairError(
             f"feature=table takes ready features, and {manifest.name} holds audio: use another feature, or "
@@ -111,7 +111,9 @@ def datamodule(
             f"{store.bad_files} says why."
         )
     augment = instantiate(cfg.augment, _convert_="all") if cfg.augment else None
-    data = AudioDataModule(manifest, store, num_samples(cfg), seed=cfg.seed, augment=augment, **options)
+    data = AudioDataModule(
+        manifest, store, num_segment_samples(cfg), seed=cfg.seed, augment=augment, **options
+    )
     if cached_features:
         _cache_features(cfg, data, store, manifest, conditions)
     return data
@@ -137,15 +139,15 @@ def _cache_features(
         device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
-    maps = open_features(feature, clips, manifest, data.rows, config, conditions, cfg.cache, device)
-    data.use_cached_features(maps, feature.output_shape(num_samples(cfg)).frames)
+    maps = open_feature_maps(feature, clips, manifest, data.rows, config, conditions, cfg.cache, device)
+    data.use_cached_features(maps, feature.output_shape(num_segment_samples(cfg)).frames)
 
 
 def _check_vectors(cfg: DictConfig, vectors: NDArray[np.float32], name: str, conditions: Conditions) -> None:
     columns = vectors.shape[1]
-    if num_samples(cfg) != columns:
+    if num_segment_samples(cfg) != columns:
         raise ValueError(
-            f"{name} is a table of {columns} features, but a segment has {num_samples(cfg)}: use sample_rate=1 "
+            f"{name} is a table of {columns} features, but a segment has {num_segment_samples(cfg)}: use sample_rate=1 "
             f"segment_seconds={columns}."
         )
     if "sample_rate" in cfg.feature or cfg.augment or conditions != Conditions():
@@ -155,13 +157,13 @@ def _check_vectors(cfg: DictConfig, vectors: NDArray[np.float32], name: str, con
         )
 
 
-def num_samples(cfg: DictConfig) -> int:
+def num_segment_samples(cfg: DictConfig) -> int:
     """Number of samples of a segment."""
     samples: int = round(cfg.segment_seconds * cfg.sample_rate)
     return samples
 
 
-def detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
+def build_detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
     """Build feature, model and loss; each gets the output shape of the one before it.
 
     Args:
@@ -174,18 +176,18 @@ def detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
     # Initial weights depend on the run's seed only, not on earlier random draws.
     torch.manual_seed(cfg.seed)
     feature: Feature = instantiate(cfg.feature, _convert_="all")
-    shape = feature.output_shape(num_samples(cfg))
+    shape = feature.output_shape(num_segment_samples(cfg))
     model = instantiate(cfg.model, _convert_="all")(input_shape=shape)
     loss: Loss = instantiate(cfg.loss, _convert_="all")(embedding_dim=model.embedding_dim)
     if data is None:
         return Detector(feature, model, loss)
     loss.set_prior(*data.train_counts)
     made = Detector(feature, model, loss, _optimizer_factory(cfg), data.tables, cfg.seed)
-    made.checkpoint_config = checkpoint_config(cfg, feature)
+    made.checkpoint_config = build_checkpoint_config(cfg, feature)
     return made
 
 
-def trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
+def build_trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
     """Build the Lightning trainer, without logger and checkpoints, which `tracking` and `checkpoint` provide."""
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
@@ -212,7 +214,7 @@ def trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
     return made
 
 
-def checkpoint_config(cfg: DictConfig, feature: Feature) -> dict[str, Any]:
+def build_checkpoint_config(cfg: DictConfig, feature: Feature) -> dict[str, Any]:
     """Part of the resolved configuration that rebuilds the detector, without files other than the checkpoint."""
     resolved: Any = OmegaConf.to_container(cfg, resolve=True)
     parts = {key: resolved[key] for key in CHECKPOINT_KEYS}

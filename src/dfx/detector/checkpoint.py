@@ -88,14 +88,14 @@ class RunCheckpoint(Callback):
         if best == len(self.history) - 1:
             self._save(trainer, self.best.name, weights_only=True)
             if trainer.is_global_zero:
-                with files.replacing(self.best.with_suffix(".csv")) as path:
+                with files.atomic_write(self.best.with_suffix(".csv")) as path:
                     pl_module.scores["dev"].write(path)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the state from which a run continues; Lightning has already counted the epoch."""
         self._save(trainer, LAST, weights_only=False)
         if trainer.is_global_zero:
-            files.remove_abandoned(self.folder)
+            files.remove_abandoned_files(self.folder)
             for old in self.folder.glob("best-*"):
                 if old.stem != self.best.stem:
                     old.unlink()
@@ -106,7 +106,7 @@ class RunCheckpoint(Callback):
         if not trainer.is_global_zero:
             trainer.save_checkpoint(path, weights_only=weights_only)  # a collective call; writes nothing here
             return
-        with files.replacing(path) as temporary:
+        with files.atomic_write(path) as temporary:
             trainer.save_checkpoint(temporary, weights_only=weights_only)
 
     @staticmethod

@@ -18,7 +18,7 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
 from dfx.audio.conditioning import Conditions
-from dfx.config.schema import Node, closest, flatten, join
+from dfx.config.schema import Node, did_you_mean, flatten_config, join_config_key
 
 # Allowed words of the root; the classes check their own arguments.
 WORDS = {
@@ -38,7 +38,7 @@ POSITIVE = (
 )
 # Arguments of Lightning's Trainer that would change the meaning of a run.
 _WHOLE = "an epoch is one pass with one look at the whole of dev; use data.limit_utterances for less data."
-_OWN = "dfx sets this itself (see dfx.detector.build.trainer); leave it out."
+_OWN = "dfx sets this itself (see dfx.detector.build.build_trainer); leave it out."
 NOT_FOR_THE_TRAINER = {
     **dict.fromkeys(
         ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches"), _WHOLE
@@ -61,7 +61,7 @@ SCALARS: dict[Any, Any] = {
 LISTS = (list, tuple, Sequence)  # types of arguments that are given as a list
 
 
-def check(cfg: DictConfig) -> None:
+def check_config(cfg: DictConfig) -> None:
     """Check the values of the root, and compare every node that names a class with the signature of that class.
 
     Raises:
@@ -76,7 +76,7 @@ def check(cfg: DictConfig) -> None:
 
 
 def _value_problems(resolved: Node) -> Iterator[str]:
-    leaves = flatten(resolved)
+    leaves = flatten_config(resolved)
     for key, words in WORDS.items():
         if key in leaves and leaves[key] not in words:
             yield f"{key}={leaves[key]}: use one of {', '.join(words)}."
@@ -97,7 +97,7 @@ def _nodes(node: Any, path: str) -> Iterator[tuple[str, Node]]:
         if "_target_" in node:
             yield path, dict(node)
         for key, value in node.items():
-            yield from _nodes(value, join(path, key))
+            yield from _nodes(value, join_config_key(path, key))
     elif isinstance(node, list):
         for number, value in enumerate(node):
             yield from _nodes(value, f"{path}[{number}]")
@@ -120,7 +120,7 @@ def _argument_problems(path: str, node: Node) -> Iterator[str]:
             yield f"{path}.{key} is required: give it on the command line, {plus}{path}.{key}=VALUE."
         elif key not in parameters:
             if not open_ended:
-                hint = closest(key, parameters) or f"It takes {', '.join(parameters) or 'nothing'}."
+                hint = did_you_mean(key, parameters) or f"It takes {', '.join(parameters) or 'nothing'}."
                 yield f"{path}.{key}: {call.__name__} has no such argument; {hint}"
         elif key in hints and not _fits(value, hints[key]):
             wanted = _type_name(hints[key])

@@ -24,7 +24,7 @@ Batch = dict[str, torch.Tensor]
 Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
-class Readable(Protocol):
+class ReadableStore(Protocol):
     """Interface of a store of utterances: waveforms, feature maps, or arrays in memory."""
 
     @property
@@ -78,7 +78,7 @@ class AudioDataset(Dataset[Batch]):
 
     def __init__(
         self,
-        store: Readable,
+        store: ReadableStore,
         rows: np.ndarray,
         labels: np.ndarray,
         crop: Crop,
@@ -115,11 +115,11 @@ class AudioDataset(Dataset[Batch]):
         row = int(self.rows[index])
         start = self.crop.start(int(self.store.lengths[row]), seed, generator)
         cut = self.store.read(row, start, self.crop.num_samples)
-        example = segments.fit(cut, self.crop.num_samples, self.crop.pad)
+        example = segments.fit_segment(cut, self.crop.num_samples, self.crop.pad)
         return example if self.augment is None else self.augment(example, generator)
 
 
-def batch_loader(dataset: AudioDataset, sampler: Sampler[list[Draw]], num_workers: int) -> DataLoader[Batch]:
+def _batch_loader(dataset: AudioDataset, sampler: Sampler[list[Draw]], num_workers: int) -> DataLoader[Batch]:
     """Data loader of the batches that a sampler draws."""
     # batch_size=None: the sampler makes the batches, the dataset returns them whole. A generator of its own,
     # because a loader draws from torch's at every start, and a resumed run starts its loaders at another moment.
@@ -138,7 +138,7 @@ def scoring_loader(
     dataset: AudioDataset, batch_size: int, num_workers: int, rank: int = 0, world: int = 1
 ) -> DataLoader[Batch]:
     """Data loader of every window of every utterance, in order; of several processes, each gets its share."""
-    return batch_loader(
+    return _batch_loader(
         dataset, SequentialBatches(dataset.num_windows(), batch_size, rank, world), num_workers
     )
 
@@ -176,7 +176,7 @@ class AudioDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.store = store
-        self.maps: Readable | None = None
+        self.maps: ReadableStore | None = None
         self._map_frames = 0
         self.seed, self.augment = seed, augment
         self.batch_size, self.num_workers, self.balance = batch_size, num_workers, balance
@@ -206,7 +206,7 @@ class AudioDataModule(LightningDataModule):
         """Rows of the manifest that are used in any split."""
         return np.unique(np.concatenate([table["row"].to_numpy() for table in self.tables.values()]))
 
-    def use_cached_features(self, maps: Readable, num_frames: int) -> None:
+    def use_cached_features(self, maps: ReadableStore, num_frames: int) -> None:
         """Make batches of crops of cached feature maps, `num_frames` long, instead of waveforms; without augment."""
         self.maps, self._map_frames = maps, num_frames
 
@@ -220,7 +220,7 @@ class AudioDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Training batches."""
-        return batch_loader(self.dataset("train"), self._train_sampler(), self.num_workers)
+        return _batch_loader(self.dataset("train"), self._train_sampler(), self.num_workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the dev split, in order."""

@@ -21,7 +21,7 @@ from dfx.detector.scoring import ScoreCollector
 from dfx.features.base import Feature
 from dfx.losses.base import Loss
 from dfx.metrics import accuracy, auc, eer
-from dfx.tables.findings import some
+from dfx.tables.findings import some_items
 from dfx.tables.score_table import ScoreTable
 
 CONFIG_KEY = "dfx_config"  # in a checkpoint: the configuration that rebuilds the detector
@@ -139,7 +139,7 @@ class Detector(LightningModule):
             raise ValueError(
                 f"The training loss is {loss.item()} at epoch {self.current_epoch}, step {self.global_step}: lower the "
                 "learning rate (optimizer.lr) or the clipping (trainer.gradient_clip_val), or look at the "
-                f"batch: {some(ids)}."
+                f"batch: {some_items(ids)}."
             )
         self._train_losses.append(loss.detach())
         return loss

@@ -27,10 +27,10 @@ from torch import Tensor
 from dfx import console, files
 from dfx.audio import parts, segments, store_builder
 from dfx.audio.conditioning import Conditions
-from dfx.audio.parts import Catalogue
+from dfx.audio.parts import PartCatalogue
 from dfx.audio.store import VERSION as STORE_VERSION
-from dfx.audio.store import RowReader, WaveformStore
-from dfx.audio.store_builder import Job, Made
+from dfx.audio.store import StoreReader, WaveformStore
+from dfx.audio.store_builder import Made, StoreJob
 from dfx.features.base import Feature
 from dfx.tables.manifest import Manifest
 
@@ -41,8 +41,8 @@ WINDOW_SECONDS = 30.0  # window over a long utterance: the memory of attention g
 MARGIN_SECONDS = 1.0  # context on both sides of a window, computed but not stored
 
 
-class FeatureMaps(RowReader):
-    """Stored feature maps of the rows of a manifest, read in crops; made by `open_features`.
+class FeatureMaps(StoreReader):
+    """Stored feature maps of the rows of a manifest, read in crops; made by `open_feature_maps`.
 
     Attributes:
         path: folder of the store.
@@ -51,7 +51,7 @@ class FeatureMaps(RowReader):
 
     unit = "frames"
 
-    def __init__(self, catalogue: Catalogue, rows: NDArray[np.intp], shape: tuple[int, int]) -> None:
+    def __init__(self, catalogue: PartCatalogue, rows: NDArray[np.intp], shape: tuple[int, int]) -> None:
         super().__init__(catalogue, rows)
         self._shape = shape
 
@@ -70,7 +70,7 @@ class FeatureMaps(RowReader):
         return np.frombuffer(data, "<f2").reshape(-1, *self._shape)
 
 
-def open_features(
+def open_feature_maps(
     feature: Feature,
     clips: WaveformStore,
     manifest: Manifest,
@@ -106,7 +106,7 @@ def open_features(
     channels, bins, _ = feature.output_shape(max(clips.sample_rate, feature.min_samples))
     wanted, first = np.unique([clips.recording(row) for row in rows.tolist()], return_index=True)
     source = clips.catalogue
-    catalogue = Catalogue(
+    catalogue = PartCatalogue(
         files.cache_dir(cache) / "features" / key,
         [source.paths[number] for number in wanted],
         source.sizes[wanted],
@@ -115,12 +115,12 @@ def open_features(
     )
     catalogue.remove_damaged()
     own_row = rows[first]  # one row for each recording
-    chosen = parts.batches(clips.lengths[own_row] // feature.hop_samples * catalogue.unit_bytes)
+    chosen = parts.part_batches(clips.lengths[own_row] // feature.hop_samples * catalogue.unit_bytes)
     missing = catalogue.missing()
     if len(missing):
         facts = {"feature": config, "sample_rate": clips.sample_rate, "conditions": conditions}
         with files.full_disk_is_an_error(catalogue.folder, "maps"):
-            files.write_text(catalogue.folder / "store.json", json.dumps(facts, indent=2, default=str))
+            files.write_text_file(catalogue.folder / "store.json", json.dumps(facts, indent=2, default=str))
         _announce(feature, clips, own_row[missing], catalogue, device)
         _compute(feature, clips, own_row, catalogue, chosen, device, progress)
     recordings = np.zeros(len(manifest), np.intp)
@@ -134,7 +134,9 @@ def open_features(
     return maps
 
 
-def pieces(feature: Feature, clips: WaveformStore, row: int, device: torch.device | str) -> Iterator[Tensor]:
+def feature_map_pieces(
+    feature: Feature, clips: WaveformStore, row: int, device: torch.device | str
+) -> Iterator[Tensor]:
     """Compute the map of a whole utterance, (frames, channels, bins) in float32, in pieces of bounded size.
 
     An utterance of up to 31 s is one piece. Windows slide over a longer one; the frames at their ends are taken from
@@ -147,7 +149,7 @@ def pieces(feature: Feature, clips: WaveformStore, row: int, device: torch.devic
     for first in itertools.count(0, window):
         start, stop = max(first - margin, 0), first + window + margin
         waveform = clips.read(row, start * hop, (stop - start) * hop)
-        waveform = segments.fit(waveform, max(len(waveform), feature.min_samples))
+        waveform = segments.fit_segment(waveform, max(len(waveform), feature.min_samples))
         frames = feature(torch.from_numpy(waveform)[None].to(device))[0].permute(2, 0, 1)
         at_end = stop * hop >= length
         yield frames[first - start : None if at_end else first - start + window]
@@ -159,17 +161,17 @@ def _compute(
     feature: Feature,
     clips: WaveformStore,
     own_row: NDArray[np.intp],
-    catalogue: Catalogue,
+    catalogue: PartCatalogue,
     chosen: list[NDArray[np.intp]],
     device: torch.device | str,
     progress: bool,
 ) -> None:
-    def blocks(job: Job, at: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
-        for piece in pieces(feature, clips, int(own_row[job.recordings[at]]), device):
-            yield 1, half_precision(piece, job.paths[at]).cpu().contiguous().numpy()
+    def blocks(job: StoreJob, at: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
+        for piece in feature_map_pieces(feature, clips, int(own_row[job.recordings[at]]), device):
+            yield 1, half_precision_map(piece, job.paths[at]).cpu().contiguous().numpy()
 
-    def make(job: Job) -> Made:
-        return store_builder.write_samples(job, catalogue.folder, blocks, catalogue.unit_bytes)
+    def make(job: StoreJob) -> Made:
+        return store_builder.write_part_samples(job, catalogue.folder, blocks, catalogue.unit_bytes)
 
     was_training = feature.training
     home = next((tensor.device for tensor in feature.state_dict().values()), torch.device("cpu"))
@@ -177,7 +179,7 @@ def _compute(
     try:
         with torch.no_grad():
             words = ("computing features", "computing features", "maps")
-            store_builder.build_parts(catalogue, chosen, make, 0, 0, words, progress)
+            store_builder.build_store_parts(catalogue, chosen, make, 0, 0, words, progress)
     finally:
         feature.train(was_training).to(home)
 
@@ -209,7 +211,7 @@ def _is_stored(weight: str) -> bool:
     return not weight.startswith("mask.")
 
 
-def half_precision(piece: Tensor, path: str) -> Tensor:
+def half_precision_map(piece: Tensor, path: str) -> Tensor:
     """Convert a piece of a map to half precision.
 
     Raises:
@@ -233,20 +235,20 @@ def _announce(
     feature: Feature,
     clips: WaveformStore,
     rows: NDArray[np.intp],
-    catalogue: Catalogue,
+    catalogue: PartCatalogue,
     device: torch.device | str,
 ) -> None:
     """Print what will be written; a ValueError if the disk is too small for it."""
     samples = int(clips.lengths[rows].sum())
     size = samples // feature.hop_samples * catalogue.unit_bytes
     what = f"{len(rows)} utterances ({samples / clips.sample_rate / 3600:.2f} h)"
-    store_builder.require_room(
-        f"The maps of {what} take about {store_builder.mib(size)}",
+    store_builder.require_room_for_store(
+        f"The maps of {what} take about {store_builder.size_in_mib(size)}",
         size,
         catalogue.folder,
         ", or compute them as they are needed: feature.cache=false",
     )
     console.say(
-        f"Computing {type(feature).__name__} of {what} on {device}, once, to about {store_builder.mib(size)} in "
-        f"{catalogue.folder}"
+        f"Computing {type(feature).__name__} of {what} on {device}, once, to about {store_builder.size_in_mib(size)} "
+        f"in {catalogue.folder}"
     )

@@ -21,7 +21,7 @@ CHECKPOINT = "checkpoint/best.ckpt"  # in the artifacts of a run
 DEV_SCORES, EVAL_SCORES = "scores/dev.csv", "scores/eval.csv"
 
 
-def load(place: str | Path) -> SavedDetector:
+def load_detector(place: str | Path) -> SavedDetector:
     """Open a trained detector; see `dfx.load`.
 
     Raises:
@@ -30,7 +30,7 @@ def load(place: str | Path) -> SavedDetector:
     place = str(place)
     if place.startswith(RUN):
         run_id, _, path = place.removeprefix(RUN).partition("/")
-        run = runs.get(run_id)
+        run = runs.get_run(run_id)
         return _of_run(run, _artifact(run, path or CHECKPOINT))
     if place.startswith(MODEL):
         files, registered_from = runs.registered_model(place)
@@ -61,7 +61,7 @@ def load(place: str | Path) -> SavedDetector:
 
 
 def _artifact(run: RunRecord, path: str) -> Path:
-    file = runs.artifact(run, path)
+    file = runs.run_artifact(run, path)
     if file is None:
         raise ValueError(
             f"The run {run.run_id} ({run.name}, {run.status}) has no artifact {path}: give a run that dfx.train has "
@@ -78,15 +78,15 @@ def _of_run(run: RunRecord, file: Path) -> SavedDetector:
         _of_file(file),
         name=run.name,
         trained_on=corpus if corpus != run.name else tags.get("dataset", ""),
-        dev_scores=runs.artifact(run, DEV_SCORES),
-        eval_scores=runs.artifact(run, EVAL_SCORES),
+        dev_scores=runs.run_artifact(run, DEV_SCORES),
+        eval_scores=runs.run_artifact(run, EVAL_SCORES),
     )
 
 
 def _of_file(file: Path) -> SavedDetector:
     is_onnx = file.suffix == onnx.SUFFIX
     # mmap: the weights are not read before the first score.
-    config = onnx.read_config(file) if is_onnx else _read_checkpoint(file, mmap=True)[CONFIG_KEY]
+    config = onnx.read_onnx_config(file) if is_onnx else _read_checkpoint(file, mmap=True)[CONFIG_KEY]
     missing = [part for part in build.CHECKPOINT_KEYS if part not in config]
     if missing:
         raise ValueError(
@@ -107,7 +107,7 @@ def load_network(file: str | Path) -> Detector:
         ValueError: if the file is not a checkpoint of dfx.
     """
     state = _read_checkpoint(Path(file))
-    made = build.detector(OmegaConf.create(state[CONFIG_KEY]))
+    made = build.build_detector(OmegaConf.create(state[CONFIG_KEY]))
     made.load_state_dict(state["state_dict"])
     made.checkpoint_config = state[CONFIG_KEY]
     return made.eval()

@@ -45,7 +45,7 @@ class OnnxNetwork:
         return torch.from_numpy(scores)
 
 
-def read_config(file: Path) -> dict[str, Any]:
+def read_onnx_config(file: Path) -> dict[str, Any]:
     """Read the configuration of the detector from the metadata of the file.
 
     Raises:

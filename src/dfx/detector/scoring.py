@@ -24,14 +24,14 @@ from torch.utils.data import DataLoader
 
 from dfx import audio, console, files
 from dfx.audio.conditioning import VERSION as CONDITIONING_VERSION
-from dfx.audio.conditioning import Conditions, condition
-from dfx.audio.samples import plausible
+from dfx.audio.conditioning import Conditions, condition_clip
+from dfx.audio.samples import require_sample_rate
 from dfx.audio.segments import Crop
 from dfx.audio.store import VERSION as STORE_VERSION
-from dfx.audio.store import fingerprint, open_store
-from dfx.detector.datamodule import ArrayStore, AudioDataset, Batch, Readable, scoring_loader
+from dfx.audio.store import open_store, recordings_fingerprint
+from dfx.detector.datamodule import ArrayStore, AudioDataset, Batch, ReadableStore, scoring_loader
 from dfx.detector.feature_maps import VERSION as MAPS_VERSION
-from dfx.detector.feature_maps import half_precision, open_features, pieces
+from dfx.detector.feature_maps import feature_map_pieces, half_precision_map, open_feature_maps
 from dfx.features.base import Feature
 from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import COLUMNS, ScoreTable
@@ -81,7 +81,7 @@ class ScoreCollector:
         return ScoreTable(self.utterances.assign(score=np.bincount(indices, weights=scores) / counts))
 
 
-class Policy(NamedTuple):
+class ScoringPolicy(NamedTuple):
     """Cropping and conditioning of an utterance before it is scored.
 
     Attributes:
@@ -107,7 +107,7 @@ class Policy(NamedTuple):
         return ", ".join([segment, f"{self.crop.pad} where shorter", *steps])
 
 
-class Network(Protocol):
+class ScoringNetwork(Protocol):
     """Interface of a network that scores batches: a `Detector` or an ONNX file."""
 
     @property
@@ -135,7 +135,7 @@ class SavedDetector:
     name: str
     file: Path
     config: dict[str, Any]
-    read_network: Callable[[torch.device], Network]
+    read_network: Callable[[torch.device], ScoringNetwork]
     trained_on: str = ""
     dev_scores: Path | None = None
     eval_scores: Path | None = None
@@ -162,7 +162,7 @@ class SavedDetector:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     @functools.cached_property
-    def network(self) -> Network:
+    def network(self) -> ScoringNetwork:
         """The network with its weights, on the device."""
         return self.read_network(self.device)
 
@@ -171,13 +171,13 @@ class SavedDetector:
         """The device that computes scores: the GPU if there is one."""
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-    def policy(self, eval_crop: str | None = None) -> Policy:
+    def policy(self, eval_crop: str | None = None) -> ScoringPolicy:
         """Cropping and conditioning as in the training, or with another position of the segments."""
         data = self.config["data"]
         num_samples = round(self.segment_seconds * self.sample_rate)
         crop = Crop(num_samples, eval_crop or data["eval_crop"], data["pad"])
         whole_maps = bool(self.config["feature"].get("cache")) and self.file.suffix != ".onnx"
-        return Policy(self.sample_rate, crop, Conditions.of(self.config["conditioning"]), whole_maps)
+        return ScoringPolicy(self.sample_rate, crop, Conditions.of(self.config["conditioning"]), whole_maps)
 
     def score(self, clip: str | Path | ArrayLike, sample_rate: int | None = None) -> float:
         """Score one clip, higher = more bona fide; equal to the score that the training run of the detector would give.
@@ -191,7 +191,7 @@ class SavedDetector:
             ValueError: if the file cannot be read, or the waveform has no rate, no samples, NaN or another shape.
         """
         policy = self.policy()
-        waveform = condition(self._read(clip, sample_rate), policy.sample_rate, policy.conditions)
+        waveform = condition_clip(self._read(clip, sample_rate), policy.sample_rate, policy.conditions)
         clips = ArrayStore([waveform], policy.sample_rate)
         dataset = _dataset(
             self, policy, clips, np.zeros(1, int), lambda feature: _whole_map(self, feature, clips)
@@ -209,7 +209,7 @@ class SavedDetector:
         if isinstance(clip, str | Path):
             if sample_rate is not None:
                 raise ValueError(f"{clip} is a file and says its sample rate: leave out sample_rate.")
-            return audio.read(clip, self.sample_rate)
+            return audio.read_audio(clip, self.sample_rate)
         if self.config["feature"]["_target_"] == TABLE_FEATURE:
             row, columns = _mono(clip), self.policy().crop.num_samples
             if len(row) != columns:
@@ -219,9 +219,9 @@ class SavedDetector:
             raise ValueError(
                 "An array does not say its sample rate: give it in Hz, score(waveform, sample_rate=16000)."
             )
-        rate = plausible(Path("the waveform"), sample_rate)
-        waveform = audio.resample(_mono(clip), rate, self.sample_rate)
-        return audio.join_pcm(audio.rounded(lambda: [waveform]))
+        rate = require_sample_rate(Path("the waveform"), sample_rate)
+        waveform = audio.resample_waveform(_mono(clip), rate, self.sample_rate)
+        return audio.join_pcm(audio.round_to_pcm(lambda: [waveform]))
 
 
 class ScoringOptions(NamedTuple):
@@ -283,15 +283,19 @@ def score_manifest(
             config, chosen = detector.config["feature"], rows[usable]
             more = (config, policy.conditions, options.cache, detector.device)
             dataset = _dataset(
-                detector, policy, clips, chosen, lambda f: open_features(f, clips, manifest, chosen, *more)
+                detector,
+                policy,
+                clips,
+                chosen,
+                lambda f: open_feature_maps(f, clips, manifest, chosen, *more),
             )
             loader = scoring_loader(dataset, options.batch_size, options.num_workers)
             collector = ScoreCollector(trials[usable], name)
             work = _collect(detector, loader, collector)
             label = f"{detector.name} on {name}"
-            console.advancing(work, label, int(dataset.num_windows().sum()), show=True)
+            console.progress_bar(work, label, int(dataset.num_windows().sum()), show=True)
             cached = ScoreTable(collector.finish().table[COLUMNS])
-            with files.replacing(path) as temporary:
+            with files.atomic_write(path) as temporary:
                 cached.write(temporary)
     scores = trials["id"][usable].map(cached.table.set_index("id")["score"])
     return ScoreTable(trials[usable].assign(score=scores)), bad
@@ -306,10 +310,10 @@ def _collect(detector: SavedDetector, loader: DataLoader[Batch], collector: Scor
 
 def _dataset(
     detector: SavedDetector,
-    policy: Policy,
-    clips: Readable,
+    policy: ScoringPolicy,
+    clips: ReadableStore,
     rows: np.ndarray,
-    compute_maps: Callable[[Feature], Readable],
+    compute_maps: Callable[[Feature], ReadableStore],
 ) -> AudioDataset:
     """Segments of the clips, or of the feature maps of whole clips; without labels."""
     source, crop = clips, policy.crop
@@ -324,7 +328,10 @@ def _whole_map(detector: SavedDetector, feature: Feature, clips: Any) -> ArraySt
     """Compute the feature map of a clip in memory, with the rounding of the store of maps."""
     with torch.inference_mode():
         whole = torch.cat(
-            [half_precision(piece, "the clip").cpu() for piece in pieces(feature, clips, 0, detector.device)]
+            [
+                half_precision_map(piece, "the clip").cpu()
+                for piece in feature_map_pieces(feature, clips, 0, detector.device)
+            ]
         )
     return ArrayStore([whole.numpy()], clips.sample_rate)
 
@@ -339,14 +346,18 @@ def _window_scores(detector: SavedDetector, loader: DataLoader[Batch]) -> Iterat
 
 
 def _cached_scores(
-    detector: SavedDetector, manifest: Manifest, rows: np.ndarray, policy: Policy, options: ScoringOptions
+    detector: SavedDetector,
+    manifest: Manifest,
+    rows: np.ndarray,
+    policy: ScoringPolicy,
+    options: ScoringOptions,
 ) -> Path:
     """Path of the cached scores; its name is a hash of everything that they depend on."""
     chosen = Manifest(manifest.table.iloc[rows], require_split=False)
     facts = [
         [VERSION, STORE_VERSION, CONDITIONING_VERSION, MAPS_VERSION],
         detector.digest,
-        fingerprint(chosen),
+        recordings_fingerprint(chosen),
         chosen.table["id"].tolist(),
         *policy,
     ]
@@ -374,4 +385,4 @@ def _mono(waveform: ArrayLike) -> audio.Waveform:
         )
     if not np.isfinite(array).all():
         raise ValueError("The waveform has samples that are NaN or infinite: repair the recording.")
-    return audio.mono(channels.astype(np.float32))
+    return audio.mono_samples(channels.astype(np.float32))

@@ -25,7 +25,7 @@ EXAMPLES = """
 
 def main() -> None:
     """Run the command."""
-    prompt.run("evaluate", EXAMPLES, evaluate)
+    prompt.run_command("evaluate", EXAMPLES, evaluate)
 
 
 def evaluate(cfg: DictConfig) -> None:
@@ -36,23 +36,23 @@ def evaluate(cfg: DictConfig) -> None:
     """
     from dfx.detector import checks
     from dfx.evaluate import calibration_fusion, inputs, report
-    from dfx.evaluate.measure import Settings, measure
+    from dfx.evaluate.measure import MeasureSettings, measure_results
 
-    inputs.check_keys(cfg)
-    checks.check(cfg)
-    results = inputs.with_findings(inputs.collect(cfg))
-    fused = inputs.with_findings(calibration_fusion.fuse(results, cfg.fuse)) if cfg.fuse else []
-    calibrated = calibration_fusion.calibrate(results) if cfg.calibrate else []
-    settings = Settings(cfg.by, cfg.bootstrap, cfg.compare, inputs.asv_rates(cfg), cfg.seed)
-    measured = measure([*results, *fused, *calibrated], settings)
-    document = report.document(measured)
-    files = report.write(document, measured, cfg.out)
+    inputs.check_input_keys(cfg)
+    checks.check_config(cfg)
+    results = inputs.with_input_findings(inputs.collect_inputs(cfg))
+    fused = inputs.with_input_findings(calibration_fusion.fuse_results(results, cfg.fuse)) if cfg.fuse else []
+    calibrated = calibration_fusion.calibrate_results(results) if cfg.calibrate else []
+    settings = MeasureSettings(cfg.by, cfg.bootstrap, cfg.compare, inputs.input_asv_rates(cfg), cfg.seed)
+    measured = measure_results([*results, *fused, *calibrated], settings)
+    document = report.evaluation_document(measured)
+    files = report.write_evaluation_report(document, measured, cfg.out)
     document.show(files[0])  # before logging: the tracking server may be out of reach
     from dfx.tracking.run import log_report
 
     hashes = sorted({result.table.trials_hash for result in results})
     tags = {"kind": "evaluation", "trials_hash": ", ".join(hashes)}
-    log_report(cfg.experiment_name, document.title, files, report.mlflow_metrics(measured), tags)
+    log_report(cfg.experiment_name, document.title, files, report.evaluation_mlflow_metrics(measured), tags)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from dfx.evaluate.result import Result
 NEEDS_DEV = "Give dev_scores=FILE dev_key=FILE, or a system that comes with its own."
 
 
-def calibrate(results: Sequence[Result]) -> list[Result]:
+def calibrate_results(results: Sequence[Result]) -> list[Result]:
     """Calibrate each result: convert its scores to log-likelihood ratios by a mapping learnt on dev.
 
     Raises:
@@ -21,7 +21,7 @@ def calibrate(results: Sequence[Result]) -> list[Result]:
     for result in results:
         if result.dev is None:
             raise ValueError(f"{result.name} cannot be calibrated: it has no dev scores. {NEEDS_DEV}")
-        calibration = metrics.calibrate(result.dev)
+        calibration = metrics.learn_calibration(result.dev)
         calibrated.append(
             replace(
                 result,
@@ -36,7 +36,7 @@ def calibrate(results: Sequence[Result]) -> list[Result]:
     return calibrated
 
 
-def fuse(results: Sequence[Result], method: str) -> list[Result]:
+def fuse_results(results: Sequence[Result], method: str) -> list[Result]:
     """Fuse all systems into one, on each corpus that two or more of them have scored.
 
     Raises:
@@ -62,12 +62,12 @@ def _fuse_on_corpus(members: Sequence[Result], method: str) -> Result:
             f"fuse=logistic is learnt on dev; there are no dev scores of {', '.join(lacking)}. {NEEDS_DEV}"
         )
     devs = None if lacking else [member.dev for member in members if member.dev is not None]
-    table, findings = metrics.fuse([member.table for member in members], method, devs)
+    table, findings = metrics.fuse_scores([member.table for member in members], method, devs)
     return replace(
         members[0],
         system=f"fusion ({method})",
         table=table,
-        dev=None if devs is None else metrics.fuse(devs, method, devs)[0],
+        dev=None if devs is None else metrics.fuse_scores(devs, method, devs)[0],
         llr=method == "logistic",
         trained_on="",
         crop="; ".join(sorted({member.crop for member in members})),

@@ -12,23 +12,25 @@ from dfx.console import say
 from dfx.detector import build, loading
 from dfx.detector.scoring import SavedDetector, ScoringOptions, score_manifest
 from dfx.evaluate.result import Result
-from dfx.evaluate.trials import Corpus, Trials, trials_of
+from dfx.evaluate.trials import TrialCorpus, Trials, trials_of_corpora
 from dfx.tables.score_table import ScoreTable
 
 FROM_RUN = "dev split of its training"
 Given = str | Sequence[str] | Mapping[str, str] | None
 
 
-def load_all(given: Given) -> list[SavedDetector]:
+def _load_all(given: Given) -> list[SavedDetector]:
     """Load the detectors that a user names: one place (see `dfx.load`), a list of places, or a mapping name -> place.
 
     Raises:
         ValueError: if there is no such place, it is no detector, or one is given twice.
     """
     if isinstance(given, Mapping):
-        found = [replace(loading.load(place), name=str(name)) for name, place in given.items()]
+        found = [replace(loading.load_detector(place), name=str(name)) for name, place in given.items()]
     else:
-        found = [loading.load(place) for place in ([given] if isinstance(given, str) else given or [])]
+        found = [
+            loading.load_detector(place) for place in ([given] if isinstance(given, str) else given or [])
+        ]
     for number, detector in enumerate(found):
         twin = next((other for other in found[:number] if other.digest == detector.digest), None)
         if twin:
@@ -40,7 +42,9 @@ def load_all(given: Given) -> list[SavedDetector]:
     ]
 
 
-def score_systems(cfg: DictConfig, given: Given, home: Corpus | None, trials: Trials | None) -> list[Result]:
+def score_detectors(
+    cfg: DictConfig, given: Given, home: TrialCorpus | None, trials: Trials | None
+) -> list[Result]:
     """Score each system on each corpus that a configuration names.
 
     Without a corpus, the scores that the runs have stored are used.
@@ -57,8 +61,8 @@ def score_systems(cfg: DictConfig, given: Given, home: Corpus | None, trials: Tr
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
     options = ScoringOptions(cfg.eval_crop, cfg.batch_size, cfg.num_workers, cfg.max_bad_fraction, cfg.cache)
-    detectors = load_all(given)
-    corpora = [*([trials] if trials else []), *trials_of(cfg.others, build.other_datasets(cfg))]
+    detectors = _load_all(given)
+    corpora = [*([trials] if trials else []), *trials_of_corpora(cfg.others, build.build_other_datasets(cfg))]
     if not corpora:
         return [_scores_of_run(detector, options) for detector in detectors]
     results = []
@@ -73,7 +77,7 @@ def score_systems(cfg: DictConfig, given: Given, home: Corpus | None, trials: Tr
 
 
 def _dev_scores(
-    detector: SavedDetector, home: Corpus | None, options: ScoringOptions
+    detector: SavedDetector, home: TrialCorpus | None, options: ScoringOptions
 ) -> tuple[ScoreTable | None, str]:
     """Dev scores with the same crop: those of the run if its crop is the same, else scores of the corpus' dev split."""
     if detector.dev_scores and options.eval_crop in (None, detector.policy().crop.policy):

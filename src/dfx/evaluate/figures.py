@@ -10,32 +10,34 @@ from matplotlib.figure import Figure
 from dfx.evaluate.measure import Measurements
 from dfx.evaluate.tables import names_with_training_corpus
 from dfx.reporting import figures
-from dfx.reporting.document import Picture, file_name
+from dfx.reporting.document import DocumentPicture, document_file_name
 
 MAX_CURVES = 12  # more cannot be distinguished
 Values = Mapping[tuple[str, str, str], float]  # by system, corpus and metric
 
 
-def draw(measured: Measurements) -> list[Picture]:
+def draw_evaluation_figures(measured: Measurements) -> list[DocumentPicture]:
     """Draw all figures of an evaluation."""
     values = {(row.system, row.corpus, row.metric): row.value for row in measured.rows if not row.by}
-    pictures = [Picture("corpora", _eer_matrix(measured, values))] if len(measured.corpora) > 1 else []
+    pictures = (
+        [DocumentPicture("corpora", _eer_matrix(measured, values))] if len(measured.corpora) > 1 else []
+    )
     for corpus in measured.corpora:
         results = [result for result in measured.results if result.corpus == corpus]
-        name, note = file_name(corpus), " ".join(dict.fromkeys(r.note for r in results if r.note))
+        name, note = document_file_name(corpus), " ".join(dict.fromkeys(r.note for r in results if r.note))
         by_eer = sorted(results, key=lambda result: values[result.system, result.corpus, "eer"])
         shown = [result for result in results if result in by_eer[:MAX_CURVES]]
         curves = {result.system: result.table for result in shown if not result.calibrated}
-        det = figures.det(curves, f"Detection error trade-off on {corpus}", note)
-        pictures.append(Picture(f"det-{name}", det))
+        det = figures.det_error_curves(curves, f"Detection error trade-off on {corpus}", note)
+        pictures.append(DocumentPicture(f"det-{name}", det))
         if ratios := {result.system: result.table for result in shown if result.llr}:
             reliability = figures.reliability(ratios, title=f"Reliability on {corpus}", note=note)
-            pictures.append(Picture(f"reliability-{name}", reliability))
+            pictures.append(DocumentPicture(f"reliability-{name}", reliability))
         if len(results) == 1:
             (only,) = results
             threshold = values.get((only.system, corpus, "dev_threshold"))
             histogram = figures.histogram(only.table, threshold, f"Scores of {only.name}", note)
-            pictures.append(Picture(f"scores-{name}", histogram))
+            pictures.append(DocumentPicture(f"scores-{name}", histogram))
     return pictures
 
 

@@ -15,7 +15,7 @@ from dfx import metrics, scorefiles
 from dfx.audio import segments
 from dfx.evaluate.result import Result
 from dfx.metrics import doubts, fusion
-from dfx.tables.findings import Finding, finding
+from dfx.tables.findings import Finding, make_finding
 
 if TYPE_CHECKING:
     from dfx.evaluate.trials import Trials
@@ -31,7 +31,7 @@ SASV = "sasv-score"  # column of scores that also verify the speaker
 UNKNOWN_CROP = "not known (score file)"
 
 
-def check_keys(cfg: DictConfig) -> None:
+def check_input_keys(cfg: DictConfig) -> None:
     """Check the keys of the command before anything is read.
 
     Raises:
@@ -56,7 +56,7 @@ def check_keys(cfg: DictConfig) -> None:
             )
 
 
-def collect(cfg: DictConfig) -> list[Result]:
+def collect_inputs(cfg: DictConfig) -> list[Result]:
     """Score the systems on the corpora, and read the score files: a result for each pair and each file.
 
     Raises:
@@ -67,22 +67,22 @@ def collect(cfg: DictConfig) -> list[Result]:
     if cfg.systems or cfg.dataset:
         from dfx.detector import build
         from dfx.evaluate import detectors
-        from dfx.evaluate.trials import Corpus
+        from dfx.evaluate.trials import TrialCorpus
 
-        home = Corpus(build.dataset(cfg)) if cfg.dataset else None
+        home = TrialCorpus(build.build_dataset(cfg)) if cfg.dataset else None
         trials = home.trials(cfg.split or "eval") if home else None
-        scored = detectors.score_systems(cfg, _plain(cfg.systems), home, trials) if cfg.systems else []
+        scored = detectors.score_detectors(cfg, _plain(cfg.systems), home, trials) if cfg.systems else []
     return [*scored, *(_read_score_files(cfg, trials) if cfg.scores else [])]
 
 
-def asv_rates(cfg: DictConfig) -> metrics.AsvRates | None:
+def input_asv_rates(cfg: DictConfig) -> metrics.AsvRates | None:
     """Error rates of speaker verification for the t-DCF, from the scores in `asv`; None if it is not given."""
     if cfg.asv is None or cfg.asv == FIXED_RATES:
         return metrics.ASVSPOOF5_RATES if cfg.asv else None
-    return metrics.asv_rates(*scorefiles.read_asv(cfg.asv, cfg.asv_key or None, part=cfg.split))
+    return metrics.asv_rates(*scorefiles.read_asv_scores(cfg.asv, cfg.asv_key or None, part=cfg.split))
 
 
-def with_findings(results: Sequence[Result]) -> list[Result]:
+def with_input_findings(results: Sequence[Result]) -> list[Result]:
     """Add findings to the results: suspicious scores, and trials that dev and the measured set have in common."""
     return [
         replace(result, findings=(*result.findings, *doubts(result.table), *_dev_trials_judged(result)))
@@ -102,7 +102,7 @@ def _dev_trials_judged(result: Result) -> list[Finding]:
         f"{len(shared)} of its trials also gave the threshold: accuracy, balanced accuracy and F1, and calibrated or "
         "fused scores, look better here than they are. Judge another split or corpus."
     )
-    return [finding("judged-on-dev", "warning", text, shared)]
+    return [make_finding("judged-on-dev", "warning", text, shared)]
 
 
 def _read_score_files(cfg: DictConfig, trials: Trials | None) -> list[Result]:
@@ -122,12 +122,12 @@ def _read_score_files(cfg: DictConfig, trials: Trials | None) -> list[Result]:
     results = []
     for (name, file), dev_file in itertools.zip_longest(files.items(), dev_files.values()):
         scores = scorefiles.read_scores(file)
-        table, findings = scorefiles.join(scores, key, file.name, cfg.split)
+        table, findings = scorefiles.join_scores(scores, key, file.name, cfg.split)
         sasv = dev = None
         if cfg.asv_key and SASV in scores:
-            sasv = scorefiles.read_asv(file, cfg.asv_key, SASV, cfg.split)
+            sasv = scorefiles.read_asv_scores(file, cfg.asv_key, SASV, cfg.split)
         if dev_file:
-            dev, of_dev = scorefiles.join(scorefiles.read_scores(dev_file), dev_key, dev_file.name)
+            dev, of_dev = scorefiles.join_scores(scorefiles.read_scores(dev_file), dev_key, dev_file.name)
             findings = [*findings, *of_dev]
         results.append(
             Result(
@@ -161,8 +161,10 @@ def _named_files(given: Any) -> dict[str, Path]:
     """
     given = _plain(given)
     if isinstance(given, Mapping):
-        return {str(name): scorefiles.existing_file(file) for name, file in given.items()}
-    files = [scorefiles.existing_file(file) for file in ([given] if isinstance(given, str) else given or [])]
+        return {str(name): scorefiles.existing_score_file(file) for name, file in given.items()}
+    files = [
+        scorefiles.existing_score_file(file) for file in ([given] if isinstance(given, str) else given or [])
+    ]
     stems = [file.stem for file in files]
     names = [
         file.stem if stems.count(file.stem) == 1 else f"{file.parent.name}/{file.stem}" for file in files

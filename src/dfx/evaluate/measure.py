@@ -22,7 +22,7 @@ BREAKDOWN_METRICS = ("eer", "auc", "min_dcf")
 MAX_ALL_PAIRS = 5  # systems; if there are more, each is compared with the best one only
 
 
-class Row(NamedTuple):
+class MeasuredRow(NamedTuple):
     """One number of an evaluation; `results.csv` has these columns.
 
     Attributes:
@@ -49,7 +49,7 @@ class Row(NamedTuple):
     crop: str
 
 
-class Pair(NamedTuple):
+class MeasuredPair(NamedTuple):
     """Two systems compared on the same trials; differences are first minus second.
 
     Attributes:
@@ -64,7 +64,7 @@ class Pair(NamedTuple):
     auc: metrics.Difference
 
 
-class Settings(NamedTuple):
+class MeasureSettings(NamedTuple):
     """Settings of the measurements.
 
     Attributes:
@@ -99,8 +99,8 @@ class Measurements(NamedTuple):
     """
 
     results: Sequence[Result]
-    rows: list[Row]
-    pairs: list[Pair]
+    rows: list[MeasuredRow]
+    pairs: list[MeasuredPair]
     notes: list[str]
 
     @property
@@ -119,7 +119,7 @@ class Measurements(NamedTuple):
         return list(dict.fromkeys(row.by for row in self.rows if row.by))
 
 
-def measure(results: Sequence[Result], settings: Settings) -> Measurements:
+def measure_results(results: Sequence[Result], settings: MeasureSettings) -> Measurements:
     """Measure results and compare their systems.
 
     Raises:
@@ -149,7 +149,7 @@ def measure(results: Sequence[Result], settings: Settings) -> Measurements:
     return Measurements(results, rows, pairs, [*notes, *_notes_on_missing(results), *not_compared])
 
 
-def _all_trials(result: Result, settings: Settings) -> list[Row]:
+def _all_trials(result: Result, settings: MeasureSettings) -> list[MeasuredRow]:
     """Compute every metric of a result on all its trials; accuracy and the like only with a threshold from dev."""
     table, dev = result.table, result.dev
     threshold = None if dev is None else metrics.eer(dev.bonafide, dev.spoof)[1]
@@ -167,11 +167,11 @@ def _all_trials(result: Result, settings: Settings) -> list[Row]:
     return _rows(result, table, values, settings, threshold)
 
 
-def _breakdown(result: Result, by: str, settings: Settings) -> tuple[list[Row], list[str]]:
+def _breakdown(result: Result, by: str, settings: MeasureSettings) -> tuple[list[MeasuredRow], list[str]]:
     """Compute metrics for each value of a column, and a sentence about values with one class only."""
     if by not in result.table.table:
         return [], [f"{result.name}: there is no column {by!r}; it has {_columns(result)}."]
-    rows: list[Row] = []
+    rows: list[MeasuredRow] = []
     lacking: dict[str, list[str]] = {"bona fide": [], "spoof": []}
     for part, trials in _divide(result.table.table, by):
         labels = set(trials["label"])
@@ -208,24 +208,24 @@ def _rows(
     result: Result,
     table: ScoreTable,
     values: dict[str, float],
-    settings: Settings,
+    settings: MeasureSettings,
     threshold: float | None,
     by: str = "",
     part: str = "",
-) -> list[Row]:
+) -> list[MeasuredRow]:
     """Make a row for each value, with its confidence interval."""
-    intervals: dict[str, metrics.Interval] = {}
+    intervals: dict[str, metrics.ConfidenceInterval] = {}
     counts = len(table.bonafide), len(table.spoof)
     resamples = settings.resamples(result)
     if resamples and min(counts) > 1:  # a single trial says nothing about the spread
         names = [name for name in values if name not in WITHOUT_INTERVAL]
         cluster = metrics.cluster_column(table)
-        intervals = metrics.intervals(
+        intervals = metrics.bootstrap_intervals(
             table, names, threshold, cluster, resamples, settings.seed, rates=settings.rates
         )
-    none, trials_hash = metrics.Interval(np.nan, np.nan), table.trials_hash
+    none, trials_hash = metrics.ConfidenceInterval(np.nan, np.nan), table.trials_hash
     return [
-        Row(
+        MeasuredRow(
             *(result.system, result.corpus, by, part, name, value),
             *intervals.get(name, none),
             *counts,
@@ -236,14 +236,16 @@ def _rows(
     ]
 
 
-def _compare_all(results: Sequence[Result], settings: Settings) -> tuple[list[Pair], list[str]]:
+def _compare_all(
+    results: Sequence[Result], settings: MeasureSettings
+) -> tuple[list[MeasuredPair], list[str]]:
     """Compare pairs of systems on the same trials, with sentences about systems that cannot be compared.
 
     With `compare=True` large sets are resampled too, and having no pair is an error.
     """
     if settings.compare is False:
         return [], []
-    pairs: list[Pair] = []
+    pairs: list[MeasuredPair] = []
     notes = []
     for corpus in dict.fromkeys(result.corpus for result in results):
         groups: dict[str, list[Result]] = {}
@@ -278,7 +280,7 @@ def _choose_pairs(group: Sequence[Result]) -> list[tuple[Result, Result]]:
     return [(best, other) for other in group if other is not best]
 
 
-def _compare(first: Result, second: Result, settings: Settings) -> Pair:
+def _compare(first: Result, second: Result, settings: MeasureSettings) -> MeasuredPair:
     resamples = settings.resamples(first)
     if settings.compare and settings.bootstrap is None:
         resamples = RESAMPLES
@@ -286,7 +288,13 @@ def _compare(first: Result, second: Result, settings: Settings) -> Pair:
     if resamples:
         cluster = metrics.cluster_column(first.table)
         eer = metrics.eer_difference([first.table], [second.table], cluster, resamples, settings.seed)
-    return Pair(first.corpus, first.system, second.system, eer, metrics.delong(first.table, second.table))
+    return MeasuredPair(
+        first.corpus,
+        first.system,
+        second.system,
+        eer,
+        metrics.delong_auc_difference(first.table, second.table),
+    )
 
 
 def _notes_on_missing(results: Sequence[Result]) -> list[str]:

@@ -10,43 +10,49 @@ from typing import Any
 import pandas as pd
 
 from dfx.evaluate import figures, tables
-from dfx.evaluate.measure import Measurements, Row
-from dfx.reporting.document import Document, Findings, Notice, Text, file_name
+from dfx.evaluate.measure import MeasuredRow, Measurements
+from dfx.reporting.document import (
+    Document,
+    DocumentFindings,
+    DocumentNotice,
+    DocumentText,
+    document_file_name,
+)
 
 FOLDER = Path("mlruns") / "evaluate"
 
 
-def document(measured: Measurements) -> Document:
+def evaluation_document(measured: Measurements) -> Document:
     """Report document of an evaluation, with its short form for the terminal."""
     notices = [
-        Notice(found.text, found.severity, result.name)
+        DocumentNotice(found.text, found.severity, result.name)
         for result in measured.results
         for found in result.findings
     ]
     corpus_notes = list(dict.fromkeys(result.note for result in measured.results if result.note))
-    notes = [Text(note, "small") for note in measured.notes]
+    notes = [DocumentText(note, "small") for note in measured.notes]
     return Document(
         "evaluation",
         _title(measured),
         [
-            *(Text(note, "about") for note in corpus_notes),
-            Findings(notices),
-            *tables.all_tables(measured),
-            *figures.draw(measured),
+            *(DocumentText(note, "about") for note in corpus_notes),
+            DocumentFindings(notices),
+            *tables.evaluation_tables(measured),
+            *figures.draw_evaluation_figures(measured),
             *notes,
         ],
         [
-            *tables.all_tables(measured, short=True),
-            Findings(notices),
+            *tables.evaluation_tables(measured, short=True),
+            DocumentFindings(notices),
             *notes,
-            *(Text(f"{note[0].upper()}{note[1:]}", "warning") for note in corpus_notes),
+            *(DocumentText(f"{note[0].upper()}{note[1:]}", "warning") for note in corpus_notes),
         ],
         _data(measured),
         "metrics.json",
     )
 
 
-def write(report: Document, measured: Measurements, out: str | None) -> list[Path]:
+def write_evaluation_report(report: Document, measured: Measurements, out: str | None) -> list[Path]:
     """Write the document, the numbers, the scores and the bad files; returns the files, the page first.
 
     Args:
@@ -54,7 +60,7 @@ def write(report: Document, measured: Measurements, out: str | None) -> list[Pat
         measured: the measurements that it shows.
         out: folder; None: `mlruns/evaluate/NAME`.
     """
-    numbers = pd.DataFrame(measured.rows, columns=list(Row._fields))
+    numbers = pd.DataFrame(measured.rows, columns=list(MeasuredRow._fields))
     more: dict[str, str | Callable[[Path], object]] = {"results.csv": numbers.to_csv(index=False)}
     for result in measured.results:
         more[f"{result.file_name}.csv"] = result.table.write
@@ -62,10 +68,10 @@ def write(report: Document, measured: Measurements, out: str | None) -> list[Pat
     bad = [result.bad.assign(system=result.system, corpus=result.corpus) for result in measured.results]
     if any(map(len, bad)):
         more["bad_files.csv"] = pd.concat(bad).to_csv(index=False)
-    return report.write(Path(out).expanduser() if out else FOLDER / file_name(report.title), more)
+    return report.write(Path(out).expanduser() if out else FOLDER / document_file_name(report.title), more)
 
 
-def mlflow_metrics(measured: Measurements) -> dict[str, float]:
+def evaluation_mlflow_metrics(measured: Measurements) -> dict[str, float]:
     """Metrics by their MLflow name: `CORPUS/METRIC`, or `CORPUS/SYSTEM/METRIC` if there are several systems."""
     several = len({result.system for result in measured.results}) > 1
     named = {}
@@ -122,7 +128,7 @@ def _data(measured: Measurements) -> Mapping[str, Any]:
     return {"results": results, "comparisons": comparisons, "findings": findings, "notes": measured.notes}
 
 
-def _number(row: Row) -> dict[str, float | None]:
+def _number(row: MeasuredRow) -> dict[str, float | None]:
     resampled = row.low == row.low  # NaN where trials were not resampled
     return {
         "value": row.value,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from dfx.reporting.document import file_name
+from dfx.reporting.document import document_file_name
 from dfx.scorefiles import AsvScores
 from dfx.tables.findings import Finding
 from dfx.tables.score_table import ScoreTable
@@ -59,4 +59,4 @@ class Result:
     @property
     def file_name(self) -> str:
         """System and corpus as a file name without suffix."""
-        return f"{file_name(self.system)}--{file_name(self.corpus)}"
+        return f"{document_file_name(self.system)}--{document_file_name(self.corpus)}"

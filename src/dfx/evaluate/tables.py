@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 
 from dfx import metrics
-from dfx.evaluate.measure import ATTACK, BREAKDOWN_METRICS, Measurements, Pair, Row
+from dfx.evaluate.measure import ATTACK, BREAKDOWN_METRICS, MeasuredPair, MeasuredRow, Measurements
 from dfx.evaluate.result import Result
 from dfx.reporting import metric_names
-from dfx.reporting.document import Table
+from dfx.reporting.document import DocumentTable
 from dfx.reporting.metric_names import METRICS
 
 MAIN_METRICS = ("eer", "auc", "min_tdcf_2019", "min_tdcf_revised", "min_dcf", "cllr", "accuracy")
@@ -17,7 +17,7 @@ MAX_COLUMNS = 2  # systems with a column each; if there are more, each has a row
 MAX_PARTS = 40  # values of a column; the others are in results.csv
 
 
-def all_tables(measured: Measurements, short: bool = False) -> list[Table]:
+def evaluation_tables(measured: Measurements, short: bool = False) -> list[DocumentTable]:
     """All tables; short ones are for the terminal."""
     tables = [
         *(_metrics_on(measured.rows, corpus, short) for corpus in measured.corpora),
@@ -37,9 +37,9 @@ def names_with_training_corpus(results: Sequence[Result]) -> dict[str, str]:
     }
 
 
-def _metrics_on(rows: Sequence[Row], corpus: str, short: bool) -> Table:
+def _metrics_on(rows: Sequence[MeasuredRow], corpus: str, short: bool) -> DocumentTable:
     """Table of the metrics of every system on a corpus."""
-    systems: dict[str, dict[str, Row]] = {}
+    systems: dict[str, dict[str, MeasuredRow]] = {}
     for row in rows:
         if row.corpus == corpus and not row.by:
             systems.setdefault(row.system, {})[row.metric] = row
@@ -55,13 +55,13 @@ def _metrics_on(rows: Sequence[Row], corpus: str, short: bool) -> Table:
             ]
             for name in names
         ]
-        return Table(corpus, ["metric", *systems, "meaning"], lines, note, ("meaning",))
+        return DocumentTable(corpus, ["metric", *systems, "meaning"], lines, note, ("meaning",))
     names = [name for name in names if name in MAIN_METRICS or not short]
     lines = [[system, *(_cell(found.get(name)) for name in names)] for system, found in systems.items()]
-    return Table(corpus, ["system", *(METRICS[name].title for name in names)], lines, note)
+    return DocumentTable(corpus, ["system", *(METRICS[name].title for name in names)], lines, note)
 
 
-def _eer_matrix(measured: Measurements) -> Table | None:
+def _eer_matrix(measured: Measurements) -> DocumentTable | None:
     """Table of the EER of each system on each corpus; None if there is only one corpus."""
     corpora = measured.corpora
     if len(corpora) < 2:
@@ -73,10 +73,10 @@ def _eer_matrix(measured: Measurements) -> Table | None:
     ]
     known = any(result.trained_on for result in measured.uncalibrated)
     note = "EER." + (" In brackets after a system: the corpus that it was trained on." if known else "")
-    return Table("Corpus by corpus", ["system", *corpora], lines, note)
+    return DocumentTable("Corpus by corpus", ["system", *corpora], lines, note)
 
 
-def _breakdown(rows: Sequence[Row], corpus: str, by: str, short: bool) -> Table | None:
+def _breakdown(rows: Sequence[MeasuredRow], corpus: str, by: str, short: bool) -> DocumentTable | None:
     """Table of the EER of every system on the parts of a corpus; None if there is at most one part."""
     chosen = [row for row in rows if row.corpus == corpus and row.by == by]
     trials = {row.part: f"{row.bonafide:,} + {row.spoof:,}" for row in chosen}
@@ -94,10 +94,10 @@ def _breakdown(rows: Sequence[Row], corpus: str, by: str, short: bool) -> Table 
     what = "each attack against all bona fide trials" if by == ATTACK else "both classes of each value"
     what = f"EER: {what}" if len(systems) > 1 else f"{what[0].upper()}{what[1:]}"
     more = f" {len(trials) - MAX_PARTS} more values are in results.csv." if len(trials) > MAX_PARTS else ""
-    return Table(f"{corpus}, by {by}", head, lines, f"{what}. Trials: bona fide + spoof.{more}")
+    return DocumentTable(f"{corpus}, by {by}", head, lines, f"{what}. Trials: bona fide + spoof.{more}")
 
 
-def _comparisons(pairs: Sequence[Pair]) -> Table | None:
+def _comparisons(pairs: Sequence[MeasuredPair]) -> DocumentTable | None:
     """Table of the differences of pairs of systems; None if there are no pairs."""
     if not pairs:
         return None
@@ -113,10 +113,10 @@ def _comparisons(pairs: Sequence[Pair]) -> Table | None:
     note += f"; not corrected for making {len(pairs)} comparisons." if len(pairs) > 1 else "."
     if any(pair.eer is None for pair in pairs):
         note += " No bootstrap was made: compare=true or bootstrap=1000 makes it."
-    return Table("Is the difference more than chance?", head, lines, note, ("first", "second"))
+    return DocumentTable("Is the difference more than chance?", head, lines, note, ("first", "second"))
 
 
-def _trials(results: Sequence[Result]) -> Table:
+def _trials(results: Sequence[Result]) -> DocumentTable:
     """Table of the trials of each result: counts, hash, crop policy and origin of the threshold."""
     head = ["system", "corpus", "bona fide", "spoof", "left out", "trials", "crop", "threshold from"]
     lines = [
@@ -131,21 +131,26 @@ def _trials(results: Sequence[Result]) -> Table:
         for result in results
     ]
     note = "Trials: hash of ids and labels; compare results where it is equal. Left out: files that cannot be read."
-    return Table("Trials", head, lines, note, ("corpus", "trials", "crop", "threshold from"))
+    return DocumentTable("Trials", head, lines, note, ("corpus", "trials", "crop", "threshold from"))
 
 
-def _cell(row: Row | None, interval: bool = True) -> str:
+def _cell(row: MeasuredRow | None, interval: bool = True) -> str:
     if row is None:
         return ""
-    bounds = metrics.Interval(row.low, row.high) if interval else None
-    texts = (metric_names.with_unit(row.value, row.metric), metric_names.interval(bounds, row.metric))
+    bounds = metrics.ConfidenceInterval(row.low, row.high) if interval else None
+    texts = (
+        metric_names.metric_with_unit(row.value, row.metric),
+        metric_names.metric_interval(bounds, row.metric),
+    )
     return " ".join(text for text in texts if text)
 
 
 def _difference(found: metrics.Difference | None, name: str) -> str:
     if found is None:
         return ""
-    value, low, high = (metric_names.number(x, name, "+") for x in (found.value, found.low, found.high))
+    value, low, high = (
+        metric_names.metric_number(x, name, "+") for x in (found.value, found.low, found.high)
+    )
     unit = " %" if METRICS[name].percent else ""
     p_value = "p < .001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}".replace("0.", ".", 1)
     return f"{value}{unit} [{low}, {high}], {p_value}"

@@ -32,7 +32,7 @@ class Trials:
     note: str = ""
 
 
-class Corpus:
+class TrialCorpus:
     """A corpus whose manifest is read once, for trials of several splits.
 
     Attributes:
@@ -83,11 +83,11 @@ class Corpus:
         return self.trials("dev") if table[table["split"] == "dev"]["label"].nunique() == len(NAMES) else None
 
 
-def trials_of(names: Sequence[str], datasets: Mapping[str, Dataset]) -> Iterator[Trials]:
+def trials_of_corpora(names: Sequence[str], datasets: Mapping[str, Dataset]) -> Iterator[Trials]:
     """Trials of corpora that are named `NAME` (its eval split) or `NAME:SPLIT`."""
-    corpora: dict[str, Corpus] = {}
+    corpora: dict[str, TrialCorpus] = {}
     for entry in names:
         name, _, split = entry.partition(":")
         if name not in corpora:
-            corpora[name] = Corpus(datasets[name], name)
+            corpora[name] = TrialCorpus(datasets[name], name)
         yield corpora[name].trials(split or "eval")

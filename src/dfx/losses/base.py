@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from dfx.tables.labels import BONAFIDE, SPOOF
 
 
-def in_float32(tensor: Tensor) -> torch.autocast:
+def _in_float32(tensor: Tensor) -> torch.autocast:
     """Context without autocast: scores in the 8 bits of bfloat16 would have ties."""
     return torch.autocast(tensor.device.type, enabled=False)
 
@@ -119,7 +119,7 @@ class PosteriorLoss(Loss):
 
     def posterior_log_odds(self, embedding: Tensor) -> Tensor:
         """Log of the (weighted) posterior odds of bona fide (batch,), in float32."""
-        with in_float32(embedding):
+        with _in_float32(embedding):
             outputs: Tensor = self.linear(embedding.float())
         return outputs.squeeze(1) if outputs.shape[1] == 1 else outputs[:, BONAFIDE] - outputs[:, SPOOF]
 
@@ -148,5 +148,5 @@ class CosineLoss(Loss):
     def cosines(self, embedding: Tensor) -> Tensor:
         """Cosines (batch, num_directions) in float32; 0 for an embedding of zeros."""
         # The lower limit of the length bounds the gradient of an embedding close to 0.
-        with in_float32(embedding):
+        with _in_float32(embedding):
             return F.normalize(embedding.float(), eps=1e-4) @ F.normalize(self.directions).T

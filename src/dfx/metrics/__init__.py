@@ -2,19 +2,20 @@
 
 Every function of one detector takes `(bonafide_scores, spoof_scores)`, so that no label can swap the polarity; a
 higher score means more bona fide. Rates are in [0, 1]. All of them but `auc`, `accuracy`, `balanced_accuracy` and `f1`
-are costs: lower is better. `intervals`, `eer_difference` and `delong` tell how far chance alone would move them.
+are costs: lower is better. `bootstrap_intervals`, `eer_difference` and `delong_auc_difference` tell how far chance
+alone would move them.
 """
 
 from dfx.metrics.accuracy import accuracy, balanced_accuracy, f1
-from dfx.metrics.auc import auc, delong_deviation, placements
-from dfx.metrics.bootstrap import Interval, cluster_column, intervals
-from dfx.metrics.calibration import BINS, bin_of, brier, calibrate, ece, posterior
+from dfx.metrics.auc import auc, auc_placements, delong_auc_deviation
+from dfx.metrics.bootstrap import ConfidenceInterval, bootstrap_intervals, cluster_column
+from dfx.metrics.calibration import BINS, brier, calibration_bin, ece, learn_calibration, posterior
 from dfx.metrics.cllr import cllr, min_cllr
-from dfx.metrics.comparison import Difference, PairedEers, delong, eer_difference
+from dfx.metrics.comparison import Difference, PairedEers, delong_auc_difference, eer_difference
 from dfx.metrics.dcf import act_dcf, min_dcf
-from dfx.metrics.doubts import backwards, doubts
+from dfx.metrics.doubts import doubts, scores_are_backwards
 from dfx.metrics.eer import FloatArray, check_scores, det_curve, eer, interpolated_eer
-from dfx.metrics.fusion import fuse
+from dfx.metrics.fusion import fuse_scores
 from dfx.metrics.s3_score import s3_score
 from dfx.metrics.summary import NEED_LLR, attack_key, attack_name, summary
 from dfx.metrics.tandem import ASVSPOOF5_RATES, AsvRates, asv_rates, min_adcf, min_tdcf
@@ -24,9 +25,9 @@ __all__ = [
     "BINS",
     "NEED_LLR",
     "AsvRates",
+    "ConfidenceInterval",
     "Difference",
     "FloatArray",
-    "Interval",
     "PairedEers",
     "accuracy",
     "act_dcf",
@@ -34,31 +35,31 @@ __all__ = [
     "attack_key",
     "attack_name",
     "auc",
-    "backwards",
+    "auc_placements",
     "balanced_accuracy",
-    "bin_of",
+    "bootstrap_intervals",
     "brier",
-    "calibrate",
+    "calibration_bin",
     "check_scores",
     "cllr",
     "cluster_column",
-    "delong",
-    "delong_deviation",
+    "delong_auc_deviation",
+    "delong_auc_difference",
     "det_curve",
     "doubts",
     "ece",
     "eer",
     "eer_difference",
     "f1",
-    "fuse",
+    "fuse_scores",
     "interpolated_eer",
-    "intervals",
+    "learn_calibration",
     "min_adcf",
     "min_cllr",
     "min_dcf",
     "min_tdcf",
-    "placements",
     "posterior",
     "s3_score",
+    "scores_are_backwards",
     "summary",
 ]

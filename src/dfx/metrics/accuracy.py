@@ -21,7 +21,7 @@ def accuracy(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
     >>> accuracy([2.0, 1.0], [1.0, 0.0], threshold=1.0)
     0.75
     """
-    return float(decide(bonafide, spoof, threshold).accuracy)
+    return float(_decide(bonafide, spoof, threshold).accuracy)
 
 
 def balanced_accuracy(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
@@ -32,7 +32,7 @@ def balanced_accuracy(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -
     >>> balanced_accuracy([2.0], [1.0, 0.0, 0.0, 3.0], threshold=1.0)
     0.875
     """
-    return float(decide(bonafide, spoof, threshold).balanced_accuracy)
+    return float(_decide(bonafide, spoof, threshold).balanced_accuracy)
 
 
 def f1(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
@@ -43,7 +43,7 @@ def f1(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
     >>> f1([2.0, 1.0], [1.0, 0.0], threshold=1.0)
     0.8
     """
-    return float(decide(bonafide, spoof, threshold).f1)
+    return float(_decide(bonafide, spoof, threshold).f1)
 
 
 class Decisions(NamedTuple):
@@ -72,7 +72,7 @@ class Decisions(NamedTuple):
         return 2 * self.rejected_spoof / (self.rejected_spoof + self.rejected_bonafide + self.spoof)
 
 
-def decide(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> Decisions:
+def _decide(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> Decisions:
     """Count the rejected trials of each class at a threshold."""
     bonafide, spoof = check_scores(bonafide, spoof)
     if math.isnan(threshold):

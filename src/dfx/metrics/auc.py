@@ -22,7 +22,7 @@ def auc(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     return float(twice_below.sum() / (2 * bonafide.size * spoof.size))
 
 
-def placements(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, FloatArray]:
+def auc_placements(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Share of spoof below each bona fide trial, and share of bona fide above each spoof trial; a tie counts half.
 
     The mean of either is the AUC.
@@ -32,8 +32,8 @@ def placements(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, Float
     return above_spoof, 1 - _twice_below(spoof, bonafide) / (2 * bonafide.size)
 
 
-def delong_deviation(by_bonafide: FloatArray, by_spoof: FloatArray) -> float:
-    """DeLong's standard deviation of an AUC from its `placements`, or of a difference of two AUCs from theirs.
+def delong_auc_deviation(by_bonafide: FloatArray, by_spoof: FloatArray) -> float:
+    """DeLong's standard deviation of an AUC from its `auc_placements`, or of a difference of two AUCs from theirs.
 
     Trials are taken as independent. A class with a single trial adds nothing.
 

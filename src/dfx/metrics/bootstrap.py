@@ -45,14 +45,14 @@ _TOP = {
 _BIASED = ("min_dcf", "min_tdcf_2019", "min_tdcf_revised", "min_cllr", "ece")
 
 
-class Interval(NamedTuple):
+class ConfidenceInterval(NamedTuple):
     """A confidence interval."""
 
     low: float
     high: float
 
 
-def intervals(
+def bootstrap_intervals(
     table: ScoreTable,
     names: Sequence[str],
     threshold: float | None = None,
@@ -61,7 +61,7 @@ def intervals(
     seed: int = 0,
     confidence: float = 0.95,
     rates: AsvRates | None = None,
-) -> dict[str, Interval]:
+) -> dict[str, ConfidenceInterval]:
     """Confidence intervals of metrics of a score table: their range over other trials of the same kind.
 
     On simulated corpora they hold the true value about as often as stated, except for min_dcf, min_tdcf and min_cllr,
@@ -156,7 +156,9 @@ class Bootstrap:
                 drawn[:, group] = counts.reshape(rows, group.size)
             yield drawn if self.cluster is None else drawn[:, self.cluster]
 
-    def interval(self, name: str, value: float, resampled: FloatArray, confidence: float = 0.95) -> Interval:
+    def interval(
+        self, name: str, value: float, resampled: FloatArray, confidence: float = 0.95
+    ) -> ConfidenceInterval:
         """Confidence interval of a metric of these trials; the metric must be bounded, from 0 to its largest value.
 
         Args:
@@ -188,7 +190,7 @@ class Bootstrap:
         # The ends solve (centre - end)^2 = reach end (1 - end / top).
         middle, scale = 2 * centre + reach, 2 * (1 + reach / top)
         root = math.sqrt(max(middle**2 - 2 * scale * centre**2, 0.0))
-        return Interval(max(middle - root, 0.0) / scale, min((middle + root) / scale, top))
+        return ConfidenceInterval(max(middle - root, 0.0) / scale, min((middle + root) / scale, top))
 
 
 def _cluster_numbers(table: pd.DataFrame, column: str) -> IntArray:

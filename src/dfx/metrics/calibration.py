@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dfx.metrics.auc import auc
-from dfx.metrics.doubts import backwards
+from dfx.metrics.doubts import scores_are_backwards
 from dfx.metrics.eer import FloatArray, check_scores
-from dfx.tables.findings import Finding, finding
-from dfx.tables.score_table import ScoreTable, side_by_side
+from dfx.tables.findings import Finding, make_finding
+from dfx.tables.score_table import ScoreTable, scores_side_by_side
 
 BINS = 15  # Guo et al., ICML 2017
 C = 1e6  # inverse strength of scikit-learn's penalty, on scores of unit deviation: practically none
@@ -69,7 +69,7 @@ def posterior(llr: FloatArray, num_bonafide: float, num_spoof: float) -> FloatAr
     return 0.5 + 0.5 * np.tanh(0.5 * (llr + math.log(num_bonafide / num_spoof)))
 
 
-def bin_of(probability: FloatArray, bins: int) -> np.ndarray:
+def calibration_bin(probability: FloatArray, bins: int) -> np.ndarray:
     """Index of the bin of equal width that each probability is in, `(trials,)`; an edge belongs to the lower bin."""
     return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], probability)
 
@@ -78,7 +78,7 @@ def calibration_error(probability: FloatArray, label: FloatArray, bins: int) -> 
     """Expected calibration error of probabilities `(trials,)` for labels of 0 or 1."""
     if bins < 1:
         raise ValueError(f"A calibration error needs bins, got {bins}: {BINS} are usual.")
-    gap = np.bincount(bin_of(probability, bins), weights=probability - label, minlength=bins)
+    gap = np.bincount(calibration_bin(probability, bins), weights=probability - label, minlength=bins)
     return float(np.abs(gap).sum() / probability.size)
 
 
@@ -101,13 +101,13 @@ class Calibration:
         return table.with_scores(self.slope * table.table["score"].to_numpy() + self.intercept)
 
 
-def calibrate(dev: ScoreTable, name: str = "the system") -> Calibration:
+def learn_calibration(dev: ScoreTable, name: str = "the system") -> Calibration:
     """Learn a calibration on dev; `name` is the system's name in error messages.
 
     Raises:
         ValueError: if a class is missing in dev, its scores are constant, or they rank it the wrong way round.
     """
-    (slope,), intercept, findings = fit_logistic([dev], [name])
+    (slope,), intercept, findings = fit_logistic_calibration([dev], [name])
     if slope <= 0:
         scores = dev.table["score"]
         raise ValueError(
@@ -118,7 +118,7 @@ def calibrate(dev: ScoreTable, name: str = "the system") -> Calibration:
     return Calibration(slope, intercept, findings)
 
 
-def fit_logistic(
+def fit_logistic_calibration(
     dev: Sequence[ScoreTable], names: Sequence[str]
 ) -> tuple[tuple[float, ...], float, tuple[Finding, ...]]:
     """Logistic regression on the dev scores of one or several systems: weight of each, intercept, findings.
@@ -132,7 +132,7 @@ def fit_logistic(
 
     for table, name in zip(dev, names, strict=True):
         area = auc(table.bonafide, table.spoof)
-        if backwards(table.bonafide, table.spoof):
+        if scores_are_backwards(table.bonafide, table.spoof):
             raise ValueError(
                 f"The AUC of {name} on dev is {area:.3f}, well below 0.5: it ranks dev the wrong way round, and a "
                 "weight below 0 would hide it. Check what its scores and labels mean before you use it."
@@ -142,7 +142,7 @@ def fit_logistic(
                 f"All {len(table)} dev scores of {name} are alike, and nothing can be learnt from them: look at its "
                 "training, or leave it out."
             )
-    scores, label = side_by_side(dev).T, dev[0].table["label"].to_numpy()
+    scores, label = scores_side_by_side(dev).T, dev[0].table["label"].to_numpy()
     order = np.lexsort((*scores.T, label))  # sums depend on the order in their last digits
     scores, bonafide = scores[order], label[order] == 1
     center, scale = scores.mean(axis=0), scores.std(axis=0)
@@ -165,7 +165,7 @@ def fit_logistic(
             f"be cannot be learnt from them: the ratios are limited to about {np.log(num.min() + 1):.1f} nats on dev, "
             "which so many trials can support. Calibrate on a larger or harder dev set."
         )
-        findings.append(finding("separated", "warning", text, count=len(fused)))
+        findings.append(make_finding("separated", "warning", text, count=len(fused)))
     return tuple(float(weight) for weight in weights), intercept, tuple(findings)
 
 

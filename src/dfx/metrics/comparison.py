@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfx.metrics.auc import delong_deviation, placements
-from dfx.metrics.bootstrap import Bootstrap, Interval
+from dfx.metrics.auc import auc_placements, delong_auc_deviation
+from dfx.metrics.bootstrap import Bootstrap, ConfidenceInterval
 from dfx.metrics.eer import FloatArray, eer
 from dfx.metrics.resampled import ResampledMetrics
 from dfx.tables.labels import BONAFIDE
-from dfx.tables.score_table import ScoreTable, side_by_side
+from dfx.tables.score_table import ScoreTable, scores_side_by_side
 
 
 class Difference(NamedTuple):
@@ -62,7 +62,7 @@ class PairedEers:
         tables = [table for seeds in systems for table in seeds]
         self._bootstrap = Bootstrap(tables[0], cluster)
         is_bonafide = self._bootstrap.is_bonafide
-        scores = side_by_side(tables)
+        scores = scores_side_by_side(tables)
         ends = np.cumsum([len(seeds) for seeds in systems])[:-1]
 
         def mean_over_seeds(values: FloatArray) -> FloatArray:
@@ -78,7 +78,7 @@ class PairedEers:
         ]
         self.resampled = mean_over_seeds(np.concatenate(drawn, axis=1))
 
-    def interval(self, system: int, confidence: float = 0.95) -> Interval:
+    def interval(self, system: int, confidence: float = 0.95) -> ConfidenceInterval:
         """Confidence interval of the mean EER of a system, given by its number."""
         return self._bootstrap.interval("eer", float(self.values[system]), self.resampled[system], confidence)
 
@@ -112,24 +112,26 @@ def eer_difference(
     return PairedEers([first, second], cluster, resamples, seed).difference(0, 1)
 
 
-def delong(first: ScoreTable, second: ScoreTable) -> Difference:
+def delong_auc_difference(first: ScoreTable, second: ScoreTable) -> Difference:
     """DeLong's test of the difference of the AUCs of two systems on the same trials; each trial is independent.
 
     Raises:
         ValueError: if the tables do not hold the same trials, or a class has a single one.
 
-    Source: as in `delong_deviation`.
+    Source: as in `delong_auc_deviation`.
     """
     is_bonafide = first.table["label"].to_numpy() == BONAFIDE
-    scores = side_by_side([first, second])
-    bonafide, spoof = zip(*(placements(row[is_bonafide], row[~is_bonafide]) for row in scores), strict=True)
+    scores = scores_side_by_side([first, second])
+    bonafide, spoof = zip(
+        *(auc_placements(row[is_bonafide], row[~is_bonafide]) for row in scores), strict=True
+    )
     if min(bonafide[0].size, spoof[0].size) < 2:
         raise ValueError(
             f"DeLong's variance needs two trials of each class, got {bonafide[0].size} bona fide and {spoof[0].size} "
             "spoof: measure on more."
         )
     value = float(bonafide[0].mean() - bonafide[1].mean())
-    deviation = delong_deviation(bonafide[0] - bonafide[1], spoof[0] - spoof[1])
+    deviation = delong_auc_deviation(bonafide[0] - bonafide[1], spoof[0] - spoof[1])
     if deviation == 0:  # both systems place every trial alike
         return Difference(value, value, value, 1.0 if value == 0 else 0.0)
     p_value = math.erfc(abs(value) / deviation / math.sqrt(2))

@@ -39,7 +39,7 @@ def min_dcf(
     """
     miss, fa = dcf_weights(p_spoof, c_miss, c_fa)
     far, frr, _ = det_curve(bonafide, spoof)
-    return float(normalised_cost(far, frr, miss, fa).min())
+    return float(normalised_dcf(far, frr, miss, fa).min())
 
 
 def act_dcf(
@@ -60,7 +60,7 @@ def act_dcf(
     miss, fa = dcf_weights(p_spoof, c_miss, c_fa)
     threshold = bayes_threshold(p_spoof, c_miss, c_fa)
     far, frr = np.mean(spoof >= threshold), np.mean(bonafide < threshold)
-    return float(normalised_cost(far, frr, miss, fa))
+    return float(normalised_dcf(far, frr, miss, fa))
 
 
 def bayes_threshold(p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = C_FA) -> float:
@@ -83,7 +83,7 @@ def dcf_weights(p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = 
     return c_miss * (1 - p_spoof), c_fa * p_spoof
 
 
-def normalised_cost(far: Any, frr: Any, miss: float, fa: float, constant: float = 0.0) -> FloatArray:
+def normalised_dcf(far: Any, frr: Any, miss: float, fa: float, constant: float = 0.0) -> FloatArray:
     """Weighted sum of both error rates and a constant, divided by that of the better constant decision."""
     cost: FloatArray = (constant + miss * frr + fa * far) / (constant + min(miss, fa))
     return cost

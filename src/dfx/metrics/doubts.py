@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from dfx.metrics.auc import auc
 from dfx.metrics.eer import check_scores
-from dfx.tables.findings import Finding, finding
+from dfx.tables.findings import Finding, make_finding
 from dfx.tables.score_table import ScoreTable
 
 # The organisers refuse fewer: decisions, not scores (eval_wrapper.py of the packages of 2021 and 5).
@@ -35,18 +35,18 @@ def doubts(table: ScoreTable) -> list[Finding]:
             f"All {len(scores)} scores are {values[0]:g}: the detector does not look at its input, and no metric says "
             "anything. Look at its training, or at how the scores were written."
         )
-        return [finding("constant-scores", "error", text, count=len(scores))]
+        return [make_finding("constant-scores", "error", text, count=len(scores))]
     found = [*_ties(values, counts), *_direction(bonafide, spoof)]
     if not any(doubt.kind == "fake-probabilities" for doubt in found) and _in_unit_interval(scores):
         text = (
             f"All scores lie between 0 and 1 ({values[0]:g} to {values[-1]:g}) and look like probabilities. Cllr, "
             "actDCF, ECE and Brier score need log-likelihood ratios and mean nothing here: calibrate on dev first."
         )
-        found.append(finding("probabilities", "note", text, count=len(scores)))
+        found.append(make_finding("probabilities", "note", text, count=len(scores)))
     return found
 
 
-def backwards(bonafide: ArrayLike, spoof: ArrayLike) -> bool:
+def scores_are_backwards(bonafide: ArrayLike, spoof: ArrayLike) -> bool:
     """Whether bona fide scores are below spoof scores by more than chance: AUC + 3 standard deviations below one half.
 
     The deviation is that of the AUC of scores without information; with fewer than seven trials of each class the
@@ -54,7 +54,7 @@ def backwards(bonafide: ArrayLike, spoof: ArrayLike) -> bool:
 
     Source: Mann and Whitney, Annals of Mathematical Statistics 1947.
 
-    >>> backwards([0.1, 0.2, 0.3], [0.6, 0.7, 0.8]), backwards(np.arange(9), np.arange(9) + 9)
+    >>> scores_are_backwards([0.1, 0.2, 0.3], [0.6, 0.7, 0.8]), scores_are_backwards(np.arange(9), np.arange(9) + 9)
     (False, True)
     """
     area = auc(bonafide, spoof)
@@ -69,18 +69,18 @@ def _ties(values: np.ndarray, counts: np.ndarray) -> list[Finding]:
             f"The {total} scores have {len(values)} different values ({values[0]:g}, {values[-1]:g}): these are "
             "decisions. An EER needs scores from before the threshold."
         )
-        return [finding("few-values", "warning", text, count=len(values))]
+        return [make_finding("few-values", "warning", text, count=len(values))]
     if most > CROWDED * total:
         text = (
             f"{most} of {total} scores are {values[counts.argmax()]:g}, and the EER depends on the order of ties. "
             "Write the scores with more digits, or take the logits instead of saturated probabilities."
         )
-        return [finding("crowded-scores", "warning", text, count=most)]
+        return [make_finding("crowded-scores", "warning", text, count=most)]
     return []
 
 
 def _direction(bonafide: np.ndarray, spoof: np.ndarray) -> list[Finding]:
-    if not backwards(bonafide, spoof):
+    if not scores_are_backwards(bonafide, spoof):
         return []
     area = auc(bonafide, spoof)
     trials = bonafide.size + spoof.size
@@ -89,12 +89,12 @@ def _direction(bonafide: np.ndarray, spoof: np.ndarray) -> list[Finding]:
             f"The AUC is {area:.3f} and all scores lie between 0 and 1: they look like probabilities of fake, while "
             "dfx and the challenges take a higher score for more bona fide. If they are, write 1 - score; dfx does not."
         )
-        return [finding("fake-probabilities", "warning", text, count=trials)]
+        return [make_finding("fake-probabilities", "warning", text, count=trials)]
     text = (
         f"The AUC is {area:.3f}, well below 0.5: the scores rank the trials the wrong way round. A higher score "
         "must mean more bona fide: check what the scores and the labels mean. The scores are kept as they are."
     )
-    return [finding("wrong-way", "warning", text, count=trials)]
+    return [make_finding("wrong-way", "warning", text, count=trials)]
 
 
 def _in_unit_interval(scores: np.ndarray) -> bool:

@@ -77,7 +77,7 @@ def eer(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[float, float]:
     (0.25, 0.35)
     """
     far, frr, thresholds = det_curve(bonafide, spoof)
-    rate, point = closest_rates(far, frr)
+    rate, point = closest_eer_rates(far, frr)
     return float(rate), float(thresholds[point])
 
 
@@ -91,16 +91,16 @@ def interpolated_eer(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     0.5
     """
     far, frr, _ = det_curve(bonafide, spoof, merge_ties=True)
-    return float(crossing_rate(far, frr))
+    return float(crossing_eer(far, frr))
 
 
-def closest_rates(far: FloatArray, frr: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
+def closest_eer_rates(far: FloatArray, frr: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
     """Mean of FAR and FRR `(..., points)` at the first point where they are closest, and the index of that point."""
     point = np.argmin(np.abs(frr - far), axis=-1)
     return _take((frr + far) / 2, point), point
 
 
-def crossing_rate(far: FloatArray, frr: FloatArray) -> FloatArray:
+def crossing_eer(far: FloatArray, frr: FloatArray) -> FloatArray:
     """Error rate where straight lines between the points of FAR and FRR, `(..., points)`, cross FAR = FRR."""
     gap = far - frr
     after = np.argmax(gap <= 0, axis=-1)  # the gap goes from 1 to -1, so this is never the first point

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dfx.metrics.calibration import calibrate, fit_logistic
+from dfx.metrics.calibration import fit_logistic_calibration, learn_calibration
 from dfx.metrics.eer import FloatArray
-from dfx.tables.findings import Finding, finding
-from dfx.tables.score_table import ScoreTable, side_by_side
+from dfx.tables.findings import Finding, make_finding
+from dfx.tables.score_table import ScoreTable, scores_side_by_side
 
 METHODS = ("logistic", "mean")
 MAX_SCALE_RATIO = 3.0  # ratio of standard deviations; above it one system decides a mean almost alone
 
 
-def fuse(
+def fuse_scores(
     tables: Sequence[ScoreTable], method: str = "logistic", dev: Sequence[ScoreTable] | None = None
 ) -> tuple[ScoreTable, list[Finding]]:
     """Fuse the scores of several systems on the same trials into one score table, with findings about it.
@@ -42,7 +42,7 @@ def fuse(
         raise ValueError(
             f"Fusion needs two systems at least, got {len(tables)}: give one score table for each."
         )
-    scores = side_by_side(tables).T
+    scores = scores_side_by_side(tables).T
     if dev is None:
         if method == "logistic":
             raise ValueError(
@@ -55,10 +55,10 @@ def fuse(
         )
     names = [f"system {number}" for number in range(1, len(dev) + 1)]
     if method == "mean":
-        parts = [calibrate(table, name) for table, name in zip(dev, names, strict=True)]
+        parts = [learn_calibration(table, name) for table, name in zip(dev, names, strict=True)]
         ratios = scores * [part.slope for part in parts] + [part.intercept for part in parts]
         return tables[0].with_scores(ratios.mean(axis=1)), [note for part in parts for note in part.findings]
-    weights, intercept, found = fit_logistic(dev, names)
+    weights, intercept, found = fit_logistic_calibration(dev, names)
     findings = list(found)
     negative = [number for number, weight in enumerate(weights, start=1) if weight < 0]
     if negative:
@@ -67,7 +67,7 @@ def fuse(
             f"{', '.join(f'{weight:.3g}' for weight in weights)}): it corrects the others where they err alike, and "
             "may not on other trials. Compare with the fusion without it."
         )
-        findings.append(finding("negative-weight", "warning", text, count=len(negative)))
+        findings.append(make_finding("negative-weight", "warning", text, count=len(negative)))
     return tables[0].with_scores(scores @ np.array(weights) + intercept), findings
 
 
@@ -79,4 +79,4 @@ def _different_scales(scores: FloatArray) -> list[Finding]:
         f"The scores of the systems have standard deviations of {', '.join(f'{value:.3g}' for value in deviations)}: "
         "in a plain mean the widest decides nearly alone. Give dev scores, so that each is calibrated first."
     )
-    return [finding("different-scales", "warning", text, count=scores.shape[1])]
+    return [make_finding("different-scales", "warning", text, count=scores.shape[1])]

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfx.metrics.accuracy import Decisions
-from dfx.metrics.calibration import BINS, bin_of, posterior
+from dfx.metrics.calibration import BINS, calibration_bin, posterior
 from dfx.metrics.cllr import min_cllr_of_counts
-from dfx.metrics.dcf import bayes_threshold, dcf_weights, normalised_cost
-from dfx.metrics.eer import FloatArray, IntArray, closest_rates, crossing_rate
+from dfx.metrics.dcf import bayes_threshold, dcf_weights, normalised_dcf
+from dfx.metrics.eer import FloatArray, IntArray, closest_eer_rates, crossing_eer
 from dfx.metrics.tandem import FORMS, AsvRates, tdcf_weights
 
 DECISIONS = ("accuracy", "balanced_accuracy", "f1")  # need a threshold
@@ -56,13 +56,13 @@ class ResampledMetrics:
         decision = 0 if threshold is None else int(np.searchsorted(self._score, threshold, side="right"))
         self._first, self._in_tie = self._runs([bayes, decision])
         bayes, decision = (int(np.searchsorted(self._first, cut)) for cut in (bayes, decision))
-        metrics: dict[str, Callable[[RunCounts], FloatArray]] = {
-            "eer": RunCounts.eer,
-            "eer_interpolated": RunCounts.eer_interpolated,
-            "auc": RunCounts.auc,
-            "min_cllr": RunCounts.min_cllr,
-            "min_dcf": partial(RunCounts.min_cost, weights=dcf_weights()),
-            "act_dcf": lambda counts: normalised_cost(
+        metrics: dict[str, Callable[[_RunCounts], FloatArray]] = {
+            "eer": _RunCounts.eer,
+            "eer_interpolated": _RunCounts.eer_interpolated,
+            "auc": _RunCounts.auc,
+            "min_cllr": _RunCounts.min_cllr,
+            "min_dcf": partial(_RunCounts.min_cost, weights=dcf_weights()),
+            "act_dcf": lambda counts: normalised_dcf(
                 counts.far[:, bayes], counts.frr[:, bayes], *dcf_weights()
             ),
             "accuracy": lambda counts: counts.decisions(decision).accuracy,
@@ -71,7 +71,7 @@ class ResampledMetrics:
         }
         if rates is not None:
             for name, form in zip(TANDEM, FORMS, strict=True):
-                metrics[name] = partial(RunCounts.min_cost, weights=tdcf_weights(rates, form))
+                metrics[name] = partial(_RunCounts.min_cost, weights=tdcf_weights(rates, form))
         self._by_count = {name: metrics[name] for name in names if name not in BY_TRIAL}
         self._by_trial = [name for name in BY_TRIAL if name in names]
         bits = np.logaddexp(0.0, np.where(self._is_bonafide, -self._score, self._score)) / (2 * math.log(2))
@@ -89,7 +89,7 @@ class ResampledMetrics:
         for drawn in draws:
             drawn = drawn[:, self._order]
             in_runs = np.add.reduceat(drawn, self._first, axis=1)
-            counts = RunCounts(in_runs, self._is_bonafide[self._first], self._in_tie)
+            counts = _RunCounts(in_runs, self._is_bonafide[self._first], self._in_tie)
             for name, metric in self._by_count.items():
                 found[name].append(metric(counts))
             if self._by_trial:
@@ -111,7 +111,7 @@ class ResampledMetrics:
             if self._calibrated is None or self._calibrated[0] != (bonafide, spoof):
                 probability = posterior(self._score, bonafide, spoof)
                 distance = probability - self._is_bonafide
-                self._calibrated = (bonafide, spoof), distance, bin_of(probability, BINS)
+                self._calibrated = (bonafide, spoof), distance, calibration_bin(probability, BINS)
             _, distance, bin_number = self._calibrated
             far = drawn * distance
             gap = np.bincount(bin_number, weights=far, minlength=BINS)
@@ -130,7 +130,7 @@ class ResampledMetrics:
         return first, np.isin(np.append(first[1:], self._score.size), tied)
 
 
-class RunCounts:
+class _RunCounts:
     """Numbers of drawn trials in each run, and the metrics that follow from them, each `(resamples,)`.
 
     Args:
@@ -173,12 +173,12 @@ class RunCounts:
         steps = np.hstack([steps - 1, steps])
         frr = (rejected_bonafide + steps * in_bonafide) / self.bonafide
         far = (self.spoof - (rejected_spoof + steps * ~in_bonafide)) / self.spoof
-        return closest_rates(far, frr)[0]
+        return closest_eer_rates(far, frr)[0]
 
     def eer_interpolated(self) -> FloatArray:
         """Equal error rate where straight lines between unique thresholds cross FAR = FRR."""
         points = np.append(True, ~self.in_tie)
-        return crossing_rate(self.far[:, points], self.frr[:, points])
+        return crossing_eer(self.far[:, points], self.frr[:, points])
 
     def auc(self) -> FloatArray:
         """Area under the ROC curve; a tie counts half."""
@@ -191,9 +191,9 @@ class RunCounts:
         return area
 
     def min_cost(self, weights: tuple[float, ...]) -> FloatArray:
-        """Least `normalised_cost` over all thresholds, with these weights."""
+        """Least `normalised_dcf` over all thresholds, with these weights."""
         # Within a run the cost is linear, and within a tie it is above that at one of its ends.
-        cost: FloatArray = normalised_cost(self.far, self.frr, *weights).min(axis=1)
+        cost: FloatArray = normalised_dcf(self.far, self.frr, *weights).min(axis=1)
         return cost
 
     def min_cllr(self) -> FloatArray:
@@ -226,5 +226,5 @@ def _check(names: Sequence[str], threshold: float | None, rates: AsvRates | None
     if without and rates is None:
         raise ValueError(
             f"{', '.join(without)} cannot be resampled without the error rates of speaker verification, got none: "
-            "pass those of `asv_rates`, or leave the metric out."
+            "pass those of `input_asv_rates`, or leave the metric out."
         )

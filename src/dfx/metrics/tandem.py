@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dfx.metrics.dcf import normalised_cost
+from dfx.metrics.dcf import normalised_dcf
 from dfx.metrics.eer import check_class, det_curve, eer
 
 # Priors of all evaluation plans since 2019; the costs are 1 for a miss and 10 for any false acceptance.
@@ -73,11 +73,11 @@ def min_tdcf(bonafide: ArrayLike, spoof: ArrayLike, rates: AsvRates, form: str =
     """
     weights = tdcf_weights(rates, form)
     far, frr, _ = det_curve(bonafide, spoof)
-    return float(normalised_cost(far, frr, *weights).min())
+    return float(normalised_dcf(far, frr, *weights).min())
 
 
 def tdcf_weights(rates: AsvRates, form: str) -> tuple[float, float, float]:
-    """Weight of misses, weight of false acceptances and constant of the t-DCF, as `normalised_cost` takes them."""
+    """Weight of misses, weight of false acceptances and constant of the t-DCF, as `normalised_dcf` takes them."""
     if form not in FORMS:
         raise ValueError(f"The t-DCF has the forms {' and '.join(FORMS)}, got {form!r}: choose one of them.")
     if not all(0 <= rate <= 1 for rate in rates):

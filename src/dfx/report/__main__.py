@@ -20,11 +20,11 @@ EXAMPLES = """
 
 def main() -> None:
     """Run the command; a filter (`query=`) is quoted, because its characters have a meaning in Hydra."""
-    sys.argv[1:] = map(quoted, sys.argv[1:])
-    prompt.run("report", EXAMPLES, report)
+    sys.argv[1:] = map(quote_report_query, sys.argv[1:])
+    prompt.run_command("report", EXAMPLES, report)
 
 
-def quoted(argument: str) -> str:
+def quote_report_query(argument: str) -> str:
     """Quote `query=FILTER` for Hydra; other arguments, and a filter in quotes, are returned unchanged."""
     key, _, value = argument.partition("=")
     if key != "query" or value[:1] + value[-1:] in ("''", '""') or value == "null":
@@ -37,18 +37,18 @@ def report(cfg: DictConfig) -> str:
     from pathlib import Path
 
     from dfx.report import document, sweep_report
-    from dfx.tracking.run import log_files
+    from dfx.tracking.run import log_run_files
 
     axes = cfg.rows, cfg.columns
-    found = sweep_report.collect(
+    found = sweep_report.collect_sweep_report(
         cfg.sweep, cfg.experiment_name, cfg.query, axes, cfg.metric, cfg.resamples, cfg.cache
     )
     folder = Path(cfg.out).expanduser() if cfg.out else found.folder
-    page = document.build(found, folder)
-    files = page.write(folder, document.further_files(found))
+    page = document.build_report_document(found, folder)
+    files = page.write(folder, document.files_beside_document(found))
     page.show(files[0])
     if found.parent is not None:
-        log_files(found.parent.run_id, files, "report")
+        log_run_files(found.parent.run_id, files, "report")
     return found.lead
 
 

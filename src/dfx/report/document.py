@@ -6,33 +6,46 @@ from pathlib import Path
 
 from dfx.report import exports, figures, tables
 from dfx.report.sweep_report import SweepReport
-from dfx.reporting.document import Code, Document, Findings, Lead, Notice, Part, Text
+from dfx.reporting.document import (
+    Document,
+    DocumentCode,
+    DocumentFindings,
+    DocumentLead,
+    DocumentNotice,
+    DocumentPart,
+    DocumentText,
+)
 
 MOST_COMMANDS = 20
 
 
-def build(report: SweepReport, folder: Path) -> Document:
+def build_report_document(report: SweepReport, folder: Path) -> Document:
     """Build the page and its short form for the terminal; `folder` is where it will be written."""
-    lead, notes = Lead(report.lead), Findings([Notice(note) for note in report.notes])
-    parts: list[Part] = [Text(report.about, "about"), lead, notes, tables.result_table(report)]
-    brief: list[Part] = [tables.result_table(report, brief=True), notes]
+    lead, notes = DocumentLead(report.lead), DocumentFindings([DocumentNotice(note) for note in report.notes])
+    parts: list[DocumentPart] = [
+        DocumentText(report.about, "about"),
+        lead,
+        notes,
+        tables.result_table(report),
+    ]
+    brief: list[DocumentPart] = [tables.result_table(report, brief=True), notes]
     seen_unseen = tables.seen_unseen_table(report)
     parts += [seen_unseen] if seen_unseen else []
-    parts += [*figures.draw(report), tables.all_cells_table(report)]
+    parts += [*figures.draw_report_figures(report), tables.all_cells_table(report)]
     missing = tables.missing_cells_table(report)
     if missing:
-        parts += [missing, *([Code(_commands(report))] if report.commands else [])]
+        parts += [missing, *([DocumentCode(_commands(report))] if report.commands else [])]
         todo = f"; {folder / 'commands.txt'} has what to type" if report.commands else ""
-        brief.append(Text(f"Without a result: {missing.note.rstrip('.')}{todo}."))
+        brief.append(DocumentText(f"Without a result: {missing.note.rstrip('.')}{todo}."))
     return Document("report", report.title, parts, [*brief, lead])
 
 
-def further_files(report: SweepReport) -> dict[str, str]:
+def files_beside_document(report: SweepReport) -> dict[str, str]:
     """LaTeX table, CSV files and commands, by file name."""
     return {
-        "table.tex": exports.latex_table(report),
-        "cells.csv": exports.cells_table(report).to_csv(index=False, lineterminator="\n"),
-        "runs.csv": exports.runs_table(report).to_csv(index=False, lineterminator="\n"),
+        "table.tex": exports.export_latex_table(report),
+        "cells.csv": exports.export_cells_table(report).to_csv(index=False, lineterminator="\n"),
+        "runs.csv": exports.export_runs_table(report).to_csv(index=False, lineterminator="\n"),
         "commands.txt": "".join(f"{line}\n" for line in report.commands),
     }
 

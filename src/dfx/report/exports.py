@@ -24,33 +24,33 @@ _SIGNS = {
 }
 
 
-def latex_table(report: SweepReport) -> str:
+def export_latex_table(report: SweepReport) -> str:
     """LaTeX table for a paper; it needs the packages booktabs and amssymb."""
     grid, metric = report.grid, report.measured.metric
     lines = []
     for row in grid.rows:
         measured = [report.measured.cells.get((row, column)) for column in grid.columns]
         cells = [
-            _latex_cell(one, metric) if one else escaped(grid.empty(row, column).text)
+            _latex_cell(one, metric) if one else escape_latex(grid.empty(row, column).text)
             for column, one in zip(grid.columns, measured, strict=True)
         ]
-        lines.append(" & ".join([escaped(row), *cells]) + r" \\")
+        lines.append(" & ".join([escape_latex(row), *cells]) + r" \\")
         bounds = [
             rf"{{\scriptsize {one.bounds(metric)}}}" if one and one.interval else "" for one in measured
         ]
         lines += [" & ".join(["", *bounds]) + r" \\[2pt]"] if any(bounds) else []
-    beat = tables.to_beat_row(report)
+    beat = tables.to_beat_table_row(report)
     if beat:
-        lines += [r"\midrule", " & ".join(map(escaped, (tables.TO_BEAT, *beat))) + r" \\"]
+        lines += [r"\midrule", " & ".join(map(escape_latex, (tables.TO_BEAT, *beat))) + r" \\"]
     return "\n".join(
         [
             "% needs \\usepackage{booktabs,amssymb}",
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{escaped(tables.caption(report))}}}",
+            rf"\caption{{{escape_latex(tables.table_caption(report))}}}",
             rf"\begin{{tabular}}{{l{'r' * len(grid.columns)}}}",
             r"\toprule",
-            " & ".join(["", *map(escaped, grid.columns)]) + r" \\",
+            " & ".join(["", *map(escape_latex, grid.columns)]) + r" \\",
             r"\midrule",
             *lines,
             r"\bottomrule",
@@ -61,7 +61,7 @@ def latex_table(report: SweepReport) -> str:
     )
 
 
-def escaped(text: str) -> str:
+def escape_latex(text: str) -> str:
     """Escape text for LaTeX."""
     text = re.sub(r"[\\~^&%$#_{}]", lambda found: _SPECIAL[found[0]], text)
     for sign, command in _SIGNS.items():
@@ -69,7 +69,7 @@ def escaped(text: str) -> str:
     return text
 
 
-def cells_table(report: SweepReport) -> pd.DataFrame:
+def export_cells_table(report: SweepReport) -> pd.DataFrame:
     """Table with a row for each cell, numbers unrounded; rates from 0 to 1."""
     row, column = report.grid.axes
     records = []
@@ -86,7 +86,7 @@ def cells_table(report: SweepReport) -> pd.DataFrame:
     return pd.DataFrame(records).sort_values("dev/eer", ignore_index=True)
 
 
-def runs_table(report: SweepReport) -> pd.DataFrame:
+def export_runs_table(report: SweepReport) -> pd.DataFrame:
     """Table with a row for each run, with its options and every final metric."""
     records = []
     for cell in report.grid.cells.values():
@@ -100,7 +100,7 @@ def runs_table(report: SweepReport) -> pd.DataFrame:
 
 
 def _latex_cell(one: MeasuredCell, metric: str) -> str:
-    mean = escaped(metric_names.number(one.mean, metric))
-    mean = rf"\textbf{{{mean}}}" if tables.is_bold(one) else mean
-    deviation = "" if one.seeds < 2 else rf" $\pm$ {metric_names.number(one.deviation, metric)}"
-    return f"{mean}{deviation}{escaped(tables.SIGNS.get(one.mark, '').strip())}"
+    mean = escape_latex(metric_names.metric_number(one.mean, metric))
+    mean = rf"\textbf{{{mean}}}" if tables.is_bold_in_table(one) else mean
+    deviation = "" if one.seeds < 2 else rf" $\pm$ {metric_names.metric_number(one.deviation, metric)}"
+    return f"{mean}{deviation}{escape_latex(tables.SIGNS.get(one.mark, '').strip())}"

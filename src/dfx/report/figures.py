@@ -15,8 +15,8 @@ from dfx.report.measure import CHOSEN
 from dfx.report.sweep_report import SweepReport
 from dfx.reporting import figures as plots
 from dfx.reporting import metric_names
-from dfx.reporting.document import Picture, counted
-from dfx.reporting.grid import Cell
+from dfx.reporting.document import DocumentPicture, counted
+from dfx.reporting.grid import GridCell
 from dfx.tracking import runs
 from dfx.tracking.runs import RunRecord
 
@@ -25,15 +25,15 @@ MOST_ATTACKS = 30
 MOST_COLUMNS = 16  # cells in the picture of the attacks
 
 
-def draw(report: SweepReport) -> list[Picture]:
+def draw_report_figures(report: SweepReport) -> list[DocumentPicture]:
     """Draw the figures of a report; those without data are left out."""
     drawn = [(name, title, make(report)) for name, (title, make) in FIGURES.items()]
-    return [Picture(name, figure, title) for name, title, figure in drawn if figure is not None]
+    return [DocumentPicture(name, figure, title) for name, title, figure in drawn if figure is not None]
 
 
 def _table(report: SweepReport) -> Figure:
     grid, metric = report.grid, report.measured.metric
-    scale = 100 if metric_names.find(metric).percent else 1
+    scale = 100 if metric_names.find_metric(metric).percent else 1
     values = np.full((len(grid.rows), len(grid.columns)), np.nan)
     texts, bold, framed = [], [], []
     for i, row in enumerate(grid.rows):
@@ -45,17 +45,21 @@ def _table(report: SweepReport) -> Figure:
                 continue
             values[i, j] = scale * one.mean
             deviation = (
-                "" if math.isnan(one.deviation) else f"\n± {metric_names.number(one.deviation, metric)}"
+                ""
+                if math.isnan(one.deviation)
+                else f"\n± {metric_names.metric_number(one.deviation, metric)}"
             )
-            line.append(f"{metric_names.number(one.mean, metric)}{tables.SIGNS.get(one.mark, '')}{deviation}")
-            bold += [(i, j)] if tables.is_bold(one) else []
+            line.append(
+                f"{metric_names.metric_number(one.mean, metric)}{tables.SIGNS.get(one.mark, '')}{deviation}"
+            )
+            bold += [(i, j)] if tables.is_bold_in_table(one) else []
             framed += [(i, j)] if one.mark == CHOSEN else []
         texts.append(line)
     caption = "Mean ± deviation over seeds."
     if framed:
         caption += " Framed: chosen on dev. Bold: not significantly worse than it."
-    heading = metric_names.heading(metric)
-    label, title = f"{heading}, {metric_names.direction(metric)}", heading.replace(" (%)", ", %")
+    heading = metric_names.metric_heading(metric)
+    label, title = f"{heading}, {metric_names.metric_direction(metric)}", heading.replace(" (%)", ", %")
     return plots.heat_map(
         values, grid.rows, grid.columns, texts, label, title, bold=bold, framed=framed, caption=caption
     )
@@ -72,10 +76,10 @@ def _det(report: SweepReport) -> Figure | None:
         for cell, run in known[:MOST_CURVES]
     }
     note = "One seed of each cell: the one with the median EER on dev." + _left_out(len(known), MOST_CURVES)
-    return plots.det(shown, f"Detection error trade-off on {report.split}", note)
+    return plots.det_error_curves(shown, f"Detection error trade-off on {report.split}", note)
 
 
-def median_run(cell: Cell) -> RunRecord:
+def median_run(cell: GridCell) -> RunRecord:
     """The run with the median EER on dev; of an even number, the better one of the two."""
     known = sorted(cell.runs, key=lambda run: run.metrics.get("dev/eer", math.inf))
     return known[(len(known) - 1) // 2]
@@ -116,7 +120,7 @@ def _two_digits(value: float) -> str:
     return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}"
 
 
-def _trials(cells: Sequence[Cell], report: SweepReport) -> dict[str, int]:
+def _trials(cells: Sequence[GridCell], report: SweepReport) -> dict[str, int]:
     """Trials of each attack, from any score file of the first cell that has one."""
     known = (report.measured.tables.get(run.run_id) for cell in cells for run in cell.runs)
     table = next((table for table in known if table is not None), None)
@@ -125,16 +129,16 @@ def _trials(cells: Sequence[Cell], report: SweepReport) -> dict[str, int]:
 
 def _cost(report: SweepReport) -> Figure | None:
     metric, grid = report.measured.metric, report.grid
-    scale = 100 if metric_names.find(metric).percent else 1
+    scale = 100 if metric_names.find_metric(metric).percent else 1
     measured = [report.measured.cells.get((row, column)) for row in grid.rows for column in grid.columns]
     systems = [
-        plots.System(
+        plots.TradeoffSystem(
             one.cell.row,
             one.cell.column,
             scale * one.mean,
             scale * one.deviation,
             {
-                metric_names.cost_label(name): one.cell.mean(name)
+                metric_names.cost_metric_label(name): one.cell.mean(name)
                 for name in metric_names.COSTS
                 if one.cell.values(name).size
             },
@@ -147,7 +151,7 @@ def _cost(report: SweepReport) -> Figure | None:
         return None
     note = f"{counted(without, 'cell')} without costs left out." if without else ""
     higher = metric_names.higher_is_better(metric)
-    return plots.tradeoff(systems, metric_names.heading(metric), higher, note=note)
+    return plots.tradeoff(systems, metric_names.metric_heading(metric), higher, note=note)
 
 
 def _curves(report: SweepReport) -> Figure | None:
@@ -164,11 +168,11 @@ def _curves(report: SweepReport) -> Figure | None:
 
 def _epochs(run: RunRecord) -> list[float]:
     """EER on dev by epoch, in percent, from the artifact or else from MLflow's own curves."""
-    path = runs.artifact(run, "history.json")
+    path = runs.run_artifact(run, "history.json")
     if path is not None:
         records = json.loads(path.read_text(encoding="utf-8"))
         return [100 * record["dev/eer"] for record in records if "dev/eer" in record]
-    return [100 * value for _, value in runs.history(run.run_id, "epoch/dev/eer")]
+    return [100 * value for _, value in runs.run_metric_history(run.run_id, "epoch/dev/eer")]
 
 
 def _left_out(number: int, most: int) -> str:

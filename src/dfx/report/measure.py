@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dfx.metrics import Difference, Interval, PairedEers, attack_name, cluster_column
+from dfx.metrics import ConfidenceInterval, Difference, PairedEers, attack_name, cluster_column
 from dfx.report import run_scores
 from dfx.reporting import metric_names
 from dfx.reporting.document import listed
-from dfx.reporting.grid import Cell, Grid
+from dfx.reporting.grid import Grid, GridCell
 from dfx.tables.labels import BONAFIDE
 from dfx.tables.score_table import ScoreTable
 
@@ -40,11 +40,11 @@ class MeasuredCell:
         mark: outcome of the test, one of CHOSEN, AS_GOOD, BETTER, WORSE, UNTESTED.
     """
 
-    cell: Cell
+    cell: GridCell
     mean: float
     deviation: float
     seeds: int
-    interval: Interval | None = None
+    interval: ConfidenceInterval | None = None
     trials: str | None = None
     difference: Difference | None = None
     p_value: float | None = None
@@ -52,7 +52,7 @@ class MeasuredCell:
 
     def bounds(self, metric: str) -> str:
         """The interval as text, `[10.91, 14.02]`; empty if there is none."""
-        return metric_names.interval(self.interval, metric)
+        return metric_names.metric_interval(self.interval, metric)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class MeasuredGrid:
         return max(one.seeds for one in self.cells.values())
 
 
-def measure(grid: Grid, metric: str, resamples: int | None = None) -> MeasuredGrid:
+def measure_grid(grid: Grid, metric: str, resamples: int | None = None) -> MeasuredGrid:
     """Compute mean, deviation and interval of each cell, and test each against the cell that dev chooses.
 
     Interval and test are for the EER, by resampling trials; another metric has only mean and deviation. Cells are
@@ -97,7 +97,9 @@ def measure(grid: Grid, metric: str, resamples: int | None = None) -> MeasuredGr
         shown = [key for key in names if key.count("/") == 1 and not key.startswith(("epoch/", "system/"))]
         raise ValueError(f"No run has the metric {metric!r}: they have {', '.join(shown)}.")
     split = metric.partition("/")[0]
-    tables, notes = run_scores.read((run for cell in grid.cells.values() for run in cell.runs), split)
+    tables, notes = run_scores.read_run_scores(
+        (run for cell in grid.cells.values() for run in cell.runs), split
+    )
     notes = notes[:5] + ([f"… and {len(notes) - 5} more such files."] if len(notes) > 5 else [])
     judged = {run_id: part for run_id, table in tables.items() if (part := _part(table, metric)) is not None}
     if not judged:
@@ -113,12 +115,12 @@ def measure(grid: Grid, metric: str, resamples: int | None = None) -> MeasuredGr
     return MeasuredGrid(metric, _corrected(known), tables, cluster, resamples, notes)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
+def holm_correction(p_values: Sequence[float]) -> list[float]:
     """Holm's correction of p-values for multiple comparisons; the order is kept.
 
     Source: Holm, Scandinavian Journal of Statistics 1979.
 
-    >>> holm([0.01, 0.04, 0.03])
+    >>> holm_correction([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
     order = np.argsort(p_values)
@@ -193,7 +195,7 @@ def _corrected(measured: Mapping[tuple[str, str], MeasuredCell]) -> dict[tuple[s
     """Marks of the cells after Holm's correction over all tests."""
     gaps = {place: one.difference for place, one in measured.items() if one.difference}
     result = dict(measured)
-    corrected = holm([gap.p_value for gap in gaps.values()])
+    corrected = holm_correction([gap.p_value for gap in gaps.values()])
     for (place, gap), p_value in zip(gaps.items(), corrected, strict=True):
         mark = AS_GOOD if p_value >= LEVEL else WORSE if gap.value > 0 else BETTER
         result[place] = replace(measured[place], p_value=p_value, mark=mark)

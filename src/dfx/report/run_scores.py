@@ -15,7 +15,7 @@ from dfx.tracking.runs import RunRecord
 Rows = list[list[str]]
 
 
-def read(records: Iterable[RunRecord], split: str) -> tuple[dict[str, ScoreTable], list[str]]:
+def read_run_scores(records: Iterable[RunRecord], split: str) -> tuple[dict[str, ScoreTable], list[str]]:
     """Read the score tables of a split by run id, and a sentence for each file that cannot be used.
 
     A run without such a file is not in the result.
@@ -24,7 +24,7 @@ def read(records: Iterable[RunRecord], split: str) -> tuple[dict[str, ScoreTable
     problems: list[str] = []
     known: list[tuple[Rows, ScoreTable]] = []
     for run in records:
-        path = runs.artifact(run, f"scores/{split}.csv")
+        path = runs.run_artifact(run, f"scores/{split}.csv")
         if path is None:
             continue
         try:

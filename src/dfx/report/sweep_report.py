@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, MeasuredGrid, measure
+from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, MeasuredGrid, measure_grid
 from dfx.reporting import grid, metric_names, missing_cells
-from dfx.reporting.document import counted, file_name, listed
-from dfx.reporting.grid import Cell, Grid
+from dfx.reporting.document import counted, document_file_name, listed
+from dfx.reporting.grid import Grid, GridCell
 from dfx.reporting.missing_cells import MissingCell
 from dfx.tracking import audits, runs
 from dfx.tracking.runs import RunRecord
@@ -61,7 +61,7 @@ class SweepReport:
         if not ranked:
             return "No run has an EER on dev, so none can be chosen."
         best, metric = (chosen or ranked)[0], self.measured.metric
-        unit = " %" if metric_names.find(metric).percent else ""
+        unit = " %" if metric_names.find_metric(metric).percent else ""
         bounds = f" {best.bounds(metric)}" if best.interval else ""
         marks = [one.mark for one in measured.values()]
         equals, better = marks.count(AS_GOOD), marks.count(BETTER)
@@ -74,12 +74,12 @@ class SweepReport:
                 else " All others that were tested are significantly worse."
             )
         return (
-            f"Dev chooses {best.cell.name}: {metric_names.title(metric)} {best.cell.text(metric)}{unit}{bounds} over "
-            f"{counted(best.seeds, 'seed')}, EER on dev {100 * best.cell.mean('dev/eer'):.2f} %.{rest}"
+            f"Dev chooses {best.cell.name}: {metric_names.metric_title(metric)} {best.cell.text(metric)}{unit}{bounds} "
+            f"over {counted(best.seeds, 'seed')}, EER on dev {100 * best.cell.mean('dev/eer'):.2f} %.{rest}"
         )
 
     @property
-    def ranked(self) -> list[Cell]:
+    def ranked(self) -> list[GridCell]:
         """Cells that have the metric and an EER on dev, the lowest EER on dev first."""
         return [cell for cell in self.grid.by_dev() if (cell.row, cell.column) in self.measured.cells]
 
@@ -90,7 +90,7 @@ class SweepReport:
         return [self.command, *single] if self.command and single else single
 
 
-def collect(
+def collect_sweep_report(
     sweep: str | None,
     experiment: str | None,
     query: str | None,
@@ -114,11 +114,11 @@ def collect(
         ValueError: if there is nothing to report, or an axis or the metric is not known.
     """
     parent = _parent(sweep, experiment, query)
-    records = runs.find(experiment, parent.run_id if parent else None, query or "")
-    made = grid.of_runs(records, *axes, missing_cells.sweep_axes(parent))
-    missing = missing_cells.find(records, parent) if not (parent and query) else []
-    made.why_empty.update(missing_cells.by_place(missing, made))
-    measured = measure(made, metric, resamples)
+    records = runs.find_runs(experiment, parent.run_id if parent else None, query or "")
+    made = grid.grid_of_runs(records, *axes, missing_cells.sweep_axes(parent))
+    missing = missing_cells.find_missing_cells(records, parent) if not (parent and query) else []
+    made.why_empty.update(missing_cells.missing_cells_by_place(missing, made))
+    measured = measure_grid(made, metric, resamples)
     name = parent.name if parent else experiment or "all experiments"
     return SweepReport(
         title=f"{' × '.join(axis.rpartition('.')[2] for axis in axes)} · {name}",
@@ -129,17 +129,17 @@ def collect(
         to_beat=_to_beat(made, cache),
         command=parent.tags.get("command", "") if parent else "",
         notes=[*_seeds(measured), *made.notes, *measured.notes],
-        folder=ROOT / file_name(f"{name}-{parent.run_id[:8]}" if parent else name),
+        folder=ROOT / document_file_name(f"{name}-{parent.run_id[:8]}" if parent else name),
         parent=parent,
     )
 
 
 def _parent(sweep: str | None, experiment: str | None, query: str | None) -> RunRecord | None:
     if sweep not in (None, "latest"):
-        return runs.get(str(sweep))
+        return runs.get_run(str(sweep))
     if sweep is None and (experiment or query):
         return None
-    known = runs.sweeps(experiment)
+    known = runs.find_sweep_runs(experiment)
     if not known:
         raise ValueError(
             "There is no sweep to report, got none in MLflow: run dfx.train -m first, or name the runs with "
@@ -154,7 +154,7 @@ def _to_beat(made: Grid, cache: str | None) -> dict[str, dict[str, Any]]:
     for column in made.columns:
         cells = [cell for (_, name), cell in made.cells.items() if name == column]
         hashes = {run.tags.get("manifest_hash", "") for cell in cells for run in cell.runs}
-        known = audits.latest(hashes.pop(), cache) if len(hashes) == 1 else None
+        known = audits.latest_audited_auc(hashes.pop(), cache) if len(hashes) == 1 else None
         if known:
             found[column] = known
     return found
@@ -170,7 +170,7 @@ def _about(
     taken = sum(len(cell.runs) for cell in made.cells.values())
     where = f"experiment {experiment}" if experiment else "all experiments"
     where = f"sweep {parent.run_id}" if parent else where
-    found = counted(sum(map(grid.is_cell, records)), "run")
+    found = counted(sum(map(grid.is_grid_run, records)), "run")
     return (
         f"{counted(taken, 'run')} in {counted(len(made.cells), 'cell')}, of {found} found "
         f"({where}{f', {query}' if query else ''})."

@@ -10,7 +10,7 @@ import numpy as np
 from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, LEVEL, MeasuredCell
 from dfx.report.sweep_report import UP, SweepReport
 from dfx.reporting import metric_names
-from dfx.reporting.document import Cell, Table, counted
+from dfx.reporting.document import DocumentCell, DocumentTable, counted
 
 STAR = "★"  # chosen on dev
 SIGNS = {CHOSEN: f" {STAR}", BETTER: f" {UP}"}
@@ -19,20 +19,22 @@ MOST_MISSING = 40
 TO_BEAT = "has to beat this"
 
 
-def result_table(report: SweepReport, brief: bool = False) -> Table:
+def result_table(report: SweepReport, brief: bool = False) -> DocumentTable:
     """Table of the grid: mean ± deviation over seeds, interval (not if `brief`) and number of seeds in each cell."""
     grid, metric = report.grid, report.measured.metric
-    rows: list[list[str | Cell]] = []
+    rows: list[list[str | DocumentCell]] = []
     for row in grid.rows:
         cells = (_cell(report, row, column, brief) or grid.empty(row, column) for column in grid.columns)
         rows.append([row, *cells])
-    beat = to_beat_row(report)
+    beat = to_beat_table_row(report)
     if beat:
-        rows.append([Cell(text, looks="dark") for text in (TO_BEAT, *beat)])
-    return Table(metric_names.heading(metric), grid.head, rows, caption(report, brief), grid=True)
+        rows.append([DocumentCell(text, looks="dark") for text in (TO_BEAT, *beat)])
+    return DocumentTable(
+        metric_names.metric_heading(metric), grid.head, rows, table_caption(report, brief), grid=True
+    )
 
 
-def _cell(report: SweepReport, row: str, column: str, brief: bool) -> Cell | None:
+def _cell(report: SweepReport, row: str, column: str, brief: bool) -> DocumentCell | None:
     """Table cell: `12.34 ± 1.20 ★`, interval, and the seeds if others have more; None without a result."""
     one, metric = report.measured.cells.get((row, column)), report.measured.metric
     if one is None:
@@ -40,14 +42,14 @@ def _cell(report: SweepReport, row: str, column: str, brief: bool) -> Cell | Non
     fewer = counted(one.seeds, "seed") if one.seeds < report.measured.most_seeds else ""
     small = [fewer and f"({fewer})"] if brief else [one.bounds(metric), fewer]
     looks = " ".join(
-        look for look, holds in (("good", is_bold(one)), ("chosen", one.mark == CHOSEN)) if holds
+        look for look, holds in (("good", is_bold_in_table(one)), ("chosen", one.mark == CHOSEN)) if holds
     )
-    return Cell(
+    return DocumentCell(
         one.cell.text(metric) + SIGNS.get(one.mark, ""), " · ".join(part for part in small if part), looks
     )
 
 
-def to_beat_row(report: SweepReport) -> list[str]:
+def to_beat_table_row(report: SweepReport) -> list[str]:
     """Row with the number to beat from the audit of each column's corpus, `21.40`; empty if there is none."""
     name = report.measured.metric.partition("/")[2]
 
@@ -55,18 +57,18 @@ def to_beat_row(report: SweepReport) -> list[str]:
         if name not in ("eer", "auc") or found.get(name) is None:
             return ""
         bounds = f" [{found['low']:.4f}, {found['high']:.4f}]" if name == "auc" else ""
-        return metric_names.number(found[name], name) + bounds
+        return metric_names.metric_number(found[name], name) + bounds
 
     texts = [text(report.to_beat.get(column, {})) for column in report.grid.columns]
     return texts if any(texts) else []
 
 
-def caption(report: SweepReport, brief: bool = False) -> str:
+def table_caption(report: SweepReport, brief: bool = False) -> str:
     """Explanation below the grid."""
     measured = report.measured
     numbers = sorted({one.seeds for one in measured.cells.values()})
     seeds = counted(numbers[-1], "seed") + (" where no other number is given" if len(numbers) > 1 else "")
-    words = [f"{metric_names.heading(measured.metric)}, mean ± sample deviation over {seeds}"]
+    words = [f"{metric_names.metric_heading(measured.metric)}, mean ± sample deviation over {seeds}"]
     tested = sum(one.difference is not None for one in measured.cells.values())
     if not brief and any(one.interval for one in measured.cells.values()):
         drawn = f"{measured.cluster}s" if measured.cluster else "trials"
@@ -98,39 +100,39 @@ def caption(report: SweepReport, brief: bool = False) -> str:
     return ". ".join(words) + "."
 
 
-def seen_unseen_table(report: SweepReport) -> Table | None:
+def seen_unseen_table(report: SweepReport) -> DocumentTable | None:
     """Table of the EER of attacks in train and of attacks not in train; None if no run has both."""
     seen, unseen = (f"{report.split}/{name}" for name in ("eer_seen", "eer_unseen"))
-    rows: list[list[str | Cell]] = []
+    rows: list[list[str | DocumentCell]] = []
     for row in report.grid.rows:
         cells = []
         for column in report.grid.columns:
             cell = report.grid.cells.get((row, column))
             if cell and cell.values(seen).size and cell.values(unseen).size:
                 texts = cell.text(seen), cell.text(unseen)
-                cells.append(Cell(texts[1], f"seen {texts[0]}", plain=" / ".join(texts)))
+                cells.append(DocumentCell(texts[1], f"seen {texts[0]}", plain=" / ".join(texts)))
             else:
-                cells.append(Cell("–", looks="empty"))
+                cells.append(DocumentCell("–", looks="empty"))
         rows.append([row, *cells])
     note = (
         "Attacks in train / attacks not in train, each against all bona fide trials: mean ± sample deviation over "
         "seeds. The second number is what to expect of a generator nobody has seen."
     )
-    found = any(isinstance(cell, Cell) and cell.plain for row in rows for cell in row)
+    found = any(isinstance(cell, DocumentCell) and cell.plain for row in rows for cell in row)
     title = f"EER on {report.split}, seen / unseen attacks (%)"
-    return Table(title, report.grid.head, rows, note, grid=True) if found else None
+    return DocumentTable(title, report.grid.head, rows, note, grid=True) if found else None
 
 
-def all_cells_table(report: SweepReport) -> Table:
+def all_cells_table(report: SweepReport) -> DocumentTable:
     """Table of all cells, the best on dev first, with their costs and their difference to the chosen cell."""
     metric, measured = report.measured.metric, report.measured.cells
     costs = [
         name for name in metric_names.COSTS if any(one.cell.values(name).size for one in measured.values())
     ]
     has_test = any(one.difference for one in measured.values())
-    head = [*report.grid.axes, "seeds", "EER on dev (%)", metric_names.heading(metric), "95 %"]
+    head = [*report.grid.axes, "seeds", "EER on dev (%)", metric_names.metric_heading(metric), "95 %"]
     head += ["difference", "95 % of it", "p (Holm)", ""] if has_test else []
-    head += [metric_names.heading(name) for name in costs]
+    head += [metric_names.metric_heading(name) for name in costs]
     shown = sorted(
         measured.values(), key=lambda one: float(np.nan_to_num(one.cell.mean("dev/eer"), nan=np.inf))
     )
@@ -149,7 +151,7 @@ def all_cells_table(report: SweepReport) -> Table:
             [
                 *row,
                 *(_test(one, metric) if has_test else []),
-                *(metric_names.number(cell.mean(name), name) for name in costs),
+                *(metric_names.metric_number(cell.mean(name), name) for name in costs),
             ]
         )
     notes = [
@@ -157,19 +159,21 @@ def all_cells_table(report: SweepReport) -> Table:
     ] * has_test
     if len(shown) > MOST_CELLS:
         notes.append(f"{len(shown) - MOST_CELLS} more cells are in cells.csv.")
-    return Table("All cells", head, rows, " ".join(notes), (report.grid.axes[1], ""))
+    return DocumentTable("All cells", head, rows, " ".join(notes), (report.grid.axes[1], ""))
 
 
 def _test(one: MeasuredCell, metric: str) -> list[str]:
     if one.difference is None:
         return ["", "", "", f"{STAR} chosen on dev" if one.mark == CHOSEN else ""]
     gap, p_value = one.difference, one.p_value or 0.0
-    value = ("+" if gap.value > 0 else "") + metric_names.number(gap.value, metric)
-    bounds = f"[{metric_names.number(gap.low, metric)}, {metric_names.number(gap.high, metric)}]"
+    value = ("+" if gap.value > 0 else "") + metric_names.metric_number(gap.value, metric)
+    bounds = (
+        f"[{metric_names.metric_number(gap.low, metric)}, {metric_names.metric_number(gap.high, metric)}]"
+    )
     return [value, bounds, f"{p_value:.3f}" if p_value >= 0.001 else "< .001", one.mark]
 
 
-def missing_cells_table(report: SweepReport) -> Table | None:
+def missing_cells_table(report: SweepReport) -> DocumentTable | None:
     """Table of the cells without a result, with the reasons; None if there are none."""
     cells = report.missing
     if not cells:
@@ -179,9 +183,9 @@ def missing_cells_table(report: SweepReport) -> Table | None:
     note = ", ".join(f"{number} {word}" for word, number in counts.items()) + "."
     if len(cells) > MOST_MISSING:
         note += f" The first {MOST_MISSING} are shown; commands.txt has all."
-    return Table("Without a result", ["cell", "", "why"], rows, note, ("", "why"))
+    return DocumentTable("Without a result", ["cell", "", "why"], rows, note, ("", "why"))
 
 
-def is_bold(one: MeasuredCell | None) -> bool:
+def is_bold_in_table(one: MeasuredCell | None) -> bool:
     """Whether a cell is printed in bold: the chosen cell, and cells that are not significantly worse."""
     return one is not None and one.mark in (CHOSEN, AS_GOOD, BETTER)

@@ -6,25 +6,25 @@ A command makes a list of parts and hands them to a `Document`:
         "audit",
         "Audit of demo",
         parts=[
-            Text("1,170 clips, 2.1 h", "about"),                     # grey lines under the title
-            Lead("A detector has to beat AUC 0.63.", "0.63", "AUC to beat, on eval"),
-            Findings([Notice("Clips of train are in eval.", "error", "Leaked: speaker")], overview=True),
-            Table("Corpus by corpus", ["system", "demo"], [["lcnn", Cell("5.06 %", "[4.1, 6.0]", "chosen")]]),
-            Picture("det", figures.det(scores), "Detection error trade-off"),   # det.png beside the page
-            Heading("How long"),
-            Text("This audit took 12 s.", "small"),
-            Code("python -m dfx.train seed=1"),
+            DocumentText("1,170 clips, 2.1 h", "about"),                     # grey lines under the title
+            DocumentLead("A detector has to beat AUC 0.63.", "0.63", "AUC to beat, on eval"),
+            DocumentFindings([DocumentNotice("Clips of train are in eval.", "error", "Leaked")], overview=True),
+            DocumentTable("Results", ["system", "demo"], [["lcnn", DocumentCell("5.06 %", "[4.1, 6.0]", "chosen")]]),
+            DocumentPicture("det", figures.det_error_curves(scores), "DET curves"),  # det.png
+            DocumentHeading("How long"),
+            DocumentText("This audit took 12 s.", "small"),
+            DocumentCode("python -m dfx.train seed=1"),
         ],
         brief=[...],                                                 # parts for the terminal, in their order there
         data={...},                                                  # for programs: report.json
     )
     files = document.write(folder, {"results.csv": frame.to_csv, "eval.csv": scores.write, "table.tex": "text"})
     document.show(files[0])
-    log_report(cfg.experiment_name, name, files, metrics, tags)      # from tracking.run; log_files: with a run
+    log_report(cfg.experiment_name, name, files, metrics, tags)      # from tracking.run; log_run_files: with a run
 
-Show before logging: the tracking server may be out of reach. Table cells are text, or a `Cell` where a part of the text
-is small or the cell has a look. The three methods of a part decide what it shows on the page, in Markdown and on the
-terminal.
+Show before logging: the tracking server may be out of reach. Table cells are text, or a `DocumentCell` where a part of
+the text is small or the cell has a look. The three methods of a part decide what it shows on the page, in Markdown and
+on the terminal.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}  # on the termin
 RECORD = "report.json"
 
 
-class Part(Protocol):
+class DocumentPart(Protocol):
     """Part of a document; each kind has these three methods."""
 
     def html(self) -> str:
@@ -104,7 +104,7 @@ class Part(Protocol):
         """Print the part on the terminal."""
 
 
-class Text(NamedTuple):
+class DocumentText(NamedTuple):
     """A paragraph.
 
     Attributes:
@@ -117,7 +117,7 @@ class Text(NamedTuple):
     look: str = ""
 
     def html(self) -> str:
-        return f'<p class="{self.look}">{escaped(self.text)}</p>'
+        return f'<p class="{self.look}">{_escaped(self.text)}</p>'
 
     def markdown(self) -> str:
         return self.text
@@ -127,7 +127,7 @@ class Text(NamedTuple):
         console.print(self.text, style=styles.get(self.look), soft_wrap=True)
 
 
-class Lead(NamedTuple):
+class DocumentLead(NamedTuple):
     """The main result in a sentence, with its number in large type.
 
     Attributes:
@@ -143,8 +143,8 @@ class Lead(NamedTuple):
     more: Sequence[str] = ()
 
     def html(self) -> str:
-        value = f"<b>{escaped(self.value)}<small>{escaped(self.unit)}</small></b>" if self.value else ""
-        texts = "".join(f"<p>{escaped(text)}</p>" for text in (self.text, *self.more))
+        value = f"<b>{_escaped(self.value)}<small>{_escaped(self.unit)}</small></b>" if self.value else ""
+        texts = "".join(f"<p>{_escaped(text)}</p>" for text in (self.text, *self.more))
         return f'<div class="lead">{value}<div>{texts}</div></div>'
 
     def markdown(self) -> str:
@@ -155,7 +155,7 @@ class Lead(NamedTuple):
         console.print(self.text, style="bold", soft_wrap=True)
 
 
-class Notice(NamedTuple):
+class DocumentNotice(NamedTuple):
     """A notice for the reader: an error, a warning or a note.
 
     Attributes:
@@ -173,13 +173,13 @@ class Notice(NamedTuple):
     examples: str = ""
 
     def html(self) -> str:
-        title = f"<b>{escaped(self.title)}</b>" if self.title else ""
+        title = f"<b>{_escaped(self.title)}</b>" if self.title else ""
         rest = "".join(
-            f'<div class="{name}">{escaped(text)}</div>'
+            f'<div class="{name}">{_escaped(text)}</div>'
             for name, text in (("advice", self.advice), ("examples", self.examples))
             if text
         )
-        return f'<div class="finding {self.severity}">{title}<div>{escaped(self.text)}</div>{rest}</div>'
+        return f'<div class="finding {self.severity}">{title}<div>{_escaped(self.text)}</div>{rest}</div>'
 
     def markdown(self) -> str:
         title = f"**{self.severity.capitalize()}: {self.title}.** " if self.title else ""
@@ -198,7 +198,7 @@ class Notice(NamedTuple):
         console.print(words, soft_wrap=True)
 
 
-class Findings(NamedTuple):
+class DocumentFindings(NamedTuple):
     """A list of notices.
 
     Attributes:
@@ -207,7 +207,7 @@ class Findings(NamedTuple):
             terminal, notes are then listed by title only.
     """
 
-    notices: Sequence[Notice]
+    notices: Sequence[DocumentNotice]
     overview: bool = False
 
     def html(self) -> str:
@@ -238,7 +238,7 @@ class Findings(NamedTuple):
             )
 
 
-class Cell(NamedTuple):
+class DocumentCell(NamedTuple):
     """A table cell with small print, a look, or another text on the terminal.
 
     Attributes:
@@ -258,7 +258,7 @@ class Cell(NamedTuple):
         return self.plain or " ".join(part for part in (self.text, self.small) if part)
 
 
-class Table(NamedTuple):
+class DocumentTable(NamedTuple):
     """A table with a heading and a note.
 
     Attributes:
@@ -272,7 +272,7 @@ class Table(NamedTuple):
 
     title: str
     head: list[str]
-    rows: Sequence[Sequence[str | Cell]]
+    rows: Sequence[Sequence[str | DocumentCell]]
     note: str = ""
     words: tuple[str, ...] = ()
     grid: bool = False
@@ -284,13 +284,15 @@ class Table(NamedTuple):
 
     def html(self) -> str:
 
-        def tagged(tag: str, row: Iterable[str | Cell]) -> str:
+        def tagged(tag: str, row: Iterable[str | DocumentCell]) -> str:
             return "<tr>" + "".join(map(functools.partial(_html_cell, tag), row, self.is_text)) + "</tr>"
 
         rows = "\n".join([tagged("th", self.head), *(tagged("td", row) for row in self.rows)])
-        note = Text(self.note, "small").html() if self.note else ""
+        note = DocumentText(self.note, "small").html() if self.note else ""
         grid = ' class="grid"' if self.grid else ""
-        return f'{Heading(self.title).html()}<div class="scroll"><table{grid}>{rows}</table></div>{note}'
+        return (
+            f'{DocumentHeading(self.title).html()}<div class="scroll"><table{grid}>{rows}</table></div>{note}'
+        )
 
     def markdown(self) -> str:
         rules = [":--" if text else "--:" for text in self.is_text]
@@ -309,11 +311,11 @@ class Table(NamedTuple):
         console.print(self.title, style="italic", soft_wrap=True)
         console.print(drawn)
         if self.note:
-            Text(self.note, "small").show(console)
+            DocumentText(self.note, "small").show(console)
 
 
 @dataclass(frozen=True)
-class Picture:
+class DocumentPicture:
     """A figure, on the page and as a PNG file beside it.
 
     Attributes:
@@ -331,12 +333,12 @@ class Picture:
         """The picture as the contents of a PNG file."""
         from dfx.reporting.figures import style
 
-        return style.png(self.figure)
+        return style.figure_png(self.figure)
 
     def html(self) -> str:
         data = base64.b64encode(self.png).decode()
-        heading = Heading(self.title).html() if self.title else ""
-        return f'{heading}<img alt="{escaped(self.title or self.name)}" src="data:image/png;base64,{data}">'
+        heading = DocumentHeading(self.title).html() if self.title else ""
+        return f'{heading}<img alt="{_escaped(self.title or self.name)}" src="data:image/png;base64,{data}">'
 
     def markdown(self) -> str:
         link = f"![{self.title or self.name}]({self.name}.png)"
@@ -346,13 +348,13 @@ class Picture:
         pass  # a terminal has no pictures
 
 
-class Heading(NamedTuple):
+class DocumentHeading(NamedTuple):
     """The heading of a chapter."""
 
     text: str
 
     def html(self) -> str:
-        return f"<h2>{escaped(self.text)}</h2>" if self.text else ""
+        return f"<h2>{_escaped(self.text)}</h2>" if self.text else ""
 
     def markdown(self) -> str:
         return f"## {self.text}"
@@ -361,13 +363,13 @@ class Heading(NamedTuple):
         console.print(self.text, style="bold")
 
 
-class Code(NamedTuple):
+class DocumentCode(NamedTuple):
     """Commands to copy."""
 
     text: str
 
     def html(self) -> str:
-        return f"<pre>{escaped(self.text)}</pre>"
+        return f"<pre>{_escaped(self.text)}</pre>"
 
     def markdown(self) -> str:
         return f"```\n{self.text}\n```"
@@ -391,8 +393,8 @@ class Document:
 
     kind: str
     title: str
-    parts: Sequence[Part]
-    brief: Sequence[Part] = ()
+    parts: Sequence[DocumentPart]
+    brief: Sequence[DocumentPart] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     record: str = RECORD
 
@@ -401,8 +403,8 @@ class Document:
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{escaped(self.title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
-            + "\n".join([f"<h1>{escaped(self.title)}</h1>", *(part.html() for part in self.parts)])
+            f"<title>{_escaped(self.title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
+            + "\n".join([f"<h1>{_escaped(self.title)}</h1>", *(part.html() for part in self.parts)])
             + "\n</main></body></html>\n"
         )
 
@@ -423,7 +425,7 @@ class Document:
             folder: created if it does not exist.
             more: further files by name: their text, or a function that writes to a path.
         """
-        pictures = [part for part in self.parts if isinstance(part, Picture)]
+        pictures = [part for part in self.parts if isinstance(part, DocumentPicture)]
         contents: dict[str, str | Callable[[Path], object]] = {
             "report.html": self.html(),
             "report.md": self.markdown(),
@@ -435,9 +437,9 @@ class Document:
         earlier = self._written_before(folder)
         for name, content in contents.items():
             if isinstance(content, str):
-                files.write_text(folder / name, content)
+                files.write_text_file(folder / name, content)
             else:
-                with files.replacing(folder / name) as temporary:
+                with files.atomic_write(folder / name) as temporary:
                     content(temporary)
         for name in earlier - contents.keys():
             (folder / name).unlink(missing_ok=True)
@@ -445,7 +447,7 @@ class Document:
 
     def show(self, file: Path) -> None:
         """Print the short form on the terminal, and the path of the whole report."""
-        show_parts([*self.brief, Text(f"report     {file}")])
+        show_document_parts([*self.brief, DocumentText(f"report     {file}")])
 
     def _written_before(self, folder: Path) -> set[str]:
         """Names of the files of an earlier report of this kind in a folder."""
@@ -457,7 +459,7 @@ class Document:
             return set()
 
 
-def show_parts(parts: Iterable[Part]) -> None:
+def show_document_parts(parts: Iterable[DocumentPart]) -> None:
     """Print parts on the terminal, after an empty line."""
     from rich.console import Console
 
@@ -467,12 +469,12 @@ def show_parts(parts: Iterable[Part]) -> None:
         part.show(console)
 
 
-def file_name(name: str) -> str:
+def document_file_name(name: str) -> str:
     """Make a name safe for a file name: letters, digits and `_.-+` only, and no dot at the ends."""
     return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "_"
 
 
-def escaped(text: object) -> str:
+def _escaped(text: object) -> str:
     """Escape text for HTML."""
     return html.escape(str(text))
 
@@ -487,19 +489,21 @@ def listed(names: Sequence[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _writer(picture: Picture) -> Callable[[Path], object]:
+def _writer(picture: DocumentPicture) -> Callable[[Path], object]:
     return lambda path: path.write_bytes(picture.png)
 
 
-def _html_cell(tag: str, cell: str | Cell, is_text: bool) -> str:
-    text, small, looks = (cell.text, cell.small, cell.looks) if isinstance(cell, Cell) else (cell, "", "")
+def _html_cell(tag: str, cell: str | DocumentCell, is_text: bool) -> str:
+    text, small, looks = (
+        (cell.text, cell.small, cell.looks) if isinstance(cell, DocumentCell) else (cell, "", "")
+    )
     looks = " ".join(look for look in ("text" if is_text else "", looks) if look)
-    below = f"<div>{escaped(small)}</div>" if small else ""
+    below = f"<div>{_escaped(small)}</div>" if small else ""
     attribute = f' class="{looks}"' if looks else ""
-    return f"<{tag}{attribute}>{escaped(text)}{below}</{tag}>"
+    return f"<{tag}{attribute}>{_escaped(text)}{below}</{tag}>"
 
 
-def _rich_cell(cell: str | Cell) -> str | rich.text.Text:
+def _rich_cell(cell: str | DocumentCell) -> str | rich.text.Text:
     import rich.text
 
     if isinstance(cell, str) or cell.plain or not cell.small:
@@ -507,11 +511,11 @@ def _rich_cell(cell: str | Cell) -> str | rich.text.Text:
     return rich.text.Text(cell.text).append(f" {cell.small}" if cell.text else cell.small, "dim")
 
 
-def _markdown_row(row: Iterable[str | Cell]) -> str:
+def _markdown_row(row: Iterable[str | DocumentCell]) -> str:
     cells = []
     for cell in row:
         text = str(cell)
-        if isinstance(cell, Cell) and "good" in cell.looks.split():
+        if isinstance(cell, DocumentCell) and "good" in cell.looks.split():
             text = f"**{cell.text}** {cell.small}".rstrip()
         cells.append(text.replace("|", "\\|"))
     return "| " + " | ".join(cells) + " |"

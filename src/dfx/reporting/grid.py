@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfx.config.identity import BOOKKEEPING
-from dfx.config.schema import closest
+from dfx.config.schema import did_you_mean
 from dfx.reporting import metric_names
-from dfx.reporting.document import Cell as TableCell
-from dfx.reporting.document import Table, counted, listed
-from dfx.tracking.cells import position_tag
+from dfx.reporting.document import DocumentCell as TableCell
+from dfx.reporting.document import DocumentTable, counted, listed
+from dfx.tracking.cells import cell_position_tag
 from dfx.tracking.runs import RunRecord
 
 OPTIONS = (
@@ -33,7 +33,7 @@ Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
-class Cell:
+class GridCell:
     """Cell of the grid: its finished runs, one for each seed, in the order of the seeds."""
 
     row: str
@@ -61,7 +61,7 @@ class Cell:
 
     def text(self, metric: str) -> str:
         """Mean and deviation as text: `12.34 ± 1.20`."""
-        return metric_names.spread(self.mean(metric), self.deviation(metric), metric)
+        return metric_names.metric_spread(self.mean(metric), self.deviation(metric), metric)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Grid:
     axes: tuple[str, str]
     rows: list[str]
     columns: list[str]
-    cells: dict[tuple[str, str], Cell]
+    cells: dict[tuple[str, str], GridCell]
     why_empty: dict[tuple[str, str], str]
     notes: list[str]
 
@@ -90,7 +90,7 @@ class Grid:
         corner = " \\ ".join(name for name in self.axes if name)
         return [corner, *self.columns]
 
-    def by_dev(self) -> list[Cell]:
+    def by_dev(self) -> list[GridCell]:
         """Cells that have an EER on dev, the lowest mean first."""
         known = [cell for cell in self.cells.values() if cell.values("dev/eer").size]
         return sorted(known, key=lambda cell: cell.mean("dev/eer"))
@@ -99,7 +99,7 @@ class Grid:
         """Table cell for a place without a result: a word that says why, or a dash."""
         return TableCell(self.why_empty.get((row, column), "–"), looks="empty")
 
-    def table(self, metric: str, seeds: int) -> Table:
+    def table(self, metric: str, seeds: int) -> DocumentTable:
         """Table of mean ± sample deviation over the seeds; a mean over fewer than `seeds` shows their number.
 
         Args:
@@ -116,33 +116,33 @@ class Grid:
                 line.append(TableCell(cell.text(metric), fewer) if cell and size else self.empty(row, column))
             rows.append(line)
         over = f", mean ± deviation over {seeds} seeds" if seeds > 1 else ""
-        return Table(f"{metric_names.heading(metric)}{over}", self.head, rows, grid=True)
+        return DocumentTable(f"{metric_names.metric_heading(metric)}{over}", self.head, rows, grid=True)
 
 
-def is_cell(run: RunRecord) -> bool:
+def is_grid_run(run: RunRecord) -> bool:
     """Whether a run is one of `dfx.train`, or a cell that a sweep could not start."""
     return "kind" not in run.tags and (
         "config_hash" in run.tags or any(tag.startswith("sweep.") for tag in run.tags)
     )
 
 
-def value(run: RunRecord, key: str) -> str:
+def _value(run: RunRecord, key: str) -> str:
     """Value of a tag of a run, or of a parameter if it has no such tag."""
     return run.tags.get(key) or run.params.get(key, NOT_SET)
 
 
-def drawn(axes: Axes) -> set[str]:
+def randomly_drawn_keys(axes: Axes) -> set[str]:
     """Keys of a sweep whose values are drawn at random by the sweeper."""
     return {key for key, values in axes.items() if values[0].startswith("interval(")}
 
 
-def place(run: RunRecord, parent: str) -> dict[str, str]:
+def _place(run: RunRecord, parent: str) -> dict[str, str]:
     """Position of a run in a sweep: the value of each key."""
-    words = shlex.split(run.tags[position_tag(parent)])
+    words = shlex.split(run.tags[cell_position_tag(parent)])
     return {key: text for key, _, text in (word.partition("=") for word in words)}
 
 
-def of_sweep(runs: Sequence[RunRecord], parent: str, axes: Axes) -> Grid:
+def grid_of_sweep(runs: Sequence[RunRecord], parent: str, axes: Axes) -> Grid:
     """Build the grid of a sweep: rows from its first axis, columns from its second, more rows from further axes.
 
     Seeds are averaged. An axis whose values are drawn at random gives rows.
@@ -152,29 +152,35 @@ def of_sweep(runs: Sequence[RunRecord], parent: str, axes: Axes) -> Grid:
         parent: run id of the sweep.
         axes: axes of the sweep.
     """
-    shown = [key for key, values in axes.items() if key != SEED and (len(values) > 1 or key in drawn(axes))]
-    across = next((key for key in shown[1:] if key not in drawn(axes)), None)
+    shown = [
+        key
+        for key, values in axes.items()
+        if key != SEED and (len(values) > 1 or key in randomly_drawn_keys(axes))
+    ]
+    across = next((key for key in shown[1:] if key not in randomly_drawn_keys(axes)), None)
     down = [key for key in shown if key != across]
     columns = list(axes[across]) if across else ["EER"]
 
     def row_of(run: RunRecord) -> str:
-        return ", ".join(place(run, parent).get(key, "") for key in down) or "all"
+        return ", ".join(_place(run, parent).get(key, "") for key in down) or "all"
 
-    whole = [] if drawn(axes) & set(down) else list(itertools.product(*(axes[key] for key in down)))
+    whole = (
+        [] if randomly_drawn_keys(axes) & set(down) else list(itertools.product(*(axes[key] for key in down)))
+    )
     rows = [", ".join(values) or "all" for values in whole]
     rows += [row for row in reversed(dict.fromkeys(map(row_of, runs))) if row not in rows]
     cells, why_empty = {}, {}
-    groups = _grouped(runs, lambda run: (row_of(run), place(run, parent).get(across or "", columns[0])))
+    groups = _grouped(runs, lambda run: (row_of(run), _place(run, parent).get(across or "", columns[0])))
     for at, found in groups.items():
         finished = tuple(run for run in found if run.status == "FINISHED")
         if finished:
-            cells[at] = Cell(*at, finished)
+            cells[at] = GridCell(*at, finished)
         else:
             why_empty[at] = "skipped" if all("skipped" in run.tags for run in found) else "failed"
     return Grid((", ".join(down), across or ""), rows, columns, cells, why_empty, [])
 
 
-def of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: Axes | None = None) -> Grid:
+def grid_of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: Axes | None = None) -> Grid:
     """Build the grid of any finished runs by two of their tags or parameters.
 
     Runs of one place that differ in more than the seed are not averaged: the settings that differ become part of the
@@ -189,7 +195,7 @@ def of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: Axes |
     Raises:
         ValueError: if no run is finished, or none has such a tag or parameter.
     """
-    finished = [run for run in records if run.status == "FINISHED" and is_cell(run)]
+    finished = [run for run in records if run.status == "FINISHED" and is_grid_run(run)]
     if not finished:
         raise ValueError(
             "There is no finished run to report, got none: let dfx.train finish one, or name another sweep, "
@@ -200,8 +206,8 @@ def of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: Axes |
     extra = _differing(finished, rows, columns)
 
     def label(run: RunRecord, axis: str, keys: list[str]) -> str:
-        known = [(key, value(run, key)) for key in keys]
-        return ", ".join([value(run, axis), *(f"{_short(k)}={_brief(v)}" for k, v in known if v != NOT_SET)])
+        known = [(key, _value(run, key)) for key in keys]
+        return ", ".join([_value(run, axis), *(f"{_short(k)}={_brief(v)}" for k, v in known if v != NOT_SET)])
 
     of_columns = [key for key in extra if key.split(".")[0] == columns]
     of_rows = [key for key in extra if key not in of_columns]
@@ -214,16 +220,18 @@ def of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: Axes |
         )
     cells, repeated = {}, 0
     for at, runs in places.items():
-        newest = {value(run, SEED): run for run in sorted(runs, key=lambda run: run.start_ms)}
+        newest = {_value(run, SEED): run for run in sorted(runs, key=lambda run: run.start_ms)}
         repeated += len(runs) - len(newest)
-        cells[at] = Cell(*at, tuple(newest[seed] for seed in sorted(newest, key=_natural)))
+        cells[at] = GridCell(*at, tuple(newest[seed] for seed in sorted(newest, key=_natural)))
     if repeated:
         repeat = f"{counted(repeated, 'finished run')} {'repeats' if repeated == 1 else 'repeat'}"
         notes.append(f"{repeat} a cell and a seed that a newer run has; the newest of each is taken.")
     commits = {run.tags.get("git_commit", "") for cell in cells.values() for run in cell.runs}
     if len(commits) > 1:
         notes.append(f"The runs come from {len(commits)} versions of the code (tag git_commit).")
-    typed = {key: values for key, values in (order or {}).items() if key not in drawn(order or {})}
+    typed = {
+        key: values for key, values in (order or {}).items() if key not in randomly_drawn_keys(order or {})
+    }
     row_labels = _ordered({row for row, _ in cells}, typed.get(rows, []))
     column_labels = _ordered({column for _, column in cells}, typed.get(columns, []))
     return Grid((rows, columns), row_labels, column_labels, cells, {}, notes)
@@ -233,7 +241,7 @@ def _check_axis(axis: str, runs: Sequence[RunRecord]) -> None:
     known = sorted({key for run in runs for key in (*run.tags, *run.params) if not key.startswith("mlflow.")})
     if axis not in known:
         raise ValueError(
-            f"No run has a tag or parameter {axis!r}: {closest(axis, known) or 'use feature, model, loss …'}"
+            f"No run has a tag or parameter {axis!r}: {did_you_mean(axis, known) or 'use feature, model, loss …'}"
         )
 
 
@@ -242,11 +250,11 @@ def _differing(runs: Sequence[RunRecord], rows: str, columns: str) -> list[str]:
     params = sorted({key for run in runs for key in run.params})
     keys = [key for key in OPTIONS if key not in (rows, columns)]
     keys += [key for key in params if not _is_bookkeeping(key) and key not in (rows, columns, *OPTIONS)]
-    keys = [key for key in keys if len({value(run, key) for run in runs}) > 1]
+    keys = [key for key in keys if len({_value(run, key) for run in runs}) > 1]
     found: list[str] = []
-    groups = list(_grouped(runs, lambda run: (value(run, rows), value(run, columns))).values())
+    groups = list(_grouped(runs, lambda run: (_value(run, rows), _value(run, columns))).values())
     for key in keys:
-        split = [list(_grouped(group, functools.partial(value, key=key)).values()) for group in groups]
+        split = [list(_grouped(group, functools.partial(_value, key=key)).values()) for group in groups]
         if all(len(parts) == 1 for parts in split) or _is_seed(key, runs):
             continue
         found.append(key)
@@ -259,7 +267,7 @@ def _is_bookkeeping(key: str) -> bool:
 
 
 def _is_seed(key: str, runs: Sequence[RunRecord]) -> bool:
-    return all(value(run, key) in (NOT_SET, value(run, SEED)) for run in runs)
+    return all(_value(run, key) in (NOT_SET, _value(run, SEED)) for run in runs)
 
 
 def _grouped(runs: Iterable[RunRecord], key: Callable[[RunRecord], Key]) -> dict[Key, list[RunRecord]]:

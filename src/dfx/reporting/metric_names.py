@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from dfx.metrics import Interval, attack_name
+from dfx.metrics import ConfidenceInterval, attack_name
 
 
 class Metric(NamedTuple):
@@ -57,7 +57,7 @@ METRICS = {
 COSTS = ("cost/parameters", "cost/train_seconds", "cost/latency_ms")  # shown with few digits
 
 
-def find(name: str) -> Metric:
+def find_metric(name: str) -> Metric:
     """Look up a metric by name, with or without its split: `eer`, `eval/eer`, `eval/eer/A07`, `cost/parameters`.
 
     Raises:
@@ -75,7 +75,7 @@ def higher_is_better(name: str) -> bool:
     Raises:
         ValueError: if there is no such metric, or it has no direction.
     """
-    direction = find(name).higher_is_better
+    direction = find_metric(name).higher_is_better
     if direction is None:
         raise _unknown(name)
     return direction
@@ -89,37 +89,37 @@ def _unknown(name: str) -> ValueError:
     )
 
 
-def title(name: str) -> str:
+def metric_title(name: str) -> str:
     """A metric in words, without its unit: `EER of A07 on eval`."""
     split, _, rest = name.partition("/")
     part = name.partition(f"{_base(name)}/")[2]
     return (
-        find(name).title
+        find_metric(name).title
         + (f" of {attack_name(part)}" if part else "")
         + (f" on {split}" if split in ("dev", "eval") and rest else "")
     )
 
 
-def heading(name: str) -> str:
+def metric_heading(name: str) -> str:
     """A metric in words with its unit: `EER on eval (%)`."""
-    unit = find(name).unit
-    return f"{title(name)} ({unit})" if unit else title(name)
+    unit = find_metric(name).unit
+    return f"{metric_title(name)} ({unit})" if unit else metric_title(name)
 
 
-def cost_label(name: str) -> str:
+def cost_metric_label(name: str) -> str:
     """Axis label of a cost: `latency of a 5 s clip, one core (ms)`."""
-    cost = find(name)
+    cost = find_metric(name)
     return " ".join(
         part for part in (cost.title, cost.meaning, f"({cost.unit})" if cost.unit else "") if part
     )
 
 
-def direction(name: str) -> str:
+def metric_direction(name: str) -> str:
     """Direction of a metric in words: `lower is better`."""
     return "higher is better" if higher_is_better(name) else "lower is better"
 
 
-def number(value: float, name: str, sign: str = "") -> str:
+def metric_number(value: float, name: str, sign: str = "") -> str:
     """Format a value without its unit, `5.06` for a rate of .0506; a dash for NaN.
 
     Args:
@@ -131,26 +131,28 @@ def number(value: float, name: str, sign: str = "") -> str:
         return "–"
     if name in COSTS:
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
-    return f"{100 * value:{sign}.2f}" if find(name).percent else f"{value:{sign}.4f}"
+    return f"{100 * value:{sign}.2f}" if find_metric(name).percent else f"{value:{sign}.4f}"
 
 
-def with_unit(value: float | None, name: str) -> str:
+def metric_with_unit(value: float | None, name: str) -> str:
     """Format a value with its unit, `5.06 %`; empty for None."""
     if value is None:
         return ""
-    return f"{number(value, name)} %" if find(name).percent else number(value, name)
+    return f"{metric_number(value, name)} %" if find_metric(name).percent else metric_number(value, name)
 
 
-def spread(mean: float, deviation: float, name: str) -> str:
+def metric_spread(mean: float, deviation: float, name: str) -> str:
     """Format mean and deviation: `12.34 ± 1.20`, or the mean alone if the deviation is NaN (one seed)."""
-    return number(mean, name) + ("" if math.isnan(deviation) else f" ± {number(deviation, name)}")
+    return metric_number(mean, name) + (
+        "" if math.isnan(deviation) else f" ± {metric_number(deviation, name)}"
+    )
 
 
-def interval(bounds: Interval | None, name: str) -> str:
+def metric_interval(bounds: ConfidenceInterval | None, name: str) -> str:
     """Format an interval: `[10.91, 14.02]`; empty for None and for bounds that are NaN."""
     if bounds is None or math.isnan(bounds.low):
         return ""
-    return f"[{number(bounds.low, name)}, {number(bounds.high, name)}]"
+    return f"[{metric_number(bounds.low, name)}, {metric_number(bounds.high, name)}]"
 
 
 def _base(name: str) -> str:

@@ -8,8 +8,8 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dfx.reporting.grid import Axes, Grid, drawn, is_cell
-from dfx.tracking.cells import position_tag
+from dfx.reporting.grid import Axes, Grid, is_grid_run, randomly_drawn_keys
+from dfx.tracking.cells import cell_position_tag
 from dfx.tracking.runs import RunRecord
 
 KINDS = ("failed", "missing", "interrupted", "running", "skipped")  # in the order of a report
@@ -44,13 +44,13 @@ class MissingCell:
         return cls(cell, kind, reason, run.tags.get("command") or command)
 
 
-def find(records: Sequence[RunRecord], parent: RunRecord | None) -> list[MissingCell]:
+def find_missing_cells(records: Sequence[RunRecord], parent: RunRecord | None) -> list[MissingCell]:
     """Find the cells of a sweep without a finished run; without a sweep, runs whose identity has no finished run."""
     found = _of_sweep(records, parent) if parent else _of_runs(records)
     return sorted(found, key=lambda one: KINDS.index(one.kind))
 
 
-def by_place(missing: Sequence[MissingCell], grid: Grid) -> dict[tuple[str, str], str]:
+def missing_cells_by_place(missing: Sequence[MissingCell], grid: Grid) -> dict[tuple[str, str], str]:
     """Kind of the first missing cell at each place of a grid that has no result."""
     found: dict[tuple[str, str], str] = {}
     for row, column in itertools.product(grid.rows, grid.columns):
@@ -67,10 +67,10 @@ def sweep_axes(parent: RunRecord | None) -> Axes:
     return {axis: [str(value) for value in values] for axis, values in given.items()}
 
 
-def cell_command(command: str, overrides: str) -> str:
+def missing_cell_command(command: str, overrides: str) -> str:
     """Make the command of one cell from the command of its sweep.
 
-    >>> cell_command("python -m dfx.train -m model=lcnn,mlp seed=0,1 patience=3", "model=mlp seed=1")
+    >>> missing_cell_command("python -m dfx.train -m model=lcnn,mlp seed=0,1 patience=3", "model=mlp seed=1")
     'python -m dfx.train patience=3 model=mlp seed=1'
     """
     axes = {override.partition("=")[0] for override in shlex.split(overrides)}
@@ -88,11 +88,11 @@ def cell_command(command: str, overrides: str) -> str:
 def _of_sweep(records: Sequence[RunRecord], parent: RunRecord) -> list[MissingCell]:
     by_cell: dict[frozenset[str], list[RunRecord]] = {}
     for run in records:
-        overrides = shlex.split(run.tags.get(position_tag(parent.run_id), ""))
+        overrides = shlex.split(run.tags.get(cell_position_tag(parent.run_id), ""))
         by_cell.setdefault(frozenset(overrides), []).append(run)
     axes = sweep_axes(parent)
     wanted = [sorted(cell) for cell in by_cell if cell]  # if a sweeper draws values, only the drawn ones
-    if axes and not drawn(axes):
+    if axes and not randomly_drawn_keys(axes):
         grid = itertools.product(*axes.values())
         wanted = [[f"{axis}={value}" for axis, value in zip(axes, values, strict=True)] for values in grid]
     found = []
@@ -101,7 +101,7 @@ def _of_sweep(records: Sequence[RunRecord], parent: RunRecord) -> list[MissingCe
         if any(run.status == "FINISHED" for run in runs):
             continue
         cell = shlex.join(overrides)
-        command = cell_command(parent.tags.get("command", ""), cell)
+        command = missing_cell_command(parent.tags.get("command", ""), cell)
         found.append(
             MissingCell.of_run(runs[0], cell, command) if runs else MissingCell(cell, "missing", "", command)
         )
@@ -109,7 +109,7 @@ def _of_sweep(records: Sequence[RunRecord], parent: RunRecord) -> list[MissingCe
 
 
 def _of_runs(records: Sequence[RunRecord]) -> list[MissingCell]:
-    runs = [run for run in records if is_cell(run)]
+    runs = [run for run in records if is_grid_run(run)]
     done = {_identity(run) for run in runs if run.status == "FINISHED"}
     unfinished = {_identity(run): run for run in reversed(runs) if _identity(run) not in done}
     return [MissingCell.of_run(run, run.name) for run in unfinished.values()]

@@ -15,10 +15,16 @@ from dfx.detector.checkpoint import RunCheckpoint
 from dfx.detector.costs import latency_ms, num_parameters
 from dfx.detector.datamodule import AudioDataModule
 from dfx.detector.detector import Detector
-from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, backwards, eer, summary
+from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, eer, scores_are_backwards, summary
 from dfx.reporting import figures as plots
 from dfx.reporting import metric_names
-from dfx.reporting.document import Cell, Part, Table, Text, show_parts
+from dfx.reporting.document import (
+    DocumentCell,
+    DocumentPart,
+    DocumentTable,
+    DocumentText,
+    show_document_parts,
+)
 from dfx.tables.labels import SPOOF
 from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 from dfx.tracking.database import ui_command
@@ -28,7 +34,7 @@ SHOWN = ("eer", "auc", "accuracy", "min_dcf", "act_dcf", "cllr", "eer_seen", "ee
 MOST_LISTED = 12  # attacks or corpora listed in a line
 
 
-def write(
+def write_run_results(
     run: TrackedRun,
     scores: dict[str, ScoreTable],
     data: AudioDataModule,
@@ -67,16 +73,16 @@ def write(
         )
     run.log_history(keeper.history)  # again, for a run that was killed between the last epoch and its curves
     run.log_metrics(metrics)
-    warning = wrong_way(dev)
+    warning = wrong_way_warning(dev)
     if warning:
         run.warn(warning)
         say(f"Warning: {warning}")
 
     folder = run.artifacts
     for split, table in (("dev", dev), ("eval", evaluation)):
-        with files.replacing(folder / "scores" / f"{split}.csv") as path:
+        with files.atomic_write(folder / "scores" / f"{split}.csv") as path:
             table.write(path)
-        with files.replacing(folder / "scores" / f"{split}.txt") as path:
+        with files.atomic_write(folder / "scores" / f"{split}.txt") as path:
             table.write_plain(path)
     (folder / "history.json").write_text(json.dumps(keeper.history, indent=1) + "\n", encoding="utf-8")
     (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
@@ -87,17 +93,17 @@ def write(
     _write_figures(run, dev, evaluation, threshold, keeper, metrics, seen, note)
 
 
-def show(run: TrackedRun, note: str, to_beat: dict[str, Any] | None = None) -> float:
+def show_run_results(run: TrackedRun, note: str, to_beat: dict[str, Any] | None = None) -> float:
     """Print the result of a run, new or finished before, and where to find the rest; returns dev EER.
 
     Args:
         run: the run.
         note: printed with it.
-        to_beat: what the audit of the corpus found (`audits.to_beat`).
+        to_beat: what the audit of the corpus found (`audits.audited_auc`).
     """
     metrics = run.metrics
     title = f"{run.name}{': finished before; rerun=true runs it again' if run.finished else ''}"
-    parts: list[Part] = [Table(title, ["", "dev", "eval", ""], _rows(metrics), words=("",))]
+    parts: list[DocumentPart] = [DocumentTable(title, ["", "dev", "eval", ""], _rows(metrics), words=("",))]
     for kind, prefix in (("corpus", "eval/eer_on/"), ("attack", "eval/eer/")):
         values = {attack_name(k.removeprefix(prefix)): v for k, v in metrics.items() if k.startswith(prefix)}
         worst = [
@@ -105,22 +111,22 @@ def show(run: TrackedRun, note: str, to_beat: dict[str, Any] | None = None) -> f
         ]
         if worst:
             more = ", …" if len(worst) > MOST_LISTED else ""
-            parts.append(Text(f"eval EER by {kind}, %: {', '.join(worst[:MOST_LISTED])}{more}"))
+            parts.append(DocumentText(f"eval EER by {kind}, %: {', '.join(worst[:MOST_LISTED])}{more}"))
     if to_beat:
         sides = "above" if metrics["eval/auc"] > to_beat["high"] else "not above"
         reached = f"This run: AUC {metrics['eval/auc']:.2f}, {sides} that interval."
-        parts.append(Text(f"{to_beat['text']} {reached}", "note"))
+        parts.append(DocumentText(f"{to_beat['text']} {reached}", "note"))
     if note:
-        parts.append(Text(f"{note[0].upper()}{note[1:]}", "warning"))
+        parts.append(DocumentText(f"{note[0].upper()}{note[1:]}", "warning"))
     if "epochs" in metrics:
         best, last = f"{metrics['best_epoch']:.0f}", f"{metrics['epochs'] - 1:.0f}"
-        parts.append(Text(f"dev chose epoch {best} of 0-{last}; one seed: report several."))
-    parts += [Text(f"artifacts  {run.artifact_uri}"), Text(f"compare    {ui_command()}")]
-    show_parts(parts)
+        parts.append(DocumentText(f"dev chose epoch {best} of 0-{last}; one seed: report several."))
+    parts += [DocumentText(f"artifacts  {run.artifact_uri}"), DocumentText(f"compare    {ui_command()}")]
+    show_document_parts(parts)
     return metrics["dev/eer"]
 
 
-def show_line(run: TrackedRun) -> float:
+def show_run_results_line(run: TrackedRun) -> float:
     """Print the result of a cell of a sweep in a line; returns dev EER."""
     rates = ", ".join(f"{split} EER {100 * run.metrics[f'{split}/eer']:.1f} %" for split in ("dev", "eval"))
     before = ", finished before" if run.finished else ""
@@ -128,19 +134,21 @@ def show_line(run: TrackedRun) -> float:
     return run.metrics["dev/eer"]
 
 
-def _rows(metrics: dict[str, float]) -> list[list[str | Cell]]:
+def _rows(metrics: dict[str, float]) -> list[list[str | DocumentCell]]:
     """A row for each metric that the run has: name, dev, eval, meaning."""
-    rows: list[list[str | Cell]] = []
+    rows: list[list[str | DocumentCell]] = []
     for name in SHOWN:
-        cells = [metric_names.with_unit(metrics.get(f"{split}/{name}"), name) for split in ("dev", "eval")]
+        cells = [
+            metric_names.metric_with_unit(metrics.get(f"{split}/{name}"), name) for split in ("dev", "eval")
+        ]
         if any(cells):
-            metric = metric_names.find(name)
-            rows.append([metric.title, *cells, Cell("", metric.meaning)])
+            metric = metric_names.find_metric(name)
+            rows.append([metric.title, *cells, DocumentCell("", metric.meaning)])
     if "dev/num_spoof" in metrics:
         counts = [
             f"{metrics[f'{s}/num_bonafide']:.0f} + {metrics[f'{s}/num_spoof']:.0f}" for s in ("dev", "eval")
         ]
-        rows.append(["trials", *counts, Cell("", "bona fide + spoof")])
+        rows.append(["trials", *counts, DocumentCell("", "bona fide + spoof")])
     return rows
 
 
@@ -168,9 +176,9 @@ def _by_corpus(table: ScoreTable) -> dict[str, float]:
     return values if len(values) > 1 else {}
 
 
-def wrong_way(dev: ScoreTable) -> str:
+def wrong_way_warning(dev: ScoreTable) -> str:
     """Warning if the detector ranks dev the wrong way round by more than chance; else empty."""
-    if not backwards(dev.bonafide, dev.spoof):
+    if not scores_are_backwards(dev.bonafide, dev.spoof):
         return ""
     return (
         f"The AUC on dev is {auc(dev.bonafide, dev.spoof):.3f}, well below 0.5: the detector ranks dev the wrong way "
@@ -191,10 +199,10 @@ def _write_figures(
 ) -> None:
     tables = {"dev": dev, "eval": evaluation}
     figures: dict[str, Figure] = {
-        "det": plots.det(tables, note=note),
-        "roc": plots.roc(tables, note=note),
+        "det": plots.det_error_curves(tables, note=note),
+        "roc": plots.roc_error_curves(tables, note=note),
         "histogram_eval": plots.histogram(evaluation, threshold, note=note),
-        "confusion_eval": plots.confusion(evaluation, threshold, note=note),
+        "confusion_eval": plots.confusion_heat_map(evaluation, threshold, note=note),
         "curves": plots.training_curves(keeper.history, keeper.best_epoch, note=note),
         "performance": plots.bars(
             {s: {m: metrics[f"{s}/{m}"] for m in ("auc", "accuracy", "eer")} for s in tables}, note=note
@@ -203,4 +211,4 @@ def _write_figures(
     if len(evaluation.attacks()) > 1:
         figures["attacks_eval"] = plots.bars_per_attack(evaluation, seen, note=note)
     for name, figure in figures.items():
-        plots.save(figure, run.artifacts / "figures" / f"{name}.png")
+        plots.save_figure(figure, run.artifacts / "figures" / f"{name}.png")

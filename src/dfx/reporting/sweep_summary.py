@@ -9,13 +9,15 @@ from rich.console import Console
 from dfx.reporting import grid
 from dfx.reporting.grid import SEED, Axes
 from dfx.reporting.missing_cells import MissingCell
-from dfx.tracking.cells import position_tag
+from dfx.tracking.cells import cell_position_tag
 from dfx.tracking.runs import RunRecord
 
 MOST_LISTED = 20
 
 
-def show(parent: str, axes: Axes, num_cells: int | None, began_ms: int, found: Sequence[RunRecord]) -> bool:
+def show_sweep_summary(
+    parent: str, axes: Axes, num_cells: int | None, began_ms: int, found: Sequence[RunRecord]
+) -> bool:
     """Print the table of a sweep, the counts of its cells, and the reasons of those without a result.
 
     Args:
@@ -29,7 +31,7 @@ def show(parent: str, axes: Axes, num_cells: int | None, began_ms: int, found: S
         Whether every cell has a result or cannot have one.
     """
     console = Console(highlight=False, markup=False)
-    tag = position_tag(parent)
+    tag = cell_position_tag(parent)
     finished = [run for run in found if run.status == "FINISHED"]
     done = {run.tags[tag] for run in finished}
     # A run in progress in another process does not replace an existing result.
@@ -42,7 +44,7 @@ def show(parent: str, axes: Axes, num_cells: int | None, began_ms: int, found: S
     skipped = [cell for cell in cells if cell.kind == "skipped"]
     failed = [cell for cell in cells if cell.kind != "skipped"]
     missing = max(0, (num_cells or 0) - len({run.tags[tag] for run in found}))
-    made = grid.of_sweep([*finished, *rest], parent, axes)
+    made = grid.grid_of_sweep([*finished, *rest], parent, axes)
     for split in ("dev", "eval"):
         console.print()
         made.table(f"{split}/eer", len(axes.get(SEED, [""]))).show(console)

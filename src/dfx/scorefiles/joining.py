@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.tables.findings import Finding, finding, some
+from dfx.tables.findings import Finding, make_finding, some_items
 from dfx.tables.labels import NAMES
 from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 
@@ -18,7 +18,7 @@ _EXTENSION = r"(?i)\.(?:flac|wav|mp3|ogg|opus|m4a|aac|mp4|wma|aiff?|au|sph)$"
 _FOLDER_OR_EXTENSION = rf"{_EXTENSION}|^.*[/\\]"
 
 
-def join(
+def join_scores(
     scores: pd.DataFrame, key: pd.DataFrame | None = None, name: str = "", part: str | None = None
 ) -> tuple[ScoreTable, list[Finding]]:
     """Join scores with a key: the trials of the key in its order, and findings on what was left out or adapted.
@@ -44,11 +44,11 @@ def join(
         key, scores = scores.drop(columns="score"), scores.drop(columns=["label", "attack"], errors="ignore")
     if all("speaker" in table and table["id"].duplicated().any() for table in (scores, key)):
         scores, key = with_speaker_in_id(scores), with_speaker_in_id(key)  # as in track 2 of ASVspoof 5
-    given, trials, findings = align(scores, key, name, part)
+    given, trials, findings = align_scores(scores, key, name, part)
     return _score_table(given, trials, name), findings
 
 
-def align(
+def align_scores(
     scores: pd.DataFrame,
     key: pd.DataFrame,
     name: str,
@@ -61,7 +61,7 @@ def align(
         scores: table with a column `id`.
         key: table with a column `id`.
         name: what to call the scores in sentences.
-        part: part of the key, as in `join`.
+        part: part of the key, as in `join_scores`.
         repeated: advice if the key repeats an id.
 
     Raises:
@@ -84,16 +84,16 @@ def align(
                 f"{missing.iloc[0]!r}. Give the key of these trials.{hint}"
             )
         raise ValueError(
-            f"{name}: {len(missing)} of {chosen.sum()} trials of the key have no score ({some(missing)}). Leaving them "
-            f"out could flatter the result: score them, or give a key of the trials that are meant.{hint}"
+            f"{name}: {len(missing)} of {chosen.sum()} trials of the key have no score ({some_items(missing)}). "
+            f"Leaving them out could flatter the result: score them, or give a key of the trials that are meant.{hint}"
         )
     extra = scores["id"][~np.isin(np.arange(len(scores)), rows)]
     if len(extra):
         text = (
-            f"{name}: {len(extra)} of {len(scores)} scores are of trials that the key does not have ({some(extra)}) "
-            "and are left out. Check that it is the key of these trials."
+            f"{name}: {len(extra)} of {len(scores)} scores are of trials that the key does not have "
+            f"({some_items(extra)}) and are left out. Check that it is the key of these trials."
         )
-        findings.append(finding(EXTRA, "warning", text, extra))
+        findings.append(make_finding(EXTRA, "warning", text, extra))
     given = scores.iloc[rows[chosen]].reset_index(drop=True)
     return given, key[chosen].reset_index(drop=True), findings + left_out
 
@@ -107,7 +107,7 @@ def _refuse_repeated_ids(ids: pd.Series, name: str, cure: str) -> None:
     repeated = ids[ids.duplicated()]
     if len(repeated):
         raise ValueError(
-            f"{name}: {len(repeated)} of {len(ids)} trials repeat an id ({some(repeated.unique())}). {cure}."
+            f"{name}: {len(repeated)} of {len(ids)} trials repeat an id ({some_items(repeated.unique())}). {cure}."
         )
 
 
@@ -134,7 +134,7 @@ def _choose_part(key: pd.DataFrame, part: str | None, name: str) -> tuple[NDArra
         f"{left} of {len(key)} trials of the key are not in its {column} {wanted} and are left out. Published results "
         f"are of {REPORTED}; part={ALL} takes every trial."
     )
-    return chosen, [finding(column, "note", text, key["id"][~chosen].head(), left)]
+    return chosen, [make_finding(column, "note", text, key["id"][~chosen].head(), left)]
 
 
 def _match(scores: pd.Series, key: pd.Series) -> tuple[NDArray[np.intp], list[Finding]]:
@@ -155,7 +155,7 @@ def _match(scores: pd.Series, key: pd.Series) -> tuple[NDArray[np.intp], list[Fi
                 f"({scores.iloc[found[first]]!r} is {key.iloc[first]!r} there). Each has one partner, so they count as "
                 "the same trials."
             )
-            return found, [finding("ids-adapted", "note", text, key[changed].head(), int(changed.sum()))]
+            return found, [make_finding("ids-adapted", "note", text, key[changed].head(), int(changed.sum()))]
     return rows, []
 
 
@@ -164,7 +164,7 @@ def _score_table(given: pd.DataFrame, chosen: pd.DataFrame, name: str) -> ScoreT
     if "label" in given:
         wrong = given["label"].to_numpy() != chosen["label"].to_numpy()
         if wrong.any():
-            shown = some(
+            shown = some_items(
                 f"{row.id}: {NAMES[int(row.label)]} there, {NAMES[int(own)]} in the key"
                 for row, own in zip(given[wrong].itertuples(), chosen["label"][wrong], strict=True)
             )

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dfx.tables import protocols
-from dfx.tables.findings import some
+from dfx.tables.findings import some_items
 from dfx.tables.labels import BONAFIDE, is_label, parse_label
 from dfx.tables.score_table import UNKNOWN_ATTACK
 
@@ -69,9 +69,9 @@ def read_scores(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises:
         ValueError: if the file has no such format, or has unknown labels or scores that are not numbers.
     """
-    file = existing_file(path)
-    text = protocols.read_text(file)
-    table = table_with_header(text, file)
+    file = existing_score_file(path)
+    text = protocols.read_protocol_text(file)
+    table = read_table_with_header(text, file)
     if table is None:
         table = _scores_without_header(text, file)
     if "score" not in table:
@@ -95,7 +95,7 @@ def read_key(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises:
         ValueError: if the file has no such format, or has unknown labels.
     """
-    file = existing_file(path)
+    file = existing_score_file(path)
     with file.open("rb") as opened:
         is_parquet = opened.read(4) == b"PAR1"
     table = _read_parquet(file) if is_parquet else _read_key_text(file)
@@ -118,7 +118,7 @@ def read_key(path: str | os.PathLike[str]) -> pd.DataFrame:
     return _first_columns(table, needed)
 
 
-def existing_file(path: Any) -> Path:
+def existing_score_file(path: Any) -> Path:
     """Path of an existing file, with `~` expanded.
 
     Raises:
@@ -131,17 +131,17 @@ def existing_file(path: Any) -> Path:
     return file
 
 
-def table_with_header(text: str, path: Path) -> pd.DataFrame | None:
+def read_table_with_header(text: str, path: Path) -> pd.DataFrame | None:
     """Parse a text with a header, all columns as text, known ones renamed to dfx's names; None without a header.
 
     Raises:
         ValueError: if a line has more fields than the header, or no line follows it.
     """
-    first = protocols.first_line(text, path)
+    first = protocols.first_protocol_line(text, path)
     separator = next(mark for mark in SEPARATORS if mark in first or mark == r"\s+")
     header = [word.strip(' "') for word in first.split(None if separator == r"\s+" else separator)]
     has_id = any(_normalised(word) in WORDS["id"] for word in header)
-    is_data = any(is_number(word) or is_label(word) for word in header)  # a file that is called `audio`
+    is_data = any(_is_number(word) or is_label(word) for word in header)  # a file that is called `audio`
     if not has_id or is_data:
         return None
     try:
@@ -175,15 +175,15 @@ def parse_numbers(table: pd.DataFrame, name: str, path: Path) -> pd.Series:
     try:
         return pd.Series(np.array(table[name].tolist(), dtype=np.float64), index=table.index)
     except ValueError:
-        bad = table[[not is_number(str(word)) for word in table[name]]]
-        shown = some(f"{trial}: {value}" for trial, value in zip(bad["id"], bad[name], strict=True))
+        bad = table[[not _is_number(str(word)) for word in table[name]]]
+        shown = some_items(f"{trial}: {value}" for trial, value in zip(bad["id"], bad[name], strict=True))
         raise ValueError(
             f"{path}: {len(bad)} of {len(table)} trials have a {name} that is not a number ({shown}). "
             "Write numbers with a decimal point, and score the trials that have none."
         ) from None
 
 
-def is_number(word: str) -> bool:
+def _is_number(word: str) -> bool:
     """Whether a word is a number; `nan` and `inf` are."""
     try:
         float(word)
@@ -199,7 +199,7 @@ def _parse_labels(words: pd.Series, path: Path) -> pd.Series:
         try:
             parse_label(bad.iloc[0])
         except ValueError as error:
-            found = some(bad.unique().tolist())
+            found = some_items(bad.unique().tolist())
             raise ValueError(
                 f"{path}: {len(bad)} of {len(words)} labels are unknown ({found}). {error}"
             ) from None
@@ -232,11 +232,11 @@ def _share(column: pd.Series, test: Callable[[str], bool]) -> float:
 
 
 def _scores_without_header(text: str, path: Path) -> pd.DataFrame:
-    first = protocols.first_line(text, path)
-    mark = next((mark for mark in ",;" if mark in first and is_number(first.rpartition(mark)[2])), None)
+    first = protocols.first_protocol_line(text, path)
+    mark = next((mark for mark in ",;" if mark in first and _is_number(first.rpartition(mark)[2])), None)
     width = len(first.split(mark))
-    frame = protocols.split_columns(text, path, width, f"dfx reads {FORMATS}", mark or r"\s+")
-    table = protocols.name_columns(frame, _score_columns(frame, path, first), path)
+    frame = protocols.split_protocol_columns(text, path, width, f"dfx reads {FORMATS}", mark or r"\s+")
+    table = protocols.name_protocol_columns(frame, _score_columns(frame, path, first), path)
     if "%" in text and mark is None:  # `ScoreTable.write_plain` writes a space in an id like this
         for name in table.columns.intersection(["id", "attack"]):
             table[name] = table[name].map(unquote)
@@ -254,13 +254,13 @@ def _score_columns(frame: pd.DataFrame, path: Path, first: str) -> tuple[str, ..
             f"{path} holds scores of speaker verification ({first!r}), which do not tell bona fide from spoof: give "
             "this file for the t-DCF (asv=FILE), and the scores of the countermeasure here."
         )
-    if width > 1 and _share(last, is_number) >= 0.5:
+    if width > 1 and _share(last, _is_number) >= 0.5:
         if width > 2 and _share(before, is_label) > 0.5:
             return LABEL_THEN_SCORE[min(width, 4)]
         if width > 2 and set(before) <= {"0", "1"}:
             _parse_labels(before, path)  # raises: numbers are not labels
         return ("id", "score")
-    if width > 2 and _share(last, is_label) > 0.5 and _share(before, is_number) > 0.5:
+    if width > 2 and _share(last, is_label) > 0.5 and _share(before, _is_number) > 0.5:
         return SCORE_THEN_LABEL[min(width, 4)]
     raise ValueError(f"{path} is not a score file, its first line is {first[:120]!r}: dfx reads {FORMATS}.")
 
@@ -274,11 +274,11 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_key_text(path: Path) -> pd.DataFrame:
-    text = protocols.read_text(path)
-    table = table_with_header(text, path)
+    text = protocols.read_protocol_text(path)
+    table = read_table_with_header(text, path)
     if table is not None:
         return table
-    first = protocols.first_line(text, path)
+    first = protocols.first_protocol_line(text, path)
     kind = (
         "a key of speaker verification"
         if {"target", "nontarget"} & set(first.split())
@@ -288,15 +288,15 @@ def _read_key_text(path: Path) -> pd.DataFrame:
         "give the protocol of ASVspoof 2019 or 5, the trial_metadata.txt of the folder CM of ASVspoof 2021, or a CSV "
         "with the columns id and label, in words"
     )
-    frame = protocols.split_columns(text, path, max(*map(len, KEYS), len(first.split())), hint)
-    width = int(protocols.line_widths(frame.head(HEAD)).median())
+    frame = protocols.split_protocol_columns(text, path, max(*map(len, KEYS), len(first.split())), hint)
+    width = int(protocols.protocol_line_widths(frame.head(HEAD)).median())
     layouts = [
         names for names in KEYS if len(names) == width and _share(frame[names.index("label")], is_label) > 0.5
     ]
     if not layouts:
         raise ValueError(f"{path} is {kind}, its first line is {first[:120]!r}: {hint}.")
     is_df = _share(frame[1], lambda word: word.startswith("DF_")) > 0.5  # LA and early DF have eight columns
-    table = protocols.name_columns(frame, layouts[-1 if is_df else 0], path)
-    if width == 4 and _share(table["attack"], is_number) > 0.5:
+    table = protocols.name_protocol_columns(frame, layouts[-1 if is_df else 0], path)
+    if width == 4 and _share(table["attack"], _is_number) > 0.5:
         del table["attack"]  # a score file of the baselines of ASVspoof 5: speaker, id, score, label
     return table

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.scorefiles.joining import EXTRA, PARTS, align, with_speaker_in_id
-from dfx.scorefiles.reading import existing_file, parse_numbers, table_with_header
+from dfx.scorefiles.joining import EXTRA, PARTS, align_scores, with_speaker_in_id
+from dfx.scorefiles.reading import existing_score_file, parse_numbers, read_table_with_header
 from dfx.tables import protocols
-from dfx.tables.findings import some
+from dfx.tables.findings import some_items
 
 KINDS = ("target", "nontarget", "spoof")
 
@@ -26,7 +26,7 @@ class AsvScores(NamedTuple):
     spoof: NDArray[np.float64]
 
 
-def read_asv(
+def read_asv_scores(
     path: str | os.PathLike[str],
     key: str | os.PathLike[str] | None = None,
     column: str = "asv-score",
@@ -47,9 +47,9 @@ def read_asv(
         ValueError: if the file has another format, trials of the key lack a score or scores a key, a kind is missing
             or a score is not finite.
     """
-    file = existing_file(path)
-    text = protocols.read_text(file)
-    table = table_with_header(text, file)
+    file = existing_score_file(path)
+    text = protocols.read_protocol_text(file)
+    table = read_table_with_header(text, file)
     if table is None:
         names = ("attack", "kind", "score") if key is None else ("speaker", "id", "score")
         table, column = _three_columns(text, file, names), "score"
@@ -58,7 +58,7 @@ def read_asv(
             f"{file} has no column {column}: it has {', '.join(table.columns)}. Name one of these."
         )
     if key is not None:
-        table = _join_key(table, existing_file(key), file, part)
+        table = _join_key(table, existing_score_file(key), file, part)
     elif "kind" not in table:
         raise ValueError(
             f"{file} does not say which trials are target, nontarget or spoof: give its key as well."
@@ -81,11 +81,11 @@ def read_asv(
 
 
 def _three_columns(text: str, path: Path, names: tuple[str, ...]) -> pd.DataFrame:
-    width = len(protocols.first_line(text, path).split())
-    frame = protocols.split_columns(text, path, width, f"dfx reads `{' '.join(names)}` here")
-    wrong = frame[protocols.line_widths(frame) != len(names)]
+    width = len(protocols.first_protocol_line(text, path).split())
+    frame = protocols.split_protocol_columns(text, path, width, f"dfx reads `{' '.join(names)}` here")
+    wrong = frame[protocols.protocol_line_widths(frame) != len(names)]
     if len(wrong):
-        lines = some(" ".join(row).strip() for row in wrong.to_numpy())
+        lines = some_items(" ".join(row).strip() for row in wrong.to_numpy())
         raise ValueError(
             f"{path}: {len(wrong)} of {len(frame)} lines do not have the columns {', '.join(names)} ({lines}). "
             "Give a score file of speaker verification as the challenge ships it."
@@ -99,10 +99,10 @@ def _join_key(scores: pd.DataFrame, path_of_key: Path, path: Path, part: str | N
     Trials are matched by position where both files have the same order, as those of 2021, in which one speaker and
     utterance may be several trials; else by speaker and utterance.
     """
-    key = table_with_header(protocols.read_text(path_of_key), path_of_key)
+    key = read_table_with_header(protocols.read_protocol_text(path_of_key), path_of_key)
     if key is None:
         layouts = {8: protocols.ASVSPOOF2021["LA"][8], 12: protocols.ASVSPOOF2021["PA"][12]}
-        key = protocols.read(path_of_key, layouts).rename(columns={"label": "asv-label"})
+        key = protocols.read_protocol(path_of_key, layouts).rename(columns={"label": "asv-label"})
     missing = [name for name in ("speaker", "id") if name not in scores or name not in key]
     column = next((name for name in key if str(name).replace("_", "-") == "asv-label"), None)
     if missing or column is None:
@@ -118,7 +118,7 @@ def _join_key(scores: pd.DataFrame, path_of_key: Path, path: Path, part: str | N
         scores, key = with_speaker_in_id(scores), with_speaker_in_id(key)
     part = part if any(name in key for name in PARTS) else None
     advice = "Then the scores must have the order of the key"
-    given, trials, findings = align(scores, key, str(path), part, advice)
+    given, trials, findings = align_scores(scores, key, str(path), part, advice)
     extra = next((found for found in findings if found.kind == EXTRA), None)
     if extra:
         raise ValueError(

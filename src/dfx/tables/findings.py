@@ -31,7 +31,7 @@ class Finding:
     examples: tuple[str, ...] = ()
 
 
-def finding(
+def make_finding(
     kind: str, severity: str, text: str, items: Iterable[Any] = (), count: int | None = None
 ) -> Finding:
     """Make a finding; its `count` and `examples` come from the items that it is about.
@@ -45,7 +45,7 @@ def finding(
     return Finding(kind, severity, text, len(names) if count is None else count, tuple(names[:MAX_EXAMPLES]))
 
 
-def some(items: Iterable[Any]) -> str:
+def some_items(items: Iterable[Any]) -> str:
     """List the first items for a sentence: `'a', 'b', ... (7 in all)`."""
     names = [repr(str(item)) for item in items]
     rest = f", ... ({len(names)} in all)" if len(names) > MAX_EXAMPLES else ""
@@ -68,4 +68,4 @@ def refuse_rows(table: pd.DataFrame, bad: Any, what: str, advice: str, show: str
     if bad.any():
         rows = table[bad]
         names = [f"{row['id']} ({row[show]})" if show else row["id"] for row in rows.to_dict("records")]
-        raise ValueError(f"{len(rows)} of {len(table)} utterances {what}: {some(names)}. {advice}.")
+        raise ValueError(f"{len(rows)} of {len(table)} utterances {what}: {some_items(names)}. {advice}.")

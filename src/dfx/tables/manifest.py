@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dfx.tables.findings import refuse_rows, some
+from dfx.tables.findings import refuse_rows, some_items
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF, parse_label
 
 COLUMNS = ("id", "path", "label", "attack", "speaker", "split")
@@ -83,7 +83,7 @@ class Manifest:
     def write(self, path: str | Path) -> None:
         """Write as CSV or Parquet; labels as words, paths below the folder of the file relative to it.
 
-        Not atomic: wrap it in `files.replacing` where another process may read the file.
+        Not atomic: wrap it in `files.atomic_write` where another process may read the file.
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ class Manifest:
             table.to_parquet(path, index=False)
 
 
-def read(
+def read_manifest(
     path: str | Path,
     columns: Mapping[str, str] | None = None,
     splits: Mapping[str, str] | None = None,
@@ -227,7 +227,7 @@ def _labels(words: pd.Series, path: Path) -> pd.Series:
     if reason:
         bad = words[~words.isin(list(known))]
         raise ValueError(
-            f"{path}: {len(bad)} of {len(words)} labels are unknown ({some(bad.unique())}). {reason}"
+            f"{path}: {len(bad)} of {len(words)} labels are unknown ({some_items(bad.unique())}). {reason}"
         )
     return words.map(known).astype("int64")
 
@@ -235,13 +235,13 @@ def _labels(words: pd.Series, path: Path) -> pd.Series:
 def _splits(words: pd.Series, given: Mapping[str, str], path: Path) -> pd.Series:
     wrong = [split for split in given.values() if split not in SPLITS]
     if wrong:
-        raise ValueError(f"Splits map to {some(wrong)}: map each word to one of {', '.join(SPLITS)}.")
+        raise ValueError(f"Splits map to {some_items(wrong)}: map each word to one of {', '.join(SPLITS)}.")
     known = SPLIT_WORDS | {str(word).strip().lower(): split for word, split in given.items()}
     text = words.astype("str").where(words.notna(), "").str.strip().str.lower()
     bad = words[~text.isin(list(known))]
     if len(bad):
         raise ValueError(
-            f"{path}: {len(bad)} of {len(words)} rows have an unknown split ({some(bad.unique())}). "
+            f"{path}: {len(bad)} of {len(words)} rows have an unknown split ({some_items(bad.unique())}). "
             f"Say what each is: 'dataset.splits={{WORD: train, dev or eval}}'."
         )
     return text.map(known)
@@ -263,7 +263,7 @@ def _checked(table: pd.DataFrame, name: str, require_split: bool) -> pd.DataFram
     if not pd.api.types.is_numeric_dtype(table["label"]) or not table["label"].isin([BONAFIDE, SPOOF]).all():
         bad = table["label"][~table["label"].isin([BONAFIDE, SPOOF])]
         raise ValueError(
-            f"{name}: {len(bad)} of {len(table)} labels are not {BONAFIDE} or {SPOOF} ({some(bad.unique())}). "
+            f"{name}: {len(bad)} of {len(table)} labels are not {BONAFIDE} or {SPOOF} ({some_items(bad.unique())}). "
             f"Pass words through dfx.tables.labels.parse_label."
         )
     table = table.reset_index(drop=True)
@@ -283,7 +283,7 @@ def _checked(table: pd.DataFrame, name: str, require_split: bool) -> pd.DataFram
     other_split = ~table["split"].isin(SPLITS if require_split else (*SPLITS, ""))
     for bad, what, advice in (
         (table["id"].duplicated(keep=False), "have a duplicate id", "Give each row its own id"),
-        (relative, "have a relative path", "Use dfx.tables.manifest.read, or make them absolute"),
+        (relative, "have a relative path", "Use dfx.tables.manifest.read_manifest, or make them absolute"),
         (named_bonafide, "are bona fide and have an attack", f"Write {NO_ATTACK!r} there"),
         (other_split, "have an unknown split", f"Use {', '.join(SPLITS)}"),
     ):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx.tables.findings import some
+from dfx.tables.findings import some_items
 
 Layouts = Mapping[int, Sequence[str]]  # number of columns -> their names; one without a name is left out
 
@@ -50,7 +50,7 @@ MAX_SPACES = 8  # in one id; a line with more columns than that is another file
 _ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # what `>` writes in PowerShell
 
 
-def read(path: Path, layouts: Layouts) -> pd.DataFrame:
+def read_protocol(path: Path, layouts: Layouts) -> pd.DataFrame:
     """Read a protocol as a table of text; the number of columns determines its layout.
 
     Where a line has more columns than the others, its id holds spaces.
@@ -62,22 +62,22 @@ def read(path: Path, layouts: Layouts) -> pd.DataFrame:
     Raises:
         ValueError: if the file is empty, has another number of columns, or lines that are too short.
     """
-    text = read_text(path)
-    first = first_line(text, path)
+    text = read_protocol_text(path)
+    first = first_protocol_line(text, path)
     known = " or ".join(
         f"{number} columns ({', '.join(name or '-' for name in names)})" for number, names in layouts.items()
     )
     hint = f"dfx reads {known}. Give the protocol as the corpus ships it"
-    frame = split_columns(text, path, max(max(layouts), len(first.split())), hint)
-    found = [int(width) for width in line_widths(frame).value_counts().index if width in layouts]
+    frame = split_protocol_columns(text, path, max(max(layouts), len(first.split())), hint)
+    found = [int(width) for width in protocol_line_widths(frame).value_counts().index if width in layouts]
     if not found:
         raise ValueError(
             f"{path} has {len(first.split())} columns in its first line ({first[:120]!r}); {hint}."
         )
-    return name_columns(frame, layouts[found[0]], path)
+    return name_protocol_columns(frame, layouts[found[0]], path)
 
 
-def read_text(path: Path) -> str:
+def read_protocol_text(path: Path) -> str:
     """Read a text file, also gzip-packed; the byte-order mark and comments (lines that begin with `#`) are left out.
 
     Raises:
@@ -95,7 +95,7 @@ def read_text(path: Path) -> str:
     return re.sub(r"(?m)^[ \t]*#.*\n?", "", text) if "#" in text else text
 
 
-def first_line(text: str, path: Path) -> str:
+def first_protocol_line(text: str, path: Path) -> str:
     """Return the first line that is not blank.
 
     Raises:
@@ -107,7 +107,9 @@ def first_line(text: str, path: Path) -> str:
     return found[0].strip()
 
 
-def split_columns(text: str, path: Path, width: int, hint: str, separator: str = r"\s+") -> pd.DataFrame:
+def split_protocol_columns(
+    text: str, path: Path, width: int, hint: str, separator: str = r"\s+"
+) -> pd.DataFrame:
     """Split the lines of a text into columns `(lines, width + MAX_SPACES)`; `""` where a line ends earlier.
 
     Args:
@@ -137,21 +139,21 @@ def split_columns(text: str, path: Path, width: int, hint: str, separator: str =
     return frame.fillna("")
 
 
-def line_widths(frame: pd.DataFrame) -> pd.Series:
+def protocol_line_widths(frame: pd.DataFrame) -> pd.Series:
     """Number of columns of each line."""
     return (frame != "").sum(axis=1)
 
 
-def name_columns(frame: pd.DataFrame, names: Sequence[str], path: Path) -> pd.DataFrame:
-    """Name the columns that `split_columns` made; surplus fields of a line belong to its `id`.
+def name_protocol_columns(frame: pd.DataFrame, names: Sequence[str], path: Path) -> pd.DataFrame:
+    """Name the columns that `split_protocol_columns` made; surplus fields of a line belong to its `id`.
 
     Raises:
         ValueError: if a line has too few.
     """
-    widths, width = line_widths(frame), len(names)
+    widths, width = protocol_line_widths(frame), len(names)
     short = frame[widths < width]
     if len(short):
-        lines = some(" ".join(row).strip() for row in short.to_numpy())
+        lines = some_items(" ".join(row).strip() for row in short.to_numpy())
         raise ValueError(
             f"{path}: {len(short)} of {len(frame)} lines have fewer than {width} columns ({lines}): the file is "
             "damaged or cut short. Obtain it again."

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.tables.findings import refuse_rows, some
+from dfx.tables.findings import refuse_rows, some_items
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF, parse_label
 
 COLUMNS = ["id", "attack", "label", "score"]
@@ -32,7 +32,7 @@ class ScoreTable:
     """Scores of a set of utterances; the constructor checks every row.
 
     `write` and `write_plain` are not atomic. Where a killed process must not leave half a file, use
-    `with files.replacing(path) as temporary: table.write(temporary)`.
+    `with files.atomic_write(path) as temporary: table.write(temporary)`.
 
     Attributes:
         table: columns id (str, unique), attack (str), label (int64), score (float64), then the metadata.
@@ -140,7 +140,7 @@ class ScoreTable:
         return self.table[self.table["label"] == label]
 
 
-def side_by_side(tables: Sequence[ScoreTable]) -> NDArray[np.float64]:
+def scores_side_by_side(tables: Sequence[ScoreTable]) -> NDArray[np.float64]:
     """Scores of several systems on the same trials, `(systems, trials)`, in the order of the first table.
 
     Raises:
@@ -154,13 +154,14 @@ def side_by_side(tables: Sequence[ScoreTable]) -> NDArray[np.float64]:
         if len(other) != len(first) or (rows < 0).any():
             lost = [*first["id"][rows < 0], *other["id"].drop(index=rows[rows >= 0])]
             raise ValueError(
-                f"Score tables 1 and {number} hold different trials: {len(first)} and {len(other)}, and {some(lost)} "
-                "only in one of them. Score the same files with all systems."
+                f"Score tables 1 and {number} hold different trials: {len(first)} and {len(other)}, and "
+                f"{some_items(lost)} only in one of them. Score the same files with all systems."
             )
         contrary = first["id"][other["label"].to_numpy()[rows] != first["label"].to_numpy()]
         if len(contrary):
             raise ValueError(
-                f"Score tables 1 and {number} have different labels for {some(contrary)}: use the same key for both."
+                f"Score tables 1 and {number} have different labels for {some_items(contrary)}: use the same key for "
+                "both."
             )
         scores.append(other["score"].to_numpy()[rows])
     return np.array(scores)

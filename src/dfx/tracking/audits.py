@@ -11,26 +11,28 @@ from dfx import files
 from dfx.tables.manifest import Manifest
 
 
-def keep(
+def keep_audit(
     results: Mapping[str, Any], manifest: Manifest, fingerprint: str, cache: str | Path | None = None
 ) -> None:
-    """Store the results of an audit for `to_beat` and `latest`; valid until rows or files of the corpus change.
+    """Store the results of an audit for `audited_auc` and `latest_audited_auc`; valid until the corpus changes.
 
     Args:
         results: ready for JSON, with `headline`.
         manifest: the corpus.
-        fingerprint: fingerprint of its files, from `dfx.audio.store.fingerprint`.
+        fingerprint: fingerprint of its files, from `dfx.audio.store.recordings_fingerprint`.
         cache: cache folder of dfx; the default one if None.
     """
-    files.write_text(
+    files.write_text_file(
         _path(manifest, fingerprint, cache), json.dumps(results, indent=1, allow_nan=False) + "\n"
     )
 
 
-def to_beat(manifest: Manifest, fingerprint: str, cache: str | Path | None = None) -> dict[str, Any] | None:
+def audited_auc(
+    manifest: Manifest, fingerprint: str, cache: str | Path | None = None
+) -> dict[str, Any] | None:
     """AUC on eval that a detector has to beat on a corpus; None if the corpus was not audited or has changed since.
 
-    The arguments are those of `keep`.
+    The arguments are those of `keep_audit`.
 
     Returns:
         Of the best model that does not listen: `auc` and its 95 % interval `low` and `high`, `eer` (None if it is not
@@ -39,8 +41,8 @@ def to_beat(manifest: Manifest, fingerprint: str, cache: str | Path | None = Non
     return _headline(_path(manifest, fingerprint, cache))
 
 
-def latest(manifest_hash: str, cache: str | Path | None = None) -> dict[str, Any] | None:
-    """The same as `to_beat`, for a corpus of which only `Manifest.hash` is known; from its newest audit.
+def latest_audited_auc(manifest_hash: str, cache: str | Path | None = None) -> dict[str, Any] | None:
+    """The same as `audited_auc`, for a corpus of which only `Manifest.hash` is known; from its newest audit.
 
     The files are not compared: they may have changed since the audit.
     """

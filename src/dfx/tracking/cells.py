@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig
 
-from dfx.config.identity import BOOKKEEPING, choices
+from dfx.config.identity import BOOKKEEPING, chosen_options
 from dfx.tracking import database, provenance, runs
 from dfx.tracking.launchers import PARENT_VARIABLE
 from dfx.tracking.runs import RunRecord
@@ -27,28 +27,28 @@ from dfx.tracking.runs import RunRecord
 MAX_TAG = 5000  # characters, MLflow's limit
 
 
-def is_cell() -> bool:
+def is_sweep_cell() -> bool:
     """Whether this process computes a cell of a sweep, launched by Hydra or by its own command (`cell_command`)."""
     return PARENT_VARIABLE in os.environ and HydraConfig.initialized()
 
 
-def tags() -> dict[str, str]:
+def cell_tags() -> dict[str, str]:
     """Tags of a run: its command, and its sweep and position there; none if Hydra did not start the process."""
     if not HydraConfig.initialized():
         return {}
     found = {"command": f"python {shlex.join(cell_command())}"[:MAX_TAG]}
-    if is_cell():
+    if is_sweep_cell():
         parent = os.environ[PARENT_VARIABLE]
-        found |= {MLFLOW_PARENT_RUN_ID: parent, position_tag(parent): _position(parent)}
+        found |= {MLFLOW_PARENT_RUN_ID: parent, cell_position_tag(parent): _position(parent)}
     return found
 
 
-def position_tag(parent: str) -> str:
+def cell_position_tag(parent: str) -> str:
     """Name of the tag that holds the position of a run in a sweep."""
     return f"sweep.{parent}"
 
 
-def add_to_sweep(run: Run, wanted: dict[str, str]) -> None:
+def add_cell_to_sweep(run: Run, wanted: dict[str, str]) -> None:
     """Add a finished run to this sweep; `wanted` are the tags of a new run, of which those of the sweep are added."""
     held = run.data.tags
     changed = [
@@ -62,20 +62,20 @@ def add_to_sweep(run: Run, wanted: dict[str, str]) -> None:
             MlflowClient().log_batch(run.info.run_id, tags=changed)
 
 
-def finished_dev_eer(cfg: DictConfig, identity: str) -> float | None:
+def finished_cell_dev_eer(cfg: DictConfig, identity: str) -> float | None:
     """Dev EER of the finished run of an identity; None if there is none."""
     finished = f"tags.config_hash = '{identity}' and attributes.status = 'FINISHED'"
-    found = runs.find(cfg.experiment_name, query=finished)
+    found = runs.find_runs(cfg.experiment_name, query=finished)
     return found[0].metrics.get("dev/eer") if found else None
 
 
-def error_text(error: Exception) -> str:
+def cell_error_text(error: Exception) -> str:
     """Text of an error for a tag: its sentence if it is meant for users, else its type and message."""
     for_users = isinstance(error, ValueError | OSError)
     return (str(error) if for_users else f"{type(error).__name__}: {error}")[:MAX_TAG]
 
 
-def record_no_result(cfg: DictConfig, sentence: str, skipped: bool) -> None:
+def record_cell_without_result(cfg: DictConfig, sentence: str, skipped: bool) -> None:
     """Record in MLflow why the cell of this process has no result: in its run, or in a new one if it has none yet.
 
     Args:
@@ -83,23 +83,23 @@ def record_no_result(cfg: DictConfig, sentence: str, skipped: bool) -> None:
         sentence: the reason.
         skipped: whether it cannot have a result (feature and model do not fit), which is no failure.
     """
-    parent, labels = os.environ[PARENT_VARIABLE], tags()
+    parent, labels = os.environ[PARENT_VARIABLE], cell_tags()
     experiment_id = database.experiment_id(cfg.experiment_name)
     client = MlflowClient()
     # Locked, since all processes of a cell on several nodes call this, and together they have one run.
     with database.create_lock(), database.defer_interrupts():
-        tag = position_tag(parent)
-        cell = [run for run in runs.find(sweep=parent) if run.tags[tag] == labels[tag]]
+        tag = cell_position_tag(parent)
+        cell = [run for run in runs.find_runs(sweep=parent) if run.tags[tag] == labels[tag]]
         unfinished = [run for run in cell if run.status != "FINISHED"]
         if unfinished:
             run_id, held = unfinished[0].run_id, unfinished[0].tags
         else:
-            options = choices(cfg)
+            options = chosen_options(cfg)
             name = "-".join(options.get(key, "?") for key in ("feature", "model", "dataset"))
             made = client.create_run(
                 experiment_id,
                 run_name=f"{name}-s{cfg.seed}",
-                tags={**options, **labels, **provenance.code()},
+                tags={**options, **labels, **provenance.code_provenance()},
             )
             run_id, held = made.info.run_id, {}
         stale = "error" if skipped else "skipped"
@@ -109,7 +109,7 @@ def record_no_result(cfg: DictConfig, sentence: str, skipped: bool) -> None:
         client.set_terminated(run_id, "KILLED" if skipped else "FAILED")
 
 
-def open_parent(experiment_name: str, identity: str, name: str, labels: dict[str, str]) -> str:
+def open_sweep_parent(experiment_name: str, identity: str, name: str, labels: dict[str, str]) -> str:
     """Open a sweep's parent run and return its id; the same sweep started before continues with its old parent."""
     experiment_id = database.experiment_id(experiment_name)
     client = MlflowClient()
@@ -123,13 +123,13 @@ def open_parent(experiment_name: str, identity: str, name: str, labels: dict[str
         made = client.create_run(
             experiment_id,
             run_name=name,
-            tags={"kind": "sweep", "sweep_hash": identity, **labels, **provenance.code()},
+            tags={"kind": "sweep", "sweep_hash": identity, **labels, **provenance.code_provenance()},
         )
         return str(made.info.run_id)
 
 
 @database.defer_interrupts()
-def close_parent(parent: str, status: str, num_cells: int | None = None) -> None:
+def close_sweep_parent(parent: str, status: str, num_cells: int | None = None) -> None:
     """End a sweep's parent as FINISHED, FAILED or KILLED, and record the number of cells if it is given."""
     client = MlflowClient()
     if num_cells is not None:
@@ -147,14 +147,14 @@ def drop_superseded_runs(parent: str, began_ms: int) -> list[RunRecord]:
     client = MlflowClient()
     kept = []
     cells: dict[str, list[RunRecord]] = {}
-    for run in runs.find(sweep=parent):
-        cells.setdefault(run.tags[position_tag(parent)], []).append(run)
+    for run in runs.find_runs(sweep=parent):
+        cells.setdefault(run.tags[cell_position_tag(parent)], []).append(run)
     for found in cells.values():
         newest = sorted(found, key=lambda run: (run.status == "FINISHED", run.end_ms or 0), reverse=True)
         kept.append(newest[0])
         for run in newest[1:]:
             if run.status == "FINISHED":
-                for tag in (position_tag(parent), MLFLOW_PARENT_RUN_ID):
+                for tag in (cell_position_tag(parent), MLFLOW_PARENT_RUN_ID):
                     if parent in (tag.partition(".")[2], run.tags.get(tag)):
                         client.delete_tag(run.run_id, tag)
             elif run.status != "RUNNING" and (run.end_ms or 0) < began_ms:
@@ -173,7 +173,7 @@ def _position(parent: str) -> str:
 
 @functools.cache
 def _axes(parent: str) -> tuple[str, ...]:
-    return tuple(json.loads(runs.get(parent).tags["axes"]))
+    return tuple(json.loads(runs.get_run(parent).tags["axes"]))
 
 
 def cell_command() -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import mlflow
 from mlflow.tracking import MlflowClient
 
-from dfx.files import locked
+from dfx.files import locked_folder
 
 ROOT = Path("mlruns")
 
@@ -42,7 +42,7 @@ def defer_interrupts() -> Iterator[None]:
 
 def create_lock() -> AbstractContextManager[None]:
     """Lock under which one process at a time creates a missing entry of MLflow, which itself has race conditions."""
-    return locked(ROOT / "progress", "creating an entry of MLflow in", lambda _: None, "create.lock")
+    return locked_folder(ROOT / "progress", "creating an entry of MLflow in", lambda _: None, "create.lock")
 
 
 def experiment_id(name: str) -> str:

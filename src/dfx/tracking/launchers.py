@@ -41,7 +41,7 @@ RAY_SETTINGS = {
 }
 
 
-def register() -> None:
+def register_launchers() -> None:
     """Make Hydra use the files of `conf/hydra/launcher` unchanged; call it before Hydra composes.
 
     Hydra would check a file against the plugin's own option of the same name, and warn that it will stop doing so.
@@ -52,7 +52,7 @@ def register() -> None:
         options.pop(path.name, None)
 
 
-def prepare(config: DictConfig, num_cells: int | None) -> None:
+def prepare_launcher(config: DictConfig, num_cells: int | None) -> None:
     """Fill in the settings of a sweep's launcher that depend on this machine; call it before Hydra creates it.
 
     Args:
@@ -148,8 +148,8 @@ def run_in_own_process(command: Sequence[str]) -> None:
     status = subprocess.run([sys.executable, *command], check=False).returncode
     if status not in (0, EXIT_RECORDED):
         raise ValueError(
-            f"The processes of this cell ended with {workers.ending(status)}; what is wrong stands above. Alone it is "
-            f"run by: python {shlex.join(command)}"
+            f"The processes of this cell ended with {workers.worker_exit_status(status)}; what is wrong stands above. "
+            f"Alone it is run by: python {shlex.join(command)}"
         )
 
 

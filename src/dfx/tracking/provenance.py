@@ -23,7 +23,7 @@ PACKAGES = (
 )
 
 
-def environment() -> dict[str, str | int | None]:
+def environment_provenance() -> dict[str, str | int | None]:
     """Versions of the packages that influence a result, and the machine."""
     return {name: _version(name) for name in PACKAGES} | {
         "python": platform.python_version(),
@@ -33,7 +33,7 @@ def environment() -> dict[str, str | int | None]:
 
 
 @functools.cache  # later changes of the files do not change the code that this process has loaded
-def code() -> dict[str, str]:
+def code_provenance() -> dict[str, str]:
     """Git commit of the code and whether it has changes; no commit if dfx is installed as a package."""
     here = Path(__file__)
 

@@ -18,8 +18,8 @@ from mlflow.entities import Metric, Param, Run, RunStatus
 from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig, OmegaConf
 
-from dfx.config.schema import flatten
-from dfx.files import locked, write_text
+from dfx.config.schema import flatten_config
+from dfx.files import locked_folder, write_text_file
 from dfx.tables.manifest import Manifest
 from dfx.tracking import cells, provenance
 from dfx.tracking.database import ROOT, create_lock, defer_interrupts, experiment_id, now_ms
@@ -92,7 +92,7 @@ class TrackedRun:
 
 
 @contextmanager
-def track(
+def track_run(
     cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str, str], say: Callable[[str], None]
 ) -> Iterator[TrackedRun]:
     """Open the run of an identity: a finished run is returned, an interrupted one continues, else a new one starts.
@@ -104,7 +104,7 @@ def track(
         cfg: resolved configuration of the run; logged as flattened parameters.
         identity: `config.identity.config_hash`.
         manifest: the corpus; logged as the run's dataset.
-        tags: the options and `cells.tags`.
+        tags: the options and `cells.cell_tags`.
         say: called with messages to the user.
     """
     from pytorch_lightning.utilities import rank_zero_only  # takes seconds, and reports do not need it
@@ -115,13 +115,13 @@ def track(
         yield TrackedRun(run_id="", folder=folder)
         return
     experiment = experiment_id(cfg.experiment_name)
-    with locked(folder.parent, "doing the same run in", say, f"{folder.name}.lock"):
+    with locked_folder(folder.parent, "doing the same run in", say, f"{folder.name}.lock"):
         client = MlflowClient()
         runs = client.search_runs([experiment], f"tags.config_hash = '{identity}'", max_results=50)
         finished = [run for run in runs if run.info.status == "FINISHED"]
         if finished and not cfg.rerun:
             run = finished[0]
-            cells.add_to_sweep(run, tags)
+            cells.add_cell_to_sweep(run, tags)
             _say_other_code(run, say)
             yield TrackedRun(run.info.run_id, folder, run.info.run_name, True, dict(run.data.metrics))
             return
@@ -134,7 +134,7 @@ def track(
         name = f"{tags['feature']}-{tags['model']}-{manifest.name or tags['dataset']}-s{tags['seed']}"
         tracked = TrackedRun(interrupted[0].info.run_id if interrupted else "", folder, name)
         own = {"config_hash": identity, "manifest_hash": manifest.hash, "work": _folder_id(folder)}
-        with _open(tracked, experiment, {**tags, **own, **provenance.code()}, cfg, manifest, say):
+        with _open(tracked, experiment, {**tags, **own, **provenance.code_provenance()}, cfg, manifest, say):
             yield tracked
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -173,7 +173,7 @@ def _open(
         raise
     except Exception as error:
         if mlflow.active_run():
-            client.set_tag(run.run_id, "error", cells.error_text(error))
+            client.set_tag(run.run_id, "error", cells.cell_error_text(error))
         raise
     finally:
         with defer_interrupts():
@@ -181,7 +181,7 @@ def _open(
 
 
 def _say_other_code(run: Run, say: Callable[[str], None]) -> None:
-    then, now = run.data.tags.get("git_commit", ""), provenance.code()["git_commit"]
+    then, now = run.data.tags.get("git_commit", ""), provenance.code_provenance()["git_commit"]
     if then != now:
         # "none (installed package)" is no hash and stays whole.
         first, second = (commit if " " in commit else commit[:9] for commit in (then, now))
@@ -190,7 +190,7 @@ def _say_other_code(run: Run, say: Callable[[str], None]) -> None:
 
 def _log_inputs(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest: Manifest) -> None:
     """Log parameters, corpus, configuration and versions; what MLflow has after a resume is not logged again."""
-    leaves = flatten(OmegaConf.to_container(cfg, resolve=True))
+    leaves = flatten_config(OmegaConf.to_container(cfg, resolve=True))
     # The facts that a corpus' authors publish stand in config.yaml only. 6,000 characters: MLflow's limit.
     params = [Param(key, str(value)[:6000]) for key, value in leaves.items() if ".facts." not in key]
     held = client.get_run(run.run_id)
@@ -207,7 +207,7 @@ def _log_inputs(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest
             with create_lock():  # two processes that log a corpus for the first time would both create it
                 mlflow.log_input(source, context="train, dev and eval")
     (run.artifacts / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
-    versions = json.dumps(provenance.environment(), indent=2)
+    versions = json.dumps(provenance.environment_provenance(), indent=2)
     (run.artifacts / "environment.json").write_text(f"{versions}\n", encoding="utf-8")
 
 
@@ -221,7 +221,7 @@ def log_report(
     """Log the files and numbers of a report as a new run."""
     client, experiment = MlflowClient(), experiment_id(experiment_name)
     with defer_interrupts():
-        run = client.create_run(experiment, run_name=run_name, tags={**tags, **provenance.code()})
+        run = client.create_run(experiment, run_name=run_name, tags={**tags, **provenance.code_provenance()})
         status = "FAILED"
         try:
             _log_metrics(run.info.run_id, metrics)
@@ -232,7 +232,7 @@ def log_report(
             client.set_terminated(run.info.run_id, status)
 
 
-def log_files(run_id: str, files: Iterable[Path], folder: str) -> None:
+def log_run_files(run_id: str, files: Iterable[Path], folder: str) -> None:
     """Add files to the artifacts of an existing run."""
     with defer_interrupts():
         for file in files:
@@ -255,5 +255,5 @@ def _folder_id(folder: Path) -> str:
     """Id of a work folder, the same on every machine that shares it."""
     file = folder.with_name(f"{folder.name}.id")
     if not file.exists():
-        write_text(file, uuid.uuid4().hex)
+        write_text_file(file, uuid.uuid4().hex)
     return file.read_text(encoding="utf-8")

@@ -43,7 +43,7 @@ class RunRecord:
     end_ms: int | None
 
 
-def find(experiment: str | None = None, sweep: str | None = None, query: str = "") -> list[RunRecord]:
+def find_runs(experiment: str | None = None, sweep: str | None = None, query: str = "") -> list[RunRecord]:
     """Find runs, the newest first; an empty list if the experiment or the database does not exist.
 
     Args:
@@ -55,7 +55,7 @@ def find(experiment: str | None = None, sweep: str | None = None, query: str = "
         ValueError: if the sweep is "latest" and there is none, or the filter cannot be read.
     """
     if sweep == "latest":
-        known = sweeps(experiment)
+        known = find_sweep_runs(experiment)
         if not known:
             where = f"the experiment {experiment!r}" if experiment else mlflow.get_tracking_uri()
             raise ValueError(f"There is no sweep in {where}: run dfx.train -m first, or name an experiment.")
@@ -64,12 +64,12 @@ def find(experiment: str | None = None, sweep: str | None = None, query: str = "
     return _search(experiment, " and ".join(part for part in (query.strip(), cells) if part))
 
 
-def sweeps(experiment: str | None = None) -> list[RunRecord]:
+def find_sweep_runs(experiment: str | None = None) -> list[RunRecord]:
     """The parent runs of sweeps, the newest first; their tags hold the axes and the command."""
     return _search(experiment, "tags.kind = 'sweep'")
 
 
-def get(run_id: str) -> RunRecord:
+def get_run(run_id: str) -> RunRecord:
     """Get a run by its id.
 
     Raises:
@@ -84,7 +84,7 @@ def get(run_id: str) -> RunRecord:
         ) from error
 
 
-def artifact(run: RunRecord | str, path: str) -> Path | None:
+def run_artifact(run: RunRecord | str, path: str) -> Path | None:
     """Local path of an artifact; one in a remote store is downloaded into the cache.
 
     Args:
@@ -94,7 +94,7 @@ def artifact(run: RunRecord | str, path: str) -> Path | None:
     Returns:
         None if the run has no such artifact.
     """
-    run = get(run) if isinstance(run, str) else run
+    run = get_run(run) if isinstance(run, str) else run
     place = urlparse(run.artifact_uri)
     if place.scheme in ("", "file"):
         local = Path(unquote(place.path) if place.scheme else run.artifact_uri) / path
@@ -134,11 +134,11 @@ def registered_model(place: str) -> tuple[list[Path], RunRecord | None]:
             f"There is no model {place!r} in {mlflow.get_tracking_uri()} ({error.message}): give models:/NAME@ALIAS or "
             "models:/NAME/VERSION, or set MLFLOW_TRACKING_URI to the place that has it."
         ) from error
-    run = get(version.run_id) if version.run_id else None
+    run = get_run(version.run_id) if version.run_id else None
     parts = urlparse(source)
     if parts.scheme == "runs":
         run_id, _, path = parts.path.lstrip("/").partition("/")
-        found = artifact(run_id, path)
+        found = run_artifact(run_id, path)
     elif parts.scheme in ("", "file"):
         found = Path(unquote(parts.path) if parts.scheme else source)
     else:
@@ -150,7 +150,7 @@ def registered_model(place: str) -> tuple[list[Path], RunRecord | None]:
     return [found] if found.is_file() else sorted(path for path in found.rglob("*") if path.is_file()), run
 
 
-def history(run_id: str, key: str) -> list[tuple[int, float]]:
+def run_metric_history(run_id: str, key: str) -> list[tuple[int, float]]:
     """Values of a metric by step (`epoch/dev/eer` by epoch); the last one if a step was logged twice."""
     points = sorted(MlflowClient().get_metric_history(run_id, key), key=lambda p: (p.step, p.timestamp))
     return sorted({point.step: point.value for point in points}.items())

@@ -90,17 +90,17 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread.join()
 
 
-def source(url: str, **changes: Any) -> fetch.Source:
-    return fetch.parse_sources([{"url": url, "md5": MD5, **changes}])[0]
+def source(url: str, **changes: Any) -> fetch.FetchSource:
+    return fetch.parse_fetch_sources([{"url": url, "md5": MD5, **changes}])[0]
 
 
-def get(wanted: fetch.Source, folder: Path) -> Path:
-    return fetch.fetch(wanted, folder, show=False, pause=0.001)
+def get(wanted: fetch.FetchSource, folder: Path) -> Path:
+    return fetch.fetch_file(wanted, folder, show=False, pause=0.001)
 
 
 @pytest.mark.parametrize("checksum", [{"md5": MD5}, {"sha256": SHA256}, {"md5": MD5.upper()}])
 def test_a_file_is_fetched_once(server: Server, tmp_path: Path, checksum: dict[str, str]) -> None:
-    wanted = fetch.parse_sources([{"url": server.url("ranges"), **checksum}])[0]
+    wanted = fetch.parse_fetch_sources([{"url": server.url("ranges"), **checksum}])[0]
     path = get(wanted, tmp_path / "new")
     assert path == tmp_path / "new" / "LA.zip"
     assert path.read_bytes() == CONTENT
@@ -222,7 +222,7 @@ def test_a_full_disk_is_noticed_before_anything_is_written(
 
 def test_two_at_once_fetch_once(server: Server, tmp_path: Path) -> None:
     def job() -> None:
-        with files.locked(tmp_path, "downloading into", print):
+        with files.locked_folder(tmp_path, "downloading into", print):
             get(source(server.url("ranges")), tmp_path)
 
     threads = [threading.Thread(target=job) for _ in range(2)]
@@ -249,7 +249,7 @@ def test_two_at_once_fetch_once(server: Server, tmp_path: Path) -> None:
 )
 def test_an_entry_that_cannot_be_checked_or_kept_is_refused(entry: dict[str, str], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        fetch.parse_sources([entry])
+        fetch.parse_fetch_sources([entry])
 
 
 def test_the_name_of_the_file_follows_from_the_address() -> None:

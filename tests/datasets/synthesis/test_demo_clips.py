@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from dfx.datasets.synthesis.demo_clips import ATTACKS, SEEN, SPEAKERS, plan_clips, synthesize_clip
+from dfx.datasets.synthesis.demo_clips import ATTACKS, SEEN, SPEAKERS, plan_demo_clips, synthesize_demo_clip
 
 
 def test_clips_come_in_matched_pairs() -> None:
-    clips = plan_clips(240, 8.0)
+    clips = plan_demo_clips(240, 8.0)
     pairs: dict[int, list] = {}
     for clip in clips:
         pairs.setdefault(clip.pair, []).append(clip)
@@ -21,7 +21,7 @@ def test_clips_come_in_matched_pairs() -> None:
 
 
 def test_splits_and_attacks_follow_the_protocol() -> None:
-    clips = plan_clips(1200, 8.0)
+    clips = plan_demo_clips(1200, 8.0)
     for split, speakers in SPEAKERS.items():
         inside = [clip for clip in clips if clip.split == split]
         assert {clip.speaker for clip in inside} == set(speakers)
@@ -35,7 +35,7 @@ def test_splits_and_attacks_follow_the_protocol() -> None:
 
 
 def test_an_id_says_nothing_of_the_class() -> None:
-    clips = plan_clips(1200, 8.0)
+    clips = plan_demo_clips(1200, 8.0)
     assert len({clip.id for clip in clips}) == 1200
     rank = np.array([int(clip.id[-4:]) for clip in clips])
     spoof = np.array([clip.attack != "-" for clip in clips])
@@ -44,8 +44,8 @@ def test_an_id_says_nothing_of_the_class() -> None:
 
 
 def test_a_clip_is_a_function_of_the_plan() -> None:
-    clip = plan_clips(48, 1.0)[0]
-    first, second = synthesize_clip(clip), synthesize_clip(clip)
+    clip = plan_demo_clips(48, 1.0)[0]
+    first, second = synthesize_demo_clip(clip), synthesize_demo_clip(clip)
     assert first.dtype == np.int16
     assert len(first) == clip.num_samples
     np.testing.assert_array_equal(first, second)

@@ -3,19 +3,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dfx.datasets.synthesis.frames import filter_frames, frame, hann, istft, minimum_phase, smooth, stft
+from dfx.datasets.synthesis.frames import (
+    cut_frames,
+    filter_frames,
+    hann_window,
+    istft,
+    minimum_phase,
+    smooth_track,
+    stft,
+)
 
 
 @pytest.mark.parametrize("num_samples", [1, 127, 128, 129, 5000])
 def test_istft_inverts_stft(num_samples: int) -> None:
     x = np.random.default_rng(0).standard_normal(num_samples).astype(np.float32)
-    y = istft(stft(x, 512, 128, hann(512)), 512, 128, hann(512), num_samples)
+    y = istft(stft(x, 512, 128, hann_window(512)), 512, 128, hann_window(512), num_samples)
     np.testing.assert_allclose(y, x, atol=2e-6)
 
 
 def test_frames_are_centred() -> None:
     x = np.arange(1, 11, dtype=np.float32)
-    assert frame(x, 4, 2)[:, 2].tolist() == [1, 3, 5, 7, 9, 0]
+    assert cut_frames(x, 4, 2)[:, 2].tolist() == [1, 3, 5, 7, 9, 0]
 
 
 def test_a_constant_filter_is_convolution() -> None:
@@ -36,4 +44,4 @@ def test_minimum_phase_keeps_the_magnitude_and_comes_first() -> None:
 
 
 def test_smoothing_keeps_constants_and_length() -> None:
-    np.testing.assert_allclose(smooth(np.full((7, 2), 3.0), 12), 3.0)
+    np.testing.assert_allclose(smooth_track(np.full((7, 2), 3.0), 12), 3.0)

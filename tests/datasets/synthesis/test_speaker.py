@@ -5,19 +5,31 @@ import pytest
 from scipy import signal
 
 from dfx.datasets.synthesis.excitation import track_pitch
-from dfx.datasets.synthesis.phonemes import Segment, random_sentence
-from dfx.datasets.synthesis.speaker import SAMPLE_RATE, Voice, articulate, draw_voice, glottal_source, render
+from dfx.datasets.synthesis.phonemes import PhonemeSegment, random_phoneme_sentence
+from dfx.datasets.synthesis.speaker import (
+    SAMPLE_RATE,
+    SpeakerVoice,
+    draw_speaker_voice,
+    glottal_source,
+    render_speaker,
+    speaker_controls,
+)
 from dfx.datasets.synthesis.vocoders.parametric import levinson
 
 
-def vowel(voice: Voice, *formants_hz: float) -> np.ndarray:
+def vowel(voice: SpeakerVoice, *formants_hz: float) -> np.ndarray:
     rng = np.random.default_rng(0)
-    return render(voice, articulate(voice, [Segment(1.0, *formants_hz, voicing=1.0)], rng), SAMPLE_RATE, rng)
+    return render_speaker(
+        voice,
+        speaker_controls(voice, [PhonemeSegment(1.0, *formants_hz, voicing=1.0)], rng),
+        SAMPLE_RATE,
+        rng,
+    )
 
 
 @pytest.mark.parametrize("pitch_hz", [90, 130, 220])
 def test_pitch_is_as_asked(pitch_hz: float) -> None:
-    voice = Voice(jitter=0.004, shimmer=0.02)
+    voice = SpeakerVoice(jitter=0.004, shimmer=0.02)
     flow, pulses = glottal_source(voice, np.full(SAMPLE_RATE, pitch_hz, np.float32), np.random.default_rng(0))
     assert flow.min() >= 0
     assert flow.max() <= 1
@@ -32,10 +44,10 @@ def test_pitch_is_as_asked(pitch_hz: float) -> None:
 @pytest.mark.parametrize("scale", [1.0, 1.15])
 def test_formants_are_where_asked(formants_hz: tuple[float, ...], scale: float) -> None:
     # A whisper shows the tract alone: the harmonics of a voice would move the peaks.
-    voice = Voice(tract_scale=scale, bandwidth_scale=0.8)
+    voice = SpeakerVoice(tract_scale=scale, bandwidth_scale=0.8)
     rng = np.random.default_rng(0)
-    controls = articulate(voice, [Segment(3.0, *formants_hz, aspiration=1.0)], rng)
-    x = signal.lfilter([1], [1, -0.9], render(voice, controls, 3 * SAMPLE_RATE, rng))
+    controls = speaker_controls(voice, [PhonemeSegment(3.0, *formants_hz, aspiration=1.0)], rng)
+    x = signal.lfilter([1], [1, -0.9], render_speaker(voice, controls, 3 * SAMPLE_RATE, rng))
     _, power = signal.welch(x, SAMPLE_RATE, nperseg=512)
     correlation = np.fft.irfft(power)[:19]
     coefficients, _ = levinson(correlation[None])
@@ -48,7 +60,7 @@ def test_formants_are_where_asked(formants_hz: tuple[float, ...], scale: float) 
 
 def test_jitter_makes_periods_uneven() -> None:
     def unevenness(jitter: float) -> float:
-        voice = Voice(jitter=jitter, shimmer=0.0)
+        voice = SpeakerVoice(jitter=jitter, shimmer=0.0)
         _, pulses = glottal_source(voice, np.full(SAMPLE_RATE, 100.0, np.float32), np.random.default_rng(0))
         closures = signal.find_peaks(-pulses, height=0.5 * -pulses.min(), distance=80)[0]
         return float(np.std(np.diff(closures)))
@@ -58,7 +70,9 @@ def test_jitter_makes_periods_uneven() -> None:
 
 def test_a_soft_voice_has_less_high_frequency() -> None:
     def share(tilt_hz: float) -> float:
-        power = np.abs(np.fft.rfft(vowel(Voice(tilt_hz=tilt_hz, breathiness=0.0), 500, 1500, 2500))) ** 2
+        power = (
+            np.abs(np.fft.rfft(vowel(SpeakerVoice(tilt_hz=tilt_hz, breathiness=0.0), 500, 1500, 2500))) ** 2
+        )
         return float(power[2000:].sum() / power.sum())
 
     assert share(700) < 0.6 * share(2400)
@@ -66,9 +80,12 @@ def test_a_soft_voice_has_less_high_frequency() -> None:
 
 def test_speech_is_finite_and_moves() -> None:
     rng = np.random.default_rng(3)
-    voice = draw_voice(rng, female=True)
-    speech = render(
-        voice, articulate(voice, random_sentence(2.0, 0.1, 0.1, voice.rate, rng), rng), 2 * SAMPLE_RATE, rng
+    voice = draw_speaker_voice(rng, female=True)
+    speech = render_speaker(
+        voice,
+        speaker_controls(voice, random_phoneme_sentence(2.0, 0.1, 0.1, voice.rate, rng), rng),
+        2 * SAMPLE_RATE,
+        rng,
     )
     assert speech.shape == (2 * SAMPLE_RATE,)
     assert np.isfinite(speech).all()

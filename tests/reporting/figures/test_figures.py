@@ -46,17 +46,17 @@ HISTORY = [
 MANY = {f"a system with a very long name that goes on and on, seed {i}": normal(i / 8) for i in range(12)}
 NOTE = "synthetic demo corpus"
 FIGURES = {
-    "det": lambda: plots.det({"lcnn": TABLE}, note=NOTE),
-    "det of many": lambda: plots.det(MANY, note=NOTE),
-    "det of extremes": lambda: plots.det({"perfect": PERFECT, "constant": CONSTANT}, note=NOTE),
-    "roc": lambda: plots.roc({"lcnn": TABLE}, note=NOTE),
-    "roc of many": lambda: plots.roc(MANY, note=NOTE),
+    "det": lambda: plots.det_error_curves({"lcnn": TABLE}, note=NOTE),
+    "det of many": lambda: plots.det_error_curves(MANY, note=NOTE),
+    "det of extremes": lambda: plots.det_error_curves({"perfect": PERFECT, "constant": CONSTANT}, note=NOTE),
+    "roc": lambda: plots.roc_error_curves({"lcnn": TABLE}, note=NOTE),
+    "roc of many": lambda: plots.roc_error_curves(MANY, note=NOTE),
     "histogram": lambda: plots.histogram(TABLE, 0.1, note=NOTE),
     "histogram of one value": lambda: plots.histogram(CONSTANT, note=NOTE),
     "histograms": lambda: plots.histograms(
         {f"number {n}": (np.arange(9.0), np.ones(5)) for n in range(4)}, "Numbers", note=NOTE
     ),
-    "intervals": lambda: plots.intervals(
+    "intervals": lambda: plots.interval_figure(
         ["lfcc", "a long name of a model"],
         {"train to dev": [(0.6, 0.5, 0.7), None], "train to eval": [(0.6, np.nan, np.nan), (0.9, 0.8, 1.0)]},
         "AUC",
@@ -66,7 +66,7 @@ FIGURES = {
     ),
     "reliability": lambda: plots.reliability({"lcnn": TABLE}, note=NOTE),
     "reliability of many": lambda: plots.reliability(MANY, note=NOTE),
-    "confusion": lambda: plots.confusion(TABLE, 0.1, note=NOTE),
+    "confusion": lambda: plots.confusion_heat_map(TABLE, 0.1, note=NOTE),
     "curves": lambda: plots.training_curves(HISTORY, note=NOTE),
     "curves of one epoch": lambda: plots.training_curves(HISTORY[:1], note=NOTE),
     "bars": lambda: plots.bars({"dev": {"auc": 1.0, "eer": 0.0, "accuracy": 1.0}, "eval": {}}, note=NOTE),
@@ -97,14 +97,14 @@ def test_every_text_is_inside_the_figure_and_the_note_is_free(name):
 
 def test_figures_leave_no_global_state_and_are_png():
     file = io.BytesIO()
-    plots.det({"lcnn": TABLE}).savefig(file)
+    plots.det_error_curves({"lcnn": TABLE}).savefig(file)
     assert file.getvalue().startswith(b"\x89PNG")
     assert not Gcf.figs
 
 
 def test_det_marks_each_equal_error_rate_on_probit_axes():
     tables = {"good": normal(1.5), "poor": normal(0.3)}
-    axes = plots.det(tables).axes[0]
+    axes = plots.det_error_curves(tables).axes[0]
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     expected = [eer(table.bonafide, table.spoof)[0] for table in tables.values()]
     assert [dot.get_xdata()[0] for dot in dots] == pytest.approx(ndtri(expected))
@@ -116,7 +116,7 @@ def test_det_marks_each_equal_error_rate_on_probit_axes():
 @pytest.mark.parametrize("distance", [0.2, 0.5, 1.0, 4.0])
 def test_det_frame_is_filled_by_good_and_by_bad_curves(distance: float):
     table = normal(distance)
-    axes = plots.det({"one": table}).axes[0]
+    axes = plots.det_error_curves({"one": table}).axes[0]
     low, high = ndtr(axes.get_xlim())
     far, frr, _ = det_curve(table.bonafide, table.spoof)
     assert high >= eer(table.bonafide, table.spoof)[0]
@@ -126,14 +126,14 @@ def test_det_frame_is_filled_by_good_and_by_bad_curves(distance: float):
 
 
 def test_det_ticks_are_percent_at_their_deviates():
-    axes = plots.det({"lcnn": TABLE}).axes[0]
+    axes = plots.det_error_curves({"lcnn": TABLE}).axes[0]
     for place, text in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True):
         assert place == pytest.approx(ndtri(float(text.get_text()) / 100))
     assert "10" in [text.get_text() for text in axes.get_yticklabels()]
 
 
 def test_det_of_a_perfect_and_of_a_reversed_system_stays_on_the_axes():
-    axes = plots.det({"perfect": PERFECT, "reversed": scored([0.0, 1.0], [2.0, 3.0])}).axes[0]
+    axes = plots.det_error_curves({"perfect": PERFECT, "reversed": scored([0.0, 1.0], [2.0, 3.0])}).axes[0]
     low, high = axes.get_xlim()
     assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"] == [low, high]
     assert axes.get_legend().get_texts()[0].get_text() == "perfect: EER 0.00 %"
@@ -142,7 +142,7 @@ def test_det_of_a_perfect_and_of_a_reversed_system_stays_on_the_axes():
 def test_thinned_curve_is_the_curve():
     generator = np.random.default_rng(0)
     table = scored(generator.normal(1, 1, 20_000), generator.normal(-1, 1, 20_000))
-    line = plots.roc({"lcnn": table}).axes[0].lines[1]
+    line = plots.roc_error_curves({"lcnn": table}).axes[0].lines[1]
     assert len(line.get_xdata()) < 8_000
     far, frr, _ = det_curve(table.bonafide, table.spoof)
     order = np.argsort(far, kind="stable")
@@ -152,7 +152,7 @@ def test_thinned_curve_is_the_curve():
 
 @pytest.mark.parametrize("table", [TABLE, normal(0.5, decimals=0), PERFECT, CONSTANT])
 def test_area_under_the_drawn_roc_is_the_auc_in_its_legend(table):
-    axes = plots.roc({"lcnn": table}).axes[0]
+    axes = plots.roc_error_curves({"lcnn": table}).axes[0]
     line = axes.lines[1]
     area = -np.trapezoid(line.get_ydata(), line.get_xdata()) / 1e4
     expected = auc(table.bonafide, table.spoof)
@@ -189,7 +189,7 @@ def test_histograms_hold_every_value_and_draw_constant_ones() -> None:
 
 def test_intervals_have_a_line_for_each_name() -> None:
     points = {"dev": [(0.6, 0.5, 0.8), None, (0.4, np.nan, np.nan)], "eval": [None, (0.9, 0.8, 1.0), None]}
-    axes = plots.intervals(["a", "b", "c"], points, "AUC", "T", marked=[2]).axes[0]
+    axes = plots.interval_figure(["a", "b", "c"], points, "AUC", "T", marked=[2]).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
     drawn = {tuple(container[0].get_xdata()): container[0].get_color() for container in axes.containers}
     assert drawn == {(0.6,): style.BLUE, (0.4,): style.ORANGE, (0.9,): style.BLACK}
@@ -197,7 +197,7 @@ def test_intervals_have_a_line_for_each_name() -> None:
 
 
 def test_confusion_counts_a_score_at_the_threshold_as_rejected():
-    figure = plots.confusion(scored([1.0, 2.0, 3.0, 4.0], [0.0, 1.0]), threshold=1.0)
+    figure = plots.confusion_heat_map(scored([1.0, 2.0, 3.0, 4.0], [0.0, 1.0]), threshold=1.0)
     texts = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
     assert texts == {
         (0, 0): "3\n75.00 %",
@@ -255,8 +255,8 @@ def test_without_known_attacks_the_pooled_rate_remains():
 
 
 def test_long_names_keep_both_ends():
-    assert style.shorten("x" * 60) == "x" * 60
-    short = style.shorten("front" + "x" * 100 + "seed 3")
+    assert style.shorten_label("x" * 60) == "x" * 60
+    short = style.shorten_label("front" + "x" * 100 + "seed 3")
     assert len(short) == 60
     assert short.startswith("front")
     assert short.endswith("seed 3")
@@ -265,10 +265,10 @@ def test_long_names_keep_both_ends():
 @pytest.mark.parametrize(
     "draw",
     [
-        lambda table: plots.det({"lcnn": table}),
-        lambda table: plots.roc({"lcnn": table}),
+        lambda table: plots.det_error_curves({"lcnn": table}),
+        lambda table: plots.roc_error_curves({"lcnn": table}),
         lambda table: plots.histogram(table),
-        lambda table: plots.confusion(table, 0.0),
+        lambda table: plots.confusion_heat_map(table, 0.0),
         lambda table: plots.bars_per_attack(table),
     ],
 )
@@ -279,7 +279,7 @@ def test_a_missing_class_is_named(draw):
 
 def test_nothing_to_draw_is_said():
     with pytest.raises(ValueError, match="no score table"):
-        plots.det({})
+        plots.det_error_curves({})
     with pytest.raises(ValueError, match="no score table"):
         plots.reliability({})
     with pytest.raises(ValueError, match="empty history"):
@@ -291,4 +291,4 @@ def test_nothing_to_draw_is_said():
     with pytest.raises(ValueError, match="got no panel"):
         plots.histograms({}, "T")
     with pytest.raises(ValueError, match="got no value"):
-        plots.intervals(["a"], {"dev": [None]}, "AUC", "T")
+        plots.interval_figure(["a"], {"dev": [None]}, "AUC", "T")

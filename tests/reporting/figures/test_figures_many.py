@@ -38,9 +38,9 @@ def test_the_front_is_what_no_other_beats() -> None:
 
 def test_quality_against_cost_has_a_panel_for_each_cost() -> None:
     systems = [
-        plots.System("lfcc", "lcnn", 5.0, 1.0, {"parameters": 1e6, "latency": 9.0}),
-        plots.System("lfcc", "mlp", 9.0, math.nan, {"parameters": 1e3}),
-        plots.System("mfcc", "mlp", 20.0, 1.0, {}),
+        plots.TradeoffSystem("lfcc", "lcnn", 5.0, 1.0, {"parameters": 1e6, "latency": 9.0}),
+        plots.TradeoffSystem("lfcc", "mlp", 9.0, math.nan, {"parameters": 1e3}),
+        plots.TradeoffSystem("mfcc", "mlp", 20.0, 1.0, {}),
     ]
     figure = plots.tradeoff(systems, "EER (%)")
     assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "latency"]

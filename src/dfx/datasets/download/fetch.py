@@ -14,13 +14,13 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from dfx import console
-from dfx.datasets.download.transfer import Part, Report, receive
+from dfx.datasets.download.transfer import PartialTransfer, Report, transfer_file
 
 LENGTHS = {"md5": 32, "sha256": 64}  # hex digits of the checksums that data archives publish
 
 
 @dataclass(frozen=True)
-class Source:
+class FetchSource:
     """One file to fetch: address, file name, published checksum.
 
     `size` in bytes is for planning only (0: unknown); `strip` is the number of leading folders to remove from the names
@@ -35,16 +35,16 @@ class Source:
     strip: int = 0
 
 
-def fetch(source: Source, folder: Path, show: bool = True, pause: float = 1.0) -> Path:
+def fetch_file(source: FetchSource, folder: Path, show: bool = True, pause: float = 1.0) -> Path:
     """Download a file into a folder if it is not there, and check it.
 
     Received bytes are kept in FILE.part, so that the next call continues; a dropped connection is resumed.
 
     Args:
         source: what to fetch.
-        folder: created if missing; one process at a time (`files.locked`).
+        folder: created if missing; one process at a time (`files.locked_folder`).
         show: draw a bar on stderr.
-        pause: see `transfer.receive`.
+        pause: see `transfer.transfer_file`.
 
     Raises:
         ValueError: if the server refuses or stays silent, the disk is too small, or the checksum does not fit
@@ -56,17 +56,17 @@ def fetch(source: Source, folder: Path, show: bool = True, pause: float = 1.0) -
     if done.exists():  # a file of this name is checked, wherever it came from
         done.replace(part_path)
     with (
-        bar(source.file, source.size, show) as report,
-        Part(part_path, source.url, source.algorithm, source.size, report) as part,
+        fetch_progress_bar(source.file, source.size, show) as report,
+        PartialTransfer(part_path, source.url, source.algorithm, source.size, report) as part,
     ):
         if part.digest != source.digest:
-            receive(part, pause)
+            transfer_file(part, pause)
         if part.digest != source.digest and part.mixed:
             console.say(
                 f"{source.file}: the part that was here is of another edition; it is fetched from the beginning"
             )
             part.restart()
-            receive(part, pause)
+            transfer_file(part, pause)
     if part.digest != source.digest:
         part_path.replace(bad)
         raise ValueError(
@@ -78,7 +78,7 @@ def fetch(source: Source, folder: Path, show: bool = True, pause: float = 1.0) -
 
 
 @contextlib.contextmanager
-def bar(label: str, total: int, show: bool) -> Iterator[Report]:
+def fetch_progress_bar(label: str, total: int, show: bool) -> Iterator[Report]:
     """Progress bar of bytes on stderr; yields a function to call with (bytes so far, bytes in all)."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -90,7 +90,7 @@ def bar(label: str, total: int, show: bool) -> Iterator[Report]:
         yield lambda done, whole: drawn.update(task, completed=done, total=whole or None)
 
 
-def parse_sources(entries: Iterable[Mapping[str, Any]]) -> list[Source]:
+def parse_fetch_sources(entries: Iterable[Mapping[str, Any]]) -> list[FetchSource]:
     """Parse the entries of `facts.downloads`: `url`, `md5` or `sha256`, and if known `bytes`, `file`, `strip`.
 
     Raises:
@@ -99,7 +99,7 @@ def parse_sources(entries: Iterable[Mapping[str, Any]]) -> list[Source]:
     return [_parse_source(entry) for entry in entries]
 
 
-def _parse_source(entry: Mapping[str, Any]) -> Source:
+def _parse_source(entry: Mapping[str, Any]) -> FetchSource:
     url = str(entry.get("url", ""))
     if urlsplit(url).scheme not in ("http", "https"):
         raise ValueError(
@@ -115,4 +115,6 @@ def _parse_source(entry: Mapping[str, Any]) -> Source:
     file = str(entry.get("file") or unquote(urlsplit(url).path).rpartition("/")[2])
     if not file or file.startswith(".") or re.search(r"[/\\\0]", file):
         raise ValueError(f"{url} cannot be kept as {file!r}: name the file in facts.downloads, file: NAME.")
-    return Source(url, file, algorithm, digest, int(entry.get("bytes") or 0), int(entry.get("strip") or 0))
+    return FetchSource(
+        url, file, algorithm, digest, int(entry.get("bytes") or 0), int(entry.get("strip") or 0)
+    )

@@ -25,7 +25,7 @@ TEMPORARY = (408, 425, 429, 500, 502, 503, 504)  # answers to repeat the request
 Report = Callable[[int, int], object]  # (bytes so far, bytes in all or 0)
 
 
-class DroppedError(Exception):
+class DroppedTransferError(Exception):
     """Error for a connection that ended early; `wait` is the pause in seconds that the server demands, if any."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
@@ -33,7 +33,7 @@ class DroppedError(Exception):
         self.wait = wait
 
 
-class Part:
+class PartialTransfer:
     """Partly received file, with the checksum of its bytes so far; starts with the bytes of an existing file.
 
     Args:
@@ -60,7 +60,7 @@ class Part:
         while chunk := self._file.read(CHUNK):
             self._count(chunk)
 
-    def __enter__(self) -> Part:
+    def __enter__(self) -> PartialTransfer:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,7 +102,7 @@ class Part:
         self._report(self.size, self.total)
 
 
-def receive(part: Part, pause: float = 1.0) -> None:
+def transfer_file(part: PartialTransfer, pause: float = 1.0) -> None:
     """Receive the rest of a file; starts from the beginning if the server cannot resume.
 
     Args:
@@ -117,7 +117,7 @@ def receive(part: Part, pause: float = 1.0) -> None:
         try:
             _continue(part)
             return
-        except DroppedError as drop:
+        except DroppedTransferError as drop:
             # Only new bytes are progress: a server that cannot resume sends the first ones again each time.
             failures = 1 if part.size > furthest else failures + 1
             furthest = max(furthest, part.size)
@@ -132,7 +132,7 @@ def receive(part: Part, pause: float = 1.0) -> None:
             time.sleep(wait)
 
 
-def _continue(part: Part) -> None:
+def _continue(part: PartialTransfer) -> None:
     """Send one request, for the whole file or the missing rest, and write the answer to the part."""
     headers = {
         "User-Agent": "dfx",
@@ -148,7 +148,7 @@ def _continue(part: Part) -> None:
             part.restart()  # the server cannot resume, or has another version now
         elif int(begins.group(1)) != part.size:
             part.restart()
-            raise DroppedError("the server sent another part of the file")
+            raise DroppedTransferError("the server sent another part of the file")
         elif not part.etag:
             part.mixed = True
         etag = response.headers.get("ETag", "")
@@ -161,21 +161,23 @@ def _continue(part: Part) -> None:
         while chunk := _read(response):
             part.write(chunk)
     if part.size < total:
-        raise DroppedError(f"the connection closed after {part.size:,} of {total:,} bytes")
+        raise DroppedTransferError(f"the connection closed after {part.size:,} of {total:,} bytes")
 
 
-def _open(request: urllib.request.Request, part: Part) -> Any:
+def _open(request: urllib.request.Request, part: PartialTransfer) -> Any:
     try:
         return urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and part.size:
             part.restart()
-            raise DroppedError("the file on the server is shorter than the part that is here") from error
+            raise DroppedTransferError(
+                "the file on the server is shorter than the part that is here"
+            ) from error
         if error.code in TEMPORARY:
             after = error.headers.get("Retry-After", "")
             wait = float(after) if after.isdigit() else 0.0
-            raise DroppedError(f"the server answered {error.code} {error.reason}", wait) from error
+            raise DroppedTransferError(f"the server answered {error.code} {error.reason}", wait) from error
         raise ValueError(
             f"{part.url} answered {error.code} {error.reason}: the file was moved or is no longer public; "
             "see the page of the corpus."
@@ -187,7 +189,7 @@ def _open(request: urllib.request.Request, part: Part) -> Any:
                 f"The certificate of {part.url} is not trusted ({reason.verify_message}): correct the clock or "
                 "the certificates of this machine."
             ) from error
-        raise DroppedError(_words(reason)) from error
+        raise DroppedTransferError(_words(reason)) from error
 
 
 def _read(response: Any) -> bytes:
@@ -195,7 +197,7 @@ def _read(response: Any) -> bytes:
         chunk: bytes = response.read1(CHUNK)  # keeps the received bytes of an incomplete chunk
         return chunk
     except (OSError, http.client.HTTPException) as error:
-        raise DroppedError(_words(error)) from error
+        raise DroppedTransferError(_words(error)) from error
 
 
 def _words(reason: object) -> str:

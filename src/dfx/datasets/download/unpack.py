@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, NamedTuple
 
-from dfx.datasets.download.fetch import bar
+from dfx.datasets.download.fetch import fetch_progress_bar
 
 MAX_RATIO = 100  # unpacked to packed size; speech is below 3, tables below 30, a zip bomb about 1,000
 SMALL = 256 << 20  # bytes that any archive may unpack to
@@ -61,7 +61,10 @@ def unpack(archive: Path, folder: Path, strip: int = 0, show: bool = True) -> li
     size = archive.stat().st_size
     limit = _SizeLimit(archive, size)
     try:
-        with bar(f"unpacking {archive.name}", size, show) as report, archive.open("rb") as file:
+        with (
+            fetch_progress_bar(f"unpacking {archive.name}", size, show) as report,
+            archive.open("rb") as file,
+        ):
             for member in _zip_members(file) if file.read(4) in ZIP else _tar_members(file):
                 _write(member, work, strip, limit)
                 report(file.tell(), size)

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dfx import files
-from dfx.audio.room import draw_recording, record
+from dfx.audio.room import draw_room_recording, record_in_room
 from dfx.datasets.synthesis import vocoders
 from dfx.datasets.synthesis.frames import Real
-from dfx.datasets.synthesis.phonemes import random_sentence
-from dfx.datasets.synthesis.speaker import SAMPLE_RATE, articulate, draw_voice, render
+from dfx.datasets.synthesis.phonemes import random_phoneme_sentence
+from dfx.datasets.synthesis.speaker import SAMPLE_RATE, draw_speaker_voice, render_speaker, speaker_controls
 
 Vocoder = Callable[[Real, np.random.Generator], Real]
 
@@ -35,7 +35,7 @@ NUM_SPEAKERS = sum(map(len, SPEAKERS.values()))
 SEEN: dict[str, Vocoder] = {
     "D01": vocoders.griffin_lim,
     "D02": vocoders.lpc,
-    "D03": vocoders.world,
+    "D03": vocoders.parametric_world,
     "D04": vocoders.transform_codec,
     "D05": vocoders.mu_law,
 }
@@ -43,7 +43,7 @@ UNSEEN: dict[str, Vocoder] = {
     "D06": partial(vocoders.griffin_lim, bands=128, hop=160, iterations=24),
     "D07": vocoders.sinusoidal,
     "D08": _coded_units,
-    "D09": partial(vocoders.world, voiced_hz=4000),
+    "D09": partial(vocoders.parametric_world, voiced_hz=4000),
 }
 ATTACKS = {**SEEN, **UNSEEN}
 _MARGIN = 1024  # samples added at both ends and cut off after the vocoder, so that its frames begin anywhere
@@ -51,7 +51,7 @@ _SEED = 20190  # of the corpus, not of a run: all runs train on the same clips
 
 
 @dataclass(frozen=True)
-class Clip:
+class DemoClip:
     """A planned clip of the demo corpus."""
 
     id: str
@@ -63,7 +63,7 @@ class Clip:
     num_samples: int
 
 
-def plan_clips(num_clips: int, max_seconds: float) -> list[Clip]:
+def plan_demo_clips(num_clips: int, max_seconds: float) -> list[DemoClip]:
     """Plan the clips of a corpus, half of them spoof; their order is independent of the class."""
     rng = np.random.default_rng([_SEED, 0])
     count = dict.fromkeys(SPEAKERS, 0)
@@ -80,35 +80,38 @@ def plan_clips(num_clips: int, max_seconds: float) -> list[Clip]:
         num_samples = int(min(seconds, max_seconds) * SAMPLE_RATE) - int(rng.integers(160))
         for utterance, name in ((2 * pair, "-"), (2 * pair + 1, attack)):
             clip_id = f"demo_{split}_{order[utterance]:04d}"
-            clips.append(Clip(clip_id, utterance, pair, speaker, split, name, num_samples))
+            clips.append(DemoClip(clip_id, utterance, pair, speaker, split, name, num_samples))
     return sorted(clips, key=lambda clip: clip.id[-4:])
 
 
-def synthesize_clip(clip: Clip) -> npt.NDArray[np.int16]:
+def synthesize_demo_clip(clip: DemoClip) -> npt.NDArray[np.int16]:
     """Synthesize a clip: 16-bit samples (num_samples,), which depend on the plan only."""
-    voice = draw_voice(_generator(1, clip.speaker), female=clip.speaker % 2 == 1)
+    voice = draw_speaker_voice(_generator(1, clip.speaker), female=clip.speaker % 2 == 1)
     shared = _generator(2, clip.pair)
-    recording = draw_recording(shared)
+    recording = draw_room_recording(shared)
     lead, tail = shared.uniform(0.05, 0.3, 2)
     own = _generator(3, clip.utterance)
     total = clip.num_samples + 2 * _MARGIN
     margin = _MARGIN / SAMPLE_RATE
-    sounds = random_sentence(total / SAMPLE_RATE, lead + margin, tail + margin, voice.rate, own)
-    speech = render(voice, articulate(voice, sounds, own), total, own)
+    sounds = random_phoneme_sentence(total / SAMPLE_RATE, lead + margin, tail + margin, voice.rate, own)
+    speech = render_speaker(voice, speaker_controls(voice, sounds, own), total, own)
     speech = speech / np.sqrt(np.mean(speech**2) + 1e-12)
     speech += 1e-4 * own.standard_normal(total, dtype=np.float32)
     if clip.attack != "-":
         speech = ATTACKS[clip.attack](speech.astype(np.float32), own)
     start = _MARGIN + int(own.integers(-_MARGIN // 2, _MARGIN // 2))
-    return record(speech[start : start + clip.num_samples], recording, own)
+    return record_in_room(speech[start : start + clip.num_samples], recording, own)
 
 
-def write_clips(clips: Sequence[Clip], folder: Path) -> int:
+def write_demo_clips(clips: Sequence[DemoClip], folder: Path) -> int:
     """Write clips as 16-bit WAV files into a folder, each atomically. Returns their number."""
     for clip in clips:
-        with files.replacing(folder / f"{clip.id}.wav") as temporary, wave.open(str(temporary), "wb") as file:
+        with (
+            files.atomic_write(folder / f"{clip.id}.wav") as temporary,
+            wave.open(str(temporary), "wb") as file,
+        ):
             file.setparams((1, 2, SAMPLE_RATE, clip.num_samples, "NONE", ""))
-            file.writeframes(synthesize_clip(clip).astype("<i2").tobytes())
+            file.writeframes(synthesize_demo_clip(clip).astype("<i2").tobytes())
     return len(clips)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 from scipy import fft, ndimage
 
-from dfx.datasets.synthesis.frames import Real, frame, hann
+from dfx.datasets.synthesis.frames import Real, cut_frames, hann_window
 
 _SIZE, _FFT = 640, 1024  # 40 ms hold two periods of a pitch of 60 Hz
 
 
 def track_pitch(waveform: Real, sample_rate: int, hop: int) -> tuple[Real, Real]:
     """Pitch in Hz (interpolated in unvoiced frames) and voicing in [0, 1], (frames,) each, by autocorrelation."""
-    window = hann(_SIZE)
-    power = np.abs(fft.rfft(frame(waveform, _SIZE, hop) * window, _FFT, axis=1)) ** 2
+    window = hann_window(_SIZE)
+    power = np.abs(fft.rfft(cut_frames(waveform, _SIZE, hop) * window, _FFT, axis=1)) ** 2
     hz = np.arange(_FFT // 2 + 1) * sample_rate / _FFT
     power *= 1 / (1 + (hz / 900) ** 4)  # periods show best below 1 kHz
     correlation = fft.irfft(power, axis=1)
@@ -39,7 +39,7 @@ def track_pitch(waveform: Real, sample_rate: int, hop: int) -> tuple[Real, Real]
     return held, ndimage.median_filter(voicing, 3, mode="nearest")
 
 
-def pulses(pitch_hz: Real, hop: int, num_samples: int, sample_rate: int) -> Real:
+def excitation_pulses(pitch_hz: Real, hop: int, num_samples: int, sample_rate: int) -> Real:
     """Pulse train (num_samples,) of unit power that follows a pitch (frames,), with sub-sample positions."""
     knots = np.arange(len(pitch_hz)) * hop
     pitch = np.interp(np.arange(num_samples), knots, pitch_hz)

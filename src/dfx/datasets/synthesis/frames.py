@@ -14,12 +14,12 @@ Real = npt.NDArray[np.floating]
 Complex = npt.NDArray[np.complexfloating]
 
 
-def hann(size: int) -> Real:
+def hann_window(size: int) -> Real:
     """Periodic Hann window (size,): shifted copies at size / 2 add up to one."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
 
 
-def frame(waveform: Real, size: int, hop: int) -> Real:
+def cut_frames(waveform: Real, size: int, hop: int) -> Real:
     """Frames (frames, size) of a waveform (samples,), the first centred on sample 0, the last beyond the end."""
     count = -(-len(waveform) // hop) + 1
     padded = np.zeros((count - 1) * hop + size, dtype=np.float32)
@@ -27,7 +27,7 @@ def frame(waveform: Real, size: int, hop: int) -> Real:
     return np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
 
 
-def overlap_add(frames: Real, hop: int, offset: int, num_samples: int) -> Real:
+def overlap_add_frames(frames: Real, hop: int, offset: int, num_samples: int) -> Real:
     """Overlap-add of frames (frames, size) every `hop` samples, without the first `offset` samples, (num_samples,)."""
     count, size = frames.shape
     parts = -(-size // hop)
@@ -42,15 +42,15 @@ def overlap_add(frames: Real, hop: int, offset: int, num_samples: int) -> Real:
 
 def stft(waveform: Real, size: int, hop: int, window: Real) -> Complex:
     """Spectra (frames, size / 2 + 1) of centred, windowed frames."""
-    spectra: Complex = fft.rfft(frame(waveform, size, hop) * window, axis=1)
+    spectra: Complex = fft.rfft(cut_frames(waveform, size, hop) * window, axis=1)
     return spectra
 
 
 def istft(spectra: Complex, size: int, hop: int, window: Real, num_samples: int) -> Real:
     """Inverse STFT (num_samples,) with the least squared error (Griffin and Lim 1984, eq. 6)."""
     frames = fft.irfft(spectra, size, axis=1) * window
-    weight = overlap_add(np.broadcast_to(window**2, frames.shape), hop, size // 2, num_samples)
-    return overlap_add(frames, hop, size // 2, num_samples) / np.maximum(weight, 1e-3)
+    weight = overlap_add_frames(np.broadcast_to(window**2, frames.shape), hop, size // 2, num_samples)
+    return overlap_add_frames(frames, hop, size // 2, num_samples) / np.maximum(weight, 1e-3)
 
 
 def filter_frames(parts: list[tuple[Real, Complex]], hop: int, fft_size: int) -> Real:
@@ -60,12 +60,12 @@ def filter_frames(parts: list[tuple[Real, Complex]], hop: int, fft_size: int) ->
     of neighbouring filters are cross-faded over one hop. Impulse responses longer than fft_size - 2 hop wrap around.
     """
     num_samples = len(parts[0][0])
-    window = hann(2 * hop)
+    window = hann_window(2 * hop)
     spectrum: Complex | float = 0.0
     for source, response in parts:
-        spectra = fft.rfft(frame(source, 2 * hop, hop) * window, fft_size, axis=1)
+        spectra = fft.rfft(cut_frames(source, 2 * hop, hop) * window, fft_size, axis=1)
         spectrum = spectrum + spectra * response[: len(spectra)]
-    return overlap_add(fft.irfft(spectrum, fft_size, axis=1), hop, hop, num_samples)
+    return overlap_add_frames(fft.irfft(spectrum, fft_size, axis=1), hop, hop, num_samples)
 
 
 def minimum_phase(log_magnitude: Real) -> Complex:
@@ -78,7 +78,7 @@ def minimum_phase(log_magnitude: Real) -> Complex:
     return response
 
 
-def smooth(track: Real, size: int) -> Real:
+def smooth_track(track: Real, size: int) -> Real:
     """Smooth a track (steps, …) with a Hann kernel of `size` steps; the end values are repeated beyond the ends."""
     kernel = np.hanning(size + 2)[1:-1]
     padded = np.pad(track, [(size // 2, size - 1 - size // 2)] + [(0, 0)] * (track.ndim - 1), mode="edge")

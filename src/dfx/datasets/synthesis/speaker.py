@@ -1,6 +1,7 @@
 """Formant speech synthesis: glottal pulses and hiss through a vocal tract with moving formants.
 
-`Voice` describes the speaker, `Controls` the articulation every 4 ms; `render` makes the waveform from both.
+`SpeakerVoice` describes the speaker, `SpeakerControls` the articulation every 4 ms; `render_speaker` makes the waveform
+from both.
 
 Source:
     The synthesiser's structure: Klatt 1980, "Software for a cascade/parallel formant synthesizer".
@@ -14,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, signal
 
-from dfx.datasets.synthesis.frames import Complex, Real, filter_frames, smooth
-from dfx.datasets.synthesis.phonemes import Segment
+from dfx.datasets.synthesis.frames import Complex, Real, filter_frames, smooth_track
+from dfx.datasets.synthesis.phonemes import PhonemeSegment
 
 SAMPLE_RATE = 16_000
 STEP = 64  # samples between two control values: 4 ms, short enough for a plosive burst
@@ -24,7 +25,7 @@ _HOP, _FFT = 128, 1024
 
 
 @dataclass(frozen=True)
-class Voice:
+class SpeakerVoice:
     """Properties of a speaker: pitch, length of the vocal tract, tempo and glottal source."""
 
     pitch_hz: float = 120.0
@@ -40,9 +41,9 @@ class Voice:
     vowel_shift: float = 0.0
 
 
-def draw_voice(rng: np.random.Generator, female: bool) -> Voice:
+def draw_speaker_voice(rng: np.random.Generator, female: bool) -> SpeakerVoice:
     """Draw a random voice."""
-    return Voice(
+    return SpeakerVoice(
         pitch_hz=rng.uniform(165, 235) if female else rng.uniform(88, 145),
         pitch_range=rng.uniform(0.6, 1.4),
         tract_scale=rng.uniform(1.1, 1.22) if female else rng.uniform(0.94, 1.06),
@@ -58,7 +59,7 @@ def draw_voice(rng: np.random.Generator, female: bool) -> Voice:
 
 
 @dataclass(frozen=True)
-class Controls:
+class SpeakerControls:
     """Articulation every STEP samples, in Hz or amplitude: (steps,) each; formants and bandwidths (steps, formants)."""
 
     pitch_hz: Real
@@ -71,40 +72,48 @@ class Controls:
     hiss_width_hz: Real
 
 
-def articulate(voice: Voice, sounds: list[Segment], rng: np.random.Generator) -> Controls:
+def speaker_controls(
+    voice: SpeakerVoice, sounds: list[PhonemeSegment], rng: np.random.Generator
+) -> SpeakerControls:
     """Controls for a sequence of sounds: formants glide, pitch falls over a phrase and rises on accents."""
     ends = np.cumsum([sound.seconds for sound in sounds]) * SAMPLE_RATE / STEP
     steps = int(np.ceil(ends[-1])) + 1
     table = np.array(sounds, dtype=np.float64)[np.searchsorted(ends[:-1], np.arange(steps), side="right")]
     _, f1, f2, f3, voicing, aspiration, frication, hiss_hz, hiss_width, accent = table.T
     scale = voice.tract_scale
-    low = smooth(np.stack([f1, f2 * (1 + voice.vowel_shift), f3], axis=1), 12) * scale
+    low = smooth_track(np.stack([f1, f2 * (1 + voice.vowel_shift), f3], axis=1), 12) * scale
     high = np.array([3500.0, 4500.0, 5500.0, 6500.0]) * scale * (1 + 0.01 * rng.standard_normal(4))
     formants = np.hstack(
         [low, np.broadcast_to(high, (steps, 4)) * (1 + 0.1 * (low[:, 2:] / 2500 / scale - 1))]
     )
-    formants = np.minimum(formants, 7900.0) * (1 + 0.01 * smooth(rng.standard_normal((steps, 7)), 15) * 4)
+    formants = np.minimum(formants, 7900.0) * (
+        1 + 0.01 * smooth_track(rng.standard_normal((steps, 7)), 15) * 4
+    )
     bandwidths = voice.bandwidth_scale * np.array([60.0, 80.0, 120.0, 180.0, 250.0, 320.0, 400.0])
     # Near 8 kHz a pole and its mirror image would add up to an unnatural peak.
     bandwidths = bandwidths * (1 + np.maximum(formants - 6200.0, 0.0) / 300.0)
     silent = (voicing + aspiration + frication == 0).astype(np.float64)
     since_pause = np.arange(steps) - np.maximum.accumulate(np.where(silent > 0, np.arange(steps), 0))
     declination = 1.5 - 1.6 * np.minimum(since_pause * STEP / SAMPLE_RATE, 2.5)
-    drift = 6.0 * smooth(rng.standard_normal(steps), 80) + 0.6 * smooth(rng.standard_normal(steps), 10)
-    semitones = voice.pitch_range * (smooth(declination + accent, 25) + drift)
-    return Controls(
+    drift = 6.0 * smooth_track(rng.standard_normal(steps), 80) + 0.6 * smooth_track(
+        rng.standard_normal(steps), 10
+    )
+    semitones = voice.pitch_range * (smooth_track(declination + accent, 25) + drift)
+    return SpeakerControls(
         pitch_hz=np.clip(voice.pitch_hz * 2 ** (semitones / 12), 60, 400),
         formants_hz=formants,
         bandwidths_hz=bandwidths,
-        voicing=smooth(voicing, 7),
-        aspiration=smooth(aspiration, 4),
-        frication=smooth(frication, 3),
+        voicing=smooth_track(voicing, 7),
+        aspiration=smooth_track(aspiration, 4),
+        frication=smooth_track(frication, 3),
         hiss_hz=hiss_hz * scale**0.5,
         hiss_width_hz=hiss_width,
     )
 
 
-def render(voice: Voice, controls: Controls, num_samples: int, rng: np.random.Generator) -> Real:
+def render_speaker(
+    voice: SpeakerVoice, controls: SpeakerControls, num_samples: int, rng: np.random.Generator
+) -> Real:
     """Synthesize the waveform (num_samples,) of a voice and controls; without room and microphone, not normalised."""
     time = np.arange(num_samples)
     knots = np.arange(len(controls.pitch_hz)) * STEP
@@ -119,15 +128,15 @@ def render(voice: Voice, controls: Controls, num_samples: int, rng: np.random.Ge
     source = voicing * (derivative + voice.breathiness * 6 * puffs * breath) + aspiration * breath * 0.5
     hiss = rng.standard_normal(num_samples, dtype=np.float32) * track(controls.frication)
     at = slice(None, None, _HOP // STEP)
-    tract = all_pole(controls.formants_hz[at], controls.bandwidths_hz[at])
-    lips = all_pole(controls.hiss_hz[at, None], controls.hiss_width_hz[at, None])
+    tract = _all_pole(controls.formants_hz[at], controls.bandwidths_hz[at])
+    lips = _all_pole(controls.hiss_hz[at, None], controls.hiss_width_hz[at, None])
     frames = -(-num_samples // _HOP) + 1
     return filter_frames(
         [(source, _hold(tract, frames)), (hiss * np.float32(0.5), _hold(lips, frames))], _HOP, _FFT
     )
 
 
-def glottal_source(voice: Voice, pitch_hz: Real, rng: np.random.Generator) -> tuple[Real, Real]:
+def glottal_source(voice: SpeakerVoice, pitch_hz: Real, rng: np.random.Generator) -> tuple[Real, Real]:
     """Glottal flow in [0, 1] and its derivative (the radiated sound), (samples,) each, for a pitch (samples,)."""
     fine = 2  # pulses are made at twice the rate, because their sharp closure would alias
     num_samples = len(pitch_hz)
@@ -153,7 +162,7 @@ def glottal_source(voice: Voice, pitch_hz: Real, rng: np.random.Generator) -> tu
     return flow[::fine].astype(np.float32), (0.25 * derivative).astype(np.float32)
 
 
-def all_pole(centres_hz: Real, bandwidths_hz: Real) -> Complex:
+def _all_pole(centres_hz: Real, bandwidths_hz: Real) -> Complex:
     """Frequency responses (frames, bins) of a cascade of resonators (frames, n), each with gain one at 0 Hz."""
     radius = np.exp(-np.pi * bandwidths_hz / SAMPLE_RATE)
     middle = -2 * radius * np.cos(2 * np.pi * centres_hz / SAMPLE_RATE)

@@ -24,7 +24,12 @@ from dfx import audio, files
 from dfx.datasets.synthesis.frames import Real
 from dfx.datasets.synthesis.speaker import SAMPLE_RATE
 from dfx.datasets.synthesis.vocoders import griffin_lim, lpc, mu_law
-from dfx.datasets.synthesis.vocoders.external import Coder, check_world, resampled, world
+from dfx.datasets.synthesis.vocoders.external import (
+    ExternalCodec,
+    check_external_world,
+    external_world,
+    resample_for_external,
+)
 
 PIECE = 20 * SAMPLE_RATE  # longer recordings are rebuilt in pieces, to limit memory
 FADE = (
@@ -38,7 +43,7 @@ COPY = "bonafide"  # instead of the name of a vocoder
 
 
 @dataclass(frozen=True)
-class Vocoder:
+class TwinVocoder:
     """A vocoder or codec.
 
     Attributes:
@@ -51,23 +56,25 @@ class Vocoder:
 
 
 VOCODERS = {
-    "griffin_lim_40": Vocoder(partial(griffin_lim, bands=40, iterations=32)),
-    "griffin_lim_80": Vocoder(partial(griffin_lim, bands=80, iterations=32)),
-    "griffin_lim_128": Vocoder(partial(griffin_lim, bands=128, iterations=32)),
-    "world": Vocoder(world),
-    "lpc": Vocoder(partial(lpc, order=18)),  # two for each kHz of bandwidth, plus two
-    "mu_law_8bit": Vocoder(partial(mu_law, bits=8)),
-    "opus_12kbps": Vocoder(Coder("libopus", 12_000, options={"application": "voip"})),
+    "griffin_lim_40": TwinVocoder(partial(griffin_lim, bands=40, iterations=32)),
+    "griffin_lim_80": TwinVocoder(partial(griffin_lim, bands=80, iterations=32)),
+    "griffin_lim_128": TwinVocoder(partial(griffin_lim, bands=128, iterations=32)),
+    "world": TwinVocoder(external_world),
+    "lpc": TwinVocoder(partial(lpc, order=18)),  # two for each kHz of bandwidth, plus two
+    "mu_law_8bit": TwinVocoder(partial(mu_law, bits=8)),
+    "opus_12kbps": TwinVocoder(ExternalCodec("libopus", 12_000, options={"application": "voip"})),
     # FFmpeg's cutoff replaces LAME's lower one; at 16 kHz nothing above 7.4 kHz is left.
-    "mp3_16kbps": Vocoder(
-        Coder("libmp3lame", 16_000, sample_format="s16p", options={"cutoff": "7900"}), band_hz=14_800
+    "mp3_16kbps": TwinVocoder(
+        ExternalCodec("libmp3lame", 16_000, sample_format="s16p", options={"cutoff": "7900"}), band_hz=14_800
     ),
-    "amr_5kbps": Vocoder(Coder("libopencore_amrnb", 4_750, sample_rate=8_000, delay=40), band_hz=8_000),
+    "amr_5kbps": TwinVocoder(
+        ExternalCodec("libopencore_amrnb", 4_750, sample_rate=8_000, delay=40), band_hz=8_000
+    ),
 }
-CODECS = [name for name, vocoder in VOCODERS.items() if isinstance(vocoder.rebuild, Coder)]
+CODECS = [name for name, vocoder in VOCODERS.items() if isinstance(vocoder.rebuild, ExternalCodec)]
 
 
-class Job(NamedTuple):
+class TwinJob(NamedTuple):
     """A file to make: a twin, or a copy of the original.
 
     Attributes:
@@ -75,7 +82,7 @@ class Job(NamedTuple):
         target: the FLAC file.
         id: of the utterance; seeds the random numbers of the vocoder.
         vocoder: one of `VOCODERS`, or `COPY`.
-        band_hz: see `Vocoder`.
+        band_hz: see `TwinVocoder`.
         codec: one of `CODECS`, applied last, or "".
     """
 
@@ -87,23 +94,24 @@ class Job(NamedTuple):
     codec: str
 
 
-def check_library(name: str) -> None:
+def check_twin_library(name: str) -> None:
     """Check that the library of a vocoder is installed.
 
     Raises:
         ValueError: if not; with the command that installs it.
     """
     rebuild = VOCODERS[name].rebuild
-    if isinstance(rebuild, Coder):
+    if isinstance(rebuild, ExternalCodec):
         rebuild.check()
-    elif rebuild is world:
-        check_world()
+    elif rebuild is external_world:
+        check_external_world()
 
 
-def write_twins(jobs: Sequence[Job]) -> int:
+def write_twins(jobs: Sequence[TwinJob]) -> int:
     """Write the files of some jobs, 16-bit FLAC at 16 kHz, each atomically. Returns their number.
 
-    If a recording cannot be used, a text file (`reason_path`) with the reason is written in place of the FLAC file.
+    If a recording cannot be used, a text file (`twin_reason_path`) with the reason is written in place of the FLAC
+    file.
 
     Raises:
         ValueError: if a file cannot be written.
@@ -111,13 +119,13 @@ def write_twins(jobs: Sequence[Job]) -> int:
     for job in jobs:
         try:
             with (
-                files.replacing(job.target) as temporary,
+                files.atomic_write(job.target) as temporary,
                 soundfile.SoundFile(temporary, "w", SAMPLE_RATE, 1, "PCM_16", format="FLAC") as file,
             ):
-                for piece in rebuild_pieces(job):
+                for piece in rebuild_twin_pieces(job):
                     file.write(audio.to_int16(piece))
         except audio.AudioError as error:
-            files.write_text(reason_path(job.target), error.reason)
+            files.write_text_file(twin_reason_path(job.target), error.reason)
         except (OSError, soundfile.LibsndfileError) as error:
             raise ValueError(
                 f"{job.target} cannot be written ({error}): free some room, or give another folder by $DFX_CACHE or "
@@ -126,12 +134,12 @@ def write_twins(jobs: Sequence[Job]) -> int:
     return len(jobs)
 
 
-def reason_path(target: str) -> str:
+def twin_reason_path(target: str) -> str:
     """Text file with the reason why a target could not be made."""
     return f"{target.removesuffix('.flac')}.txt"
 
 
-def rebuild_pieces(job: Job) -> Iterator[Real]:
+def rebuild_twin_pieces(job: TwinJob) -> Iterator[Real]:
     """Compute the samples of a job's file, in consecutive pieces.
 
     Raises:
@@ -141,7 +149,7 @@ def rebuild_pieces(job: Job) -> Iterator[Real]:
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(name).digest()[:8], "little"))
     rise = (np.arange(FADE, dtype=np.float32) + 0.5) / FADE
     tail, silent = np.zeros(0, np.float32), True
-    for piece, is_last in _pieces(audio.read_blocks(job.source, SAMPLE_RATE)):
+    for piece, is_last in _pieces(audio.read_audio_blocks(job.source, SAMPLE_RATE)):
         silent = silent and _is_silent(piece)
         made = _through(piece, job, rng)
         if len(tail):
@@ -153,7 +161,7 @@ def rebuild_pieces(job: Job) -> Iterator[Real]:
         raise audio.AudioError(job.source, "it is silent: a twin would be the same")
 
 
-def match_level(waveform: Real, original: Real) -> Real:
+def match_twin_level(waveform: Real, original: Real) -> Real:
     """Give a waveform (samples,) the mean and RMS of an original (samples,), and a peak that is not higher.
 
     Peaks are turned down smoothly; a waveform with much higher peaks than its original becomes a little softer.
@@ -172,7 +180,7 @@ def match_level(waveform: Real, original: Real) -> Real:
     return (result + np.float32(centre)).astype(np.float32)
 
 
-def _through(waveform: Real, job: Job, rng: np.random.Generator) -> Real:
+def _through(waveform: Real, job: TwinJob, rng: np.random.Generator) -> Real:
     """Rebuild one piece of a recording (samples,) with the vocoder and the codec of a job."""
     if _is_silent(waveform):
         return waveform
@@ -180,11 +188,11 @@ def _through(waveform: Real, job: Job, rng: np.random.Generator) -> Real:
     result = _narrowed(filled, job.band_hz)
     for name in (job.vocoder, job.codec):
         if name not in ("", COPY):
-            result = match_level(VOCODERS[name].rebuild(result, rng), result)
+            result = match_twin_level(VOCODERS[name].rebuild(result, rng), result)
     result = result[: len(waveform)]
     if not np.isfinite(result).all() or _is_silent(result):
         raise audio.AudioError(job.source, f"{job.vocoder} gives silence or no finite samples")
-    result = match_level(result, waveform)
+    result = match_twin_level(result, waveform)
     zeros = np.abs(waveform) < ZERO
     result[ndimage.binary_opening(zeros, np.ones(DIGITAL_SILENCE, dtype=bool))] = 0
     return result
@@ -192,7 +200,9 @@ def _through(waveform: Real, job: Job, rng: np.random.Generator) -> Real:
 
 def _narrowed(waveform: Real, band_hz: int) -> Real:
     """Limit a waveform (samples,) to the band of a sample rate of `band_hz`."""
-    narrow = resampled(resampled(waveform, SAMPLE_RATE, band_hz), band_hz, SAMPLE_RATE)[: len(waveform)]
+    narrow = resample_for_external(
+        resample_for_external(waveform, SAMPLE_RATE, band_hz), band_hz, SAMPLE_RATE
+    )[: len(waveform)]
     return np.pad(narrow, (0, len(waveform) - len(narrow)))
 
 

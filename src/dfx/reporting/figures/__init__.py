@@ -5,29 +5,29 @@ drawn in any thread and without a display. `note` is printed small at the bottom
 """
 
 from dfx.reporting.figures.bars import bars, bars_per_attack
-from dfx.reporting.figures.error_curves import det, roc
-from dfx.reporting.figures.heat_map import confusion, heat_map
+from dfx.reporting.figures.error_curves import det_error_curves, roc_error_curves
+from dfx.reporting.figures.heat_map import confusion_heat_map, heat_map
 from dfx.reporting.figures.histograms import histogram, histograms
-from dfx.reporting.figures.intervals import intervals
+from dfx.reporting.figures.intervals import interval_figure
 from dfx.reporting.figures.learning_curves import learning_curves, training_curves
 from dfx.reporting.figures.reliability import reliability
-from dfx.reporting.figures.style import save
-from dfx.reporting.figures.tradeoff import System, tradeoff
+from dfx.reporting.figures.style import save_figure
+from dfx.reporting.figures.tradeoff import TradeoffSystem, tradeoff
 
 __all__ = [
-    "System",
+    "TradeoffSystem",
     "bars",
     "bars_per_attack",
-    "confusion",
-    "det",
+    "confusion_heat_map",
+    "det_error_curves",
     "heat_map",
     "histogram",
     "histograms",
-    "intervals",
+    "interval_figure",
     "learning_curves",
     "reliability",
-    "roc",
-    "save",
+    "roc_error_curves",
+    "save_figure",
     "tradeoff",
     "training_curves",
 ]

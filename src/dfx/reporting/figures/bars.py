@@ -29,13 +29,13 @@ def bars(metrics: Mapping[str, Mapping[str, float]], title: str = "Performance",
         colour = style.COLOURS[number % len(style.COLOURS)]
         drawn = axes.bar(places, [values[name] for name in shown], 0.92 * width, color=colour, label=split)
         axes.bar_label(drawn, fmt="%.4f", padding=2, fontsize=9)
-    labels = [f"{metric_names.title(name)}\n{metric_names.direction(name)}" for name in names]
+    labels = [f"{metric_names.metric_title(name)}\n{metric_names.metric_direction(name)}" for name in names]
     axes.set_xticks(range(len(names)), labels)
     axes.set_ylim(0, 1.08)
     axes.set_ylabel("rate, from 0 to 1")
     axes.grid(visible=False, axis="x")
     style.legend_below(axes, columns=len(metrics))
-    return style.finish(figure, "", note)
+    return style.finish_figure(figure, "", note)
 
 
 def bars_per_attack(
@@ -53,7 +53,7 @@ def bars_per_attack(
     rates = {name: eer(table.bonafide, scores)[0] for name, scores in table.attacks().items()}
     sizes = {name: scores.size for name, scores in table.attacks().items()}
     hardest = sorted(rates, key=lambda name: -rates[name])
-    labels = [f"{style.shorten(name)} ({sizes[name]:,})" for name in hardest]
+    labels = [f"{style.shorten_label(name)} ({sizes[name]:,})" for name in hardest]
     labels.append(f"all spoof ({table.spoof.size:,})")
     values = [100 * rates[name] for name in hardest] + [100 * pooled]
     colours = [style.BLUE if seen is None or name in seen else style.ORANGE for name in hardest]
@@ -71,4 +71,4 @@ def bars_per_attack(
         for colour, word in ((style.BLUE, "seen in training"), (style.ORANGE, "unseen")):
             axes.bar(0, 0, color=colour, label=word)
         style.legend_below(axes, columns=2)
-    return style.finish(figure, "In brackets: spoof trials. Dashed: all spoof together.", note)
+    return style.finish_figure(figure, "In brackets: spoof trials. Dashed: all spoof together.", note)

@@ -18,7 +18,9 @@ DET_TICKS = np.array([0.01, 0.05, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 95,
 NEVER = 1e-9  # replaces rates of 0 and 1, which lie at infinity on these axes
 
 
-def det(tables: Mapping[str, ScoreTable], title: str = "Detection error trade-off", note: str = "") -> Figure:
+def det_error_curves(
+    tables: Mapping[str, ScoreTable], title: str = "Detection error trade-off", note: str = ""
+) -> Figure:
     """DET curves of one or more systems on normal-deviate axes, each with its equal error rate marked."""
     figure, axes = _square(title, tables)
     rates = {name: eer(table.bonafide, table.spoof)[0] for name, table in tables.items()}
@@ -26,11 +28,13 @@ def det(tables: Mapping[str, ScoreTable], title: str = "Detection error trade-of
     ends = ndtri([low, high])
     axes.plot(ends, ends, ":", color=style.GREY, linewidth=0.8)
     for number, (name, table) in enumerate(tables.items()):
-        line = style.line_look(number)
+        line = style.line_style(number)
         far, frr, _ = det_curve(table.bonafide, table.spoof)
         x, y = (ndtri(np.clip(rate, NEVER, 1 - NEVER)) for rate in (far, frr))
         axes.plot(
-            *_thin(x, y, 1e-3), **line, label=f"{style.shorten(name)}: EER {style.percent(rates[name])}"
+            *_thin(x, y, 1e-3),
+            **line,
+            label=f"{style.shorten_label(name)}: EER {style.percent_text(rates[name])}",
         )
         point = np.clip(ndtri(rates[name]), *ends)
         axes.plot(point, point, "o", color=line["color"], markeredgecolor="white", clip_on=False, zorder=5)
@@ -42,24 +46,24 @@ def det(tables: Mapping[str, ScoreTable], title: str = "Detection error trade-of
     axes.set_xlabel("false acceptance rate: spoof taken for bona fide (%)")
     axes.set_ylabel("false rejection rate: bona fide taken for spoof (%)")
     style.legend_below(axes)
-    return style.finish(figure, "Closer to the lower left is better. Dots: equal error rates.", note)
+    return style.finish_figure(figure, "Closer to the lower left is better. Dots: equal error rates.", note)
 
 
-def roc(tables: Mapping[str, ScoreTable], title: str = "ROC", note: str = "") -> Figure:
+def roc_error_curves(tables: Mapping[str, ScoreTable], title: str = "ROC", note: str = "") -> Figure:
     """ROC curves of one or more systems, with the area under each in the legend."""
     figure, axes = _square(title, tables)
     axes.plot([0, 100], [0, 100], ":", color=style.GREY, linewidth=0.8)
     for number, (name, table) in enumerate(tables.items()):
-        line = style.line_look(number)
+        line = style.line_style(number)
         far, frr, _ = det_curve(table.bonafide, table.spoof, merge_ties=True)
         area = auc(table.bonafide, table.spoof)
         x, y = _thin(100 * far, 100 - 100 * frr, 0.05)
-        axes.plot(x, y, **line, label=f"{style.shorten(name)}: AUC {area:.4f}")
+        axes.plot(x, y, **line, label=f"{style.shorten_label(name)}: AUC {area:.4f}")
     axes.set(xlim=(-1, 101), ylim=(-1, 101))
     axes.set_xlabel("false acceptance rate: spoof taken for bona fide (%)")
     axes.set_ylabel("true acceptance rate: bona fide taken for bona fide (%)")
     style.legend_below(axes)
-    return style.finish(figure, "Closer to the upper left is better. Dotted: chance.", note)
+    return style.finish_figure(figure, "Closer to the upper left is better. Dotted: chance.", note)
 
 
 def _limits(tables: Mapping[str, ScoreTable], worst: float) -> tuple[float, float]:

@@ -52,7 +52,7 @@ def heat_map(
     numbers = np.asarray(values, dtype=np.float64)
     if not np.isfinite(numbers).any():
         raise ValueError("There is nothing to draw, got no number: pass at least one finite value.")
-    rows, columns = ([style.shorten(name, LONGEST) for name in names] for names in (rows, columns))
+    rows, columns = ([style.shorten_label(name, LONGEST) for name in names] for names in (rows, columns))
     width, height = _cell_size(texts)
     tilted = 0.085 * max(map(len, columns)) > width
     size = (
@@ -87,10 +87,12 @@ def heat_map(
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, label=label, fraction=0.04, pad=0.02, aspect=max(10, 4 * len(rows)))
     bar.outline.set_visible(False)
-    return style.finish(figure, caption, note)
+    return style.finish_figure(figure, caption, note)
 
 
-def confusion(table: ScoreTable, threshold: float, title: str = "Decisions", note: str = "") -> Figure:
+def confusion_heat_map(
+    table: ScoreTable, threshold: float, title: str = "Decisions", note: str = ""
+) -> Figure:
     """Confusion matrix at a threshold, with counts and shares; a score at the threshold is rejected."""
     right = accuracy(table.bonafide, table.spoof, threshold)
     accepted = [scores > threshold for scores in (table.bonafide, table.spoof)]
@@ -108,7 +110,7 @@ def confusion(table: ScoreTable, threshold: float, title: str = "Decisions", not
     axes.set_ylabel("truth")
     axes.grid(visible=False)
     axes.tick_params(length=0)
-    return style.finish(figure, f"Percent of each row. Accuracy {style.percent(right)}.", note)
+    return style.finish_figure(figure, f"Percent of each row. Accuracy {style.percent_text(right)}.", note)
 
 
 def _cell_size(texts: Sequence[Sequence[str]]) -> tuple[float, float]:

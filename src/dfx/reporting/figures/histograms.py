@@ -25,8 +25,8 @@ def histogram(
     bonafide, spoof = check_scores(table.bonafide, table.spoof)
     labels = [f"bona fide ({bonafide.size:,})", f"spoof ({spoof.size:,})"]
     if threshold is not None:
-        labels[0] += f": {style.percent(float(np.mean(bonafide <= threshold)))} rejected"
-        labels[1] += f": {style.percent(float(np.mean(spoof > threshold)))} accepted"
+        labels[0] += f": {style.percent_text(float(np.mean(bonafide <= threshold)))} rejected"
+        labels[1] += f": {style.percent_text(float(np.mean(spoof > threshold)))} accepted"
     figure, axes = style.new_figure(title, size=(7.2, 4.6))
     edges = _edges(bonafide, spoof, threshold)
     _draw_classes(axes, bonafide, spoof, edges, labels)
@@ -38,7 +38,7 @@ def histogram(
     axes.set_ylabel("trials of the class (% per bin)")
     style.legend_below(axes, columns=3)
     caption = "In brackets: trials. The end bins also hold the outermost 0.1 % of the scores."
-    return style.finish(figure, caption, note)
+    return style.finish_figure(figure, caption, note)
 
 
 def histograms(
@@ -72,9 +72,9 @@ def histograms(
         axes.tick_params(labelsize=7)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.set_ylabel("% of the class", fontsize=7)
-        style.decorate(axes)
+        style.decorate_axes(axes)
     grid[0, 0].legend(frameon=False, fontsize=7)
-    return style.finish(figure, caption, note)
+    return style.finish_figure(figure, caption, note)
 
 
 def _draw_classes(

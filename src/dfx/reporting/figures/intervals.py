@@ -13,7 +13,7 @@ MARKERS = "oxs^Dv"
 Point = tuple[float, float, float]  # value, low and high end; NaN ends for none
 
 
-def intervals(
+def interval_figure(
     names: Sequence[str],
     series: Mapping[str, Sequence[Point | None]],
     label: str,
@@ -70,10 +70,10 @@ def intervals(
             )
     axes.axvline(chance, color=style.GREY, linestyle=":", linewidth=1)
     axes.set_yticks(
-        range(len(names)), [style.shorten(name) for name in names], fontsize=9 if len(names) < 9 else 8
+        range(len(names)), [style.shorten_label(name) for name in names], fontsize=9 if len(names) < 9 else 8
     )
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlabel(label)
     axes.grid(visible=False, axis="y")
     style.legend_below(axes, columns=min(3, len(series)))
-    return style.finish(figure, caption, note)
+    return style.finish_figure(figure, caption, note)

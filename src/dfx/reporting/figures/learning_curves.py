@@ -59,11 +59,13 @@ def training_curves(
         if label == "dev EER (%)":
             axes.set_ylim(bottom=0)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9)
-        style.decorate(axes)
+        style.decorate_axes(axes)
     all_axes[0].set_title(title, fontsize=12)
     all_axes[-1].set_xlabel("epoch")
     all_axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    return style.finish(figure, "" if chosen is None else f"Dashed: epoch {chosen}, chosen on dev.", note)
+    return style.finish_figure(
+        figure, "" if chosen is None else f"Dashed: epoch {chosen}, chosen on dev.", note
+    )
 
 
 def _series(history: Sequence[Mapping[str, float]], name: str) -> FloatArray:
@@ -93,13 +95,13 @@ def learning_curves(
         raise ValueError("There are no learning curves to draw, got none: train for an epoch first.")
     figure, axes = style.new_figure(title, size=(7.2, 4.6 + 0.13 * len(curves)))
     for number, (name, seeds) in enumerate(curves.items()):
-        look = style.line_look(number)
+        look = style.line_style(number)
         longest, common = max(map(len, seeds)), min(map(len, seeds))
         values = np.full((len(seeds), longest), np.nan)
         for row, seed in zip(values, seeds, strict=True):
             row[: len(seed)] = seed
         epochs, mean = np.arange(longest), np.nanmean(values, axis=0)
-        axes.plot(epochs[:common], mean[:common], **look, label=style.shorten(name))
+        axes.plot(epochs[:common], mean[:common], **look, label=style.shorten_label(name))
         axes.plot(epochs[common - 1 :], mean[common - 1 :], ":", color=look["color"], linewidth=1.2)
         if len(seeds) > 1:
             spread = np.std(values[:, :common], axis=0, ddof=1)
@@ -111,4 +113,4 @@ def learning_curves(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     style.legend_below(axes, columns=2)
     caption = "Mean over seeds, band: one deviation. Dotted: some seeds had stopped, mean of the others."
-    return style.finish(figure, caption, note)
+    return style.finish_figure(figure, caption, note)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from dfx.metrics import BINS, bin_of, check_scores, ece, posterior
+from dfx.metrics import BINS, calibration_bin, check_scores, ece, posterior
 from dfx.reporting.figures import style
 from dfx.tables.score_table import ScoreTable
 
@@ -42,13 +42,13 @@ def reliability(
         bonafide, spoof = check_scores(table.bonafide, table.spoof)
         probability = posterior(np.concatenate([bonafide, spoof]), bonafide.size, spoof.size)
         label = np.repeat([1.0, 0.0], [bonafide.size, spoof.size])
-        place = bin_of(probability, bins)
+        place = calibration_bin(probability, bins)
         counts, predicted, found = (
             np.bincount(place, weights=weights, minlength=bins) for weights in (None, probability, label)
         )
         there = counts > 0
         x, y = (100 * sums[there] / counts[there] for sums in (predicted, found))
-        legend = f"{style.shorten(name)}: ECE {ece(bonafide, spoof, bins):.4f}"
+        legend = f"{style.shorten_label(name)}: ECE {ece(bonafide, spoof, bins):.4f}"
         axes.plot(x, y, "o-", color=colour, linewidth=1.4, markersize=5, clip_on=False)
         below.stairs(100 * counts / counts.sum(), edges, color=colour, linewidth=1.4, label=legend)
     axes.set(xlim=(0, 100), ylim=(0, 100))
@@ -59,6 +59,6 @@ def reliability(
     below.set_ylim(0, 100)
     below.set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
     for part in (axes, below):
-        style.decorate(part)
+        style.decorate_axes(part)
     style.legend_below(below)
-    return style.finish(figure, "Dotted: perfect calibration.", note)
+    return style.finish_figure(figure, "Dotted: perfect calibration.", note)

@@ -29,37 +29,37 @@ def new_figure(title: str, size: tuple[float, float]) -> tuple[Figure, Any]:
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, fontsize=12)
-    decorate(axes)
+    decorate_axes(axes)
     return figure, axes
 
 
 def new_panels(size: tuple[float, float], rows: int, columns: int, **layout: Any) -> tuple[Figure, Any]:
-    """Make a figure with several frames, `(rows, columns)`; call `decorate` on each after drawing."""
+    """Make a figure with several frames, `(rows, columns)`; call `decorate_axes` on each after drawing."""
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **layout)
 
 
-def png(figure: Figure) -> bytes:
+def figure_png(figure: Figure) -> bytes:
     """Contents of a PNG file of a figure."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=DPI)
     return file.getvalue()
 
 
-def save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG file, atomically."""
-    with files.replacing(path) as temporary:
-        temporary.write_bytes(png(figure))
+    with files.atomic_write(path) as temporary:
+        temporary.write_bytes(figure_png(figure))
 
 
-def decorate(axes: Any) -> None:
+def decorate_axes(axes: Any) -> None:
     """Draw a light grid behind the data, and no box around it."""
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def line_look(number: int) -> dict[str, Any]:
+def line_style(number: int) -> dict[str, Any]:
     """Colour, dash and width of a curve; after the last colour, the colours repeat with another dash."""
     turn, kind = divmod(number, len(COLOURS))
     return {"color": COLOURS[kind], "linestyle": DASHES[turn % len(DASHES)], "linewidth": 1.8}
@@ -73,7 +73,7 @@ def legend_below(axes: Any, columns: int = 1) -> None:
     axes.legend(**place, ncols=columns, frameon=False, fontsize=9)
 
 
-def finish(figure: Figure, caption: str, note: str) -> Figure:
+def finish_figure(figure: Figure, caption: str, note: str) -> Figure:
     """Add the small print at the bottom: the caption, then the caller's note."""
     text = "\n".join(line for line in (caption, note) if line)
     if text:
@@ -81,11 +81,11 @@ def finish(figure: Figure, caption: str, note: str) -> Figure:
     return figure
 
 
-def percent(rate: float) -> str:
+def percent_text(rate: float) -> str:
     """Format a rate as percent: `5.06 %`."""
     return f"{100 * rate:.2f} %"
 
 
-def shorten(name: str, length: int = 60) -> str:
+def shorten_label(name: str, length: int = 60) -> str:
     """Cut the middle out of a long name; names of systems differ at either end."""
     return name if len(name) <= length else f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"

@@ -17,7 +17,7 @@ Look = dict[str, str]  # marker and colour
 
 
 @dataclass(frozen=True, eq=False)
-class System:
+class TradeoffSystem:
     """A system in the plot.
 
     Attributes:
@@ -36,7 +36,7 @@ class System:
 
 
 def tradeoff(
-    systems: Sequence[System],
+    systems: Sequence[TradeoffSystem],
     label: str,
     higher_is_better: bool = False,
     title: str = "Quality against cost",
@@ -63,7 +63,7 @@ def tradeoff(
         f"{better} left is better. Line and black edges: the Pareto front, systems that no other beats in both "
         "quality and cost. Bars: one deviation over seeds."
     )
-    return style.finish(figure, caption, note)
+    return style.finish_figure(figure, caption, note)
 
 
 def pareto_front(
@@ -84,7 +84,11 @@ def pareto_front(
 
 
 def _panel(
-    axes: Any, systems: Sequence[System], cost: str, higher_is_better: bool, looks: Mapping[System, Look]
+    axes: Any,
+    systems: Sequence[TradeoffSystem],
+    cost: str,
+    higher_is_better: bool,
+    looks: Mapping[TradeoffSystem, Look],
 ) -> None:
     costs, qualities = [system.costs[cost] for system in systems], [system.quality for system in systems]
     best = pareto_front(costs, qualities, higher_is_better)
@@ -108,10 +112,10 @@ def _panel(
         axes.set_xscale("log")
     axes.margins(x=0.1)
     axes.set_xlabel(cost)
-    style.decorate(axes)
+    style.decorate_axes(axes)
 
 
-def _looks(systems: Sequence[System]) -> dict[System, Look]:
+def _looks(systems: Sequence[TradeoffSystem]) -> dict[TradeoffSystem, Look]:
     """Marker (by kind) and colour (by group) of each system."""
     kinds = list(dict.fromkeys(system.kind for system in systems))
     groups = list(dict.fromkeys(system.group for system in systems))
@@ -124,10 +128,10 @@ def _looks(systems: Sequence[System]) -> dict[System, Look]:
     }
 
 
-def _legend(systems: Sequence[System], looks: Mapping[System, Look]) -> list[Line2D]:
+def _legend(systems: Sequence[TradeoffSystem], looks: Mapping[TradeoffSystem, Look]) -> list[Line2D]:
     """Legend handles: one for each group in its colour, and one for each kind with its marker."""
-    groups = {style.shorten(system.group, 30): looks[system]["color"] for system in systems}
-    kinds = {style.shorten(system.kind, 30): looks[system]["marker"] for system in systems}
+    groups = {style.shorten_label(system.group, 30): looks[system]["color"] for system in systems}
+    kinds = {style.shorten_label(system.kind, 30): looks[system]["marker"] for system in systems}
     plain: dict[str, Any] = {"linestyle": "", "markersize": 7}
     return [
         *(Line2D([], [], marker="o", color=colour, label=name, **plain) for name, colour in groups.items()),

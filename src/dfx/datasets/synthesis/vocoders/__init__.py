@@ -5,8 +5,8 @@ leaves its typical traces: estimated phases, a smoothed envelope, a buzz, quanti
 """
 
 from dfx.datasets.synthesis.vocoders.codecs import mu_law, transform_codec
-from dfx.datasets.synthesis.vocoders.parametric import lpc, world
+from dfx.datasets.synthesis.vocoders.parametric import lpc, parametric_world
 from dfx.datasets.synthesis.vocoders.spectral import griffin_lim, sinusoidal
 from dfx.datasets.synthesis.vocoders.splice import splice
 
-__all__ = ["griffin_lim", "lpc", "mu_law", "sinusoidal", "splice", "transform_codec", "world"]
+__all__ = ["griffin_lim", "lpc", "mu_law", "parametric_world", "sinusoidal", "splice", "transform_codec"]

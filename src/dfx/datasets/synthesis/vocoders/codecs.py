@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import fft, signal
 
-from dfx.datasets.synthesis.frames import Real, frame, overlap_add
+from dfx.datasets.synthesis.frames import Real, cut_frames, overlap_add_frames
 
 
 def transform_codec(
@@ -20,7 +20,7 @@ def transform_codec(
 ) -> Real:
     """Transform codec: MDCT bands with gains in steps of 3 dB and few levels; noise replaces zeros."""
     window = np.sin(np.pi * (np.arange(2 * hop) + 0.5) / (2 * hop)).astype(np.float32)
-    coefficients = mdct(frame(waveform, 2 * hop, hop) * window)
+    coefficients = mdct(cut_frames(waveform, 2 * hop, hop) * window)
     edges = np.unique(np.round(hop * np.linspace(0, 1, bands + 1) ** 1.7).astype(np.int64))
     for low, high in pairwise(edges):
         band = coefficients[:, low:high]
@@ -29,7 +29,7 @@ def transform_codec(
         levels = np.sign(band) * np.floor(np.abs(band) / size + 0.4)
         noise = rng.uniform(-0.6, 0.6, band.shape) * size
         coefficients[:, low:high] = np.where(levels == 0, noise, levels * size)
-    return overlap_add(imdct(coefficients) * window, hop, hop, len(waveform))
+    return overlap_add_frames(imdct(coefficients) * window, hop, hop, len(waveform))
 
 
 def mu_law(waveform: Real, rng: np.random.Generator, bits: int = 4, mu: float = 255.0) -> Real:

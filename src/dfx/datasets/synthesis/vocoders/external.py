@@ -21,7 +21,7 @@ from dfx.datasets.synthesis.speaker import SAMPLE_RATE
 
 
 @dataclass(frozen=True)
-class Coder:
+class ExternalCodec:
     """A codec of FFmpeg at one setting: a vocoder (waveform (samples,), generator) -> (samples,) at 16 kHz.
 
     Attributes:
@@ -65,7 +65,7 @@ class Coder:
         decoder = av.CodecContext.create(encoder.codec.canonical_name, "r")
         decoder.sample_rate, decoder.layout, decoder.extradata = self.sample_rate, "mono", encoder.extradata
         size = encoder.frame_size
-        samples = audio.to_int16(resampled(waveform, SAMPLE_RATE, self.sample_rate))
+        samples = audio.to_int16(resample_for_external(waveform, SAMPLE_RATE, self.sample_rate))
         # Fill the last frame, and add one more to flush the codec.
         samples = np.pad(samples, (0, 2 * size - len(samples) % size))
         frames: list[Any] = []
@@ -77,13 +77,13 @@ class Coder:
         frames += [part for packet in encoder.encode(None) for part in decoder.decode(packet)]
         frames += decoder.decode(None)
         rate = frames[0].sample_rate  # of the decoder: always 48 kHz for Opus
-        decoded = np.concatenate([audio.mono(frame.to_ndarray()) for frame in frames])
+        decoded = np.concatenate([audio.mono_samples(frame.to_ndarray()) for frame in frames])
         late = self.delay * rate // self.sample_rate
-        rebuilt = resampled(decoded[late:], rate, SAMPLE_RATE)[: len(waveform)]
+        rebuilt = resample_for_external(decoded[late:], rate, SAMPLE_RATE)[: len(waveform)]
         return np.pad(rebuilt, (0, len(waveform) - len(rebuilt)))
 
 
-def world(waveform: Real, rng: np.random.Generator) -> Real:
+def external_world(waveform: Real, rng: np.random.Generator) -> Real:
     """WORLD vocoder: pitch, envelope (CheapTrick) and aperiodicity (D4C) every 5 ms; the generator is not used.
 
     Pitch is estimated by DIO and StoneMask: Harvest would take ten times as long as everything else.
@@ -98,7 +98,7 @@ def world(waveform: Real, rng: np.random.Generator) -> Real:
     return np.pad(rebuilt, (0, len(waveform) - len(rebuilt))).astype(np.float32)
 
 
-def check_world() -> None:
+def check_external_world() -> None:
     """Check that pyworld is installed.
 
     Raises:
@@ -114,7 +114,7 @@ def check_world() -> None:
         ) from error
 
 
-def resampled(waveform: Real, from_hz: int, to_hz: int) -> Real:
+def resample_for_external(waveform: Real, from_hz: int, to_hz: int) -> Real:
     """Resample a waveform (samples,) by soxr (HQ); unchanged if the rates are equal."""
     if from_hz == to_hz:
         return waveform

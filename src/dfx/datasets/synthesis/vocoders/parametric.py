@@ -10,8 +10,16 @@ from __future__ import annotations
 import numpy as np
 from scipy import fft
 
-from dfx.datasets.synthesis.excitation import pulses, track_pitch
-from dfx.datasets.synthesis.frames import Complex, Real, filter_frames, frame, hann, minimum_phase, smooth
+from dfx.datasets.synthesis.excitation import excitation_pulses, track_pitch
+from dfx.datasets.synthesis.frames import (
+    Complex,
+    Real,
+    cut_frames,
+    filter_frames,
+    hann_window,
+    minimum_phase,
+    smooth_track,
+)
 from dfx.datasets.synthesis.speaker import SAMPLE_RATE
 
 _HOP, _FFT = 80, 1024
@@ -20,27 +28,27 @@ _HOP, _FFT = 80, 1024
 def lpc(waveform: Real, rng: np.random.Generator, order: int = 12) -> Real:
     """LPC vocoder: an all-pole filter every 5 ms, excited by pulses in voiced frames and by noise in others."""
     pitch, voicing = track_pitch(waveform, SAMPLE_RATE, _HOP)
-    power = np.abs(fft.rfft(frame(waveform, 400, _HOP) * hann(400), _FFT, axis=1)) ** 2
+    power = np.abs(fft.rfft(cut_frames(waveform, 400, _HOP) * hann_window(400), _FFT, axis=1)) ** 2
     coefficients, error = levinson(fft.irfft(power, axis=1)[:, : order + 1].astype(np.float64))
     response = np.sqrt(error)[:, None] / fft.rfft(coefficients, _FFT, axis=1)
     return _excite(waveform, response, np.round(voicing)[:, None], pitch, rng)
 
 
-def world(waveform: Real, rng: np.random.Generator, voiced_hz: float | None = None) -> Real:
+def parametric_world(waveform: Real, rng: np.random.Generator, voiced_hz: float | None = None) -> Real:
     """WORLD-like vocoder: smooth minimum-phase envelope, excited by pulses and, at high frequencies, noise.
 
     With `voiced_hz`, voiced frames are pulses below that frequency and noise above it, as in HMM synthesis; else the
     share of pulses follows the voicing.
     """
     pitch, voicing = track_pitch(waveform, SAMPLE_RATE, _HOP)
-    power = np.abs(fft.rfft(frame(waveform, 640, _HOP) * hann(640), _FFT, axis=1)) ** 2
+    power = np.abs(fft.rfft(cut_frames(waveform, 640, _HOP) * hann_window(640), _FFT, axis=1)) ** 2
     hz = np.arange(_FFT // 2 + 1) * SAMPLE_RATE / _FFT
     strength = voicing[:, None]
     if voiced_hz is None:
         periodic: Real = strength / (1 + (hz / (2500 + 3500 * strength)) ** 4)
     else:
         periodic = np.round(strength) * (hz < voiced_hz)
-    return _excite(waveform, minimum_phase(0.5 * smooth_envelope(power, pitch)), periodic, pitch, rng)
+    return _excite(waveform, minimum_phase(0.5 * _smooth_envelope(power, pitch)), periodic, pitch, rng)
 
 
 def levinson(correlation: Real) -> tuple[Real, Real]:
@@ -57,7 +65,7 @@ def levinson(correlation: Real) -> tuple[Real, Real]:
     return coefficients, error
 
 
-def smooth_envelope(power: Real, pitch: Real) -> Real:
+def _smooth_envelope(power: Real, pitch: Real) -> Real:
     """Natural-log power (frames, bins), smoothed over the distance of two harmonics of a pitch (frames,)."""
     size = 2 * (power.shape[1] - 1)
     quefrency = np.minimum(np.arange(size), size - np.arange(size)) / SAMPLE_RATE
@@ -73,7 +81,7 @@ def _excite(waveform: Real, response: Complex, periodic: Real, pitch: Real, rng:
     hz = np.arange(response.shape[1]) * SAMPLE_RATE / _FFT
     # Delay high frequencies by up to 4 ms: plain pulses have too high peaks.
     dispersion = np.exp(-1j * np.pi * 0.004 * hz**2 / 8000)
-    train = pulses(pitch, _HOP, num_samples, SAMPLE_RATE)
+    train = excitation_pulses(pitch, _HOP, num_samples, SAMPLE_RATE)
     noise = rng.standard_normal(num_samples, dtype=np.float32)
     voiced = (response * np.sqrt(periodic) * dispersion).astype(np.complex64)
     unvoiced = (response * np.sqrt(1 - periodic)).astype(np.complex64)
@@ -83,4 +91,4 @@ def _excite(waveform: Real, response: Complex, periodic: Real, pitch: Real, rng:
 
 
 def _loudness(waveform: Real) -> Real:
-    return smooth(np.mean(frame(waveform, 2 * _HOP, _HOP).astype(np.float64) ** 2, axis=1), 5)
+    return smooth_track(np.mean(cut_frames(waveform, 2 * _HOP, _HOP).astype(np.float64) ** 2, axis=1), 5)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfx.datasets.synthesis.frames import Complex, Real, hann, istft, stft
+from dfx.datasets.synthesis.frames import Complex, Real, hann_window, istft, stft
 from dfx.datasets.synthesis.speaker import SAMPLE_RATE
 
 
@@ -22,7 +22,7 @@ def griffin_lim(
     iterations: int = 16,
 ) -> Real:
     """Griffin-Lim vocoder: phases estimated by iteration from a mel spectrogram of `bands` bands."""
-    window, momentum = hann(size), np.float32(0.9)
+    window, momentum = hann_window(size), np.float32(0.9)
     magnitude = through_mel(np.abs(stft(waveform, size, hop, window)), bands)
     spectra: Complex = magnitude * _random_phases(magnitude.shape, rng)
     previous = np.zeros_like(spectra)
@@ -38,7 +38,7 @@ def sinusoidal(
     waveform: Real, rng: np.random.Generator, size: int = 512, hop: int = 128, peaks: int = 60
 ) -> Real:
     """Sinusoidal vocoder: the strongest peaks of each frame as sinusoids with new phases, and noise between them."""
-    window = hann(size)
+    window = hann_window(size)
     magnitude = np.abs(stft(waveform, size, hop, window))
     frames, bins = magnitude.shape
     left, centre, right = magnitude[:, :-2], magnitude[:, 1:-1], magnitude[:, 2:]

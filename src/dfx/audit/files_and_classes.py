@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dfx.tables.findings import Finding, finding
+from dfx.tables.findings import Finding, make_finding
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF
 from dfx.tables.manifest import SPLITS
 
@@ -40,8 +40,8 @@ CONTAINERS = {
 }
 
 
-def find_problems(table: pd.DataFrame) -> list[Finding]:
-    """Find problems of the files and classes of a corpus in `Measures.table`."""
+def find_file_and_class_problems(table: pd.DataFrame) -> list[Finding]:
+    """Find problems of the files and classes of a corpus in `CorpusMeasures.table`."""
     return [*_bad_files(table), *_odd_clips(table), *_missing_classes(table)]
 
 
@@ -63,7 +63,7 @@ def class_counts(table: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def format_counts(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+def file_format_counts(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """Number of clips of each class by sample rate, format, channels and bits: the eight most frequent values."""
     good = table[table["good"]]
     found = {}
@@ -77,7 +77,7 @@ def format_counts(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def counts_in_words(rows: pd.DataFrame) -> str:
+def class_counts_in_words(rows: pd.DataFrame) -> str:
     """Number of rows by split and class, in words: `2 spoof in train, 1 bona fide in eval`."""
     found = rows.groupby(["split", "label"], sort=False).size()
     return ", ".join(
@@ -177,8 +177,11 @@ def _about_files(
     rows: pd.DataFrame, kind: str, severity: str, wrong: str, advice: str, more: str = ""
 ) -> Finding:
     files = f"{len(rows):,} file{'s' if len(rows) > 1 else ''}"
-    return finding(
-        kind, severity, f"{files}: {wrong}; {counts_in_words(rows)}.{more} What to do: {advice}.", rows["id"]
+    return make_finding(
+        kind,
+        severity,
+        f"{files}: {wrong}; {class_counts_in_words(rows)}.{more} What to do: {advice}.",
+        rows["id"],
     )
 
 
@@ -187,7 +190,7 @@ def _missing_classes(table: pd.DataFrame) -> Iterator[Finding]:
     for split in SPLITS:
         rows, usable = table[table["split"] == split], good[good["split"] == split]
         if rows.empty:
-            yield finding(
+            yield make_finding(
                 "missing-split",
                 "warning",
                 f"There is no {split} split: without train nothing is learned, without dev nothing is chosen, without "
@@ -198,7 +201,7 @@ def _missing_classes(table: pd.DataFrame) -> Iterator[Finding]:
         for label, word in WORDS.items():
             number = int((usable["label"] == label).sum())
             if number == 0:
-                yield finding(
+                yield make_finding(
                     "one-class-split",
                     "error",
                     f"{split} has no usable {word} clip ({len(rows):,} rows in all): no error rate can be computed on "
@@ -206,7 +209,7 @@ def _missing_classes(table: pd.DataFrame) -> Iterator[Finding]:
                     count=len(rows),
                 )
             elif number < FEW:
-                yield finding(
+                yield make_finding(
                     "few-clips",
                     "warning",
                     f"{split} has {number} usable {word} clip{'s' if number > 1 else ''}: an error rate on so few says "

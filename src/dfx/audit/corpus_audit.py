@@ -12,17 +12,17 @@ from typing import Any
 import pandas as pd
 
 import dfx
-from dfx.audio.store import fingerprint
-from dfx.audit import duplicates, integrity, leaks, shortcut_models, shortcuts
-from dfx.audit.measure import Measures, measure_corpus
-from dfx.audit.shortcut_models import Clips
+from dfx.audio.store import recordings_fingerprint
+from dfx.audit import duplicates, files_and_classes, leaks, shortcut_models, shortcuts
+from dfx.audit.measure import CorpusMeasures, measure_corpus
+from dfx.audit.shortcut_models import ShortcutClips
 from dfx.datasets.corpus import Dataset
-from dfx.tables.findings import SEVERITIES, Finding, finding
+from dfx.tables.findings import SEVERITIES, Finding, make_finding
 from dfx.tables.manifest import Manifest
 
 
 @dataclass
-class Audit:
+class CorpusAudit:
     """The result of an audit.
 
     Attributes:
@@ -44,7 +44,7 @@ def audit_corpus(
     cache: str | Path | None = None,
     num_workers: int | None = None,
     progress: bool = True,
-) -> Audit:
+) -> CorpusAudit:
     """Run all checks on a corpus.
 
     Args:
@@ -69,20 +69,20 @@ def audit_corpus(
             )
     measures = measure_corpus(manifest, sample_rate, cache, num_workers, progress)
     table, clips = measures.table, _usable(measures)
-    audible = (table["good"] & ~(table["loudness"] < integrity.SILENT_DB)).to_numpy()
+    audible = (table["good"] & ~(table["loudness"] < files_and_classes.SILENT_DB)).to_numpy()
     matches = duplicates.find_duplicates(measures, audible)
     leaked = leaks.find_leaks(table, matches, getattr(dataset, "groups", ()))
     elsewhere = {
         name: _usable(measure_corpus(other.manifest(), sample_rate, cache, num_workers, progress))
         for name, other in others.items()
     }
-    scalars = shortcuts.evaluate_scalars(
+    scalars = shortcuts.evaluate_shortcut_scalars(
         clips.table, {name: other.table for name, other in elsewhere.items()}
     )
-    models = shortcut_models.evaluate_models(clips, elsewhere, seed)
+    models = shortcut_models.evaluate_shortcut_models(clips, elsewhere, seed)
     findings = [
         *dataset.findings,
-        *integrity.find_problems(table),
+        *files_and_classes.find_file_and_class_problems(table),
         *leaked.findings,
         *shortcuts.find_shortcuts(scalars, clips.table, sample_rate),
         *_not_compared(matches),
@@ -95,13 +95,13 @@ def audit_corpus(
             "note": dataset.note,
             "rows": len(manifest),
             "hash": manifest.hash,
-            "files": fingerprint(manifest),
+            "files": recordings_fingerprint(manifest),
             "others": {name: len(other.table) for name, other in elsewhere.items()},
         },
-        "headline": shortcut_models.what_to_beat(scalars, models, _why_nothing_to_beat(clips.table)),
+        "headline": shortcut_models.shortcut_auc_to_beat(scalars, models, _why_nothing_to_beat(clips.table)),
         "findings": sorted(findings, key=lambda found: SEVERITIES.index(found.severity)),
-        "counts": integrity.class_counts(table),
-        "formats": integrity.format_counts(table),
+        "counts": files_and_classes.class_counts(table),
+        "formats": files_and_classes.file_format_counts(table),
         "leaks": leaked.rows,
         "duplicates": {
             "exact": int((matches.exact >= 0).sum()),
@@ -112,18 +112,18 @@ def audit_corpus(
         "models": models,
         "seconds": time.perf_counter() - began,
     }
-    return Audit(manifest, results, clips.table)
+    return CorpusAudit(manifest, results, clips.table)
 
 
-def _usable(measures: Measures) -> Clips:
-    return Clips(measures.table, measures.lfcc).rows(measures.table["good"].to_numpy())
+def _usable(measures: CorpusMeasures) -> ShortcutClips:
+    return ShortcutClips(measures.table, measures.lfcc).rows(measures.table["good"].to_numpy())
 
 
-def _not_compared(matches: duplicates.Matches) -> list[Finding]:
+def _not_compared(matches: duplicates.DuplicateGroups) -> list[Finding]:
     if not matches.limits:
         return []
     text = f"Not all clips could be compared for duplicates: {matches.limits}. Exact copies are all found."
-    return [finding("duplicates-not-all-compared", "note", text)]
+    return [make_finding("duplicates-not-all-compared", "note", text)]
 
 
 def _why_nothing_to_beat(good: pd.DataFrame) -> str:
@@ -131,7 +131,7 @@ def _why_nothing_to_beat(good: pd.DataFrame) -> str:
     if good.empty:
         return "No clip of this corpus can be used, so there is nothing to detect."
     for split in ("train", "eval"):
-        for label, word in integrity.WORDS.items():
+        for label, word in files_and_classes.WORDS.items():
             number = int(((good["split"] == split) & (good["label"] == label)).sum())
             if number < shortcuts.MIN_CLIPS:
                 return (

@@ -30,10 +30,10 @@ from dfx.audio.samples import (
     Pcm,
     Waveform,
     from_int16,
-    mono,
-    plausible,
-    require_finite,
-    scale_of,
+    mono_samples,
+    require_finite_samples,
+    require_sample_rate,
+    sample_scale,
     to_int16,
 )
 
@@ -51,7 +51,7 @@ _STREAMED = 0x7FFFF000  # SoX and FFmpeg write at least this as the size of a st
 _UNKNOWN_LENGTH = 1 << 62  # libsndfile returns 2**63 - 1 if the header gives no length
 
 
-def read(path: str | Path, sample_rate: int) -> Waveform:
+def read_audio(path: str | Path, sample_rate: int) -> Waveform:
     """Read a whole clip as (samples,) float32 mono at `sample_rate`, full scale 1, as in the waveform store.
 
     Raises:
@@ -60,16 +60,16 @@ def read(path: str | Path, sample_rate: int) -> Waveform:
     return join_pcm(read_pcm(path, sample_rate))
 
 
-def read_blocks(path: str | Path, sample_rate: int, block_seconds: float = 30.0) -> Iterator[Waveform]:
+def read_audio_blocks(path: str | Path, sample_rate: int, block_seconds: float = 30.0) -> Iterator[Waveform]:
     """Read a clip in consecutive blocks (samples,) float32 mono at `sample_rate`; memory is independent of length.
 
     The blocks are at most `block_seconds` long; their concatenation is the same for any block length, and not rounded.
 
     Raises:
-        AudioError: as `read`, possibly after some blocks were yielded.
+        AudioError: as `read_audio`, possibly after some blocks were yielded.
     """
     for block in _blocks(Path(path), sample_rate, block_seconds):
-        yield mono(block[None])
+        yield mono_samples(block[None])
 
 
 def read_pcm(path: str | Path, sample_rate: int) -> Iterator[tuple[int, Pcm]]:
@@ -78,12 +78,12 @@ def read_pcm(path: str | Path, sample_rate: int) -> Iterator[tuple[int, Pcm]]:
     A clip that exceeds full scale is decoded twice: a block with another scale is the first block of the clip again.
 
     Raises:
-        AudioError: as `read`, possibly after some blocks were yielded.
+        AudioError: as `read_audio`, possibly after some blocks were yielded.
     """
-    yield from rounded(lambda: _blocks(Path(path), sample_rate, 30.0))
+    yield from round_to_pcm(lambda: _blocks(Path(path), sample_rate, 30.0))
 
 
-def rounded(blocks: Callable[[], Iterable[NDArray]]) -> Iterator[tuple[int, Pcm]]:
+def round_to_pcm(blocks: Callable[[], Iterable[NDArray]]) -> Iterator[tuple[int, Pcm]]:
     """Round a clip to 16 bits as `read_pcm` does; calls `blocks` for its blocks, again if it exceeds full scale."""
     peak = 0.0
     for block in blocks():
@@ -91,16 +91,16 @@ def rounded(blocks: Callable[[], Iterable[NDArray]]) -> Iterator[tuple[int, Pcm]
             yield 1, block
             continue
         peak = max(peak, float(np.abs(block).max(initial=0)))
-        if scale_of(peak) == 1:
+        if sample_scale(peak) == 1:
             yield 1, to_int16(block)
-    scale = scale_of(peak)
+    scale = sample_scale(peak)
     if scale > 1:
         for block in blocks():
             yield scale, to_int16(block / np.float32(scale))
 
 
 def join_pcm(blocks: Iterable[tuple[int, Pcm]]) -> Waveform:
-    """Join the blocks of `read_pcm` or `rounded` to a waveform (samples,) float32."""
+    """Join the blocks of `read_pcm` or `round_to_pcm` to a waveform (samples,) float32."""
     scale, pieces = 0, list[Pcm]()
     for block_scale, block in blocks:
         if block_scale != scale:
@@ -109,7 +109,7 @@ def join_pcm(blocks: Iterable[tuple[int, Pcm]]) -> Waveform:
     return from_int16(np.concatenate(pieces), scale)
 
 
-def probe(path: str | Path) -> AudioInfo:
+def probe_audio(path: str | Path) -> AudioInfo:
     """Read the header of a file, without decoding.
 
     Raises:
@@ -120,14 +120,16 @@ def probe(path: str | Path) -> AudioInfo:
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:
             name = f"{file.format}/{file.subtype}".lower()
-            return AudioInfo(_num_frames(file), plausible(path, file.samplerate), file.channels, name)
+            return AudioInfo(
+                _num_frames(file), require_sample_rate(path, file.samplerate), file.channels, name
+            )
     except _SOUNDFILE_ERRORS as error:
         from dfx.audio import ffmpeg
 
-        return ffmpeg.probe(path, _why(error))
+        return ffmpeg.probe_with_ffmpeg(path, _why(error))
 
 
-def write(path: str | Path, waveform: NDArray[np.floating], sample_rate: int) -> None:
+def write_audio(path: str | Path, waveform: NDArray[np.floating], sample_rate: int) -> None:
     """Write (samples,) or (samples, channels) as 16-bit WAV or FLAC, chosen by the suffix; clipped at full scale.
 
     Raises:
@@ -166,8 +168,8 @@ def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDAr
         raise AudioError(path, "it holds no samples")
 
 
-def resample(waveform: Waveform, source_rate: int, sample_rate: int) -> Waveform:
-    """Resample a waveform (samples,) as `read` resamples a file."""
+def resample_waveform(waveform: Waveform, source_rate: int, sample_rate: int) -> Waveform:
+    """Resample a waveform (samples,) as `read_audio` resamples a file."""
     return np.concatenate([*_resampled(iter([(waveform, source_rate)]), Path("the waveform"), sample_rate)])
 
 
@@ -186,7 +188,7 @@ def _resampled(blocks: Iterator[tuple[NDArray, int]], path: Path, sample_rate: i
             continue
         resampler = resampler or soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
         for first in range(0, len(block), RESAMPLED_AT_ONCE):
-            yield resampler.resample_chunk(mono(block[None, first : first + RESAMPLED_AT_ONCE]))
+            yield resampler.resample_chunk(mono_samples(block[None, first : first + RESAMPLED_AT_ONCE]))
     if resampler is not None:
         yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
@@ -198,7 +200,7 @@ def _decode(path: Path, block_seconds: float) -> Iterator[tuple[NDArray, int]]:
     if failure or done == 0 or _cut_short(done, promised):
         from dfx.audio import ffmpeg
 
-        done, promised = yield from ffmpeg.decode(path, block_seconds, done, promised, failure)
+        done, promised = yield from ffmpeg.decode_with_ffmpeg(path, block_seconds, done, promised, failure)
     if _cut_short(done, promised):
         raise AudioError(path, f"it is cut short: {done} of {promised} samples could be decoded")
 
@@ -224,16 +226,16 @@ def _decode_soundfile(
     done, promised = 0, 0
     try:
         with _FrontToBack(os.fsencode(path)) as file:
-            rate = plausible(path, file.samplerate)
+            rate = require_sample_rate(path, file.samplerate)
             promised = _promised(path, file)
             size = max(1, min(round(block_seconds * rate), BLOCK_VALUES // file.channels))
             exact = file.subtype == "PCM_16"  # float32 would take a third of the time of a WAV file
             while len(block := file.read(size, dtype="int16" if exact else "float32", always_2d=True)):
                 done += len(block)
                 if exact:
-                    yield block[:, 0] if file.channels == 1 else mono(block.T), rate
+                    yield block[:, 0] if file.channels == 1 else mono_samples(block.T), rate
                 else:
-                    yield require_finite(path, mono(block.T)), rate
+                    yield require_finite_samples(path, mono_samples(block.T)), rate
     except _SOUNDFILE_ERRORS as error:
         return done, promised, _why(error)
     return done, promised, ""
