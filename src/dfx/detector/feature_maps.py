@@ -67,7 +67,7 @@ class FeatureMaps(StoreReader):
         if self.lengths[row] < 0:
             raise ValueError(f"Row {row} has no map: open the store with all rows that are read.")
         data = self.read_bytes(row, start, num_samples)
-        return np.frombuffer(data, "<f2").reshape(-1, *self._shape)
+        return np.frombuffer(data, "<f2").reshape(-1, *self._shape).copy()  # writable, as torch wants it
 
 
 def open_feature_maps(
