@@ -79,7 +79,7 @@ def _named(node: DictConfig) -> Iterator[tuple[str, str]]:
 def _corpora(
     written: DictConfig | None, named: list[tuple[str, str]], path: str, inside: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Value of the key `corpora`: a node for each name, from its option and the user's keys."""
+    """Build the value of the key `corpora`: for each name its YAML, merged with the keys that the user gave."""
     own: Any = written or {}
     known = corpus_options()
     prefix = f"{path}." if path else ""

@@ -33,7 +33,7 @@ BOOKKEEPING = (
 
 
 def config_hash(cfg: DictConfig, *data: str) -> str:
-    """Identity of a run: a hash of the resolved configuration without `BOOKKEEPING`, and of its data.
+    """Hash that identifies a run, from its resolved configuration (without `BOOKKEEPING`) and its data.
 
     It covers the whole configuration, not only the overrides, so a changed default changes the identity.
     """

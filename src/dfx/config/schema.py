@@ -173,7 +173,7 @@ SCHEMAS = {
 
 
 def register_schema() -> None:
-    """Register the keys and types of each command with Hydra, under the name in the defaults of `conf/COMMAND.yaml`."""
+    """Register the keys and types of each command with Hydra, as `COMMAND_config`."""
     for command, schema in SCHEMAS.items():
         ConfigStore.instance().store(name=f"{command}_config", node=schema)
 

@@ -58,7 +58,7 @@ class ASVspoof2021(Corpus):
         super().__post_init__()
 
     def official_rows(self) -> dict[str, dict[str, int]]:
-        """Published number of rows by split and class; it applies to the whole subset eval only."""
+        """Published number of rows by split and class; known only for the subset `eval` as a whole."""
         return super().official_rows() if self.subset == "eval" and not self.divide else {}
 
     def table(self) -> pd.DataFrame:

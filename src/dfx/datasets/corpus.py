@@ -213,7 +213,7 @@ class Corpus(Dataset):
     def paths_by_id(
         self, table: pd.DataFrame, folders: Sequence[Path], part: str = "", others: Iterable[str] = ()
     ) -> pd.DataFrame:
-        """Add `path`: the audio file in or below the folders that is named after the id, in any format.
+        """Add the column `path`: the audio file whose name is the id, in these folders or below, of any format.
 
         Rows without a file, files without a row and files of the same name are findings.
 

@@ -50,7 +50,7 @@ QUIET = (  # warnings of Lightning that are not for users of dfx
 
 
 def build_dataset(cfg: DictConfig) -> Dataset:
-    """Build the dataset of the node `build_dataset` of a configuration."""
+    """Build the dataset from the key `dataset` of a configuration."""
     made: Dataset = instantiate(cfg.dataset, _convert_="all")
     return made
 

@@ -137,7 +137,7 @@ def _batch_loader(dataset: AudioDataset, sampler: Sampler[list[Draw]], num_worke
 def scoring_loader(
     dataset: AudioDataset, batch_size: int, num_workers: int, rank: int = 0, world: int = 1
 ) -> DataLoader[Batch]:
-    """Data loader of every window of every utterance, in order; of several processes, each gets its share."""
+    """Data loader of every window of every utterance, in order; several processes share the batches."""
     return _batch_loader(
         dataset, SequentialBatches(dataset.num_windows(), batch_size, rank, world), num_workers
     )

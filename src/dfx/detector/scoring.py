@@ -315,7 +315,7 @@ def _dataset(
     rows: np.ndarray,
     compute_maps: Callable[[Feature], ReadableStore],
 ) -> AudioDataset:
-    """Segments of the clips, or of the feature maps of whole clips; without labels."""
+    """Dataset of segments for scoring, cut from clips or from stored feature maps; it has no labels."""
     source, crop = clips, policy.crop
     feature = detector.network.feature if policy.whole_maps else None
     if feature is not None:
