@@ -56,7 +56,7 @@ def test_what_names_a_corpus_is_one_configuration_however_it_is_written(
         ("+dataset.corpora.demo=x", r"corpora.demo=x: give its options, dataset.corpora.demo=\{root: DIR\}"),
         (
             "dataset.eval=mine +dataset.corpora.mine.path=x",
-            "dataset 'mine'; say which one .*, dataset.corpora.mine.dataset=folder",
+            "dataset 'mine'; say which dataset .*, dataset.corpora.mine.dataset=folder",
         ),
         ("dataset.eval=deep_voice_table", "sets keys of the whole run"),
     ],
