@@ -136,11 +136,15 @@ class _Process(SpawnProcess):
     def _Popen(process_obj: Any) -> Any:  # noqa: N802  (the name is multiprocessing's)
         with _starting:
             main, threads = sys.modules["__main__"], os.environ.get("OMP_NUM_THREADS")
+            # joblib's processes have a start method of their own, which a new interpreter does not know.
+            method = multiprocessing.get_start_method(allow_none=True)
+            multiprocessing.set_start_method("spawn", force=True)
             sys.modules["__main__"] = types.ModuleType("__main__")
             os.environ["OMP_NUM_THREADS"] = "1"  # there are as many workers as cores
             try:
                 return SpawnProcess._Popen(process_obj)
             finally:
+                multiprocessing.set_start_method(method, force=True)
                 sys.modules["__main__"] = main
                 del os.environ["OMP_NUM_THREADS"]
                 if threads is not None:
