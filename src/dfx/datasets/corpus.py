@@ -103,7 +103,7 @@ class Corpus(Dataset):
         """
 
     def manifest(self) -> Manifest:
-        """Table of all utterances; sets `findings`.
+        """Build the manifest of the corpus; also fills `findings`.
 
         Raises:
             ValueError: if the folder is not found or has another layout, or labels or ids are wrong.

@@ -49,7 +49,7 @@ class SweepReport:
 
     @property
     def split(self) -> str:
-        """Split of the metric, `eval`."""
+        """Split that a metric name starts with: `eval` for `eval/eer`."""
         return self.measured.metric.partition("/")[0]
 
     @property

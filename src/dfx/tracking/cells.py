@@ -177,7 +177,7 @@ def _axes(parent: str) -> tuple[str, ...]:
 
 
 def cell_command() -> list[str]:
-    """Arguments of Python that compute this cell by itself."""
+    """Build the command that runs this cell alone, as arguments of Python."""
     hydra = HydraConfig.get()
     folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     words = [part for folder in folders for part in ("--config-dir", str(Path(folder)))]
