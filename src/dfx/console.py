@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def progress_bar(counts: Generator[int], label: str, total: int, show: bool) -> None:
     """Show a progress bar on standard error, advanced by each number that `counts` yields.
 
-    The generator is closed at the end, also after a Ctrl-C, so that no worker of `each` goes on writing.
+    The generator is closed at the end, also after a Ctrl-C, so that no worker continues to write.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -298,7 +298,7 @@ def test_worker_processes_give_the_same_store(tmp_path: Path, monkeypatch: pytes
 
 
 def test_worker_modules_are_light() -> None:
-    code = "import sys, dfx.audio.store_builder; print({'torch', 'pandas', 'rich', 'av'} & set(sys.modules))"
+    code = "import sys, dfx.audio.part_writing; print({'torch', 'pandas', 'rich', 'av'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 

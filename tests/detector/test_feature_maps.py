@@ -252,7 +252,7 @@ class TestRefusals:
     def test_a_feature_that_does_not_say_its_hop(
         self, corpus: Manifest, clips: WaveformStore, tmp_path: Path
     ) -> None:
-        with pytest.raises(ValueError, match="Waveform does not say how many samples its frames are apart"):
+        with pytest.raises(ValueError, match="Waveform has no hop_samples"):
             opened(Waveform(), clips, corpus, tmp_path)
 
     @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from dfx.reporting.document import (
-    Document,
+from dfx.reporting.document import Document, document_file_name
+from dfx.reporting.document_parts import (
     DocumentCell,
     DocumentCode,
     DocumentFindings,
@@ -19,7 +19,6 @@ from dfx.reporting.document import (
     DocumentPicture,
     DocumentTable,
     DocumentText,
-    document_file_name,
 )
 
 TABLE = DocumentTable(

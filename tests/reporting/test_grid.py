@@ -50,7 +50,7 @@ def test_two_learning_rates_are_not_averaged(make: Make) -> None:
         ("lfcc, lr=0.001", "lcnn"): 2,
         ("lfcc, lr=0.001", "mlp"): 2,
     }
-    assert grid.notes[0].startswith("Runs of one feature and model differ in optimizer.lr: they stand apart")
+    assert grid.notes[0].startswith("Runs of one feature and model differ in optimizer.lr: they have separate rows")
 
 
 def test_a_setting_of_the_column_splits_the_column_and_an_option_explains_its_settings(make: Make) -> None:

@@ -292,7 +292,7 @@ def _report_bad(store: WaveformStore, max_bad_fraction: float) -> None:
             f"{max_bad_fraction:.1%} allows: {first}. All are listed in {store.bad_files}: repair them, take them out "
             f"of the corpus, or go on without them, max_bad_fraction={np.ceil(100 * fraction) / 100:g} (dfx.train: "
             "data.max_bad_fraction). If the files were not to blame (permissions, a library), "
-            "`python -m dfx.prepare verify=true` lets them be tried again."
+            "`python -m dfx.prepare verify=true` tries them again."
         )
 
 

@@ -1,22 +1,18 @@
 """Add missing recordings to a store: decode or condition them in batches, in worker processes.
 
 A batch is 4 to 64 MiB of source files. It is locked while a process works on it, so that several processes and hosts
-can share a corpus, and it becomes a part of the store, so that a killed build loses only its current batches. Worker
-processes import this module: it must not import torch or pandas.
+can share a corpus, and it becomes a part of the store, so that a killed build loses only its current batches.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 import signal
-import zlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import filelock
 import numpy as np
@@ -24,9 +20,18 @@ from numpy.typing import NDArray
 
 from dfx import audio, console, files
 from dfx.audio import parts, workers
-from dfx.audio.conditioning import Conditions, condition_pcm_blocks
-from dfx.audio.parts import BAD, PartCatalogue, PartEntry
-from dfx.audio.samples import Pcm
+from dfx.audio.conditioning import Conditions
+from dfx.audio.part_writing import (
+    SAMPLE_BYTES,
+    Made,
+    StoreJob,
+    condition_job,
+    decode_job,
+    decoded_clip,
+    read_progress,
+    remove_unfinished,
+)
+from dfx.audio.parts import PartCatalogue
 
 SLOWEST_BYTES = 50_000  # of a file decoded in a second; Opus at 5 kbit/s, the slowest, reaches ten times that
 MOST_GROWTH = 64  # largest ratio of decoded samples to file size; 51 at 5 kbit/s
@@ -36,53 +41,6 @@ HEADER_SECONDS = 60.0  # time limit for reading them
 FEW_BYTES = 32 << 20  # of source files: one worker decodes fewer before several have started
 MOST_CRASHES = 500  # files; if more crash or hang, the files are not the cause
 ROUNDS = 3  # attempts to make what is missing
-WARM_UP_BYTES = 16 << 20  # larger than the blocks of a clip of a minute
-SAMPLE_BYTES = 2
-
-
-class DecodedClip(NamedTuple):
-    """Place of a decoded clip in a store."""
-
-    path: Path
-    offset: int
-    length: int
-    scale: int
-
-
-class StoreJob(NamedTuple):
-    """Recordings that become one part of a store.
-
-    Attributes:
-        batch: number of the batch that they are from.
-        name: of the part.
-        recordings: their numbers in the catalogue.
-        paths: of their files.
-        stats: size and modification time of each file as the catalogue has them.
-        sources: their decoded clips, if the part is made from these.
-        attempts: number of workers that died at them.
-        reason: why their file is bad; empty for a file to be read.
-    """
-
-    batch: int
-    name: str
-    recordings: list[int]
-    paths: list[str]
-    stats: list[tuple[int, int]]
-    sources: list[DecodedClip] = []  # noqa: RUF012
-    attempts: int = 0
-    reason: str = ""
-
-    def share(self, begin: int, end: int) -> StoreJob:
-        """Job for some of the recordings, with a part of its own."""
-        return self._replace(
-            name=parts.new_part_name(),
-            **{key: getattr(self, key)[begin:end] for key in ("recordings", "paths", "stats", "sources")},
-        )
-
-
-Made = tuple[StoreJob, list[PartEntry]]
-# Blocks of one recording of a job, each with its scale; a block with another scale is the first one again.
-Blocks = Callable[[StoreJob, int], Iterable[tuple[int, NDArray[Any]]]]
 
 
 def build_decoded_store(
@@ -110,7 +68,7 @@ def build_decoded_store(
     return build_store_parts(
         catalogue,
         chosen,
-        partial(_decode_job, folder=catalogue.folder, sample_rate=sample_rate),
+        partial(decode_job, folder=catalogue.folder, sample_rate=sample_rate),
         num_workers,
         source,
         ("decoding audio", "decoding", "waveforms"),
@@ -146,7 +104,7 @@ def build_conditioned_store(
     return build_store_parts(
         conditioned,
         chosen,
-        partial(_condition_job, folder=conditioned.folder, sample_rate=sample_rate, conditions=conditions),
+        partial(condition_job, folder=conditioned.folder, sample_rate=sample_rate, conditions=conditions),
         num_workers,
         size,
         ("conditioning clips", "conditioning", "waveforms"),
@@ -259,7 +217,7 @@ class _Builder:
             for number in list(self.locks):
                 self._release(number)
             for name in self.unfinished:
-                _remove_unfinished(self.catalogue.folder, name)
+                remove_unfinished(self.catalogue.folder, name)
         self.catalogue.refresh()
 
     def _jobs(self, todo: Sequence[int]) -> Iterator[StoreJob]:
@@ -291,7 +249,7 @@ class _Builder:
             [(int(catalogue.sizes[recording]), int(catalogue.mtimes[recording])) for recording in recordings],
         )
         if plain is not None:
-            job = job._replace(sources=[_source(plain, recording) for recording in recordings])
+            job = job._replace(sources=[decoded_clip(plain, recording) for recording in recordings])
         self.unfinished.add(job.name)
         return job
 
@@ -332,15 +290,15 @@ class _CrashPolicy:
         Raises:
             ValueError: if the files are probably not the cause.
         """
-        at = _read_progress(self.folder, job.name)
-        _remove_unfinished(self.folder, job.name)
+        at = read_progress(self.folder, job.name)
+        remove_unfinished(self.folder, job.name)
         self.unfinished.discard(job.name)
         killed = status in (-signal.SIGKILL, -signal.SIGTERM)
         if job.attempts and (killed or at is None):
             raise ValueError(
                 f"Processes that were {self.doing} were ended from outside, twice "
                 f"({workers.worker_exit_status(status)}): most likely the memory ran out. Use fewer, `python -m "
-                "dfx.prepare num_workers=1`; what is finished is kept."
+                "dfx.prepare num_workers=1`; finished files are kept."
             )
         if at is None:
             again = [job.share(0, len(job.paths))._replace(attempts=1)]
@@ -360,7 +318,7 @@ class _CrashPolicy:
         if self.num_files > MOST_CRASHES:
             raise ValueError(
                 f"More than {MOST_CRASHES} files crash or hang their decoder, the last one {job.paths[0]}: {reason}. "
-                "So many are not bad: install soundfile, soxr and av anew; what is finished is kept."
+                "So many are not bad: reinstall soundfile, soxr and av; finished files are kept."
             )
         console.say(f"Left out: {job.paths[0]}: {reason}")
         return parts.reason_with_limits(reason)
@@ -369,140 +327,6 @@ class _CrashPolicy:
 def _seconds_of(job: StoreJob) -> float:
     """Time limit of a job; generous, since other programs may use the machine."""
     return parts.FILE_SECONDS + sum(max(size, 0) for size, _ in job.stats) / SLOWEST_BYTES
-
-
-def _decode_job(job: StoreJob, folder: Path, sample_rate: int) -> Made:
-    """Decode the files of a job into the samples of a part."""
-
-    def blocks(job: StoreJob, at: int) -> Iterator[tuple[int, Pcm]]:
-        return audio.read_pcm(job.paths[at], sample_rate)
-
-    return write_part_samples(job, folder, blocks, SAMPLE_BYTES, check_files=True)
-
-
-def _condition_job(job: StoreJob, folder: Path, sample_rate: int, conditions: Conditions) -> Made:
-    """Condition the decoded clips of a job into the samples of a part."""
-    sources = job.sources
-
-    def blocks(job: StoreJob, at: int) -> Iterator[tuple[int, Pcm]]:
-        nonlocal sources
-        if not sources[at].path.exists():  # it was merged into another part
-            sources = _sources(sources[at].path.parent, job)
-        path, offset, length, scale = sources[at]
-        with path.open("rb") as file:
-
-            def read(start: int, count: int) -> audio.Waveform:
-                file.seek((offset + start) * SAMPLE_BYTES)
-                return audio.from_int16(np.fromfile(file, "<i2", min(count, length - start)), scale)
-
-            yield from condition_pcm_blocks(read, length, sample_rate, conditions)
-
-    return write_part_samples(job, folder, blocks, SAMPLE_BYTES)
-
-
-def _source(plain: PartCatalogue, recording: int) -> DecodedClip:
-    place = (int(values[recording]) for values in (plain.offset, plain.length, plain.scale))
-    return DecodedClip(plain.path_of(recording), *place)
-
-
-def _sources(folder: Path, job: StoreJob) -> list[DecodedClip]:
-    """Where the decoded clips of a job lie now."""
-    sizes, times = np.array(job.stats, np.int64).T
-    plain = PartCatalogue(folder, job.paths, sizes, times, SAMPLE_BYTES)
-    if (plain.length == BAD).any():
-        raise ValueError(f"Clips vanished from {folder} while they were conditioned: start again.")
-    return [_source(plain, recording) for recording in range(len(job.paths))]
-
-
-def write_part_samples(
-    job: StoreJob, folder: Path, blocks: Blocks, unit_bytes: int, check_files: bool = False
-) -> Made:
-    """Write the samples of a part, atomically; returns the job and the rows of its table.
-
-    A write error is an OSError, and leaves no file behind. There is no fsync (it would double the time): data lost in a
-    power cut are found by their size or checksum.
-
-    Args:
-        job: the recordings.
-        folder: of the store.
-        blocks: function that gives the blocks of a recording.
-        unit_bytes: of a sample, or of a frame of a map.
-        check_files: whether blocks are read from the source files, which may change at the same time.
-    """
-    # After this large block is freed, glibc keeps freed blocks up to that size. Otherwise each clip is decoded into new
-    # pages from the kernel, and takes up to twice as long.
-    bytes(WARM_UP_BYTES)
-    entries: list[PartEntry] = []
-    progress = _progress_path(folder, job.name)
-    try:
-        with (
-            files.atomic_write(folder / f"{job.name}.pcm") as temporary,
-            temporary.open("wb") as data,
-            progress.open("wb", buffering=0) as note,
-        ):
-            for at, (path, known) in enumerate(zip(job.paths, job.stats, strict=True)):
-                os.pwrite(note.fileno(), b"%9d" % at, 0)  # in place: truncating takes milliseconds
-                start, facts, reason = data.tell(), known, job.reason
-                for _ in range(1 if job.reason else 3):
-                    _rewind(data, start)
-                    facts = parts.stat_recording(path) if check_files else known
-                    scale, checksum, reason = (1, 0, reason) if job.reason else _append(data, job, at, blocks)
-                    if not check_files or facts == parts.stat_recording(path):
-                        break
-                    reason = parts.reason_with_limits("it was changed while it was decoded, three times")
-                if reason:
-                    _rewind(data, start)
-                length = BAD if reason else (data.tell() - start) // unit_bytes
-                row = (start // unit_bytes, length, scale, checksum)
-                entries.append(PartEntry(path.encode(errors="surrogateescape"), *facts, *row, reason))
-    finally:
-        progress.unlink(missing_ok=True)
-    return job, entries
-
-
-def _append(data: Any, job: StoreJob, at: int, blocks: Blocks) -> tuple[int, int, str]:
-    """Write the samples of one recording; returns its scale, its checksum, and the reason if it is bad."""
-    start, scale, checksum = data.tell(), 0, 0
-    try:
-        for block_scale, block in blocks(job, at):
-            if block_scale != scale:
-                _rewind(data, start)
-                scale, checksum = block_scale, 0
-            samples = np.ascontiguousarray(block, block.dtype.newbyteorder("<")).data.cast("B")
-            checksum = zlib.crc32(samples, checksum)
-            data.write(samples)
-    except audio.AudioError as error:
-        reason = error.reason.encode(errors="backslashreplace").decode()
-        return 1, 0, parts.reason_with_limits(reason) if error.may_pass else reason
-    return scale, checksum, ""
-
-
-def _rewind(data: Any, start: int) -> None:
-    """Discard what was written after `start`; an unnecessary truncate would make ext4 flush the file."""
-    if data.tell() != start:
-        data.seek(start)
-        data.truncate()
-
-
-def _progress_path(folder: Path, name: str) -> Path:
-    """File with the position in a job of the current recording; it remains if the worker dies."""
-    return folder / f"{files.TEMPORARY}{name}.at"
-
-
-def _read_progress(folder: Path, name: str) -> int | None:
-    try:
-        return int(_progress_path(folder, name).read_text())
-    except (OSError, ValueError):
-        return None
-
-
-def _remove_unfinished(folder: Path, name: str) -> None:
-    """Delete the unfinished files of a part whose worker died or was stopped."""
-    _progress_path(folder, name).unlink(missing_ok=True)
-    for path in folder.glob(f"{files.TEMPORARY}*{name}*"):
-        path.unlink(missing_ok=True)
-    if not (folder / f"{name}.parquet").exists():
-        (folder / f"{name}.pcm").unlink(missing_ok=True)
 
 
 def _missing(catalogue: PartCatalogue, chosen: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:

@@ -92,8 +92,8 @@ def run_in_workers(
         if not isinstance(error, BrokenProcessPool) and pool.active:
             raise
         raise ValueError(
-            f"Processes for {doing} could not start, or were ended from outside: the memory ran out, or what is wrong "
-            "stands above. num_workers=0 does the work in this process instead."
+            f"Processes for {doing} could not start, or were ended from outside: the memory ran out, or another "
+            "error, printed above. num_workers=0 does the work in this process instead."
         ) from error
     finally:
         pool.stop()

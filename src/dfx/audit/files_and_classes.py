@@ -205,7 +205,8 @@ def _missing_classes(table: pd.DataFrame) -> Iterator[Finding]:
                     "one-class-split",
                     "error",
                     f"{split} has no usable {word} clip ({len(rows):,} rows in all): no error rate can be computed on "
-                    "it and nothing learned from it. What to do: check the label words and the split, or divide anew.",
+                    "it and nothing learned from it. What to do: check the label words and the split, or make a new "
+                    "split.",
                     count=len(rows),
                 )
             elif number < FEW:
@@ -213,6 +214,6 @@ def _missing_classes(table: pd.DataFrame) -> Iterator[Finding]:
                     "few-clips",
                     "warning",
                     f"{split} has {number} usable {word} clip{'s' if number > 1 else ''}: an error rate on so few says "
-                    "nothing. What to do: gather more, or divide anew.",
+                    "nothing. What to do: collect more, or make a new split.",
                     usable["id"][usable["label"] == label],
                 )

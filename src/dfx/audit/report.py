@@ -10,8 +10,8 @@ from typing import Any
 from dfx.audit import figures
 from dfx.audit.corpus_audit import CorpusAudit
 from dfx.audit.shortcut_models import CEPSTRA
-from dfx.reporting.document import (
-    Document,
+from dfx.reporting.document import Document
+from dfx.reporting.document_parts import (
     DocumentFindings,
     DocumentHeading,
     DocumentLead,

@@ -27,7 +27,7 @@ class DeepVoiceTable(Corpus):
         block_rows: consecutive rows of a class that stay together.
     """
 
-    note = "the table does not tell recordings apart: seconds of one may stand in train and eval"
+    note = "the table does not name recordings: seconds of one recording may be in train and eval"
     name = "deep_voice_table"
     keep_together = ("block",)
     tree = """\

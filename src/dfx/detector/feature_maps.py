@@ -27,10 +27,10 @@ from torch import Tensor
 from dfx import console, files
 from dfx.audio import parts, segments, store_builder
 from dfx.audio.conditioning import Conditions
+from dfx.audio.part_writing import Made, StoreJob, write_part_samples
 from dfx.audio.parts import PartCatalogue
 from dfx.audio.store import VERSION as STORE_VERSION
 from dfx.audio.store import StoreReader, WaveformStore
-from dfx.audio.store_builder import Made, StoreJob
 from dfx.features.base import Feature
 from dfx.tables.manifest import Manifest
 
@@ -171,7 +171,7 @@ def _compute(
             yield 1, half_precision_map(piece, job.paths[at]).cpu().contiguous().numpy()
 
     def make(job: StoreJob) -> Made:
-        return store_builder.write_part_samples(job, catalogue.folder, blocks, catalogue.unit_bytes)
+        return write_part_samples(job, catalogue.folder, blocks, catalogue.unit_bytes)
 
     was_training = feature.training
     home = next((tensor.device for tensor in feature.state_dict().values()), torch.device("cpu"))

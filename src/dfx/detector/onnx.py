@@ -76,5 +76,5 @@ def _session(file: Path) -> Any:
         return onnxruntime.InferenceSession(file, options, providers=onnxruntime.get_available_providers())
     except Exception as error:  # its exception types are not public
         raise ValueError(
-            f"{file} cannot be loaded as ONNX ({str(error).splitlines()[0]}): export it anew."
+            f"{file} cannot be loaded as ONNX ({str(error).splitlines()[0]}): export it again."
         ) from error

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from dfx.evaluate.measure import Measurements
 from dfx.evaluate.tables import names_with_training_corpus
 from dfx.reporting import figures
-from dfx.reporting.document import DocumentPicture, document_file_name
+from dfx.reporting.document import document_file_name
+from dfx.reporting.document_parts import DocumentPicture
 
 MAX_CURVES = 12  # more cannot be distinguished
 Values = Mapping[tuple[str, str, str], float]  # by system, corpus and metric

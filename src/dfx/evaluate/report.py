@@ -11,13 +11,8 @@ import pandas as pd
 
 from dfx.evaluate import figures, tables
 from dfx.evaluate.measure import MeasuredRow, Measurements
-from dfx.reporting.document import (
-    Document,
-    DocumentFindings,
-    DocumentNotice,
-    DocumentText,
-    document_file_name,
-)
+from dfx.reporting.document import Document, document_file_name
+from dfx.reporting.document_parts import DocumentFindings, DocumentNotice, DocumentText
 
 FOLDER = Path("mlruns") / "evaluate"
 

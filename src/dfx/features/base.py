@@ -84,7 +84,7 @@ class Feature(nn.Module):
     def hop_samples(self) -> int:
         """Samples from one frame to the next; a ValueError if the class does not define it."""
         raise ValueError(
-            f"{type(self).__name__} does not say how many samples its frames are apart, so its maps cannot be kept: "
+            f"{type(self).__name__} has no hop_samples (distance between frames), so its maps cannot be kept: "
             "define hop_samples in the class, or use feature.cache=false."
         )
 

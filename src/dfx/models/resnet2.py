@@ -15,7 +15,7 @@ class ResNet2(nn.Module):
 
     The input is normalised per bin. The stem halves bins and frames, two of the six blocks do so again, and the last
     three are dilated by 2, 4 and 8, so that the receptive field is 463 frames, 4.6 s at a hop of 10 ms.
-    Bins stay apart until the pooling, where attention weighs the frames and mean and deviation are projected to the
+    Bins stay separate until the pooling, where attention weighs the frames and mean and deviation are projected to the
     embedding.
 
     Source: "ResNet2" of project S1, described as residual, dilated, attention pooling; the numbers are ours.

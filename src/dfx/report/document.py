@@ -6,8 +6,8 @@ from pathlib import Path
 
 from dfx.report import exports, figures, tables
 from dfx.report.sweep_report import SweepReport
-from dfx.reporting.document import (
-    Document,
+from dfx.reporting.document import Document
+from dfx.reporting.document_parts import (
     DocumentCode,
     DocumentFindings,
     DocumentLead,

@@ -15,7 +15,7 @@ from dfx.report.measure import CHOSEN
 from dfx.report.sweep_report import SweepReport
 from dfx.reporting import figures as plots
 from dfx.reporting import metric_names
-from dfx.reporting.document import DocumentPicture, counted
+from dfx.reporting.document_parts import DocumentPicture, counted
 from dfx.reporting.grid import GridCell
 from dfx.tracking import runs
 from dfx.tracking.runs import RunRecord

@@ -12,7 +12,7 @@ import numpy as np
 from dfx.metrics import ConfidenceInterval, Difference, PairedEers, attack_name, cluster_column
 from dfx.report import run_scores
 from dfx.reporting import metric_names
-from dfx.reporting.document import listed
+from dfx.reporting.document_parts import listed
 from dfx.reporting.grid import Grid, GridCell
 from dfx.tables.labels import BONAFIDE
 from dfx.tables.score_table import ScoreTable

@@ -9,7 +9,8 @@ from typing import Any
 
 from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, MeasuredGrid, measure_grid
 from dfx.reporting import grid, metric_names, missing_cells
-from dfx.reporting.document import counted, document_file_name, listed
+from dfx.reporting.document import document_file_name
+from dfx.reporting.document_parts import counted, listed
 from dfx.reporting.grid import Grid, GridCell
 from dfx.reporting.missing_cells import MissingCell
 from dfx.tracking import audits, runs

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from dfx.config.identity import BOOKKEEPING
 from dfx.config.schema import did_you_mean
 from dfx.reporting import metric_names
-from dfx.reporting.document import DocumentCell as TableCell
-from dfx.reporting.document import DocumentTable, counted, listed
+from dfx.reporting.document_parts import DocumentCell as TableCell
+from dfx.reporting.document_parts import DocumentTable, counted, listed
 from dfx.tracking.cells import cell_position_tag
 from dfx.tracking.runs import RunRecord
 
@@ -215,8 +215,8 @@ def grid_of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: A
     notes = []
     if extra:
         notes.append(
-            f"Runs of one {rows} and {columns} differ in {listed(extra)}: they stand apart, since their mean would say "
-            "nothing."
+            f"Runs of one {rows} and {columns} differ in {listed(extra)}: they have separate rows, since their mean "
+            "would say nothing."
         )
     cells, repeated = {}, 0
     for at, runs in places.items():

@@ -18,13 +18,8 @@ from dfx.detector.detector import Detector
 from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, eer, scores_are_backwards, summary
 from dfx.reporting import figures as plots
 from dfx.reporting import metric_names
-from dfx.reporting.document import (
-    DocumentCell,
-    DocumentPart,
-    DocumentTable,
-    DocumentText,
-    show_document_parts,
-)
+from dfx.reporting.document import show_document_parts
+from dfx.reporting.document_parts import DocumentCell, DocumentPart, DocumentTable, DocumentText
 from dfx.tables.labels import SPOOF
 from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 from dfx.tracking.database import ui_command

@@ -148,7 +148,7 @@ def run_in_own_process(command: Sequence[str]) -> None:
     status = subprocess.run([sys.executable, *command], check=False).returncode
     if status not in (0, EXIT_RECORDED):
         raise ValueError(
-            f"The processes of this cell ended with {workers.worker_exit_status(status)}; what is wrong stands above. "
+            f"The processes of this cell ended with {workers.worker_exit_status(status)}; the error is printed above. "
             f"Alone it is run by: python {shlex.join(command)}"
         )
 

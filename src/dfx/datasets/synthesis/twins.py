@@ -129,7 +129,7 @@ def write_twins(jobs: Sequence[TwinJob]) -> int:
         except (OSError, soundfile.LibsndfileError) as error:
             raise ValueError(
                 f"{job.target} cannot be written ({error}): free some room, or give another folder by $DFX_CACHE or "
-                "dataset.cache; what is finished is kept."
+                "dataset.cache; finished files are kept."
             ) from error
     return len(jobs)
 
