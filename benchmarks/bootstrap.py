@@ -36,9 +36,7 @@ def simulated(num_bonafide: int, num_spoof: int, true_eer: float) -> ScoreTable:
     score = np.random.default_rng(0).normal((2 * label - 1) * norm.isf(true_eer))
     speaker = (np.arange(label.size) % 67).astype(str)
     ids = np.arange(label.size).astype(str)
-    return ScoreTable(
-        pd.DataFrame({"id": ids, "attack": "-", "label": label, "score": score, "speaker": speaker})
-    )
+    return ScoreTable(pd.DataFrame({"id": ids, "attack": "-", "label": label, "score": score, "speaker": speaker}))
 
 
 def seconds(work: Callable[[], object]) -> float:

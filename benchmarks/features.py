@@ -7,9 +7,7 @@ dfx, like librosa, puts zeros there, which is cheaper. Run with: python benchmar
 
 import os
 
-os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = (
-    "1"  # read by NumPy and torch when they are imported
-)
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"  # read by NumPy and torch when they are imported
 
 import statistics
 import sys
@@ -34,9 +32,7 @@ def contenders() -> dict[str, Callable[[Tensor], object]]:
     window = torch.hann_window(400)
     mel = STFT | {"n_mels": 80}
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # torchaudio's mel scale leaves some of the 80 bands without an FFT bin
+        warnings.simplefilter("ignore")  # torchaudio's mel scale leaves some of the 80 bands without an FFT bin
         torchaudio_mel = torchaudio.transforms.MelSpectrogram(SAMPLE_RATE, **mel)
         torchaudio_mfcc = torchaudio.transforms.MFCC(SAMPLE_RATE, 20, melkwargs=mel)
     torchaudio_lfcc = torchaudio.transforms.LFCC(
@@ -76,9 +72,7 @@ def measure(batch: int, rounds: int) -> dict[str, list[float]]:
     for _ in range(rounds):
         for name, function in functions.items():
             # The best of a turn: the first call pays for caches that the one before has filled.
-            times[name].append(
-                min(timeit.repeat(lambda f=function: f(waveform), number=1, repeat=4)) * 1000 / batch
-            )
+            times[name].append(min(timeit.repeat(lambda f=function: f(waveform), number=1, repeat=4)) * 1000 / batch)
     return times
 
 
@@ -97,9 +91,7 @@ def main(rounds: int) -> None:
         for name, values in times.items():
             kind = name.split()[-1] if name.split()[-1] in ("logmel", "mfcc", "lfcc") else ""
             to_dfx = f"{ratio(values, times[f'dfx {kind}']):8.2f}" if kind else ""
-            print(
-                f"{name:<20} {statistics.median(values):9.3f} {ratio(values, times['torch.stft']):14.2f} {to_dfx}"
-            )
+            print(f"{name:<20} {statistics.median(values):9.3f} {ratio(values, times['torch.stft']):14.2f} {to_dfx}")
         print(
             f"logmel: {ratio(times['librosa logmel'], times['dfx logmel']):.2f} times as fast as librosa "
             f"(aim: at least 2.5), {ratio(times['dfx logmel'], times['torch.stft']):.2f} times the bare torch.stft "

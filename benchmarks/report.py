@@ -50,9 +50,7 @@ def scores(split: str, feature: str, model: str, seed: int) -> ScoreTable:
     attack = np.where(label == 1, "-", np.char.add("A", (7 + number % 8).astype(str)))
     difficulty = np.random.default_rng(len(split)).normal(0, 0.8, TRIALS)  # of the trials, common to all
     distance = 1.2 + WORTH[feature] + WORTH[model] + generator.normal(0, 0.12)
-    score = (
-        distance * (label - 0.5) * (1 + 0.06 * (number % 8)) + difficulty + generator.normal(0, 0.7, TRIALS)
-    )
+    score = distance * (label - 0.5) * (1 + 0.06 * (number % 8)) + difficulty + generator.normal(0, 0.7, TRIALS)
     columns = {"id": [f"{split}_{i:05d}" for i in number], "attack": attack, "label": label, "score": score}
     return ScoreTable(pd.DataFrame({**columns, "speaker": [f"s{i % 40}" for i in number]}))
 
@@ -94,8 +92,7 @@ def one(client: MlflowClient, experiment: str, parent: str, feature: str, model:
     metrics |= {"cost/latency_ms": 1 + SIZE[model] ** 0.5 / 200, "epochs": EPOCHS, "best_epoch": EPOCHS - 1}
     final = metrics["dev/eer"]
     curve = [
-        {"epoch": epoch, "dev/eer": final + 0.3 * 0.6**epoch, "train/loss": 0.7 * 0.8**epoch}
-        for epoch in range(EPOCHS)
+        {"epoch": epoch, "dev/eer": final + 0.3 * 0.6**epoch, "train/loss": 0.7 * 0.8**epoch} for epoch in range(EPOCHS)
     ]
     now = int(1000 * time.time())
     client.log_batch(

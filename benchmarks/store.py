@@ -106,17 +106,13 @@ def open_simulated(folder: Path) -> None:
     for name in ("m.csv", "m.parquet"):
         began = time.perf_counter()
         corpus = manifest.read_manifest(folder / name)
-        print(
-            f"  manifest.read_manifest {name:<10} {time.perf_counter() - began:6.2f} s   peak {peak_mib():5.0f} MiB"
-        )
+        print(f"  manifest.read_manifest {name:<10} {time.perf_counter() - began:6.2f} s   peak {peak_mib():5.0f} MiB")
     began = time.perf_counter()
     opened = store.open_store(corpus, SAMPLE_RATE, cache=folder / "cache")
     print(f"  open_store               {time.perf_counter() - began:6.2f} s   peak {peak_mib():5.0f} MiB")
     rows = np.random.default_rng(0).permutation(len(opened))[:20_000].tolist()
     taken = seconds(lambda: [len(opened.read(row, 0, CROP_SAMPLES)) for row in rows])
-    print(
-        f"  20,000 crops of 4 s      {taken:6.2f} s   peak {peak_mib():5.0f} MiB   {len(rows) / taken:,.0f}/s"
-    )
+    print(f"  20,000 crops of 4 s      {taken:6.2f} s   peak {peak_mib():5.0f} MiB   {len(rows) / taken:,.0f}/s")
     digest, copy = seconds(lambda: corpus.hash), len(pickle.dumps(opened)) / 2**20
     print(f"  manifest.hash            {digest:6.2f} s   a copy of the store for a worker: {copy:.0f} MiB")
     sample_and_batch(corpus, opened)
@@ -209,16 +205,12 @@ def compare(folder: Path) -> None:
             corpus = make_clips(clips, suffix, sample_rate, channels)
             paths = corpus.table["path"].tolist()
             load(paths[0])  # lazy imports
-            rates = faster(
-                len(corpus), partial(build, corpus, cache / "0", 0), partial(load_here, paths), cache
-            )
+            rates = faster(len(corpus), partial(build, corpus, cache / "0", 0), partial(load_here, paths), cache)
             line(f"{name}, this process", *rates)
             many = many_links(corpus, folder / f"links {name}", suffix, count)
             paths = many.table["path"].tolist()
             load_all(pool, paths[: 16 * cores])
-            rates = faster(
-                count, partial(build, many, cache / "1", cores), partial(load_all, pool, paths), cache / "1"
-            )
+            rates = faster(count, partial(build, many, cache / "1", cores), partial(load_all, pool, paths), cache / "1")
             line(f"{name}, {cores} processes", *rates)
         nothing = seconds(lambda: [len(array) for array in pool.map(five_seconds, range(4000), chunksize=4)])
     print(f"  a pool that decodes nothing gives back at most {4000 / nothing:,.0f} arrays of 5 s in a second")
@@ -230,9 +222,7 @@ def compare(folder: Path) -> None:
     # Each crop is dropped before the next, as in training; keeping them would measure the allocation of memory.
     stored = seconds(lambda: sum(len(opened.read(row, at, CROP_SAMPLES)) for row, at in crops)) / len(crops)
     few, paths = crops[:200], corpus.table["path"].tolist()
-    decoded = seconds(
-        lambda: sum(len(audio.read_audio(paths[row], SAMPLE_RATE)[at:]) for row, at in few)
-    ) / len(few)
+    decoded = seconds(lambda: sum(len(audio.read_audio(paths[row], SAMPLE_RATE)[at:]) for row, at in few)) / len(few)
     print("\nrandom crops of 4 s, crops/s                             store       decoding   ratio")
     line("mp3 44.1 kHz", 1 / stored, 1 / decoded, decoded / stored)
 

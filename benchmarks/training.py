@@ -67,9 +67,7 @@ def corpus(folder: Path, clips: int) -> Manifest:
     return Manifest(pd.DataFrame(rows, columns=["id", "path", "label", "split"]), name="benchmark")
 
 
-def step(
-    detector: Detector, optimizer: torch.optim.Optimizer, feature: torch.Tensor, label: torch.Tensor
-) -> None:
+def step(detector: Detector, optimizer: torch.optim.Optimizer, feature: torch.Tensor, label: torch.Tensor) -> None:
     optimizer.zero_grad()
     detector.loss(detector.model(feature), label).backward()
     torch.nn.utils.clip_grad_norm_(detector.parameters(), 5.0)
@@ -109,9 +107,7 @@ def s1_epoch(cfg: DictConfig, detector: Detector, manifest: Manifest) -> float:
     def feature(path: str) -> np.ndarray:
         waveform, _ = librosa.load(path, sr=cfg.sample_rate)
         waveform = librosa.util.fix_length(waveform, size=length)
-        mel = librosa.feature.melspectrogram(
-            y=waveform, sr=cfg.sample_rate, n_mels=40, n_fft=2048, hop_length=512
-        )
+        mel = librosa.feature.melspectrogram(y=waveform, sr=cfg.sample_rate, n_mels=40, n_fft=2048, hop_length=512)
         return librosa.power_to_db(mel)
 
     def epoch() -> None:
@@ -152,9 +148,7 @@ def main() -> None:
             times["S1's way"].append(s1_epoch(s1, s1_detector, manifest))
     medians = {name: statistics.median(values) for name, values in times.items()}
     write = sys.stdout.write
-    write(
-        f"model={model}, {clips} clips of 5 s, {torch.get_num_threads()} threads, median of {ROUNDS} epochs\n\n"
-    )
+    write(f"model={model}, {clips} clips of 5 s, {torch.get_num_threads()} threads, median of {ROUNDS} epochs\n\n")
     for name, value in medians.items():
         write(f"{name:<20} {value:7.2f} s an epoch {clips / value:9.1f} clips/s\n")
     throughput = medians["bare"] / medians["dfx"]

@@ -130,9 +130,7 @@ def make(tmp_path: Path) -> Callable[..., RunRecord]:
             "dev": normal_scores("dev", dev, seed, name=name),
             "eval": normal_scores("eval", evaluation, seed, name=name),
         }
-        metrics = {
-            f"{s}/{key}": value for s, table in tables.items() for key, value in summary(table).items()
-        }
+        metrics = {f"{s}/{key}": value for s, table in tables.items() for key, value in summary(table).items()}
         metrics |= {"cost/parameters": 1000.0 * len(model), "cost/latency_ms": 1.0 + len(feature)}
         metrics |= {"eval/eer_seen": metrics["eval/eer"] / 2, "eval/eer_unseen": metrics["eval/eer"]}
         for split, table in tables.items():

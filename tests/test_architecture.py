@@ -96,9 +96,7 @@ def options() -> list[Path]:
 def test_an_option_is_named_after_its_class_and_its_file(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     node = yaml.safe_load(re.sub(r"\$\{[^}]*\}", "x", text))
-    target = node.get("_target_") or node.get(path.parent.name, {}).get(
-        "_target_"
-    )  # the second: @package _global_
+    target = node.get("_target_") or node.get(path.parent.name, {}).get("_target_")  # the second: @package _global_
     if target is None:
         parents = yaml.safe_load(text)["defaults"]
         assert any(isinstance(parent, str) and path.stem.startswith(parent) for parent in parents)
@@ -112,16 +110,10 @@ def test_an_option_is_named_after_its_class_and_its_file(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
 def test_an_option_says_what_it_is(path: Path) -> None:
-    lines = [
-        line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("# @package")
-    ]
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("# @package")]
     assert re.match(r"# .{10,130}$", lines[0])
 
 
 def test_only_tracking_knows_mlflow() -> None:
-    users = {
-        place(path)
-        for path in modules()
-        if re.search(r"^\s*(import|from) mlflow", path.read_text("utf-8"), re.M)
-    }
+    users = {place(path) for path in modules() if re.search(r"^\s*(import|from) mlflow", path.read_text("utf-8"), re.M)}
     assert users == {"tracking"}

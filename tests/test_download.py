@@ -178,9 +178,7 @@ def test_list_only_touches_nothing(
 
 
 def test_without_a_folder_it_asks_for_one(published: dict[str, Any]) -> None:
-    with pytest.raises(
-        ValueError, match=r"There is no folder to put tiny into: give one, data=DIR, or set \$DFX"
-    ):
+    with pytest.raises(ValueError, match=r"There is no folder to put tiny into: give one, data=DIR, or set \$DFX"):
         run(published)
 
 
@@ -208,9 +206,7 @@ def test_a_disk_that_is_too_small_is_noticed_first(
 
     published["dataset"]["facts"]["downloads"][0]["bytes"] = 142_300_000_000
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage())
-    with pytest.raises(
-        ValueError, match=r"needs about 355.8 GB at .*tiny, archives and contents, but 0.0 kB are free"
-    ):
+    with pytest.raises(ValueError, match=r"needs about 355.8 GB at .*tiny, archives and contents, but 0.0 kB are free"):
         run(published, data=str(tmp_path / "data"))
     assert published["asked"] == []
     # Archives that are kept from before take room, and make none.
@@ -226,9 +222,7 @@ def test_what_is_left_to_do_by_hand_is_said(
 ) -> None:
     published["dataset"]["facts"]["by_hand"] = "the tables, from the page"
     published["dataset"]["facts"]["downloads"].pop(0)
-    with pytest.raises(
-        ValueError, match=r"(?s)The published part of tiny is in .* cannot be read yet: .*DIR/\{train"
-    ):
+    with pytest.raises(ValueError, match=r"(?s)The published part of tiny is in .* cannot be read yet: .*DIR/\{train"):
         run(published, data=str(tmp_path / "data"))
     assert "Not part of the download: the tables, from the page" in capsys.readouterr().out
 

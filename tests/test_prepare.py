@@ -37,10 +37,7 @@ def test_it_says_what_the_corpus_is_and_what_was_made(
     opened = store.open_store(corpus, 16000, cache=tmp_path, progress=False)
     assert opened.path == folder
     hours, size = opened.lengths.sum() / 16000 / 3600, 2 * opened.lengths.sum() / 2**20
-    assert (
-        f"The waveform store {folder} holds all of it: {hours:.2f} hours, {size:.1f} MiB, 0 bad files\n"
-        in told
-    )
+    assert f"The waveform store {folder} holds all of it: {hours:.2f} hours, {size:.1f} MiB, 0 bad files\n" in told
 
     prepare(config(corpus_file, tmp_path))
     told = capsys.readouterr().err
@@ -79,9 +76,7 @@ def test_upkeep_is_for_all_stores_and_touches_no_corpus(
     prepare(config(corpus_file, tmp_path, "compact=true"))
     assert f"{high}: {count - 1} parts fewer" in capsys.readouterr().err
     prepare(config(corpus_file, tmp_path, "clean=true"))
-    expected = (
-        f"{low}: 0 recordings (0.0 MiB) belong to no file on disk (confirm=true removes them); 0 in folders"
-    )
+    expected = f"{low}: 0 recordings (0.0 MiB) belong to no file on disk (confirm=true removes them); 0 in folders"
     assert expected in capsys.readouterr().err
 
 
@@ -92,9 +87,7 @@ def test_bad_files_are_told_and_too_many_are_an_error(
     table = corpus.table.copy()
     table.loc[0, "path"] = str(tmp_path / "text.wav")
     Manifest(table).write(tmp_path / "m.csv")
-    with pytest.raises(
-        ValueError, match=r"1 of 48 files \(2.1%\) are bad, more than max_bad_fraction 1.0% allows"
-    ):
+    with pytest.raises(ValueError, match=r"1 of 48 files \(2.1%\) are bad, more than max_bad_fraction 1.0% allows"):
         prepare(config(tmp_path / "m.csv", tmp_path))
     prepare(config(tmp_path / "m.csv", tmp_path, "max_bad_fraction=0.03"))
     (listed,) = tmp_path.glob("waveforms/*/bad_files-*.csv")
@@ -123,8 +116,6 @@ def test_ready_features_need_no_store(
 
 @pytest.mark.parametrize("shard", ["3/3", "1", "-1/2", "0/0", "a/b"])
 def test_a_shard_that_does_not_exist_is_refused(corpus_file: Path, tmp_path: Path, shard: str) -> None:
-    with pytest.raises(
-        ValueError, match=f"There is no shard {shard}: shards are numbered from 0, so give one"
-    ):
+    with pytest.raises(ValueError, match=f"There is no shard {shard}: shards are numbered from 0, so give one"):
         prepare(config(corpus_file, tmp_path / "cache", f"shard='{shard}'"))
     assert not (tmp_path / "cache").exists()

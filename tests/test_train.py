@@ -172,9 +172,7 @@ def outcome(folder: Path) -> tuple[list[str], dict[str, float]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_killed_run_continues_to_the_same_numbers(
-    num_workers: int, corpus_file: Path, tmp_path: Path
-) -> None:
+def test_a_killed_run_continues_to_the_same_numbers(num_workers: int, corpus_file: Path, tmp_path: Path) -> None:
     workers = f"data.num_workers={num_workers}"
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
@@ -202,9 +200,7 @@ def _epochs(folder: Path) -> int:
 
 
 @pytest.mark.slow
-def test_ctrl_c_closes_the_run_as_killed_and_the_same_command_continues(
-    corpus_file: Path, tmp_path: Path
-) -> None:
+def test_ctrl_c_closes_the_run_as_killed_and_the_same_command_continues(corpus_file: Path, tmp_path: Path) -> None:
     # Jobs in the background of a shell ignore Ctrl-C, and so would what they start; a handler is not inherited.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     options = ("trainer.max_epochs=2000", "patience=2000")

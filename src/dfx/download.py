@@ -126,9 +126,7 @@ def _read(cfg: DictConfig, name: str, facts: dict[str, Any], folder: Path) -> No
     try:
         manifest = dataset.manifest()
     except ValueError as error:
-        raise ValueError(
-            f"The published part of {name} is in {folder}, but cannot be read yet: {error}"
-        ) from error
+        raise ValueError(f"The published part of {name} is in {folder}, but cannot be read yet: {error}") from error
     console.say_findings(dataset.findings)
     _print(f"{name} is in {folder}:")
     _print(manifest.counts().to_string())

@@ -60,9 +60,7 @@ def remove_abandoned_files(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked_folder(
-    folder: Path, doing: str, say: Callable[[str], None], name: str = "build.lock"
-) -> Iterator[None]:
+def locked_folder(folder: Path, doing: str, say: Callable[[str], None], name: str = "build.lock") -> Iterator[None]:
     """Hold a lock on a folder; the system frees it when the process dies.
 
     Args:

@@ -60,9 +60,7 @@ def prepare(cfg: DictConfig) -> None:
         console.say("It holds ready features and no audio: there is nothing to decode.")
         return
     began = time.perf_counter()
-    done = store.build_store_shard(
-        corpus, cfg.sample_rate, shard, num_shards, cfg.cache, num_workers=cfg.num_workers
-    )
+    done = store.build_store_shard(corpus, cfg.sample_rate, shard, num_shards, cfg.cache, num_workers=cfg.num_workers)
     seconds = time.perf_counter() - began
     if num_shards > 1:
         console.say(f"Shard {shard}/{num_shards}: {done.num_files:,} files, {done.num_bad:,} of them bad")
@@ -121,9 +119,7 @@ def _tidy_up(cfg: DictConfig) -> None:
 def _counts(corpus: Manifest) -> str:
     """Describe the corpus in one line: number of utterances, and of each class in each split."""
     splits = [
-        f"{split} {' + '.join(f'{count:,} {word}' for word, count in row.items())}".replace(
-            "bonafide", "bona fide"
-        )
+        f"{split} {' + '.join(f'{count:,} {word}' for word, count in row.items())}".replace("bonafide", "bona fide")
         for split, row in corpus.counts().iterrows()
     ]
     return f"{corpus.name}: {len(corpus):,} utterances; {', '.join(splits)}"

@@ -52,9 +52,7 @@ def train(cfg: DictConfig) -> float:
     identity = config_hash(cfg, manifest.hash, files)
     whole = cfg.data.limit_utterances is None  # an audit looks at all trials
     to_beat = audits.audited_auc(manifest, files, cfg.cache) if whole else None
-    if launchers.needs_own_process(cfg.trainer) and (
-        cfg.rerun or cells.finished_cell_dev_eer(cfg, identity) is None
-    ):
+    if launchers.needs_own_process(cfg.trainer) and (cfg.rerun or cells.finished_cell_dev_eer(cfg, identity) is None):
         launchers.run_in_own_process(cells.cell_command())
         error_rate = cells.finished_cell_dev_eer(cfg, identity)
         return float("nan") if error_rate is None else error_rate

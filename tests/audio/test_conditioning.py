@@ -55,9 +55,7 @@ def test_the_low_pass_delays_nothing_and_keeps_the_length() -> None:
         filtered = condition_clip(click, RATE, Conditions(bandwidth_hz=7200))
         assert len(filtered) == 3000
         assert np.argmax(filtered) == position
-    symmetric = condition_clip(
-        np.eye(1, 3001, 1500, dtype=np.float32)[0], RATE, Conditions(bandwidth_hz=7200)
-    )
+    symmetric = condition_clip(np.eye(1, 3001, 1500, dtype=np.float32)[0], RATE, Conditions(bandwidth_hz=7200))
     np.testing.assert_allclose(symmetric, symmetric[::-1], atol=1.01 * STEP)
 
 
@@ -123,9 +121,7 @@ def test_a_clip_is_never_trimmed_to_nothing() -> None:
 @pytest.mark.parametrize("level", [-40, -23, 0])
 def test_the_level_is_reached(level: float) -> None:
     for clip in (noise(7001), 0.02 * tone(300), noise(500)):
-        assert rms_db(condition_clip(clip, RATE, Conditions(loudness_db=level))) == pytest.approx(
-            level, abs=2e-3
-        )
+        assert rms_db(condition_clip(clip, RATE, Conditions(loudness_db=level))) == pytest.approx(level, abs=2e-3)
 
 
 def test_the_level_is_that_of_what_the_other_steps_leave() -> None:

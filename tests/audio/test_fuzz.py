@@ -24,9 +24,7 @@ from dfx.tables.manifest import Manifest
 Mutation = Callable[[np.random.Generator, bytes], bytes]
 
 SECONDS = 20  # for each file; the slowest takes a tenth of one
-LONGEST = (
-    120 * 16000
-)  # samples; 88 kB read as AMR, of which a frame of 20 ms may be a single byte, are a minute
+LONGEST = 120 * 16000  # samples; 88 kB read as AMR, of which a frame of 20 ms may be a single byte, are a minute
 PEAK_MIB = 512
 
 # In a process of its own, since a decoder may crash; prints length or reason of each file, then the peak of memory.
@@ -102,9 +100,7 @@ def seeds(folder: Path) -> dict[str, bytes]:
         rate = 24000 if suffix == ".opus" else RATE
         form = NAMES.get(suffix, suffix[1:].upper())
         channels = 2 if subtype in ("PCM_24", "FLOAT") else 1
-        soundfile.write(
-            folder / name, np.stack([noise[: rate // 2]] * channels, 1), rate, format=form, subtype=subtype
-        )
+        soundfile.write(folder / name, np.stack([noise[: rate // 2]] * channels, 1), rate, format=form, subtype=subtype)
     for name, (codec, rate) in PYAV.items():
         encode(
             folder / name,
@@ -309,11 +305,7 @@ def test_every_damaged_file_decodes_or_says_why(tmp_path: Path, count: int, seed
 
     corpus = pd.DataFrame({"id": list(found), "label": 1, "split": "train"})
     corpus = corpus.assign(path=str(tmp_path / "damaged") + "/" + corpus["id"])
-    store = open_store(
-        Manifest(corpus), 16000, cache=tmp_path, max_bad_fraction=1, num_workers=2, progress=False
-    )
+    store = open_store(Manifest(corpus), 16000, cache=tmp_path, max_bad_fraction=1, num_workers=2, progress=False)
     np.testing.assert_array_equal(store.lengths, lengths)
-    reasons = [
-        reason.partition(" [limit ")[0] for reason in store.bad["reason"]
-    ]  # such a file is tried again
+    reasons = [reason.partition(" [limit ")[0] for reason in store.bad["reason"]]  # such a file is tried again
     assert reasons == [reason for _, reason in found.values() if reason]

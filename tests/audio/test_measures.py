@@ -76,9 +76,7 @@ SILENT_ENDS = np.concatenate([np.zeros(1600), noise(RATE), 1e-4 * noise(3200)])
         (noise(48000), 48000, "relative_bandwidth", 1, 0),
     ],
 )
-def test_scalars_of_known_clips(
-    waveform: np.ndarray, rate: int, name: str, value: float, tolerance: float
-) -> None:
+def test_scalars_of_known_clips(waveform: np.ndarray, rate: int, name: str, value: float, tolerance: float) -> None:
     assert measure(waveform, rate)[name] == pytest.approx(value, abs=tolerance)
 
 
@@ -151,9 +149,7 @@ def cosine(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.parametrize("hz", [2500, 4000, 7000])
 def test_bandwidth_is_where_the_band_ends(hz: int) -> None:
-    assert bandwidth_hz(power(lowpass(noise(RATE), hz)), RATE) == pytest.approx(
-        hz, abs=120
-    )  # the skirts of the window
+    assert bandwidth_hz(power(lowpass(noise(RATE), hz)), RATE) == pytest.approx(hz, abs=120)  # the skirts of the window
 
 
 def test_bandwidth_of_white_noise_is_half_the_rate_and_of_silence_nothing() -> None:
@@ -186,9 +182,7 @@ def test_short_clips_are_described(samples: int) -> None:
 def test_cepstra_are_those_of_the_feature(babble: Babble) -> None:
     clip = babble(RATE, 0).astype(np.float32)
     feature = LFCC(RATE, deltas=False)
-    cepstra = feature.extract(torch.from_numpy(clip)[None])[
-        0, 0, 1:
-    ].numpy()  # its coefficient 0 is an energy
+    cepstra = feature.extract(torch.from_numpy(clip)[None])[0, 0, 1:].numpy()  # its coefficient 0 is an energy
     found = describe(clip).lfcc
     # The feature takes log10 and frames beyond the ends.
     np.testing.assert_allclose(found[1:20], cepstra[:, 1:-1].mean(axis=1) * np.log(10), atol=0.1)

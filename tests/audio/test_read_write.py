@@ -16,9 +16,7 @@ from dfx.audio import ffmpeg, read_write
 
 
 def tone(sample_rate: int, seconds: float, frequency: float = 440.0) -> np.ndarray:
-    return (
-        0.3 * np.sin(2 * np.pi * frequency * np.arange(round(sample_rate * seconds)) / sample_rate)
-    ).astype("f4")
+    return (0.3 * np.sin(2 * np.pi * frequency * np.arange(round(sample_rate * seconds)) / sample_rate)).astype("f4")
 
 
 def write_with_av(path: Path, waveform: np.ndarray | None, sample_rate: int, video: bool = False) -> None:
@@ -47,9 +45,7 @@ def write_with_av(path: Path, waveform: np.ndarray | None, sample_rate: int, vid
 
 
 def strongest(waveform: np.ndarray, sample_rate: int) -> float:
-    return float(
-        np.abs(np.fft.rfft(waveform[:sample_rate])).argmax() * sample_rate / min(sample_rate, len(waveform))
-    )
+    return float(np.abs(np.fft.rfft(waveform[:sample_rate])).argmax() * sample_rate / min(sample_rate, len(waveform)))
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])
@@ -103,9 +99,7 @@ def test_formats_of_pyav(tmp_path: Path, name: str) -> None:
     assert info.format.endswith("/aac")
 
 
-def test_pyav_decodes_flac_to_the_same_samples_as_soundfile(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pyav_decodes_flac_to_the_same_samples_as_soundfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = np.random.default_rng(0).integers(-9000, 9000, (40_000, 2)).astype(np.int16)
     soundfile.write(tmp_path / "a.flac", samples, 16000)
     expected = audio.read_audio(tmp_path / "a.flac", 16000)
@@ -117,9 +111,7 @@ def test_pyav_decodes_flac_to_the_same_samples_as_soundfile(
     np.testing.assert_array_equal(audio.read_audio(tmp_path / "a.flac", 16000), expected)
 
 
-def test_pyav_goes_on_at_the_sample_where_soundfile_stops(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pyav_goes_on_at_the_sample_where_soundfile_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = np.random.default_rng(0).integers(-9000, 9000, 40_000).astype(np.int16)
     soundfile.write(tmp_path / "a.flac", samples, 16000)
 
@@ -180,9 +172,7 @@ def test_blocks_of_an_mp3_join_to_the_same_waveform(tmp_path: Path) -> None:
 def test_what_another_decoder_gave_already_is_not_kept(tmp_path: Path) -> None:
     minutes = np.random.default_rng(0).integers(-99, 99, 16000 * 60 * 10).astype(np.int16)
     soundfile.write(tmp_path / "a.flac", minutes, 16000)
-    rest = ffmpeg.decode_with_ffmpeg(
-        tmp_path / "a.flac", 30.0, len(minutes) - 1000, len(minutes), "lost sync"
-    )
+    rest = ffmpeg.decode_with_ffmpeg(tmp_path / "a.flac", 30.0, len(minutes) - 1000, len(minutes), "lost sync")
     tracemalloc.start()
     try:
         ((block, rate),) = rest
@@ -311,18 +301,14 @@ def test_names_and_tags_that_are_no_utf8(tmp_path: Path) -> None:
     assert audio.probe_audio(path).num_samples == 16000
     path = tmp_path / os.fsdecode(b"r\xe9sum\xe9.m4a")
     write_with_av(tmp_path / "a.mkv", tone(16000, 1), 16000)
-    content = (
-        (tmp_path / "a.mkv").read_bytes().replace(b"Lavf", b"\xe9\xe8\xea\xeb")
-    )  # the name of the program, a tag
+    content = (tmp_path / "a.mkv").read_bytes().replace(b"Lavf", b"\xe9\xe8\xea\xeb")  # the name of the program, a tag
     path.write_bytes(content)
     assert len(audio.read_audio(path, 16000)) == pytest.approx(16000, abs=1024)
 
 
 def test_a_playlist_opens_nothing_else(tmp_path: Path) -> None:
     write_with_av(tmp_path / "a.m4a", tone(16000, 1), 16000)
-    (tmp_path / "b.m3u8").write_text(
-        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n"
-    )
+    (tmp_path / "b.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n")
     (tmp_path / "c.wav").write_text(f"ffconcat version 1.0\nfile '{tmp_path / 'a.m4a'}'\n")
     for name in ("b.m3u8", "c.wav"):
         assert reason(tmp_path / name)

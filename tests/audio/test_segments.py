@@ -20,9 +20,7 @@ def test_crop_stays_inside_the_clip(policy: str, spare: int) -> None:
 def test_random_start_reaches_every_position_and_repeats_with_its_seed() -> None:
     starts = [segments.segment_start(13, 10, "random", np.random.default_rng(seed)) for seed in range(50)]
     assert set(starts) == {0, 1, 2, 3}
-    assert starts == [
-        segments.segment_start(13, 10, "random", np.random.default_rng(seed)) for seed in range(50)
-    ]
+    assert starts == [segments.segment_start(13, 10, "random", np.random.default_rng(seed)) for seed in range(50)]
 
 
 def test_first_and_centre() -> None:
@@ -73,9 +71,7 @@ def test_windows_are_counted_without_making_them() -> None:
     lengths = np.arange(1, 200)
     for hop in (1, 3, 5, 10):
         counts = segments.num_segment_windows(lengths, 10, hop)
-        assert counts.tolist() == [
-            len(segments.segment_windows(length, 10, hop)) for length in lengths.tolist()
-        ]
+        assert counts.tolist() == [len(segments.segment_windows(length, 10, hop)) for length in lengths.tolist()]
 
 
 def test_windows_refuse_a_hop_that_skips_samples() -> None:

@@ -40,9 +40,7 @@ PREAMBLE = """
 
 
 def manifest_of(paths: list[Path]) -> Manifest:
-    rows = [
-        {"id": path.name, "path": str(path), "label": i % 2, "split": "train"} for i, path in enumerate(paths)
-    ]
+    rows = [{"id": path.name, "path": str(path), "label": i % 2, "split": "train"} for i, path in enumerate(paths)]
     return Manifest(pd.DataFrame(rows), "test")
 
 
@@ -65,9 +63,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_quietly(corpus: Manifest, folder: Path, **options: object) -> WaveformStore:
-    return open_store(
-        corpus, 16000, cache=folder / "cache", **{"num_workers": 0, "progress": False} | options
-    )
+    return open_store(corpus, 16000, cache=folder / "cache", **{"num_workers": 0, "progress": False} | options)
 
 
 def rows_of(corpus: Manifest, *rows: int) -> Manifest:
@@ -188,9 +184,7 @@ def test_copies_and_forks_open_their_own_files_and_never_too_many(
         np.testing.assert_array_equal(one, other)
     pid = os.fork()
     if not pid:
-        os._exit(
-            0 if all(np.array_equal(*pair) for pair in zip(whole, everything(store), strict=True)) else 1
-        )
+        os._exit(0 if all(np.array_equal(*pair) for pair in zip(whole, everything(store), strict=True)) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     del store, copy
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
@@ -354,9 +348,7 @@ def test_files_that_crash_a_decoder_are_listed_and_cost_nothing_else(
     assert store.lengths.tolist() == [8000, 8001, -1, -1, 8004, 8005, 8006, 8007, 8008, -1]
     assert store.bad["reason"].str.startswith("its decoder crashed (signal 11, SIGSEGV) [limit 120 s, ").all()
     for row in (0, 1, 4, 8):
-        np.testing.assert_array_equal(
-            store.read(row), soundfile.read(corpus.table["path"][row], dtype="float32")[0]
-        )
+        np.testing.assert_array_equal(store.read(row), soundfile.read(corpus.table["path"][row], dtype="float32")[0])
     assert max(opened().count(name) for name in set(opened())) == 2  # the second time alone
     assert f"Left out: {corpus.table['path'][2]}: its decoder crashed" in capsys.readouterr().err
     assert {path.suffix for path in store.path.iterdir()} == {".pcm", ".parquet", ".csv"}
@@ -383,18 +375,14 @@ def test_a_decoder_that_crashes_at_everything_is_not_the_fault_of_the_files(
 ) -> None:
     monkeypatch.setattr(store_builder, "MOST_CRASHES", 1)
     corpus = make_corpus_with(tmp_path, {3: "crashes", 4: "crashes"})
-    with pytest.raises(
-        ValueError, match=r"More than 1 files crash or hang their decoder, the last one .*crashes"
-    ):
+    with pytest.raises(ValueError, match=r"More than 1 files crash or hang their decoder, the last one .*crashes"):
         open_quietly(corpus, tmp_path, num_workers=1)
 
 
 @pytest.mark.usefixtures("opened", "small_parts")
 def test_a_worker_killed_from_outside_is_not_the_fault_of_its_file(tmp_path: Path) -> None:
     corpus = make_corpus_with(tmp_path, {4: "is killed"})
-    with pytest.raises(
-        ValueError, match=r"ended from outside, twice \(signal 9, SIGKILL\): most likely the memory"
-    ):
+    with pytest.raises(ValueError, match=r"ended from outside, twice \(signal 9, SIGKILL\): most likely the memory"):
         open_quietly(corpus, tmp_path, num_workers=1)
     folder = tmp_path / "cache" / "waveforms" / "v3-16000"
     assert len(parts.part_names(folder)) >= 2  # what is finished is kept
@@ -411,9 +399,7 @@ BUILD = """
     print({result}, flush=True)
 """
 WHOLE = BUILD.replace("{call}", "store.open_store(corpus, 16000").replace("{result}", "len(made)")
-SHARD = BUILD.replace("{call}", "store.build_store_shard(corpus, 16000, {shard}, 2").replace(
-    "{result}", "made[1:4]"
-)
+SHARD = BUILD.replace("{call}", "store.build_store_shard(corpus, 16000, {shard}, 2").replace("{result}", "made[1:4]")
 
 
 def start_together(folder: Path, bodies: list[str]) -> list[subprocess.Popen]:
@@ -761,9 +747,7 @@ def test_a_file_that_could_not_be_read_is_tried_again_after_verify(
     assert_holds(open_quietly(corpus, tmp_path), corpus)
 
 
-def test_missing_and_empty_files_have_no_negative_size(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_missing_and_empty_files_have_no_negative_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty.wav").touch()
     with pytest.raises(ValueError, match=r"2 of 2 files \(100.0%\) are bad"):
         open_quietly(manifest_of([tmp_path / "none.wav", tmp_path / "empty.wav"]), tmp_path)
@@ -801,9 +785,7 @@ def test_a_disk_that_fills_up_gives_a_sentence_and_loses_nothing(
 
     with monkeypatch.context() as patched:
         patched.setattr(audio, "read_pcm", full)
-        with pytest.raises(
-            ValueError, match=r"The disk filled up while waveforms were written to .*Free some room"
-        ):
+        with pytest.raises(ValueError, match=r"The disk filled up while waveforms were written to .*Free some room"):
             open_quietly(corpus, tmp_path)
     folder = tmp_path / "cache" / "waveforms" / "v3-16000"
     kept = parts.part_names(folder)

@@ -64,17 +64,15 @@ def test_other_jobs_take_the_place_of_one_that_crashed_or_took_too_long() -> Non
 
 
 def test_there_is_no_time_limit_in_this_process() -> None:
-    assert list(
-        workers.run_in_workers(eval, ["__import__('time').sleep(0.05)"], 0, "waiting", lambda _: 0.01)
-    ) == [None]
+    assert list(workers.run_in_workers(eval, ["__import__('time').sleep(0.05)"], 0, "waiting", lambda _: 0.01)) == [
+        None
+    ]
 
 
 def test_workers_that_cannot_start_give_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sitecustomize.py").write_text("import os; os._exit(3)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with pytest.raises(
-        ValueError, match="Processes for counting could not start, or were ended from outside"
-    ):
+    with pytest.raises(ValueError, match="Processes for counting could not start, or were ended from outside"):
         list(workers.run_in_workers(eval, ["1"], 1, "counting"))
 
 

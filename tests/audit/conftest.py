@@ -23,7 +23,5 @@ def fair(babble: Callable[..., np.ndarray], tmp_path_factory: pytest.TempPathFac
             babble(int(generator.integers(6000, 9000)), number, level_db=generator.normal(-24, 2)),
             16000,
         )
-        rows.append(
-            (path.stem, str(path), label, "-" if label else "A1", f"{split}{number % 5}", split, f"u{number}")
-        )
+        rows.append((path.stem, str(path), label, "-" if label else "A1", f"{split}{number % 5}", split, f"u{number}"))
     return pd.DataFrame(rows, columns=["id", "path", "label", "attack", "speaker", "split", "utterance"])

@@ -75,9 +75,7 @@ def test_silence_and_no_clips_match_nothing(tmp_path: Path) -> None:
     assert result.near.tolist() == [-1, -1]
 
 
-def test_limits_are_said(
-    tmp_path: Path, babble: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_limits_are_said(tmp_path: Path, babble: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "MAX_NEIGHBOURS", 3)
     monkeypatch.setattr(duplicates, "MAX_PAIRS", 2)
     clip = babble(16000, 1)

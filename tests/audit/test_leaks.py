@@ -99,6 +99,4 @@ def test_near_duplicates_are_told_apart_from_exact_ones() -> None:
     assert "duplicate-audio-within-a-split" in found
     assert examples(found, "same-recording-across-splits") == ("error", ("c0 = c2 = c6",))
     twins = by_kind(find_leaks(table(), matches({}, {1: 6, 2: 6})))
-    assert (
-        twins["same-recording-in-both-classes"].severity == "warning"
-    )  # an attack by a codec looks like this
+    assert twins["same-recording-in-both-classes"].severity == "warning"  # an attack by a codec looks like this

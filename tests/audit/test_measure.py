@@ -51,9 +51,7 @@ def test_a_measure_replaces_metadata_of_the_same_name(fair: pd.DataFrame, tmp_pa
     assert set(table["room"]) == {"r"}
 
 
-def test_only_new_and_changed_files_are_measured(
-    fair: pd.DataFrame, tmp_path: Path, opened: list[str]
-) -> None:
+def test_only_new_and_changed_files_are_measured(fair: pd.DataFrame, tmp_path: Path, opened: list[str]) -> None:
     rows = fair.head(4).copy()
     changing = tmp_path / "changing.wav"
     changing.write_bytes(Path(rows["path"][3]).read_bytes())
@@ -131,9 +129,7 @@ def test_a_file_that_could_not_be_measured_is_tried_again(
 
 
 @pytest.mark.slow
-def test_processes_measure_the_same(
-    fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processes_measure_the_same(fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "FEW_FILES", 1)
     one, two = measured(fair, tmp_path / "a"), measured(fair, tmp_path / "b", num_workers=2)
     pd.testing.assert_frame_equal(one.table, two.table)
@@ -146,9 +142,7 @@ def test_bad_files_have_reasons_and_no_measures_and_are_not_opened_again(
     (tmp_path / "text.wav").write_text("no audio")
     rows = fair.head(3).copy()
     rows["path"] = [str(tmp_path / "gone.wav"), str(tmp_path / "text.wav"), rows["path"][2]]
-    open_store(
-        Manifest(rows), 16000, cache=tmp_path / "cache", max_bad_fraction=1, num_workers=0, progress=False
-    )
+    open_store(Manifest(rows), 16000, cache=tmp_path / "cache", max_bad_fraction=1, num_workers=0, progress=False)
     opened.clear()
     found = measured(rows, tmp_path / "cache").table
     assert found["good"].tolist() == [False, False, True]

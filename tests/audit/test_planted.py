@@ -29,9 +29,7 @@ class Planter:
     folder: Path
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(
-        self, name: str, label: str, split: str, waveform: np.ndarray | None, rate: int = RATE, **row: Any
-    ) -> Path:
+    def add(self, name: str, label: str, split: str, waveform: np.ndarray | None, rate: int = RATE, **row: Any) -> Path:
         path = self.folder / row.pop("file", f"{name}.wav")
         if waveform is not None and path.suffix in (".wav", ".flac"):
             audio.write_audio(path, waveform, rate)
@@ -80,9 +78,7 @@ def plant(folder: Path, babble: Callable[..., np.ndarray]) -> Path:
     for number in range(90):
         split = ("train", "train", "eval")[number % 3]
         samples = 256 * int(generator.integers(36, 58))  # shortcut: multiples of 256
-        clip = babble(
-            samples - 3200, 500 + number, level_db=float(generator.normal(-19, 1.5))
-        )  # shortcut: loudness
+        clip = babble(samples - 3200, 500 + number, level_db=float(generator.normal(-19, 1.5)))  # shortcut: loudness
         clip = np.concatenate([np.zeros(3200), clip])  # shortcut: leading silence
         kind, rate, name = number // 3 % 6, RATE, f"fake{number}"
         if kind == 0:

@@ -58,9 +58,7 @@ def strict(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
-def test_the_report_has_everything(
-    found: CorpusAudit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_report_has_everything(found: CorpusAudit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = report.audit_document(found)
     files = document.write(tmp_path)
     assert files[0].name == "report.html"
@@ -112,9 +110,7 @@ def test_plain_has_no_nan() -> None:
     ],
 )
 def test_a_finding_has_a_title_and_its_advice_apart(kind: str, title: str) -> None:
-    notice = report.audit_report_notice(
-        make_finding(kind, "warning", "Two of 'a'. What to do: divide.", ["a", "b"])
-    )
+    notice = report.audit_report_notice(make_finding(kind, "warning", "Two of 'a'. What to do: divide.", ["a", "b"]))
     assert notice == ("Two of 'a'.", "warning", title, "Divide.", "b")
 
 

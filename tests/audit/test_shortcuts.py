@@ -38,9 +38,7 @@ def by_name(rows: list[dict]) -> dict[str, dict]:
 
 
 def said(rows: list[dict], made: pd.DataFrame) -> dict[str, str]:
-    return {
-        found.kind: f"{found.severity} {found.text}" for found in shortcuts.find_shortcuts(rows, made, 16000)
-    }
+    return {found.kind: f"{found.severity} {found.text}" for found in shortcuts.find_shortcuts(rows, made, 16000)}
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
@@ -78,17 +76,15 @@ def test_severity_grows_with_the_leak() -> None:
     generator = np.random.default_rng(1)
     for shift, severity in ((0.3, "note"), (0.6, "warning"), (2.0, "error")):
         made = table(4000, loudness=generator.standard_normal(4000) + shift * (np.arange(4000) % 2))
-        assert said(shortcuts.evaluate_shortcut_scalars(made, {}), made)["shortcut-level"].startswith(
-            severity
-        )
+        assert said(shortcuts.evaluate_shortcut_scalars(made, {}), made)["shortcut-level"].startswith(severity)
 
 
 def test_the_direction_is_that_of_train() -> None:
     made = table()
     turned = np.where(made["split"] == "eval", -1, 1) * np.where(SPOOF, 1.0, -1.0)
-    row = by_name(
-        shortcuts.evaluate_shortcut_scalars(table(loudness=turned), {"elsewhere": table(loudness=-turned)})
-    )["loudness"]
+    row = by_name(shortcuts.evaluate_shortcut_scalars(table(loudness=turned), {"elsewhere": table(loudness=-turned)}))[
+        "loudness"
+    ]
     assert row["places"]["train"]["auc"] == 1
     assert row["places"]["eval"]["auc"] == 0
     assert row["places"]["elsewhere"]["auc"] == pytest.approx(0.25)  # right in its eval, wrong elsewhere
@@ -100,9 +96,7 @@ def test_a_class_too_few_has_no_auc() -> None:
     rows = by_name(shortcuts.evaluate_shortcut_scalars(made, {}))
     assert rows["loudness"]["auc"] is not None
     assert rows["loudness"]["places"] == {}
-    assert (
-        by_name(shortcuts.evaluate_shortcut_scalars(made[made["label"] == 1], {}))["loudness"]["auc"] is None
-    )
+    assert by_name(shortcuts.evaluate_shortcut_scalars(made[made["label"] == 1], {}))["loudness"]["auc"] is None
 
 
 def corpus(made: pd.DataFrame, cepstra: np.ndarray | None = None) -> shortcut_models.ShortcutClips:
@@ -113,10 +107,7 @@ def corpus(made: pd.DataFrame, cepstra: np.ndarray | None = None) -> shortcut_mo
 def places(
     clips: shortcut_models.ShortcutClips, others: dict[str, shortcut_models.ShortcutClips] | None = None
 ) -> dict:
-    return {
-        row["name"]: row["places"]
-        for row in shortcut_models.evaluate_shortcut_models(clips, others or {}, seed=0)
-    }
+    return {row["name"]: row["places"] for row in shortcut_models.evaluate_shortcut_models(clips, others or {}, seed=0)}
 
 
 def test_models_find_what_one_auc_does_not_see() -> None:
@@ -211,9 +202,7 @@ def test_one_value_tells_nothing() -> None:
 def what_to_beat(*scalars: dict[str, float]) -> dict:
     rows = []
     for number, aucs in enumerate(scalars):
-        cells = {
-            place: {"auc": value, "low": value - 0.04, "high": value + 0.04} for place, value in aucs.items()
-        }
+        cells = {place: {"auc": value, "low": value - 0.04, "high": value + 0.04} for place, value in aucs.items()}
         rows.append({"title": f"scalar {number}", "places": cells})
     return shortcut_models.shortcut_auc_to_beat(rows, [], "")
 

@@ -17,10 +17,7 @@ def test_nothing_is_hidden_in_eval_mode() -> None:
 
 
 def test_hidden_values_are_the_mean_of_their_example_and_channel() -> None:
-    feature = (
-        torch.randn(6, 3, 20, 50) * torch.arange(1.0, 4)[:, None, None]
-        + torch.arange(6.0)[:, None, None, None]
-    )
+    feature = torch.randn(6, 3, 20, 50) * torch.arange(1.0, 4)[:, None, None] + torch.arange(6.0)[:, None, None, None]
     result = SpecAverage()(feature)
     changed = result != feature
     assert changed.any()

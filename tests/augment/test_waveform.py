@@ -45,9 +45,7 @@ class TestEvery:
 
 
 def test_stationary_noise_has_the_ratio_asked_for() -> None:
-    boost = RawBoost(
-        RATE, convolutive=False, impulsive=False, stationary=True, min_snr_db=20.0, max_snr_db=20.0
-    )
+    boost = RawBoost(RATE, convolutive=False, impulsive=False, stationary=True, min_snr_db=20.0, max_snr_db=20.0)
     waveform = speechlike() * 0.5
     noise = boost(waveform, np.random.default_rng(0)) - waveform
     assert 20 * np.log10(waveform.std() / noise.std()) == pytest.approx(20.0, abs=0.5)

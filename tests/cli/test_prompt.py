@@ -73,9 +73,7 @@ def test_a_typing_error_gives_one_sentence_and_touches_nothing(
         ("model: {dropout: much}", "model.dropout: expected float, got 'much' (str)."),
     ],
 )
-def test_an_experiment_file_is_checked_alike(
-    text: str, sentence: str, tmp_path: Path, type_in: Typed
-) -> None:
+def test_an_experiment_file_is_checked_alike(text: str, sentence: str, tmp_path: Path, type_in: Typed) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{text}\n")
     code, shown = type_in("--config-dir", str(tmp_path), "experiment=mine")
@@ -83,9 +81,7 @@ def test_an_experiment_file_is_checked_alike(
     assert "Traceback" not in shown
 
 
-def test_help_lists_every_option_with_its_meaning_and_those_of_a_plug_in(
-    tmp_path: Path, type_in: Typed
-) -> None:
+def test_help_lists_every_option_with_its_meaning_and_those_of_a_plug_in(tmp_path: Path, type_in: Typed) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.yaml").write_text("# a model of my own\n_target_: x.Y\n")
     code, text = type_in("--help", "--config-dir", str(tmp_path))

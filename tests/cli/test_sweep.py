@@ -116,9 +116,7 @@ def test_a_finished_sweep_is_shown_and_not_repeated(
     assert len(runs.find_sweep_runs("grid")) == 1
 
 
-def test_a_sweep_of_other_axes_shares_cells(
-    type_in: Typed, grid: RunRecord, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sweep_of_other_axes_shares_cells(type_in: Typed, grid: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow, "start_run", None)
     assert type_in("-m", "feature=lfcc", "model=mlp", "seed=1,0", experiment="grid") == 0
     other = runs.find_sweep_runs("grid")[0]
@@ -138,13 +136,8 @@ def test_the_axes_of_a_file_are_narrowed_on_the_command_line(
     assert set(places(parent)) == {"feature=lfcc", "feature=mfcc"}
 
 
-def test_a_cell_of_a_file_is_made_alone_by_its_command(
-    type_in: Typed, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert (
-        type_in("experiment=feature_model_grid", "feature=lfcc", "model=mlp", "seed=1", experiment="file")
-        == 0
-    )
+def test_a_cell_of_a_file_is_made_alone_by_its_command(type_in: Typed, capsys: pytest.CaptureFixture[str]) -> None:
+    assert type_in("experiment=feature_model_grid", "feature=lfcc", "model=mlp", "seed=1", experiment="file") == 0
     (parent,) = runs.find_sweep_runs("file")
     (cell,) = places(parent).values()
     assert (cell.tags["model"], cell.tags["seed"]) == ("mlp", "1")
@@ -276,9 +269,7 @@ def test_ctrl_c_ends_the_sweep_as_killed(type_in: Typed, monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_killed_at_any_moment_ends_like_one_that_is_not(
-    corpus_file: Path, tmp_path: Path
-) -> None:
+def test_a_sweep_that_is_killed_at_any_moment_ends_like_one_that_is_not(corpus_file: Path, tmp_path: Path) -> None:
     typed = ["-m", "feature=lfcc,mfcc", "model=mlp", "seed=0,1", *SMALL, f"dataset.path={corpus_file}"]
     environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     environment |= {"DFX_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"}

@@ -35,9 +35,7 @@ def composed(*overrides: str, command: str = "train") -> DictConfig:
     ],
 )
 @pytest.mark.parametrize("name", ["[in_the_wild:all]", "in_the_wild:all"])
-def test_what_names_a_corpus_is_one_configuration_however_it_is_written(
-    name: str, options_of: list[str]
-) -> None:
+def test_what_names_a_corpus_is_one_configuration_however_it_is_written(name: str, options_of: list[str]) -> None:
     cfg = composed(*SPLITS, f"dataset.eval={name}", *options_of)
     check_config(cfg)
     assert list(cfg.dataset.corpora) == ["demo", "in_the_wild"]
@@ -91,9 +89,7 @@ def test_a_command_looks_at_other_corpora() -> None:
     cfg = composed("dataset=demo", "others=[in_the_wild]", "+corpora.in_the_wild.root=x", command="audit")
     assert cfg.corpora.in_the_wild._target_ == "dfx.datasets.InTheWild"
     assert cfg.corpora.in_the_wild.root == "x"
-    with pytest.raises(
-        ValueError, match="others: there is no dataset 'in_the_wlid'; did you mean 'in_the_wild'"
-    ):
+    with pytest.raises(ValueError, match="others: there is no dataset 'in_the_wlid'; did you mean 'in_the_wild'"):
         composed("dataset=demo", "others=[in_the_wlid]", command="audit")
 
 

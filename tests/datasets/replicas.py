@@ -261,9 +261,7 @@ def dacon_voice(root: Path) -> Path:
     return root
 
 
-def trials(
-    prefix: str, num: int = 4 * NUM_SPEAKERS, first: int = 1000001
-) -> Iterator[tuple[int, str, bool, str]]:
+def trials(prefix: str, num: int = 4 * NUM_SPEAKERS, first: int = 1000001) -> Iterator[tuple[int, str, bool, str]]:
     """Number, name, whether it is a spoof, and speaker (of the corpus's form) of each trial; half are spoofs."""
     for number in range(num):
         yield number, f"{prefix}{first + number}", number % 2 == 1, f"{number // 4 % NUM_SPEAKERS:04d}"
@@ -282,9 +280,7 @@ def asvspoof2019_pa(root: Path) -> Path:
     return _asvspoof2019(root, "PA", lambda number: rooms[number % 27], lambda number: attacks[number % 9])
 
 
-def _asvspoof2019(
-    root: Path, access: str, environment: Callable[[int], str], attack: Callable[[int], str]
-) -> Path:
+def _asvspoof2019(root: Path, access: str, environment: Callable[[int], str], attack: Callable[[int], str]) -> Path:
     base = root / access
     for split, letter in LETTERS.items():
         flac = base / f"ASVspoof2019_{access}_{split}" / "flac"
@@ -352,9 +348,7 @@ def asvspoof2021_pa(root: Path) -> Path:
     rows = []
     for number, name, spoof, speaker, subset in _trials2021("PA_E_"):
         device = (
-            f"d{1 + number % 6} r1 m1 s{2 + number % 3} c4 spoof"
-            if spoof
-            else f"D{1 + number % 6} - - - - bonafide"
+            f"d{1 + number % 6} r1 m1 s{2 + number % 3} c4 spoof" if spoof else f"D{1 + number % 6} - - - - bonafide"
         )
         rows.append(f"PA_{speaker} {name} R{1 + number % 9} M{1 + number % 3} {device} notrim {subset}")
         part = base / f"ASVspoof2021_PA_eval_part{number % 2:02d}" / "ASVspoof2021_PA_eval" / "flac"

@@ -67,9 +67,7 @@ def test_an_early_key(changed: Replica, track: str) -> None:
     assert f"https://www.asvspoof.org/asvspoof2021/{track}-keys-full.tar.gz" in text
     assert "without speaker" in text
     assert len(corpus(name, root, subset="hidden").manifest()) == 4
-    with pytest.raises(
-        ValueError, match=r"dataset\.divide needs the speakers of asvspoof2021_.., and this key"
-    ):
+    with pytest.raises(ValueError, match=r"dataset\.divide needs the speakers of asvspoof2021_.., and this key"):
         corpus(name, root, divide=True).manifest()
 
 

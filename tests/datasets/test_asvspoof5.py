@@ -66,9 +66,7 @@ def test_track_2_is_refused_with_a_reason(changed: Replica) -> None:
     root = changed(NAME)
     folder = root / "ASVspoof5_protocols"
     (folder / "ASVspoof5.dev.track_2.trial.tsv").rename(folder / "ASVspoof5.dev.track_1.tsv")
-    with pytest.raises(
-        ValueError, match=r"has 5 columns in its first line .* dfx reads 10 columns .* or 6 columns"
-    ):
+    with pytest.raises(ValueError, match=r"has 5 columns in its first line .* dfx reads 10 columns .* or 6 columns"):
         corpus(NAME, root).manifest()
     for split in ("train", "dev.track_1", "eval.track_1"):
         (folder / f"ASVspoof5.{split}.tsv").unlink()

@@ -43,9 +43,7 @@ def run(*overrides: str) -> dict[str, float]:
         train(expand_corpora(compose("train", overrides=[*SMALL, *overrides])))
     client = MlflowClient()
     experiment = client.get_experiment_by_name("replicas")
-    (last,) = client.search_runs(
-        [experiment.experiment_id], order_by=["attributes.start_time DESC"], max_results=1
-    )
+    (last,) = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"], max_results=1)
     assert last.info.status == "FINISHED"
     metrics: dict[str, float] = last.data.metrics
     return metrics
@@ -54,10 +52,7 @@ def run(*overrides: str) -> dict[str, float]:
 def combined(train_on: list[str], eval_on: list[str], replica: Replica) -> list[str]:
     names = dict.fromkeys([*train_on, *eval_on])
     corpora = ",".join(f"{name}:{{root:'{replica(name)}'}}" for name in names)
-    splits = (
-        f"{split}=[{','.join(on)}]"
-        for split, on in (("train", train_on), ("dev", train_on), ("eval", eval_on))
-    )
+    splits = (f"{split}=[{','.join(on)}]" for split, on in (("train", train_on), ("dev", train_on), ("eval", eval_on)))
     return ["dataset=combined", *(f"dataset.{split}" for split in splits), f"dataset.corpora={{{corpora}}}"]
 
 
@@ -82,9 +77,7 @@ def test_recordings_without_fakes_are_added_to_a_corpus(name: str, replica: Repl
 
 @pytest.mark.parametrize("name", sorted(OFFICIAL))
 def test_trials_alone_are_refused_before_anything_is_decoded(name: str, home: Path, replica: Replica) -> None:
-    with pytest.raises(
-        ValueError, match=rf"train split of {name} has no bonafide utterance.* dataset=combined"
-    ):
+    with pytest.raises(ValueError, match=rf"train split of {name} has no bonafide utterance.* dataset=combined"):
         run(f"dataset={name}", f"dataset.root={replica(name)}", "seed=7", "dataset.subset=all")
 
 

@@ -115,9 +115,7 @@ def test_labels_attacks_and_speakers(tmp_path: Path) -> None:
 
 def test_unknown_labels_are_counted_and_named(tmp_path: Path) -> None:
     write(tmp_path, *TWO, "u3 gneuine train", "u4 bonafide train")
-    with pytest.raises(
-        ValueError, match="2 of 4 rows of tones have a label that the corpus does not know"
-    ) as error:
+    with pytest.raises(ValueError, match="2 of 4 rows of tones have a label that the corpus does not know") as error:
         Tones(tmp_path).manifest()
     assert "u3 ('gneuine'), u4 ('bonafide'); it knows genuine, fake" in str(error.value)
     assert "dataset.facts.labels" in str(error.value)
@@ -149,9 +147,7 @@ def test_rows_without_a_file_and_files_without_a_row(tmp_path: Path, by_id: bool
     manifest = corpus.manifest()
     missing, extra = finding_of(corpus, "rows-without-file"), finding_of(corpus, "files-without-row")
     assert (missing.severity, missing.count, missing.examples) == ("warning", 2, ("u2", "u3"))
-    assert (
-        f"2 of 3 rows of tones{'' if by_id else ' list'} have no file below {tmp_path}/clips" in missing.text
-    )
+    assert f"2 of 3 rows of tones{'' if by_id else ' list'} have no file below {tmp_path}/clips" in missing.text
     assert (extra.severity, extra.count) == ("note", 1)
     assert "u9.wav" in extra.text
     suffix = "flac" if by_id else "wav"  # unknown, where the file is found by its id
@@ -203,10 +199,7 @@ class Undivided(Tones):
 
 def test_a_corpus_without_splits_is_divided_and_the_division_kept(tmp_path: Path) -> None:
     ids = [f"u{number}" for number in range(24)]
-    lines = [
-        f"{name} {'genuine' if number % 2 else 'fake'} x s{number // 2 % 6}"
-        for number, name in enumerate(ids)
-    ]
+    lines = [f"{name} {'genuine' if number % 2 else 'fake'} x s{number // 2 % 6}" for number, name in enumerate(ids)]
     write(tmp_path, *lines, files=" ".join(f"{name}.wav" for name in ids))
     kept = tmp_path / "splits.csv"
     corpus = Undivided(tmp_path, groups=["speaker"], split_file=str(kept))

@@ -83,7 +83,5 @@ def test_a_value_that_is_no_number_is_named(changed: Replica) -> None:
     table = pd.read_csv(file, dtype="str")
     table.loc[7, "mfcc3"] = "n/a"
     table.to_csv(file, index=False)
-    with pytest.raises(
-        ValueError, match=r"1 values are not finite numbers, first 'n/a' in row 7, column mfcc3"
-    ):
+    with pytest.raises(ValueError, match=r"1 values are not finite numbers, first 'n/a' in row 7, column mfcc3"):
         corpus("deep_voice_table", root).vectors()

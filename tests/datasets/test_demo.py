@@ -37,11 +37,7 @@ def test_the_manifest_is_that_of_a_protocol(demo: Demo) -> None:
         sets = [set(part[column]) for _, part in table.groupby("split", observed=True)]
         assert sum(map(len, sets)) == len(set.union(*sets)), f"a {column} is in two splits"
     trained = set(table.loc[table["split"] == "train", "attack"]) - {"-"}
-    assert (
-        trained
-        == set(table.loc[table["split"] == "dev", "attack"]) - {"-"}
-        == {f"D0{n}" for n in range(1, 6)}
-    )
+    assert trained == set(table.loc[table["split"] == "dev", "attack"]) - {"-"} == {f"D0{n}" for n in range(1, 6)}
     unseen = set(table.loc[table["split"] == "eval", "attack"].astype(str)) - trained - {"-"}
     assert unseen == {f"D0{n}" for n in range(6, 10)}
 
@@ -76,9 +72,7 @@ def test_an_interrupted_build_goes_on_to_the_same_bits(demo: Demo, tmp_path: Pat
     assert not list(other.folder.glob(".tmp-*"))
 
 
-def test_two_processes_make_the_same_bits_as_one(
-    demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_make_the_same_bits_as_one(demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dfx.datasets.made_files.FEW_FILES", 0)
     other = Demo(cache=str(tmp_path), num_clips=96, max_seconds=1.5, num_workers=2, progress=False)
     other.manifest()
@@ -89,9 +83,7 @@ def test_no_scalar_tells_the_classes_apart(demo: Demo, tmp_path: Path) -> None:
     strengths = shortcut_strengths(demo, tmp_path)
     # 48 pairs: deviation of an AUC .06; what is matched exactly stays exact.
     assert max(strengths.values()) < 0.7, strengths
-    assert {
-        name: value for name, value in strengths.items() if name.startswith("multiple_") and value != 0.5
-    } == {}
+    assert {name: value for name, value in strengths.items() if name.startswith("multiple_") and value != 0.5} == {}
     assert strengths["duration"] == 0.5
 
 

@@ -112,9 +112,7 @@ def test_missing_files_are_counted(name: str, changed: Replica) -> None:
     dataset = corpus(name, root)
     dataset.manifest()
     assert found(dataset)["rows-without-file"].count == 1
-    surplus = [
-        f for f in dataset.findings if f.kind == "files-without-row" and "surplus" in "".join(f.examples)
-    ]
+    surplus = [f for f in dataset.findings if f.kind == "files-without-row" and "surplus" in "".join(f.examples)]
     assert len(surplus) == 1
 
 
@@ -125,10 +123,6 @@ def test_a_wrong_row_is_named(name: str, problem: str, changed: Replica) -> None
     file, unknown, repeated = PROTOCOLS[name]
     with (root / file).open("a") as protocol:
         protocol.write(f"{unknown if problem == 'label' else repeated}\n")
-    words = (
-        r"1 of \d+ rows of \w+ have a label that"
-        if problem == "label"
-        else r"2 of \d+ .* have a duplicate id"
-    )
+    words = r"1 of \d+ rows of \w+ have a label that" if problem == "label" else r"2 of \d+ .* have a duplicate id"
     with pytest.raises(ValueError, match=words):
         corpus(name, root).manifest()

@@ -32,12 +32,7 @@ def test_classes_attacks_speakers_and_suffixes_in_any_case(tmp_path: Path) -> No
 
 
 def test_split_folders_are_used(tmp_path: Path) -> None:
-    names = [
-        f"{s}/{c}/{i}.wav"
-        for s in ("training", "validation", "testing")
-        for c in ("real", "fake")
-        for i in "ab"
-    ]
+    names = [f"{s}/{c}/{i}.wav" for s in ("training", "validation", "testing") for c in ("real", "fake") for i in "ab"]
     touch(tmp_path, *names)
     counts = Folder(str(tmp_path)).manifest().counts()
     assert counts.index.tolist() == ["train", "dev", "eval"]

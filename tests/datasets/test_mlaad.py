@@ -46,9 +46,7 @@ def test_recordings_may_be_missing_or_elsewhere(
     assert [found.kind for found in dataset.findings] == ["no-bonafide"]
     given = corpus("mlaad", root, mailabs_root=str(tmp_path / "recordings"))
     assert given.manifest().hash == expected
-    with pytest.raises(
-        ValueError, match=r"dataset\.mailabs_root=.* has no .*by_book: give the folder of M-AILABS"
-    ):
+    with pytest.raises(ValueError, match=r"dataset\.mailabs_root=.* has no .*by_book: give the folder of M-AILABS"):
         corpus("mlaad", root, mailabs_root=str(root)).manifest()
 
 
@@ -56,10 +54,7 @@ def test_later_versions_with_other_columns_and_spellings_are_read(changed: Repli
     root = changed("mlaad")
     file = root / "MLAAD" / "fake" / "ja" / "kokoro" / "meta.csv"
     head, *rows = file.read_text().rstrip("\n").split("\n")
-    rows = [
-        row.replace("/ja/kokoro/", "/jp/kokoro/").replace("|en_US/", "|real/en_US/") + "|af_heart"
-        for row in rows
-    ]
+    rows = [row.replace("/ja/kokoro/", "/jp/kokoro/").replace("|en_US/", "|real/en_US/") + "|af_heart" for row in rows]
     lines(file, f"{head}|reference_speaker", *rows)
     dataset = corpus("mlaad", root)
     table = dataset.manifest().table

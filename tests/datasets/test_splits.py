@@ -72,9 +72,7 @@ def test_rows_without_a_value_get_a_split_too() -> None:
 
 
 def test_a_column_that_is_not_there_is_refused() -> None:
-    with pytest.raises(
-        ValueError, match=r"dataset.groups names speker, which is no column .* it has id, label"
-    ):
+    with pytest.raises(ValueError, match=r"dataset.groups names speker, which is no column .* it has id, label"):
         divide_into_splits(corpus(), ["speker"])
 
 

@@ -62,9 +62,7 @@ def corpus(folder: Path, cache: Path) -> Vocoded:
     return made
 
 
-def test_every_recording_has_a_twin_of_its_speaker_split_length_and_level(
-    corpus: Vocoded, folder: Path
-) -> None:
+def test_every_recording_has_a_twin_of_its_speaker_split_length_and_level(corpus: Vocoded, folder: Path) -> None:
     table = corpus.manifest().table
     genuine, twins = table[table["label"] == 1], table[table["label"] == 0]
     assert len(genuine) == len(twins) == 30
@@ -265,9 +263,7 @@ def test_a_recording_at_which_a_process_dies_is_named(corpus: Vocoded, tmp_path:
         TwinJob("crash.wav", str(tmp_path / "x" / "b.flac"), "b", "world", 16000, ""),
         TwinJob("later.wav", str(tmp_path / "x" / "c.flac"), "c", "lpc", 16000, ""),
     ]
-    with pytest.raises(
-        ValueError, match=r"died \(signal 11, SIGSEGV\) while it made a twin of crash.wav by world"
-    ):
+    with pytest.raises(ValueError, match=r"died \(signal 11, SIGSEGV\) while it made a twin of crash.wav by world"):
         vocoded_files.vocoded_file_crash_error(jobs, -11)
 
 

@@ -29,9 +29,7 @@ def test_fakes_and_recordings_are_read(replica: Replica) -> None:
     assert not set(speech["utterance"]) & set(table[table["source"] == "ljspeech"]["utterance"])
 
 
-def test_recordings_may_lie_elsewhere(
-    changed: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recordings_may_lie_elsewhere(changed: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = changed("wavefake")
     expected = set(corpus("wavefake", root).manifest().table["id"])
     elsewhere = tmp_path / "elsewhere"

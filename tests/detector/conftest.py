@@ -31,7 +31,5 @@ def tiny_wav2vec2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("wav2vec2") / "tiny.pt"
-    torch.save(
-        {"architecture": architecture, "state_dict": wav2vec2_model(**architecture).state_dict()}, path
-    )
+    torch.save({"architecture": architecture, "state_dict": wav2vec2_model(**architecture).state_dict()}, path)
     return path

@@ -106,9 +106,7 @@ def test_identity_covers_the_configuration_but_not_the_bookkeeping() -> None:
 
 
 def test_flatten_keeps_empty_containers() -> None:
-    assert flatten_config(
-        OmegaConf.to_container(OmegaConf.create({"a": {"b": 1, "c": {}}, "d": [1, 2]}))
-    ) == {
+    assert flatten_config(OmegaConf.to_container(OmegaConf.create({"a": {"b": 1, "c": {}}, "d": [1, 2]}))) == {
         "a.b": 1,
         "a.c": {},
         "d": [1, 2],

@@ -39,9 +39,7 @@ def batches(module: AudioDataModule, epoch: int = 0) -> list[Batch]:
     return list(loader)
 
 
-def test_corpus_balance_gives_each_corpus_its_share_of_each_class(
-    corpus: Manifest, store: WaveformStore
-) -> None:
+def test_corpus_balance_gives_each_corpus_its_share_of_each_class(corpus: Manifest, store: WaveformStore) -> None:
     table = corpus.table.copy()
     table["corpus"] = ["small" if number % 24 < 6 else "large" for number in range(len(table))]
     module = AudioDataModule(Manifest(table), store, 4000, balance="corpus", batch_size=4)
@@ -51,9 +49,7 @@ def test_corpus_balance_gives_each_corpus_its_share_of_each_class(
     assert len(shares) == 4
     assert shares.between(0.24, 0.26).all()
     with pytest.raises(ValueError, match="is for dataset=combined"):
-        build.build_datamodule(
-            OmegaConf.create({"data": {"balance": "corpus"}}), corpus
-        )  # before anything is decoded
+        build.build_datamodule(OmegaConf.create({"data": {"balance": "corpus"}}), corpus)  # before anything is decoded
 
 
 def test_attack_balance_gives_each_attack_its_share(corpus: Manifest, store: WaveformStore) -> None:
@@ -74,9 +70,7 @@ def test_batches_do_not_depend_on_the_number_of_workers(
     corpus: Manifest, store: WaveformStore, num_workers: int
 ) -> None:
     reference = AudioDataModule(corpus, store, 8000, seed=3, augment=jitter, batch_size=5)
-    module = AudioDataModule(
-        corpus, store, 8000, seed=3, augment=jitter, batch_size=5, num_workers=num_workers
-    )
+    module = AudioDataModule(corpus, store, 8000, seed=3, augment=jitter, batch_size=5, num_workers=num_workers)
     for one, other in zip(batches(reference, epoch=2), batches(module, epoch=2), strict=True):
         assert all(torch.equal(one[key], other[key]) for key in one)
 
@@ -94,9 +88,7 @@ def test_conditions_hold_in_every_split_for_any_number_of_workers(
     for loader in (module.train_dataloader(), module.val_dataloader(), module.test_dataloader()):
         for batch in loader:
             spectrum = torch.fft.rfft(batch["waveform"] * torch.hann_window(8000)).abs()
-            assert (
-                spectrum[:, 460:].amax(1) < 2e-3 * spectrum.amax(1)
-            ).all()  # from 920 Hz up; repeats click
+            assert (spectrum[:, 460:].amax(1) < 2e-3 * spectrum.amax(1)).all()  # from 920 Hz up; repeats click
             level = 10 * batch["waveform"].square().mean(1).log10()
             assert ((level + 23).abs() < 1.5).all()
 
@@ -125,9 +117,7 @@ def test_a_short_utterance_has_one_window_that_is_filled(corpus: Manifest, store
         assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_the_score_of_an_utterance_is_the_mean_over_its_windows(
-    corpus: Manifest, store: WaveformStore
-) -> None:
+def test_the_score_of_an_utterance_is_the_mean_over_its_windows(corpus: Manifest, store: WaveformStore) -> None:
     cfg = config("feature=lfcc", "model=mlp", "segment_seconds=0.5", "data.pad=zero")
     module = AudioDataModule(corpus, store, 8000, eval_crop="sliding", pad="zero", batch_size=3)
     detector = build.build_detector(cfg, module).eval()
@@ -181,14 +171,10 @@ def test_a_limit_keeps_both_classes(corpus: Manifest, store: WaveformStore) -> N
 
 
 def test_a_missing_class_stops_the_run(corpus: Manifest, store: WaveformStore) -> None:
-    table = corpus.table[(corpus.table["split"] != "dev") | (corpus.table["label"] == 0)].reset_index(
-        drop=True
-    )
+    table = corpus.table[(corpus.table["split"] != "dev") | (corpus.table["label"] == 0)].reset_index(drop=True)
     manifest = Manifest(table, name="half")
     with pytest.raises(ValueError, match="The dev split of half has no bonafide utterance that can be read"):
-        AudioDataModule(
-            manifest, open_store(manifest, 16000, cache=store.path.parents[1], progress=False), 8000
-        )
+        AudioDataModule(manifest, open_store(manifest, 16000, cache=store.path.parents[1], progress=False), 8000)
 
 
 @pytest.mark.parametrize(("column", "only"), [("split", "eval"), ("label", 0)])

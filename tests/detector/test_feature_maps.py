@@ -86,9 +86,7 @@ def cache(clips: WaveformStore, corpus: Manifest, weights: Path) -> Path:
     return folder
 
 
-def opened(
-    feature: Feature, clips: Any, manifest: Manifest, cache: Path, rows: Any = None, **more: Any
-) -> FeatureMaps:
+def opened(feature: Feature, clips: Any, manifest: Manifest, cache: Path, rows: Any = None, **more: Any) -> FeatureMaps:
     rows = np.arange(len(manifest)) if rows is None else rows
     config = more.pop("config", {"_target_": "x"})
     return open_feature_maps(feature, clips, manifest, rows, config, cache=cache, progress=False, **more)
@@ -139,9 +137,7 @@ def test_maps_are_computed_once(
     with pytest.raises(ValueError, match="Row 10 has no map"):
         some.read(10)
     whole = opened(feature, clips, corpus, tmp_path)
-    assert (
-        len(set(computed(whole.path))) == len(computed(whole.path)) == len(corpus)
-    )  # the first ten were there
+    assert len(set(computed(whole.path))) == len(computed(whole.path)) == len(corpus)  # the first ten were there
     monkeypatch.setattr(Wav2Vec2, "extract", lambda *_: torch.zeros(1, 3, 16, 9))  # for the shape alone
     turned = Manifest(corpus.table[::-1].reset_index(drop=True))
     turned_clips = open_store(turned, RATE, cache=clips.path.parents[1], progress=False)
@@ -173,9 +169,7 @@ def test_another_store_for_other_weights_options_and_conditions(
     assert path(feature, config=node | {"layers": 3}) != first
     conditions = Conditions(loudness_db=-20)
     louder = open_store(corpus, RATE, conditions, tmp_path / "cache", progress=False)
-    other = opened(
-        feature, louder, corpus, tmp_path / "cache", np.arange(2), config=node, conditions=conditions
-    )
+    other = opened(feature, louder, corpus, tmp_path / "cache", np.arange(2), config=node, conditions=conditions)
     assert other.path != first
     close(other.read(1), direct(feature.eval(), louder, 1))
 
@@ -249,9 +243,7 @@ class TestRefusals:
         masked = LFCC(RATE, mask=nn.Linear(2, 2))  # what a mask learns is no part of the map
         assert opened(masked, clips, corpus, tmp_path, rows=np.arange(1)).lengths[0] > 0
 
-    def test_a_feature_that_does_not_say_its_hop(
-        self, corpus: Manifest, clips: WaveformStore, tmp_path: Path
-    ) -> None:
+    def test_a_feature_that_does_not_say_its_hop(self, corpus: Manifest, clips: WaveformStore, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="Waveform has no hop_samples"):
             opened(Waveform(), clips, corpus, tmp_path)
 
@@ -401,9 +393,7 @@ def test_batches_hold_crops_in_frames_the_same_for_any_number_of_workers(
     assert not torch.equal(alone[0]["feature"], batches(cfg, corpus, cache, epoch=1)[0]["feature"])
 
 
-def test_a_crop_is_a_piece_of_the_map(
-    corpus: Manifest, corpus_file: Path, weights: Path, cache: Path
-) -> None:
+def test_a_crop_is_a_piece_of_the_map(corpus: Manifest, corpus_file: Path, weights: Path, cache: Path) -> None:
     data = build.build_datamodule(config(corpus_file, weights, f"cache={cache}"), corpus)
     assert data.maps is not None
     starts = set()
@@ -419,9 +409,7 @@ def test_a_crop_is_a_piece_of_the_map(
     assert data.dataset("eval")[[PADDING]]["feature"].shape[1:] == batch["feature"].shape[1:]
 
 
-def test_short_utterances_are_filled_by_frames(
-    corpus: Manifest, corpus_file: Path, weights: Path, cache: Path
-) -> None:
+def test_short_utterances_are_filled_by_frames(corpus: Manifest, corpus_file: Path, weights: Path, cache: Path) -> None:
     for pad in ("repeat", "zero"):
         cfg = config(corpus_file, weights, "segment_seconds=3", f"data.pad={pad}", f"cache={cache}")
         data = build.build_datamodule(cfg, corpus)
@@ -502,9 +490,7 @@ def test_evaluation_scores_through_the_store_as_the_run_did(
     system = dfx.load(finished / "checkpoint" / "best.ckpt")
     trials = TrialCorpus(ManifestFile(str(corpus_file))).trials()
     monkeypatch.setattr(store_builder, "build_store_parts", None)  # the maps are there
-    table, _ = scoring.score_manifest(
-        system, trials.manifest, trials.rows, scoring.ScoringOptions(batch_size=8)
-    )
+    table, _ = scoring.score_manifest(system, trials.manifest, trials.rows, scoring.ScoringOptions(batch_size=8))
     expected = ScoreTable.read(finished / "scores" / "eval.csv").table
     assert table.table["id"].tolist() == expected["id"].tolist()
     assert table.table["score"].tolist() == expected["score"].tolist()

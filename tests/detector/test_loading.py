@@ -165,9 +165,7 @@ def test_an_array_scores_as_its_file(run: Run, mixed_rates: Manifest) -> None:
         ("gone.wav", 16000, "says its sample rate: leave out sample_rate"),
     ],
 )
-def test_what_cannot_be_scored_is_explained(
-    run: Run, clip: object, sample_rate: int | None, sentence: str
-) -> None:
+def test_what_cannot_be_scored_is_explained(run: Run, clip: object, sample_rate: int | None, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         dfx.load(f"runs:/{run.info.run_id}").score(clip, sample_rate)  # type: ignore[arg-type]
 
@@ -232,9 +230,7 @@ def test_an_onnx_file_scores_as_the_run(exported: Path, run: Run, mixed_rates: M
     detector = dfx.load(exported)
     rows = np.flatnonzero(mixed_rates.table["split"] == "eval")
     table, bad = score_manifest(detector, mixed_rates, rows)
-    assert dict(zip(table.table["id"], table.table["score"], strict=True)) == pytest.approx(
-        expected, abs=1e-6
-    )
+    assert dict(zip(table.table["id"], table.table["score"], strict=True)) == pytest.approx(expected, abs=1e-6)
     assert len(bad) == 0
     assert detector.llr
 
@@ -280,9 +276,7 @@ def test_a_corpus_is_scored_once_and_bad_files_are_listed(
     first, bad = score_manifest(dfx.load(f"runs:/{run.info.run_id}"), manifest, rows, options)
     expected = of_run(run)
     del expected[bad["id"][0]]
-    assert dict(zip(first.table["id"], first.table["score"], strict=True)) == pytest.approx(
-        expected, abs=1e-6
-    )
+    assert dict(zip(first.table["id"], first.table["score"], strict=True)) == pytest.approx(expected, abs=1e-6)
     assert bad["id"].tolist() == [table["id"][rows[3]]]
     assert bad["reason"][0]
     assert {"speaker"} <= set(first.table)

@@ -25,9 +25,7 @@ def of(corpus_file: Path) -> list[str]:
     return ["dataset=manifest", f"dataset.path={corpus_file}"]
 
 
-def by_hand(
-    checkpoint: Path, corpus_file: Path, split: str = "eval", policy: str = "first"
-) -> dict[str, float]:
+def by_hand(checkpoint: Path, corpus_file: Path, split: str = "eval", policy: str = "first") -> dict[str, float]:
     """Score of each utterance, one at a time and without any part of the evaluation."""
     detector = loading.load_network(checkpoint)
     found = {}
@@ -164,9 +162,7 @@ def test_a_corpus_is_the_key_of_score_files(
     assert len(found["comparisons"]) == 1
 
 
-def test_a_system_is_named_once_and_its_split_exists(
-    evaluate: Evaluate, checkpoint: Path, corpus_file: Path
-) -> None:
+def test_a_system_is_named_once_and_its_split_exists(evaluate: Evaluate, checkpoint: Path, corpus_file: Path) -> None:
     with pytest.raises(ValueError, match="are the same file"):
         evaluate(f"systems=[{checkpoint},{checkpoint}]", *of(corpus_file))
     with pytest.raises(ValueError, match="there is no split 'test'"):

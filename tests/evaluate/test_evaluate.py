@@ -40,13 +40,10 @@ def classes(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return table.score[bonafide].to_numpy(), table.score[~bonafide].to_numpy()
 
 
-@pytest.mark.skipif(
-    not PUBLISHED.is_dir(), reason="the published score files are not in ../shared/data/scores"
-)
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published score files are not in ../shared/data/scores")
 def test_published_scores_give_the_numbers_of_the_organisers_code(evaluate: Evaluate) -> None:
     files = (
-        f"{key}={PUBLISHED}/asvspoof2019_la_eval_{name}.txt"
-        for key, name in (("scores", "cm_softmax"), ("asv", "asv"))
+        f"{key}={PUBLISHED}/asvspoof2019_la_eval_{name}.txt" for key, name in (("scores", "cm_softmax"), ("asv", "asv"))
     )
     found = evaluate(*files)
     (result,) = found["results"]
@@ -81,9 +78,7 @@ def test_metrics_are_those_of_the_metrics_package(evaluate: Evaluate, write_scor
     assert found["notes"] == found["findings"] == []
 
 
-def test_without_dev_and_scale_metrics_are_left_out_with_a_note(
-    evaluate: Evaluate, write_scores: WriteScores
-) -> None:
+def test_without_dev_and_scale_metrics_are_left_out_with_a_note(evaluate: Evaluate, write_scores: WriteScores) -> None:
     file = write_scores("system", 0)
     found = evaluate(f"scores={file}")
     assert not {"accuracy", "balanced_accuracy", "f1", "dev_threshold"} & set(found["rows"].metric)
@@ -95,17 +90,13 @@ def test_without_dev_and_scale_metrics_are_left_out_with_a_note(
     assert not list(found["folder"].glob("reliability*"))
 
 
-def test_a_threshold_from_the_judged_trials_gives_a_warning(
-    evaluate: Evaluate, write_scores: WriteScores
-) -> None:
+def test_a_threshold_from_the_judged_trials_gives_a_warning(evaluate: Evaluate, write_scores: WriteScores) -> None:
     file, dev = write_scores("system", 0), write_scores("dev", 1, part="d")
     assert says(evaluate(f"scores={file}", f"dev_scores={file}"), "also gave the threshold")
     assert not says(evaluate(f"scores={file}", f"dev_scores={dev}"), "also gave the threshold")
 
 
-def test_a_key_gives_the_labels_and_the_name_of_the_corpus(
-    evaluate: Evaluate, write_scores: WriteScores
-) -> None:
+def test_a_key_gives_the_labels_and_the_name_of_the_corpus(evaluate: Evaluate, write_scores: WriteScores) -> None:
     file = write_scores("all", 0)
     table = pd.read_csv(file)
     bare, key = file.with_name("bare.txt"), file.with_name("key.csv")
@@ -158,18 +149,13 @@ def test_a_single_trial_has_no_interval_and_is_no_error(
     assert says(found, "no systems are compared") is not whole
 
 
-def test_two_systems_are_compared_on_the_same_trials_only(
-    evaluate: Evaluate, write_scores: WriteScores
-) -> None:
+def test_two_systems_are_compared_on_the_same_trials_only(evaluate: Evaluate, write_scores: WriteScores) -> None:
     good, bad = write_scores("good", 0, shift=3.0), write_scores("bad", 1, shift=1.0)
     (pair,) = evaluate(f"scores=[{good},{bad}]", bootstrap=200)["comparisons"]
     assert (pair["first"], pair["second"]) == ("good", "bad")
     assert pair["eer"]["p_value"] < 0.05
     assert pair["eer"]["value"] < 0
-    assert (
-        pair["auc"]["value"]
-        == metrics.delong_auc_difference(ScoreTable.read(good), ScoreTable.read(bad)).value
-    )
+    assert pair["auc"]["value"] == metrics.delong_auc_difference(ScoreTable.read(good), ScoreTable.read(bad)).value
     fewer = write_scores("fewer", 1, trials=200)
     assert evaluate(f"scores=[{good},{fewer}]", "key=null")["comparisons"] == []
     with pytest.raises(ValueError, match="compare=true needs two systems on the same trials"):
@@ -266,9 +252,7 @@ def test_errors_are_one_sentence(
         evaluate(*(override.format(**files) for override in overrides))
 
 
-def test_scores_that_rank_the_wrong_way_are_reported_as_they_are(
-    evaluate: Evaluate, write_scores: WriteScores
-) -> None:
+def test_scores_that_rank_the_wrong_way_are_reported_as_they_are(evaluate: Evaluate, write_scores: WriteScores) -> None:
     file = write_scores("system", 0)
     table = pd.read_csv(file)
     table.assign(score=-table.score).to_csv(file, index=False)

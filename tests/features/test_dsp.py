@@ -93,9 +93,7 @@ def test_band_power_has_the_gradient_of_its_definition() -> None:
     waveform = torch.randn(2, 2000, requires_grad=True)
     dsp.BandPower(torch.hann_window(400), 512, 160, bank)(waveform).add_(1e-3).log_().sum().backward()
     plain = waveform.detach().clone().requires_grad_()
-    spectrum = torch.stft(
-        plain, 512, 160, 400, torch.hann_window(400), pad_mode="constant", return_complex=True
-    )
+    spectrum = torch.stft(plain, 512, 160, 400, torch.hann_window(400), pad_mode="constant", return_complex=True)
     (bank @ spectrum.abs() ** 2 + 1e-3).log().sum().backward()
     torch.testing.assert_close(waveform.grad, plain.grad, rtol=1e-3, atol=1e-4)
 
@@ -103,9 +101,7 @@ def test_band_power_has_the_gradient_of_its_definition() -> None:
 def test_impossible_options_are_named() -> None:
     with pytest.raises(ValueError, match=r"got 0 to 9000 Hz at 16000 Hz: lower"):
         dsp.mel_bank(40, 512, RATE, 0, 9000)
-    with pytest.raises(
-        ValueError, match=r"hold an FFT bin, got \d+ of 256 .* use fewer bands or a larger n_fft"
-    ):
+    with pytest.raises(ValueError, match=r"hold an FFT bin, got \d+ of 256 .* use fewer bands or a larger n_fft"):
         dsp.mel_bank(256, 512, RATE, 0, 8000)
     with pytest.raises(ValueError, match="win_length=600 with n_fft=512: lower win_length"):
         dsp.BandPower(torch.hann_window(600), 512, 160, torch.ones(1, 257))

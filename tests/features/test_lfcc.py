@@ -40,9 +40,7 @@ def by_definition(waveform: np.ndarray, n_fft: int, fmax: float) -> np.ndarray:
 def test_lfcc_is_the_nii_definition(n_fft: int, fmax: float | None, level: float) -> None:
     rng = np.random.default_rng(0)
     envelope = 1 + np.sin(2 * np.pi * 3 * np.arange(RATE) / RATE)
-    waveform = (level * envelope * scipy.signal.lfilter([1], [1, -0.9], rng.normal(size=RATE))).astype(
-        np.float32
-    )
+    waveform = (level * envelope * scipy.signal.lfilter([1], [1, -0.9], rng.normal(size=RATE))).astype(np.float32)
     feature = LFCC(RATE, n_fft=n_fft, fmax_hz=fmax)(torch.from_numpy(waveform)[None])
     assert feature.shape == (1, 1, 60, 101)
     np.testing.assert_allclose(feature[0, 0].T, by_definition(waveform, n_fft, fmax or RATE / 2), atol=1e-4)

@@ -14,16 +14,12 @@ RATE = 16000
 def waveform() -> np.ndarray:
     rng = np.random.default_rng(0)
     t = np.arange(3 * RATE) / RATE
-    voiced = sum(np.sin(2 * np.pi * 130 * k * t) / k for k in range(1, 40)) * (
-        np.sin(2 * np.pi * 1.5 * t) > 0
-    )
+    voiced = sum(np.sin(2 * np.pi * 130 * k * t) / k for k in range(1, 40)) * (np.sin(2 * np.pi * 1.5 * t) > 0)
     return (0.1 * voiced + 1e-4 * rng.normal(size=len(t))).astype(np.float32)
 
 
 def test_logmel_is_the_logarithm_of_librosas_melspectrogram(waveform: np.ndarray) -> None:
-    mel = librosa.feature.melspectrogram(
-        y=waveform, sr=RATE, n_fft=512, win_length=400, hop_length=160, n_mels=80
-    )
+    mel = librosa.feature.melspectrogram(y=waveform, sr=RATE, n_fft=512, win_length=400, hop_length=160, n_mels=80)
     ours = LogMel(RATE)(torch.from_numpy(waveform)[None])[0, 0]
     # float32 against float32: power below 1e-6 of the loudest bin differs by rounding in the two FFTs
     np.testing.assert_allclose(ours, np.log(mel + 1e-9), atol=1e-3)

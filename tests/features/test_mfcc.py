@@ -14,9 +14,7 @@ RATE = 16000
 def test_cepstra_are_those_of_librosa(n_fft: int, hop: int, bands: int, kept: int) -> None:
     waveform = (np.random.default_rng(0).normal(size=RATE) * np.linspace(0, 0.3, RATE)).astype(np.float32)
     feature = MFCC(RATE, kept, deltas=False, n_fft=n_fft, win_length=n_fft, hop_length=hop, num_bands=bands)
-    expected = librosa.feature.mfcc(
-        y=waveform, sr=RATE, n_mfcc=kept, n_fft=n_fft, hop_length=hop, n_mels=bands
-    )
+    expected = librosa.feature.mfcc(y=waveform, sr=RATE, n_mfcc=kept, n_fft=n_fft, hop_length=hop, n_mels=bands)
     np.testing.assert_allclose(feature(torch.from_numpy(waveform)[None])[0, 0], expected, atol=2e-3)
 
 

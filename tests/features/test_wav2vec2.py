@@ -76,9 +76,7 @@ def test_a_frozen_encoder_has_no_gradient_and_no_dropout(architectures: Architec
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_fine_tuning_starts_with_its_epoch_and_trains_every_weight(
-    architectures: Architectures, kind: str
-) -> None:
+def test_fine_tuning_starts_with_its_epoch_and_trains_every_weight(architectures: Architectures, kind: str) -> None:
     architecture = architectures[kind]
     feature = Wav2Vec2(RATE, architecture=architecture, finetune_from_epoch=2).train()
     waveform = torch.randn(2, 1600)
@@ -89,9 +87,7 @@ def test_fine_tuning_starts_with_its_epoch_and_trains_every_weight(
     assert not torch.equal(feature(waveform), feature(waveform))  # dropout
     assert feature(waveform).shape[1] == 4  # no layer is dropped
     (feature(waveform) * torch.randn(16, 1)).sum().backward()
-    assert all(
-        parameter.grad is not None and parameter.grad.isfinite().all() for parameter in feature.parameters()
-    )
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in feature.parameters())
     feature.eval()
     assert torch.equal(feature(waveform), feature(waveform))
 
@@ -144,9 +140,7 @@ def test_missing_weights_are_explained(
         Wav2Vec2(8000)
 
 
-@pytest.mark.parametrize(
-    "wrong", ["no architecture", "no weights", "other arguments", "no dict", "no checkpoint"]
-)
+@pytest.mark.parametrize("wrong", ["no architecture", "no weights", "other arguments", "no dict", "no checkpoint"])
 def test_another_file_is_refused(tmp_path: Path, architectures: Architectures, wrong: str) -> None:
     path = tmp_path / "other.pt"
     content = {

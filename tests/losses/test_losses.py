@@ -101,9 +101,7 @@ def test_the_prior_survives_a_checkpoint(loss):
 @each_loss
 def test_a_prior_without_both_classes_and_an_embedding_without_width_are_refused(loss):
     for counts in ((0, 5), (5, 0), (-1, 5)):
-        with pytest.raises(
-            ValueError, match=rf"both classes, got {counts[0]} bona fide and {counts[1]} spoof"
-        ):
+        with pytest.raises(ValueError, match=rf"both classes, got {counts[0]} bona fide and {counts[1]} spoof"):
             loss(8).set_prior(*counts)
     with pytest.raises(ValueError, match="at least 1 value, got 0"):
         loss(0)
@@ -122,9 +120,7 @@ def test_cross_entropy_by_hand(loss, weight):
 def test_ce_is_torch_cross_entropy():
     loss = CE(8, weight=9.0)
     embedding, label = separable()
-    expected = torch.nn.functional.cross_entropy(
-        loss.linear(embedding), label, weight=torch.tensor([0.1, 0.9])
-    )
+    expected = torch.nn.functional.cross_entropy(loss.linear(embedding), label, weight=torch.tensor([0.1, 0.9]))
     torch.testing.assert_close(loss(embedding, label), expected)
 
 
@@ -184,9 +180,7 @@ def test_balanced_weights_need_the_counts_to_train_but_not_to_score(loss):
 @each_posterior
 @pytest.mark.parametrize("weight", [0, -1.0, "balance", True, math.inf, math.nan])
 def test_an_unknown_weight_is_refused(loss, weight):
-    with pytest.raises(
-        ValueError, match=r"Unknown class weight .*: use null, balanced, or a positive number"
-    ):
+    with pytest.raises(ValueError, match=r"Unknown class weight .*: use null, balanced, or a positive number"):
         loss(8, weight=weight)
 
 

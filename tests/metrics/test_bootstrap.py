@@ -39,9 +39,7 @@ def test_each_metric_has_an_interval_around_its_value():
     assert all(low < high for low, high in found.values())
     assert covers(found["eer"], eer(table.bonafide, table.spoof)[0])
     assert all(type(end) is float for ends in found.values() for end in ends)
-    assert all(
-        low >= 0 and high <= 1 for name, (low, high) in found.items() if name not in ("cllr", "act_dcf")
-    )
+    assert all(low >= 0 and high <= 1 for name, (low, high) in found.items() if name not in ("cllr", "act_dcf"))
 
 
 def test_the_same_seed_gives_the_same_interval_and_another_one_another():
@@ -49,9 +47,7 @@ def test_the_same_seed_gives_the_same_interval_and_another_one_another():
     assert bootstrap_intervals(table, ["eer"], seed=1) == bootstrap_intervals(table, ["eer"], seed=1)
     assert bootstrap_intervals(table, ["eer"], seed=1) != bootstrap_intervals(table, ["eer"], seed=2)
     alone = bootstrap_intervals(table, ["eer"], seed=1)["eer"]
-    assert (
-        bootstrap_intervals(table, ["auc", "eer", "ece"], seed=1)["eer"] == alone
-    )  # whatever else is measured
+    assert bootstrap_intervals(table, ["auc", "eer", "ece"], seed=1)["eer"] == alone  # whatever else is measured
 
 
 def test_more_trials_and_less_confidence_are_narrower():
@@ -100,9 +96,7 @@ def test_clusters_are_drawn_whole_and_no_class_is_ever_empty():
         assert (drawn[:, cluster == number] == drawn[:, cluster == number][:, :1]).all()
     assert drawn[:, is_bonafide].sum(axis=1).min() > 0
     assert drawn[:, ~is_bonafide].sum(axis=1).min() > 0
-    first = np.unique(cluster, return_index=True)[
-        1
-    ]  # one trial of each cluster: as many are drawn as there are
+    first = np.unique(cluster, return_index=True)[1]  # one trial of each cluster: as many are drawn as there are
     assert (drawn[:, first].sum(axis=1) == first.size).all()
     assert drawn.mean() == pytest.approx(1, abs=0.03)
 

@@ -47,9 +47,7 @@ def test_extremes_by_hand():
 
 def table(scores: np.ndarray, labels: np.ndarray) -> ScoreTable:
     ids = np.arange(len(scores)).astype(str)
-    return ScoreTable(
-        pd.DataFrame({"id": ids, "attack": "-", "label": labels, "score": scores, "codec": "x"})
-    )
+    return ScoreTable(pd.DataFrame({"id": ids, "attack": "-", "label": labels, "score": scores, "codec": "x"}))
 
 
 def simulated(seed: int, distance: float = 2.0, num: tuple[int, int] = (1500, 6000)) -> ScoreTable:

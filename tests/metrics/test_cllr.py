@@ -31,9 +31,7 @@ def test_cllr_does_not_overflow():
 def test_min_cllr_is_the_cllr_after_isotonic_regression(decimals):
     bonafide, spoof = (scores.round(decimals) for scores in ratios())
     label = np.repeat([1.0, 0.0], [bonafide.size, spoof.size])
-    fitted = IsotonicRegression(y_min=1e-300, y_max=1 - 1e-16).fit_transform(
-        np.concatenate([bonafide, spoof]), label
-    )
+    fitted = IsotonicRegression(y_min=1e-300, y_max=1 - 1e-16).fit_transform(np.concatenate([bonafide, spoof]), label)
     llr = np.log(fitted) - np.log1p(-fitted) - np.log(bonafide.size / spoof.size)
     expected = cllr(llr[: bonafide.size], llr[bonafide.size :])
     assert min_cllr(bonafide, spoof) == pytest.approx(expected, abs=1e-9)

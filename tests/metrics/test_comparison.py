@@ -10,9 +10,7 @@ from dfx.tables.score_table import ScoreTable
 def system(noise: np.ndarray, true_eer: float, num_bonafide: int, **columns: object) -> ScoreTable:
     label = np.repeat([1, 0], [num_bonafide, noise.size - num_bonafide])
     rows = {"id": np.arange(noise.size).astype(str), "attack": "-", "label": label}
-    return ScoreTable(
-        pd.DataFrame(rows | {"score": noise + (2 * label - 1) * norm.isf(true_eer)}).assign(**columns)
-    )
+    return ScoreTable(pd.DataFrame(rows | {"score": noise + (2 * label - 1) * norm.isf(true_eer)}).assign(**columns))
 
 
 def pair(seed: int, first: float, second: float, num_bonafide: int = 300, num_spoof: int = 900):
@@ -40,10 +38,7 @@ def test_a_system_equals_itself():
     first, _ = pair(0, 0.2, 0.1)
     assert eer_difference([first], [first]) == (0.0, 0.0, 0.0, 1.0)
     assert delong_auc_difference(first, first) == (0.0, 0.0, 0.0, 1.0)
-    assert (
-        delong_auc_difference(first, ScoreTable(first.table.assign(score=np.exp(first.table["score"])))).value
-        == 0.0
-    )
+    assert delong_auc_difference(first, ScoreTable(first.table.assign(score=np.exp(first.table["score"])))).value == 0.0
 
 
 def test_pairing_tells_apart_what_two_intervals_would_not():
@@ -51,9 +46,7 @@ def test_pairing_tells_apart_what_two_intervals_would_not():
     shared = generator.normal(size=1200)
     close = [system(shared + 0.1 * generator.normal(size=1200), rate, 300) for rate in (0.13, 0.11)]
     far = [system(generator.normal(size=1200), rate, 300) for rate in (0.13, 0.11)]
-    width = [
-        found.high - found.low for found in (eer_difference(*[[t] for t in two]) for two in (close, far))
-    ]
+    width = [found.high - found.low for found in (eer_difference(*[[t] for t in two]) for two in (close, far))]
     assert width[0] < 0.5 * width[1]
 
 
@@ -77,9 +70,7 @@ def test_different_trials_are_refused():
     first, second = pair(0, 0.2, 0.1)
     fewer = ScoreTable(second.table.iloc[:-1])
     for compare in (lambda: eer_difference([first], [fewer]), lambda: delong_auc_difference(first, fewer)):
-        with pytest.raises(
-            ValueError, match=r"1 and 2 hold different trials: 1200 and 1199, and '1199' only in one"
-        ):
+        with pytest.raises(ValueError, match=r"1 and 2 hold different trials: 1200 and 1199, and '1199' only in one"):
             compare()
     with pytest.raises(ValueError, match="got 2 systems with 1, 0 score tables"):
         eer_difference([first], [])
@@ -91,9 +82,7 @@ def test_different_trials_are_refused():
 
 @pytest.mark.parametrize("decimals", [0, 12])
 def test_delong_equals_its_definition(decimals):
-    tables = [
-        ScoreTable(t.table.assign(score=t.table["score"].round(decimals))) for t in pair(1, 0.2, 0.17, 30, 50)
-    ]
+    tables = [ScoreTable(t.table.assign(score=t.table["score"].round(decimals))) for t in pair(1, 0.2, 0.17, 30, 50)]
     wins = [(b := t.bonafide[:, None], s := t.spoof[None, :]) and (b > s) + 0.5 * (b == s) for t in tables]
     by_bonafide, by_spoof = ([won.mean(axis=axis) for won in wins] for axis in (1, 0))
     covariance = np.cov(by_bonafide) / 30 + np.cov(by_spoof) / 50

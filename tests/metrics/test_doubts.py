@@ -33,9 +33,7 @@ def probability(ratios: np.ndarray) -> np.ndarray:
         (probability(NORMAL[0] + 2), probability(NORMAL[1] - 2), "probabilities", "need log-likelihood"),
     ],
 )
-def test_suspicious_scores_give_a_finding(
-    bonafide: np.ndarray, spoof: np.ndarray, kind: str, sentence: str
-) -> None:
+def test_suspicious_scores_give_a_finding(bonafide: np.ndarray, spoof: np.ndarray, kind: str, sentence: str) -> None:
     found = doubts(table_of(bonafide, spoof))
     assert found[0].kind == kind
     assert sentence in found[0].text

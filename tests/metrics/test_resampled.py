@@ -29,9 +29,7 @@ def trials(generator, decimals):
     """Scores of a small corpus in any order, and which are bona fide; few decimals make many ties."""
     is_bonafide = generator.random(generator.integers(2, 60)) < generator.choice([0.1, 0.5, 0.9])
     is_bonafide[:2] = True, False
-    scores = generator.normal(np.where(is_bonafide, 1, -1) * generator.choice([-1, 0, 0.7, 4])).round(
-        decimals
-    )
+    scores = generator.normal(np.where(is_bonafide, 1, -1) * generator.choice([-1, 0, 0.7, 4])).round(decimals)
     return scores + 0.0, is_bonafide  # no negative zero
 
 

@@ -27,9 +27,7 @@ def test_a_perfect_countermeasure_keeps_the_cost_of_verification_in_the_revised_
 
 def test_rates_of_asvspoof5_are_those_of_its_package():
     c0 = 0.9405 * 0.01880141010575793 + 0.095 * 0.01881016557566423
-    assert min_tdcf([1], [0], ASVSPOOF5_RATES, "revised") == pytest.approx(
-        c0 / (c0 + 0.5 * 0.4607082907604729)
-    )
+    assert min_tdcf([1], [0], ASVSPOOF5_RATES, "revised") == pytest.approx(c0 / (c0 + 0.5 * 0.4607082907604729))
 
 
 @pytest.mark.parametrize(
@@ -59,10 +57,7 @@ def test_a_dcf_by_counting_at_every_threshold():
     generator = np.random.default_rng(0)
     target, nontarget, spoof = (generator.normal(m, 1, n) for m, n in ((1, 40), (-1, 60), (0, 50)))
     thresholds = np.concatenate([[-9], target, nontarget, spoof])
-    costs = [
-        0.9 * (target <= t).mean() + 0.5 * (nontarget > t).mean() + 1.0 * (spoof > t).mean()
-        for t in thresholds
-    ]
+    costs = [0.9 * (target <= t).mean() + 0.5 * (nontarget > t).mean() + 1.0 * (spoof > t).mean() for t in thresholds]
     assert min_adcf(target, nontarget, spoof) == pytest.approx(min(costs) / 0.9, abs=1e-12)
 
 

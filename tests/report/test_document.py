@@ -24,9 +24,7 @@ BEAT = {"eer": 0.3125, "auc": 0.75, "low": 0.7, "high": 0.8, "name": "all scalar
 def report(runs: list[RunRecord], metric: str = "eval/eer", beat: bool = True) -> SweepReport:
     grid = grids.grid_of_runs(runs, "feature", "model")
     missing = [
-        MissingCell(
-            "feature=lfcc model=mlp_x seed=2", "missing", "", "python -m dfx.train model=mlp_x seed=2"
-        ),
+        MissingCell("feature=lfcc model=mlp_x seed=2", "missing", "", "python -m dfx.train model=mlp_x seed=2"),
         MissingCell("feature=mfcc model=lcnn seed=0", "skipped", "Too <short>.", ""),
     ]
     grid.why_empty.update(missing_cells.missing_cells_by_place(missing, grid))
@@ -43,9 +41,7 @@ def report(runs: list[RunRecord], metric: str = "eval/eer", beat: bool = True) -
 
 
 def write(report: SweepReport, folder: Path) -> list[Path]:
-    return document.build_report_document(report, folder).write(
-        folder, document.files_beside_document(report)
-    )
+    return document.build_report_document(report, folder).write(folder, document.files_beside_document(report))
 
 
 @pytest.fixture

@@ -27,9 +27,7 @@ from dfx.tracking.runs import RunRecord
 Make = Callable[..., RunRecord]
 
 
-def measure_runs(
-    runs: list[RunRecord], metric: str = "eval/eer", resamples: int | None = 400
-) -> MeasuredGrid:
+def measure_runs(runs: list[RunRecord], metric: str = "eval/eer", resamples: int | None = 400) -> MeasuredGrid:
     return measure_grid(grid.grid_of_runs(runs, "feature", "model"), metric, resamples)
 
 
@@ -42,17 +40,14 @@ def test_dev_chooses_and_eval_only_measures(make: Make) -> None:
     runs = [make("lfcc", model, seed, *of) for model, of in far.items() for seed in (0, 1)]
     measured = measure_runs(runs)
     assert marks(measured) == {"a": CHOSEN, "b": AS_GOOD, "c": WORSE, "d": BETTER}
-    assert all(
-        one.interval.low <= one.mean <= one.interval.high for one in measured.cells.values() if one.interval
-    )
+    assert all(one.interval.low <= one.mean <= one.interval.high for one in measured.cells.values() if one.interval)
 
 
 def test_interval_and_test_are_those_of_the_metrics(make: Make) -> None:
     runs = [make("lfcc", model, seed, far, far) for model, far in (("a", 2.5), ("b", 2.0)) for seed in (0, 1)]
     measured = measure_runs(runs)
     tables = {
-        model: [measured.tables[run.run_id] for run in one.cell.runs]
-        for (_, model), one in measured.cells.items()
+        model: [measured.tables[run.run_id] for run in one.cell.runs] for (_, model), one in measured.cells.items()
     }
     one = measured.cells["lfcc", "b"]
     assert one.interval == PairedEers([tables["b"]], None, 400).interval(0)
@@ -127,10 +122,7 @@ def test_a_broken_score_file_is_told_and_a_missing_one_left_out(make: Make) -> N
     gone = dataclasses.replace(runs[2], artifact_uri="nowhere")
     tables, problems = run_scores.read_run_scores([*runs[:2], gone], "eval")
     assert list(tables) == ["run1"]
-    assert (
-        "lfcc-a-s1: eval.csv cannot be used: 1 of 240 utterances have a score that is not a finite"
-        in problems[0]
-    )
+    assert "lfcc-a-s1: eval.csv cannot be used: 1 of 240 utterances have a score that is not a finite" in problems[0]
 
 
 def test_too_few_resamples_for_any_difference_are_told(make: Make) -> None:

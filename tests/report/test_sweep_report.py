@@ -42,15 +42,11 @@ def sweep(make: Make, home: Path) -> str:
     return str(parent)
 
 
-def test_the_latest_sweep_is_reported_with_what_has_to_be_beaten(
-    sweep: str, home: Path, tmp_path: Path
-) -> None:
+def test_the_latest_sweep_is_reported_with_what_has_to_be_beaten(sweep: str, home: Path, tmp_path: Path) -> None:
     audit = tmp_path / "audits" / "0123456789abcdef-ff.json"
     audit.parent.mkdir()
     audit.write_text(json.dumps({"headline": {"auc": 0.6, "low": 0.5, "high": 0.7, "eer": 0.4, "name": "x"}}))
-    report = sweep_report.collect_sweep_report(
-        None, None, None, ("feature", "model"), "eval/eer", 200, str(tmp_path)
-    )
+    report = sweep_report.collect_sweep_report(None, None, None, ("feature", "model"), "eval/eer", 200, str(tmp_path))
     assert report.parent is not None
     assert report.parent.run_id == sweep
     assert report.folder == Path("mlruns/reports") / f"sweep_2_feature_2_seed-{sweep[:8]}"

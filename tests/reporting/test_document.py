@@ -21,9 +21,7 @@ from dfx.reporting.document_parts import (
     DocumentText,
 )
 
-TABLE = DocumentTable(
-    "A & B", ["name", "EER", "why"], [["x|y", "5.0 [4.1, 5.9]", "<b>"]], "How to read.", ("why",)
-)
+TABLE = DocumentTable("A & B", ["name", "EER", "why"], [["x|y", "5.0 [4.1, 5.9]", "<b>"]], "How to read.", ("why",))
 GRID = DocumentTable(
     "Grid",
     ["feature", "lcnn", "mlp"],
@@ -92,9 +90,7 @@ def test_a_page_is_one_file_that_says_everything() -> None:
     for words in ("4 runs.", "Beat .63.", "For scale.", "Note & note.", "Split again.", "s1, s2", "How long"):
         assert words in page.replace("&amp;", "&")
         assert words in text
-    assert text.startswith(
-        "# T & U\n\n4 runs.\n\n**Beat .63.**\n\nFor scale.\n\n## Findings\n\n- **Error: Leaked"
-    )
+    assert text.startswith("# T & U\n\n4 runs.\n\n**Beat .63.**\n\nFor scale.\n\n## Findings\n\n- **Error: Leaked")
     assert "![Trade-off](det.png)" in text
     assert "```\npython -m dfx.train seed=1 > x\n```" in text
     assert "None." in DocumentFindings([], overview=True).markdown()

@@ -21,9 +21,7 @@ def test_a_cell_is_the_mean_and_the_sample_deviation_over_its_seeds(make: Make) 
     assert [run.tags["seed"] for run in cell.runs] == ["0", "1", "2"]
     assert cell.mean("eval/eer") == pytest.approx(np.mean(values))
     assert cell.deviation("eval/eer") == pytest.approx(np.std(values, ddof=1))
-    assert np.isnan(
-        grids.grid_of_runs(runs[:1], "feature", "model").cells["lfcc", "lcnn"].deviation("eval/eer")
-    )
+    assert np.isnan(grids.grid_of_runs(runs[:1], "feature", "model").cells["lfcc", "lcnn"].deviation("eval/eer"))
     assert grid.notes == []
 
 
@@ -31,17 +29,11 @@ def test_of_a_repeated_seed_the_newest_counts_and_it_is_said(make: Make) -> None
     runs = [make("lfcc", "lcnn", 0, evaluation=distance) for distance in (1.0, 2.0, 3.0)]
     grid = grids.grid_of_runs(runs, "feature", "model")
     assert grid.cells["lfcc", "lcnn"].runs == (runs[2],)
-    assert grid.notes == [
-        "2 finished runs repeat a cell and a seed that a newer run has; the newest of each is taken."
-    ]
+    assert grid.notes == ["2 finished runs repeat a cell and a seed that a newer run has; the newest of each is taken."]
 
 
 def test_two_learning_rates_are_not_averaged(make: Make) -> None:
-    runs = [
-        make("lfcc", "lcnn", seed, params={"optimizer.lr": lr})
-        for seed in (0, 1)
-        for lr in ("0.001", "0.0003")
-    ]
+    runs = [make("lfcc", "lcnn", seed, params={"optimizer.lr": lr}) for seed in (0, 1) for lr in ("0.001", "0.0003")]
     runs += [make("lfcc", "mlp", seed) for seed in (0, 1)]
     grid = grids.grid_of_runs(runs, "feature", "model")
     assert grid.rows == ["lfcc, lr=0.0003", "lfcc, lr=0.001"]

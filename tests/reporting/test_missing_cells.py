@@ -46,9 +46,7 @@ def test_the_missing_cells_of_a_sweep(make: Make, parent: RunRecord) -> None:
 
 
 def test_what_runs_or_was_interrupted_is_not_missing(make: Make, parent: RunRecord) -> None:
-    runs = [
-        make("lfcc", "mlp", s, tags=place("lfcc", s), status=w) for s, w in ((0, "RUNNING"), (1, "KILLED"))
-    ]
+    runs = [make("lfcc", "mlp", s, tags=place("lfcc", s), status=w) for s, w in ((0, "RUNNING"), (1, "KILLED"))]
     found = missing_cells.find_missing_cells(runs, parent)
     assert [cell.kind for cell in found] == ["missing", "missing", "interrupted", "running"]
     assert found[3].command == "python -m dfx.train patience=3 feature=lfcc model=mlp seed=0"

@@ -17,9 +17,7 @@ def test_the_summary_counts_cells_and_lists_those_without_a_result(
     monkeypatch.setenv("COLUMNS", "200")
     found = [
         make("lfcc", "mlp", 0, tags={"sweep.p": "feature=lfcc seed=0"}),
-        make(
-            "lfcc", "mlp", 0, tags={"sweep.p": "feature=lfcc seed=0", "error": "No memory."}, status="FAILED"
-        ),
+        make("lfcc", "mlp", 0, tags={"sweep.p": "feature=lfcc seed=0", "error": "No memory."}, status="FAILED"),
         make("lfcc", "mlp", 1, tags={"sweep.p": "feature=lfcc seed=1"}),
         make("lfcc", "mlp", 1, tags={"sweep.p": "feature=lfcc seed=1"}, status="RUNNING"),
         make(

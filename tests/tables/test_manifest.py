@@ -144,18 +144,13 @@ def test_columns_and_splits_are_mapped(tmp_path: Path) -> None:
     made = manifest.read_manifest(path, columns, {"hidden": "eval"}).table
     assert made["split"].tolist() == ["train", "dev", "eval"]
     assert made["attack"].tolist() == ["-", "XTTS", "spoof"]
-    assert (
-        manifest.read_manifest(path, columns, {"hidden": "eval", "validation": "eval"}).table["split"][1]
-        == "eval"
-    )
+    assert manifest.read_manifest(path, columns, {"hidden": "eval", "validation": "eval"}).table["split"][1] == "eval"
     with pytest.raises(ValueError, match="Splits map to 'test': map each word to one of train, dev, eval"):
         manifest.read_manifest(path, columns, {"hidden": "test"})
 
 
 def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> None:
-    path = write_csv(
-        tmp_path, "\ufeffid,path,label,speaker,attack\n0012,a.wav,real,007,-\n0013,b.wav,fake,NA,None\n"
-    )
+    path = write_csv(tmp_path, "\ufeffid,path,label,speaker,attack\n0012,a.wav,real,007,-\n0013,b.wav,fake,NA,None\n")
     made = manifest.read_manifest(path).table
     assert made["id"].tolist() == ["0012", "0013"]
     assert made["speaker"].tolist() == ["007", "NA"]

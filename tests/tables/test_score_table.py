@@ -80,9 +80,7 @@ AWKWARD = ["a b", 'say "hi"', "50% off", "x,y", "NA"]
 
 @pytest.fixture
 def awkward() -> ScoreTable:
-    frame = pd.DataFrame(
-        {"id": AWKWARD, "attack": ["-", "-", "A 1", "g+w", "None"], "label": [1, 1, 0, 0, 0]}
-    )
+    frame = pd.DataFrame({"id": AWKWARD, "attack": ["-", "-", "A 1", "g+w", "None"], "label": [1, 1, 0, 0, 0]})
     scores = [0.1 + 0.2, 1 / 3, -1e-308, 123456789.123456789, np.nextafter(1.0, 2.0)]
     return ScoreTable(frame.assign(score=scores))
 

@@ -29,9 +29,7 @@ def composed(launcher: str, *overrides: str) -> DictConfig:
         return compose("train", [f"hydra/launcher={launcher}", *overrides], return_hydra_config=True)
 
 
-@pytest.mark.parametrize(
-    "path", sorted((CONF_DIR / "hydra" / "launcher").glob("*.yaml")), ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("path", sorted((CONF_DIR / "hydra" / "launcher").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_file_composes_to_a_launcher_that_is_installed(path: Path) -> None:
     cfg = composed(path.stem)
     launchers.prepare_launcher(cfg, 6)
@@ -89,9 +87,7 @@ SIX_AT_ONCE = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "ray"])
-def test_six_cells_at_once_on_a_fresh_folder_lose_nothing(
-    launcher: str, corpus_file: Path, tmp_path: Path
-) -> None:
+def test_six_cells_at_once_on_a_fresh_folder_lose_nothing(launcher: str, corpus_file: Path, tmp_path: Path) -> None:
     done = sweep(tmp_path, corpus_file, launcher)
     assert done.returncode == 0, done.stderr
     assert "UserWarning" not in done.stderr

@@ -75,17 +75,11 @@ def test_an_artifact_is_a_local_file_or_none(kept: dict[str, str], home: Path) -
     file = Path(run.artifact_uri) / "scores" / "eval.csv"
     file.parent.mkdir(parents=True)
     file.write_text("id\n", encoding="utf-8")
-    assert (
-        runs.run_artifact(run, "scores/eval.csv")
-        == file
-        == runs.run_artifact(kept["cell0"], "scores/eval.csv")
-    )
+    assert runs.run_artifact(run, "scores/eval.csv") == file == runs.run_artifact(kept["cell0"], "scores/eval.csv")
     assert runs.run_artifact(run, "scores/dev.csv") is None
 
 
-def test_a_remote_artifact_is_fetched_once(
-    kept: dict[str, str], home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_remote_artifact_is_fetched_once(kept: dict[str, str], home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fetched = []
 
     def download(self: MlflowClient, run_id: str, path: str, folder: str) -> str:

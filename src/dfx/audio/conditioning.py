@@ -128,14 +128,10 @@ def condition_pcm_blocks(
     start, stop, gain = 0, length, 1.0
     if conditions.trim_db is not None or conditions.loudness_db is not None:
         start, stop, gain = _measure(pieces(0, length), length, frame, conditions)
-    yield from round_to_pcm(
-        lambda: (piece if gain == 1 else piece * np.float32(gain) for piece in pieces(start, stop))
-    )
+    yield from round_to_pcm(lambda: (piece if gain == 1 else piece * np.float32(gain) for piece in pieces(start, stop)))
 
 
-def _measure(
-    pieces: Iterator[Waveform], length: int, frame: int, conditions: Conditions
-) -> tuple[int, int, float]:
+def _measure(pieces: Iterator[Waveform], length: int, frame: int, conditions: Conditions) -> tuple[int, int, float]:
     """Measure a clip: first sample to keep, end of the samples to keep, and gain."""
     energy = np.concatenate([_frame_energies(piece, frame) for piece in pieces])
     start, stop, gain = 0, length, 1.0

@@ -140,9 +140,7 @@ def _mono(path: Path, frame: Any) -> Waveform:
     """Convert a PyAV frame of any sample format and layout to (samples,) float32."""
     channels = frame.layout.nb_channels
     if frame.format.is_planar and channels > MAX_PLANES:
-        raise AudioError(
-            path, f"it claims {channels} channels, and up to {MAX_PLANES} can be read of this format"
-        )
+        raise AudioError(path, f"it claims {channels} channels, and up to {MAX_PLANES} can be read of this format")
     data = frame.to_ndarray()
     return mono_samples(data if frame.format.is_planar else data.reshape(-1, channels).T)
 

@@ -113,9 +113,7 @@ def _decoded_clips(folder: Path, job: StoreJob) -> list[DecodedClip]:
     return [decoded_clip(plain, recording) for recording in range(len(job.paths))]
 
 
-def write_part_samples(
-    job: StoreJob, folder: Path, blocks: Blocks, unit_bytes: int, check_files: bool = False
-) -> Made:
+def write_part_samples(job: StoreJob, folder: Path, blocks: Blocks, unit_bytes: int, check_files: bool = False) -> Made:
     """Write the samples of a part, atomically; returns the job and the rows of its table.
 
     A write error is an OSError, and leaves no file behind. There is no fsync (it would double the time): data lost in a

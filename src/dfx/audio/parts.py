@@ -98,9 +98,7 @@ def write_part_table(folder: Path, name: str, entries: Sequence[PartEntry], unit
     columns = [pa.array(column, kind) for column, kind in zip(zip(*entries, strict=True), kinds, strict=True)]
     buffer = io.BytesIO()
     table = pa.table(columns, names=PartEntry._fields)
-    pq.write_table(
-        table.replace_schema_metadata({"unit_bytes": str(unit_bytes)}), buffer, write_page_checksum=True
-    )
+    pq.write_table(table.replace_schema_metadata({"unit_bytes": str(unit_bytes)}), buffer, write_page_checksum=True)
     with files.atomic_write(folder / f"{name}.parquet") as temporary:
         temporary.write_bytes(buffer.getvalue())
 
@@ -134,9 +132,7 @@ def read_part_table(folder: Path, name: str) -> tuple[pa.Table, int] | None:
     except (OSError, pa.ArrowException, KeyError, TypeError) as error:
         raise ValueError(f"{name}.parquet cannot be read: {error}") from error
     if size != ends.max(initial=0) * unit_bytes:
-        raise ValueError(
-            f"{name}.pcm has {size} bytes, and its table says {ends.max(initial=0) * unit_bytes}"
-        )
+        raise ValueError(f"{name}.pcm has {size} bytes, and its table says {ends.max(initial=0) * unit_bytes}")
     return table, unit_bytes
 
 
@@ -178,10 +174,7 @@ def stat_recordings(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np
     chunks = [paths[i : i + 4096] for i in range(0, len(paths), 4096)]
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         facts = np.concatenate(
-            [
-                np.array(chunk, np.int64)
-                for chunk in pool.map(lambda chunk: [*map(stat_recording, chunk)], chunks)
-            ]
+            [np.array(chunk, np.int64) for chunk in pool.map(lambda chunk: [*map(stat_recording, chunk)], chunks)]
         )
     return facts[:, 0].copy(), facts[:, 1].copy()
 
@@ -328,12 +321,9 @@ class PartCatalogue:
         table = pa.concat_tables(tables)
         file = self._numbers(table["path"].combine_chunks())
         columns: dict[str, NDArray[Any]] = {
-            name: table[name].to_numpy()
-            for name in ("size", "mtime_ns", "offset", "length", "scale", "crc32")
+            name: table[name].to_numpy() for name in ("size", "mtime_ns", "offset", "length", "scale", "crc32")
         }
-        wanted = (
-            (file >= 0) & (columns["size"] == self.sizes[file]) & (columns["mtime_ns"] == self.mtimes[file])
-        )
+        wanted = (file >= 0) & (columns["size"] == self.sizes[file]) & (columns["mtime_ns"] == self.mtimes[file])
         good = np.flatnonzero(wanted & (columns["length"] >= 0) & (self.part[file] == MISSING))
         good = good[np.unique(file[good], return_index=True)[1]]
         self.part[file[good]] = part[good]

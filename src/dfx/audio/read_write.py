@@ -120,9 +120,7 @@ def probe_audio(path: str | Path) -> AudioInfo:
     try:
         with soundfile.SoundFile(os.fsencode(path)) as file:
             name = f"{file.format}/{file.subtype}".lower()
-            return AudioInfo(
-                _num_frames(file), require_sample_rate(path, file.samplerate), file.channels, name
-            )
+            return AudioInfo(_num_frames(file), require_sample_rate(path, file.samplerate), file.channels, name)
     except _SOUNDFILE_ERRORS as error:
         from dfx.audio import ffmpeg
 
@@ -220,9 +218,7 @@ class _FrontToBack(soundfile.SoundFile):
         return self.format != "MP3" and bool(super().seekable())
 
 
-def _decode_soundfile(
-    path: Path, block_seconds: float
-) -> Generator[tuple[NDArray, int], None, tuple[int, int, str]]:
+def _decode_soundfile(path: Path, block_seconds: float) -> Generator[tuple[NDArray, int], None, tuple[int, int, str]]:
     done, promised = 0, 0
     try:
         with _FrontToBack(os.fsencode(path)) as file:

@@ -67,9 +67,7 @@ def draw_room_recording(rng: np.random.Generator) -> RoomRecording:
     )
 
 
-def record_in_room(
-    waveform: Real, recording: RoomRecording, rng: np.random.Generator
-) -> npt.NDArray[np.int16]:
+def record_in_room(waveform: Real, recording: RoomRecording, rng: np.random.Generator) -> npt.NDArray[np.int16]:
     """Record speech (samples,) under given conditions as 16-bit samples; the generator draws noise and dither."""
     num_samples = len(waveform)
     shape = np.random.default_rng(recording.seed)

@@ -14,9 +14,7 @@ SLIDING = "sliding"  # policy with several segments of one utterance
 PADS = ("repeat", "zero")
 
 
-def segment_start(
-    length: int, num_samples: int, policy: str, generator: np.random.Generator | None = None
-) -> int:
+def segment_start(length: int, num_samples: int, policy: str, generator: np.random.Generator | None = None) -> int:
     """First sample of a crop of `num_samples` in a clip of `length` samples; 0 if the clip is not longer.
 
     `random` draws uniformly from every start that keeps the crop inside the clip; it draws nothing for a clip that
@@ -33,9 +31,7 @@ def segment_start(
     if policy == "centre":
         return spare // 2
     if generator is None:
-        raise ValueError(
-            "The crop policy 'random' needs a numpy.random.Generator, got None: pass one, seeded."
-        )
+        raise ValueError("The crop policy 'random' needs a numpy.random.Generator, got None: pass one, seeded.")
     return int(generator.integers(0, spare + 1))
 
 
@@ -58,9 +54,7 @@ def fit_segment(waveform: NDArray[Value], num_samples: int, pad: str = "repeat")
     if pad not in PADS:
         raise ValueError(f"Unknown padding {pad!r}: use one of {', '.join(PADS)}.")
     if len(waveform) == 0:
-        raise ValueError(
-            f"An empty waveform cannot fill {num_samples} samples: leave out clips without samples."
-        )
+        raise ValueError(f"An empty waveform cannot fill {num_samples} samples: leave out clips without samples.")
     if len(waveform) >= num_samples:
         return waveform[:num_samples]
     if pad == "repeat":

@@ -137,9 +137,7 @@ class WaveformStore(StoreReader):
         bad_files: path of this table as CSV; written if there are bad files.
     """
 
-    def __init__(
-        self, catalogue: PartCatalogue, rows: NDArray[np.intp], sample_rate: int, manifest: Manifest
-    ) -> None:
+    def __init__(self, catalogue: PartCatalogue, rows: NDArray[np.intp], sample_rate: int, manifest: Manifest) -> None:
         super().__init__(catalogue, rows)
         self.sample_rate = sample_rate
         bad = np.flatnonzero(self.lengths == BAD)
@@ -207,9 +205,7 @@ def open_store(
         )
         conditioned.remove_damaged()
         conditioned.reasons.update(catalogue.reasons)
-        store_builder.build_conditioned_store(
-            catalogue, conditioned, sample_rate, conditions, num_workers, progress
-        )
+        store_builder.build_conditioned_store(catalogue, conditioned, sample_rate, conditions, num_workers, progress)
         store = WaveformStore(conditioned, rows, sample_rate, manifest)
     _report_bad(store, max_bad_fraction)
     return store
@@ -252,9 +248,7 @@ def build_store_shard(
     from dfx.audio import store_builder
 
     catalogue, _ = plain_store_catalogue(manifest, sample_rate, cache)
-    decoded = store_builder.build_decoded_store(
-        catalogue, sample_rate, num_workers, progress, shard, num_shards
-    )
+    decoded = store_builder.build_decoded_store(catalogue, sample_rate, num_workers, progress, shard, num_shards)
     batches = parts.part_batches(catalogue.sizes)[shard::num_shards]
     mine = {recording for batch in batches for recording in batch.tolist()}
     num_bad = len(mine & catalogue.reasons.keys())

@@ -95,12 +95,8 @@ def build_conditioned_store(
         return 0
     size = int(plain.length[missing].sum()) * SAMPLE_BYTES
     conditioned.folder.mkdir(parents=True, exist_ok=True)
-    require_room_for_store(
-        f"{len(missing)} conditioned clips take about {size_in_mib(size)}", size, conditioned.folder
-    )
-    console.say(
-        f"Conditioning {len(missing)} clips, once, to about {size_in_mib(size)} in {conditioned.folder}"
-    )
+    require_room_for_store(f"{len(missing)} conditioned clips take about {size_in_mib(size)}", size, conditioned.folder)
+    console.say(f"Conditioning {len(missing)} clips, once, to about {size_in_mib(size)} in {conditioned.folder}")
     return build_store_parts(
         conditioned,
         chosen,
@@ -199,9 +195,7 @@ class _Builder:
         try:
             with contextlib.closing(made):
                 for job, entries in made:
-                    parts.write_part_table(
-                        self.catalogue.folder, job.name, entries, self.catalogue.unit_bytes
-                    )
+                    parts.write_part_table(self.catalogue.folder, job.name, entries, self.catalogue.unit_bytes)
                     self.unfinished.discard(job.name)
                     for recording, entry in zip(job.recordings, entries, strict=True):
                         # The file may have changed since the catalogue was made.
@@ -333,9 +327,7 @@ def _missing(catalogue: PartCatalogue, chosen: Sequence[NDArray[np.intp]]) -> ND
     return catalogue.missing(np.concatenate(chosen)) if len(chosen) else np.zeros(0, np.intp)
 
 
-def _announce_decoding(
-    paths: list[str], source: int, folder: Path, sample_rate: int, num_workers: int | None
-) -> None:
+def _announce_decoding(paths: list[str], source: int, folder: Path, sample_rate: int, num_workers: int | None) -> None:
     """Print what will be written; a ValueError if the disk is too small for it."""
     what = f"{len(paths)} files ({size_in_mib(source)})"
     if source * MOST_GROWTH < shutil.disk_usage(folder).free:  # there is room for whatever they decode to
@@ -353,9 +345,7 @@ def _announce_decoding(
         lambda *_: [crashed],
     )
     size = int(source * growth)
-    require_room_for_store(
-        f"{what} take about {size_in_mib(size)} as {sample_rate} Hz waveforms", size, folder
-    )
+    require_room_for_store(f"{what} take about {size_in_mib(size)} as {sample_rate} Hz waveforms", size, folder)
     console.say(f"Decoding {what}, once, to about {size_in_mib(size)} in {folder}")
 
 

@@ -38,9 +38,7 @@ class StaleRecordings(NamedTuple):
 def store_folders(cache: str | Path | None) -> list[Path]:
     """Folders of all stores in a cache, of waveforms and of feature maps."""
     root = files.cache_dir(cache)
-    return sorted(
-        path for kind in ("waveforms", "features") for path in root.glob(f"{kind}/*") if path.is_dir()
-    )
+    return sorted(path for kind in ("waveforms", "features") for path in root.glob(f"{kind}/*") if path.is_dir())
 
 
 def compact_store(folder: Path) -> int:
@@ -109,9 +107,7 @@ def clean_store(folder: Path, confirm: bool) -> StaleRecordings:
             gone = [entry for entry in entries if there[entry] is False]
             size = sum(max(entry.length, 0) for entry in gone) * unit_bytes
             absent = sum(value is None for value in there.values())
-            stale = StaleRecordings(
-                stale.recordings + len(gone), stale.num_bytes + size, stale.absent + absent
-            )
+            stale = StaleRecordings(stale.recordings + len(gone), stale.num_bytes + size, stale.absent + absent)
             if confirm and gone:
                 _rewrite(folder, [name], lambda entry, there=there: there[entry] is not False)  # type: ignore[misc]
     return stale
@@ -167,9 +163,7 @@ def _read(folder: Path, name: str) -> tuple[pa.Table, int] | None:
     try:
         return parts.read_part_table(folder, name)
     except ValueError as error:
-        console.say(
-            f"{folder} is damaged; opening the store, or verify=true, lets this be made again: {error}"
-        )
+        console.say(f"{folder} is damaged; opening the store, or verify=true, lets this be made again: {error}")
         return None
 
 
@@ -187,9 +181,7 @@ def _pieces(folder: Path, name: str, entry: PartEntry, unit_bytes: int) -> Itera
             checksum = zlib.crc32(piece, checksum)
             yield piece
     if left or checksum != entry.crc32:
-        raise ValueError(
-            f"{folder / name}.pcm is damaged at {os.fsdecode(entry.path)}: its checksum is wrong"
-        )
+        raise ValueError(f"{folder / name}.pcm is damaged at {os.fsdecode(entry.path)}: its checksum is wrong")
 
 
 def _size(folder: Path, name: str) -> int:

@@ -37,19 +37,13 @@ def audit(cfg: DictConfig) -> str:
 
     checks.check_config(cfg)
     if parts := [name for name in cfg.others if ":" in name]:
-        raise ValueError(
-            f"others: {parts[0]} names a split, but an audit looks at whole corpora: leave the split out."
-        )
+        raise ValueError(f"others: {parts[0]} names a split, but an audit looks at whole corpora: leave the split out.")
     dataset = build.build_dataset(cfg)
     found = audit_corpus(
         dataset, build.build_other_datasets(cfg), cfg.sample_rate, cfg.seed, cfg.cache, cfg.num_workers
     )
     corpus, document = found.results["corpus"], report.audit_document(found)
-    folder = (
-        Path(cfg.out).expanduser()
-        if cfg.out
-        else Path("mlruns") / "audit" / document_file_name(corpus["name"])
-    )
+    folder = Path(cfg.out).expanduser() if cfg.out else Path("mlruns") / "audit" / document_file_name(corpus["name"])
     files = document.write(folder)
     audits.keep_audit(document.data, found.manifest, corpus["files"], cfg.cache)
     document.show(files[0])

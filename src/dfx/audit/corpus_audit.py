@@ -76,9 +76,7 @@ def audit_corpus(
         name: _usable(measure_corpus(other.manifest(), sample_rate, cache, num_workers, progress))
         for name, other in others.items()
     }
-    scalars = shortcuts.evaluate_shortcut_scalars(
-        clips.table, {name: other.table for name, other in elsewhere.items()}
-    )
+    scalars = shortcuts.evaluate_shortcut_scalars(clips.table, {name: other.table for name, other in elsewhere.items()})
     models = shortcut_models.evaluate_shortcut_models(clips, elsewhere, seed)
     findings = [
         *dataset.findings,

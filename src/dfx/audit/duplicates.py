@@ -26,9 +26,7 @@ from dfx.audit.measure import CorpusMeasures
 ALIKE = 0.95  # cosine of two fingerprints: copies have .98 or more, different recordings of speech at most .9
 SAME = 0.95  # correlation of two waveforms
 LENGTHS = (0.03, 0.1)  # the lengths of active parts may differ by this share, or by so many seconds
-MAX_NEIGHBOURS = (
-    100_000  # clips of about equal length that a clip is compared with; 600,000 clips take half an hour
-)
+MAX_NEIGHBOURS = 100_000  # clips of about equal length that a clip is compared with; 600,000 clips take half an hour
 MAX_PAIRS = 20_000  # pairs whose waveforms are compared, the most similar first; this takes a minute or two
 MAX_CANDIDATES = 2_000_000  # pairs with similar fingerprints in memory
 COMPARED_S = 4.0
@@ -63,17 +61,13 @@ def find_duplicates(measures: CorpusMeasures, usable: NDArray[np.bool_]) -> Dupl
     digest, start_s, active_s = (table[name].to_numpy() for name in ("digest", "start_s", "active_s"))
     rows = np.flatnonzero(usable & fingerprint.any(axis=1))
     exact = np.full(len(digest), -1, np.int64)
-    _, first, group, size = np.unique(
-        digest[rows], return_index=True, return_inverse=True, return_counts=True
-    )
+    _, first, group, size = np.unique(digest[rows], return_index=True, return_inverse=True, return_counts=True)
     exact[rows] = np.where(size[group] > 1, group, -1)
     single = rows[first]
     order = single[np.argsort(active_s[single], kind="stable")]
     left, right, limits = _candidates(fingerprint, active_s, order)
     if len(left) > MAX_PAIRS:
-        limits.append(
-            f"of {len(left):,} pairs with like fingerprints the waveforms of {MAX_PAIRS:,} were compared"
-        )
+        limits.append(f"of {len(left):,} pairs with like fingerprints the waveforms of {MAX_PAIRS:,} were compared")
         left, right = left[:MAX_PAIRS], right[:MAX_PAIRS]
     pairs = zip(left.tolist(), right.tolist(), strict=True)
     same = np.array([_correlation(store, a, b, start_s) >= SAME for a, b in pairs], bool)
@@ -93,14 +87,10 @@ def _candidates(
     `order` sorts the rows by length, so only pairs near the diagonal of the matrix of all pairs are compared.
     """
     lengths = active_s[order].astype(np.float64)
-    stop = np.searchsorted(
-        lengths, np.maximum(lengths * (1 + LENGTHS[0]), lengths + LENGTHS[1]), side="right"
-    )
+    stop = np.searchsorted(lengths, np.maximum(lengths * (1 + LENGTHS[0]), lengths + LENGTHS[1]), side="right")
     limits = []
     if len(order) and int((stop - np.arange(len(order))).max()) > MAX_NEIGHBOURS:
-        limits.append(
-            f"more than {MAX_NEIGHBOURS:,} clips have one length: each was compared with as many only"
-        )
+        limits.append(f"more than {MAX_NEIGHBOURS:,} clips have one length: each was compared with as many only")
         stop = np.minimum(stop, np.arange(len(order)) + MAX_NEIGHBOURS)
     found: list[Pairs] = []
     for begin in range(0, len(order), BLOCK):

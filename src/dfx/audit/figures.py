@@ -49,9 +49,7 @@ def _models(models: list[dict[str, Any]]) -> Figure:
     return interval_figure(
         [f"{row['name']} (listens)" if row["name"] == CEPSTRA else row["name"] for row in models],
         {
-            f"train to {place}": [
-                (cell["auc"], cell["low"], cell["high"]) if cell else None for cell in column
-            ]
+            f"train to {place}": [(cell["auc"], cell["low"], cell["high"]) if cell else None for cell in column]
             for place, column in cells.items()
         },
         "AUC with 95 % interval (.5 = chance)",
@@ -61,9 +59,7 @@ def _models(models: list[dict[str, Any]]) -> Figure:
 
 
 def _scalars(scalars: list[dict[str, Any]]) -> Figure:
-    ends = [
-        sorted(end if row["auc"] >= 0.5 else 1 - end for end in (row["low"], row["high"])) for row in scalars
-    ]
+    ends = [sorted(end if row["auc"] >= 0.5 else 1 - end for end in (row["low"], row["high"])) for row in scalars]
     on_eval = [row["places"].get("eval") for row in scalars]
     return interval_figure(
         [row["title"] for row in scalars],
@@ -71,9 +67,7 @@ def _scalars(scalars: list[dict[str, Any]]) -> Figure:
             "whole corpus, either direction, 95 % interval": [
                 (row["strength"], max(0.5, low), high) for row, (low, high) in zip(scalars, ends, strict=True)
             ],
-            "direction from train, on eval": [
-                (cell["auc"], math.nan, math.nan) if cell else None for cell in on_eval
-            ],
+            "direction from train, on eval": [(cell["auc"], math.nan, math.nan) if cell else None for cell in on_eval],
         },
         "AUC (.5 = chance, 1 = the number alone decides)",
         "One number alone",

@@ -173,9 +173,7 @@ def _is_misnamed(rows: pd.DataFrame) -> pd.Series:
     return wrong
 
 
-def _about_files(
-    rows: pd.DataFrame, kind: str, severity: str, wrong: str, advice: str, more: str = ""
-) -> Finding:
+def _about_files(rows: pd.DataFrame, kind: str, severity: str, wrong: str, advice: str, more: str = "") -> Finding:
     files = f"{len(rows):,} file{'s' if len(rows) > 1 else ''}"
     return make_finding(
         kind,

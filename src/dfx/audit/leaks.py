@@ -125,9 +125,7 @@ def _duplicate_findings(table: pd.DataFrame, matches: DuplicateGroups) -> Iterat
     for near, group in ((False, matches.exact), (True, matches.near)):
         rows = table.assign(group=group)[group >= 0]
         if near:  # leave out groups that are exact copies only
-            digests = pd.Series(matches.exact, table.index).where(
-                matches.exact >= 0, -2 - pd.RangeIndex(len(table))
-            )
+            digests = pd.Series(matches.exact, table.index).where(matches.exact >= 0, -2 - pd.RangeIndex(len(table)))
             rows = rows[digests[rows.index].groupby(rows["group"]).transform("nunique") > 1]
         if rows.empty:
             continue
@@ -153,16 +151,12 @@ def _duplicate_findings(table: pd.DataFrame, matches: DuplicateGroups) -> Iterat
         ):
             if chosen.any():
                 clips = rows[chosen]
-                wrong = (
-                    f"{len(clips):,} clips hold {word} as a clip of {place}; {class_counts_in_words(clips)}."
-                )
+                wrong = f"{len(clips):,} clips hold {word} as a clip of {place}; {class_counts_in_words(clips)}."
                 text = f"{wrong} What to do: {advice}."
                 yield make_finding(f"{name}-{kind}", severity, text, _equal_ids(clips), len(clips))
 
 
-def _attack_findings(
-    spoof: pd.DataFrame, attacks: pd.Series, rows: list[dict[str, Any]]
-) -> Iterator[Finding]:
+def _attack_findings(spoof: pd.DataFrame, attacks: pd.Series, rows: list[dict[str, Any]]) -> Iterator[Finding]:
     seen = next((row for row in rows if (row["first"], row["second"]) == ("train", "eval")), None)
     if seen is None or not seen["of"]:
         return
@@ -172,9 +166,7 @@ def _attack_findings(
         "clips"
     )
     if seen["values"] == number:
-        text = (
-            f"{share}: results say nothing about attacks to come. What to do: measure on another corpus too."
-        )
+        text = f"{share}: results say nothing about attacks to come. What to do: measure on another corpus too."
         yield make_finding("no-unseen-attack", "note", text, count=number)
     else:
         text = f"{share}. What to do: nothing; dfx reports the EER of seen and of unseen attacks separately."

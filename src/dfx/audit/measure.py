@@ -93,9 +93,7 @@ def _measure(wanted: pd.DataFrame, sample_rate: int, num_workers: int, folder: P
     """Measure files, write the measures to the folder, and yield the number of files of each batch."""
     batches = [wanted.index[rows].tolist() for rows in parts.part_batches(wanted["size"].to_numpy())]
     workers = num_workers if len(wanted) >= FEW_FILES else 0
-    measured = run_in_workers(
-        partial(measure_clips, sample_rate=sample_rate), batches, workers, "measuring the corpus"
-    )
+    measured = run_in_workers(partial(measure_clips, sample_rate=sample_rate), batches, workers, "measuring the corpus")
     rows: list[dict[str, Any]] = []
     saved = time.monotonic()
     try:
@@ -132,9 +130,7 @@ def _read(folder: Path, wanted: pd.DataFrame) -> pd.DataFrame:
         state = wanted.reindex(table["path"])
         same = (state["size"].to_numpy() == table["size"]) & (state["time"].to_numpy() == table["time"])
         tables.append(table[same].drop(columns=["size", "time"]))
-    return (
-        pd.concat(tables).sort_values("reason", kind="stable").drop_duplicates("path")
-    )  # "", good, comes first
+    return pd.concat(tables).sort_values("reason", kind="stable").drop_duplicates("path")  # "", good, comes first
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:

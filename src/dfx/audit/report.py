@@ -72,11 +72,7 @@ def audit_document(audit: CorpusAudit) -> Document:
         if table.rows
     ]
     brief += [findings, DocumentLead(headline["text"])]
-    brief += (
-        [DocumentText(f"{corpus['note'][0].upper()}{corpus['note'][1:]}", "warning")]
-        if corpus["note"]
-        else []
-    )
+    brief += [DocumentText(f"{corpus['note'][0].upper()}{corpus['note'][1:]}", "warning")] if corpus["note"] else []
     return Document(
         "audit", f"Audit of {corpus['name']}", parts, [*brief, DocumentText(took)], report_json_value(results)
     )

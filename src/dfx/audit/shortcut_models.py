@@ -89,9 +89,7 @@ def evaluate_shortcut_models(
     for name in (*SETS, CEPSTRA):
         model = _logistic_regression() if name == CEPSTRA else _gradient_boosting(seed)
         model.fit(inputs_of(known, name), label)
-        cells = {
-            place: _measured(clips.table, model, inputs_of(clips, name)) for place, clips in places.items()
-        }
+        cells = {place: _measured(clips.table, model, inputs_of(clips, name)) for place, clips in places.items()}
         rows.append({"name": name, "places": {place: cell for place, cell in cells.items() if cell}})
     return rows
 
@@ -121,9 +119,7 @@ def shortcut_auc_to_beat(
     name, places = max(candidates, key=lambda candidate: candidate[1][chooser]["auc"])
     best = {"eer": None, **places["eval"]}
     auc = f"AUC {best['auc']:.2f} ({best['low']:.2f} to {best['high']:.2f})"
-    cepstra: dict[str, Any] = next(
-        (row["places"].get("eval", {}) for row in models if row["name"] == CEPSTRA), {}
-    )
+    cepstra: dict[str, Any] = next((row["places"].get("eval", {}) for row in models if row["name"] == CEPSTRA), {})
     error = f", EER {best['eer']:.1%}" if best["eer"] is not None else ""
     reached = "that much" if best["low"] > 0.5 else "no more than chance"
     return {

@@ -124,16 +124,12 @@ def shortcut_values(table: pd.DataFrame, name: str, codes: Mapping[str, float]) 
 def shortcut_format_codes(table: pd.DataFrame) -> dict[str, float]:
     """Share of spoof among the clips of each file format, with equal weight for both classes."""
     forms = table["format"].astype("str")
-    spoof, bonafide = (
-        forms[table["label"] == label].value_counts(normalize=True) for label in (SPOOF, BONAFIDE)
-    )
+    spoof, bonafide = (forms[table["label"] == label].value_counts(normalize=True) for label in (SPOOF, BONAFIDE))
     shares = {name: (spoof.get(name, 0.0), bonafide.get(name, 0.0)) for name in forms.unique()}
     return {str(name): float(fake / (fake + real)) for name, (fake, real) in shares.items()}
 
 
-def evaluate_shortcut_scalars(
-    table: pd.DataFrame, others: Mapping[str, pd.DataFrame]
-) -> list[dict[str, Any]]:
+def evaluate_shortcut_scalars(table: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
     """Compute the AUC of each scalar on the whole corpus and, in the direction of train, on splits and other corpora.
 
     Args:
@@ -163,16 +159,10 @@ def evaluate_shortcut_scalars(
             for label, word in ((BONAFIDE, "bonafide"), (SPOOF, "spoof")):
                 found = shortcut_values(table[table["label"] == label], name, {})
                 known = len(found) and name != "format"
-                row[word] = (
-                    {"mean": float(found.mean()), "median": float(np.median(found))} if known else None
-                )
+                row[word] = {"mean": float(found.mean()), "median": float(np.median(found))} if known else None
             row["places"] = {}
             for place, clips in places.items():
-                there = (
-                    shortcut_auc_of_values(clips, shortcut_values(clips, name, train_codes))
-                    if first
-                    else None
-                )
+                there = shortcut_auc_of_values(clips, shortcut_values(clips, name, train_codes)) if first else None
                 if first and there:
                     there = there if first.auc >= 0.5 else there.reversed()
                     row["places"][place] = {"auc": there.auc, "low": there.low, "high": there.high}
@@ -190,9 +180,7 @@ def find_shortcuts(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate:
     """
     for family, subject in SUBJECTS.items():
         telling = [
-            row
-            for row in rows
-            if row["family"] == family and (row["strength"] or 0) > NOTABLE and not row["is_chance"]
+            row for row in rows if row["family"] == family and (row["strength"] or 0) > NOTABLE and not row["is_chance"]
         ]
         if not telling:
             continue

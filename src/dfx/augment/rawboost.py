@@ -58,9 +58,7 @@ class RawBoost:
             distorted = self._with_noise(distorted, generator)
         return distorted.astype(np.float32)
 
-    def _convolved(
-        self, waveform: NDArray[np.float64], generator: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def _convolved(self, waveform: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
         size = fft.next_fast_len(len(waveform) + NUM_NOTCHES * MAX_TAPS, real=True)
         spectrum = np.zeros(size // 2 + 1, dtype=np.complex128)
         raised = np.ones_like(waveform)
@@ -72,9 +70,7 @@ class RawBoost:
         total = fft.irfft(spectrum, size)[: len(waveform)]
         return _within_full_scale(total - total.mean())
 
-    def _with_impulses(
-        self, waveform: NDArray[np.float64], generator: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def _with_impulses(self, waveform: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
         share = generator.uniform(0, self.max_impulsive_percent) / 100
         hit = generator.permutation(len(waveform))[: int(share * len(waveform))]
         strength = generator.uniform(-1, 1, len(hit)) * generator.uniform(-1, 1, len(hit))
@@ -82,9 +78,7 @@ class RawBoost:
         noisy[hit] += IMPULSIVE_GAIN * strength * waveform[hit]
         return _within_full_scale(noisy)
 
-    def _with_noise(
-        self, waveform: NDArray[np.float64], generator: np.random.Generator
-    ) -> NDArray[np.float64]:
+    def _with_noise(self, waveform: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
         white = generator.standard_normal(len(waveform))
         noise = signal.oaconvolve(white, self._notches(generator, 0.0), mode="same")
         snr_db = generator.uniform(self.min_snr_db, self.max_snr_db)
@@ -98,9 +92,7 @@ class RawBoost:
         response = np.ones(1)
         for _ in range(NUM_NOTCHES):
             centre, width = generator.uniform(20, nyquist), generator.uniform(100, 1000)
-            length = (
-                int(generator.integers(10, MAX_TAPS)) | 1
-            )  # odd: even ones cannot pass the highest frequency
+            length = int(generator.integers(10, MAX_TAPS)) | 1  # odd: even ones cannot pass the highest frequency
             edges = [max(centre - width / 2, nyquist / 1000), min(centre + width / 2, nyquist * 0.999)]
             response = np.convolve(response, signal.firwin(length, edges, fs=self.sample_rate))
         largest = np.abs(signal.freqz(response, fs=self.sample_rate)[1]).max()

@@ -35,9 +35,7 @@ class SpecAverage(nn.Module):
         super().__init__()
         for name, number in (("num_time_masks", num_time_masks), ("num_freq_masks", num_freq_masks)):
             if number < 0:
-                raise ValueError(
-                    f"SpecAverage hides 0 or more regions, got {name}={number}: use 0 to hide none."
-                )
+                raise ValueError(f"SpecAverage hides 0 or more regions, got {name}={number}: use 0 to hide none.")
         for name, part in (
             ("max_time_fraction", max_time_fraction),
             ("max_freq_fraction", max_freq_fraction),

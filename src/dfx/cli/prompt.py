@@ -79,9 +79,7 @@ def run_command(command: str, examples: str, job: Callable[[DictConfig], Any]) -
             text = _error_sentence(error, command, arguments)
             multirun = HydraConfig.get().mode == RunMode.MULTIRUN
             # In a cell with several processes the first one records what went wrong.
-            if launchers.PARENT_VARIABLE in os.environ and (
-                multirun or os.environ.get("LOCAL_RANK", "0") == "0"
-            ):
+            if launchers.PARENT_VARIABLE in os.environ and (multirun or os.environ.get("LOCAL_RANK", "0") == "0"):
                 if show_trace:
                     traceback.print_exc()
                 result = _record_no_result(cfg, error, text)
@@ -143,9 +141,7 @@ def _help_text(command: str, examples: str, arguments: list[str]) -> str:
     groups = re.findall(r"^  - (\w+): ", text, re.MULTILINE)
     for group in sorted(groups):
         lines += ["", f"{group}= one of:", ""]
-        options = {
-            path.stem: path for folder in reversed(folders) for path in (folder / group).glob("*.yaml")
-        }
+        options = {path.stem: path for folder in reversed(folders) for path in (folder / group).glob("*.yaml")}
         lines += [f"  {name:<22} {first_comment(path)}" for name, path in sorted(options.items())]
     lines += ["", "-m sweeps over comma-separated values; 'glob(*)' means every option of a group.", ""]
     return "\n".join(lines)
@@ -189,9 +185,7 @@ def _composition_sentence(error: Exception, command: str, arguments: list[str]) 
         siblings = [k for k in keys if k.rpartition(".")[0] == parent and not k.endswith("_")]
         leaf = key.rpartition(".")[2]
         same = [known for known in keys if known.rpartition(".")[2] == leaf]
-        near = (
-            f"did you mean {same[0]!r}?" if same else did_you_mean(key, siblings) or did_you_mean(key, keys)
-        )
+        near = f"did you mean {same[0]!r}?" if same else did_you_mean(key, siblings) or did_you_mean(key, keys)
         place = f" (in {file.group(1)}.yaml)" if file else ""
         listed = f"the keys there are {', '.join(siblings)}." if siblings else "--help lists them all."
         return f"{key}: there is no such key{place}; {near or listed}"

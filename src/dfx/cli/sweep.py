@@ -79,9 +79,7 @@ class ParentRun(Callback):
         except Exception as error:  # Hydra would only warn
             raise SystemExit(f"Error: {str(error).strip()}") from error
         # Every launcher passes these overrides to its jobs, on other machines too.
-        config.hydra.overrides.hydra.append(
-            f"+hydra.job.env_set.{launchers.PARENT_VARIABLE}='{found.parent}'"
-        )
+        config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{launchers.PARENT_VARIABLE}='{found.parent}'")
 
 
 @contextmanager
@@ -172,9 +170,7 @@ def _compose_each_value(config: DictConfig, axes: Axes) -> None:
 def _identity(config: DictConfig, axes: Axes) -> str:
     """Hash of the base configuration and the axes, without Hydra's own settings such as the launcher."""
     base = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    return config_hash(
-        base, json.dumps({key: sorted(values) for key, values in axes.items()}, sort_keys=True)
-    )
+    return config_hash(base, json.dumps({key: sorted(values) for key, values in axes.items()}, sort_keys=True))
 
 
 def _name(config: DictConfig, axes: Axes) -> str:

@@ -48,11 +48,7 @@ def corpus_options() -> dict[str, Path]:
     if HydraConfig.initialized():
         sources = HydraConfig.get().runtime.config_sources
         folders += [Path(source.path) for source in sources if source.schema == "file"]
-    return {
-        path.stem: path
-        for folder in reversed(folders)
-        for path in sorted((folder / "dataset").glob("*.yaml"))
-    }
+    return {path.stem: path for folder in reversed(folders) for path in sorted((folder / "dataset").glob("*.yaml"))}
 
 
 def _fill(node: DictConfig, path: str, inside: tuple[str, ...]) -> None:

@@ -182,9 +182,7 @@ def flatten_config(node: Any, path: str = "") -> dict[str, Any]:
     """Flatten a nested container to leaves by dotted path: `{"model": {"dropout": .5}}` -> `{"model.dropout": .5}`."""
     if isinstance(node, Mapping) and node:
         return {
-            k: v
-            for key, value in node.items()
-            for k, v in flatten_config(value, join_config_key(path, key)).items()
+            k: v for key, value in node.items() for k, v in flatten_config(value, join_config_key(path, key)).items()
         }
     return {path: node}
 

@@ -45,9 +45,7 @@ class ASVspoof2021(Corpus):
         if track not in ASVSPOOF2021:
             raise ValueError(f"ASVspoof 2021 has no track {track!r}: use {', '.join(ASVSPOOF2021)}.")
         if self.subset not in (*SUBSETS, ALL):
-            raise ValueError(
-                f"ASVspoof 2021 has no subset {self.subset!r}: use {', '.join(SUBSETS)} or {ALL}."
-            )
+            raise ValueError(f"ASVspoof 2021 has no subset {self.subset!r}: use {', '.join(SUBSETS)} or {ALL}.")
         self.name = f"asvspoof2021_{track.lower()}"
         self.tree = TREE.format(track=track)
         self.marks = (

@@ -48,9 +48,7 @@ class ASVspoof5(Corpus):
             part = protocols.read_protocol(path, ASVSPOOF5).assign(split=split)
             name = FOLDERS[split]
             patterns = (f"{name}*", f"*/{name}*")
-            folders = (
-                [f for f in sorted(root.glob(pattern)) if f.is_dir()] for pattern in patterns
-            )  # no .tar
+            folders = ([f for f in sorted(root.glob(pattern)) if f.is_dir()] for pattern in patterns)  # no .tar
             parts.append(self.paths_by_id(part, next(filter(None, folders), [root / name]), split))
         if not parts:
             raise self.not_found(root, "; no protocol of track 1", TRACK_2)

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-_SUFFIXES = (
-    "wav flac ogg oga opus mp3 m4a aac mp4 m4v mov mkv webm avi wma aif aiff aifc au amr 3gp caf w64 rf64 wv"
-)
+_SUFFIXES = "wav flac ogg oga opus mp3 m4a aac mp4 m4v mov mkv webm avi wma aif aiff aifc au amr 3gp caf w64 rf64 wv"
 SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 

@@ -78,9 +78,7 @@ class Corpus(Dataset):
 
     name: str = field(init=False)  # as in dataset=NAME
     tree: str = field(init=False)  # the expected folder layout, shown if the folder is not found
-    marks: tuple[str, ...] = field(
-        init=False
-    )  # glob patterns: a folder that matches any of them is this corpus
+    marks: tuple[str, ...] = field(init=False)  # glob patterns: a folder that matches any of them is this corpus
     keep_together: ClassVar[tuple[str, ...]] = ()
     fractions: ClassVar[dict[str, float] | None] = None  # share of each split; None: `splits.FRACTIONS`
 
@@ -192,9 +190,7 @@ class Corpus(Dataset):
             self.add_finding("no-bonafide", "warning", text)
         return found
 
-    def paths_by_name(
-        self, table: pd.DataFrame, names: pd.Series, folder: Path, part: str = ""
-    ) -> pd.DataFrame:
+    def paths_by_name(self, table: pd.DataFrame, names: pd.Series, folder: Path, part: str = "") -> pd.DataFrame:
         """Add `path` for a protocol that names the files; rows without a file and files without a row are findings.
 
         Args:

@@ -78,9 +78,7 @@ class Demo(Dataset):
         """
         files.remove_abandoned_files(self.folder)
         make = partial(write_demo_clips, folder=self.folder)
-        make_missing_files(
-            self.folder, self._missing, make, "making the demo corpus", self.num_workers, self.progress
-        )
+        make_missing_files(self.folder, self._missing, make, "making the demo corpus", self.num_workers, self.progress)
         path = self.folder / "manifest.csv"
         if not path.exists():
             with files.atomic_write(path) as temporary:

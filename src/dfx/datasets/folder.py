@@ -38,9 +38,7 @@ class Folder(Dataset):
         table = folder_table(self.root)
         if table.empty:
             found = ", ".join(sorted(p.name for p in self.root.iterdir())[:10]) or "nothing"
-            raise ValueError(
-                f"No recordings below a class folder in {str(self.root)!r} (found: {found}); {EXPECTED}."
-            )
+            raise ValueError(f"No recordings below a class folder in {str(self.root)!r} (found: {found}); {EXPECTED}.")
         if not table["split"].any():
             table["split"] = assign_splits(table.assign(group=_groups(table)), "group")
         return Manifest(table, name=self.root.name)

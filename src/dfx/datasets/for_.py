@@ -48,9 +48,7 @@ class FoR(Corpus):
 
     def __post_init__(self) -> None:
         if self.version not in VERSIONS:
-            raise ValueError(
-                f"FoR has the versions {', '.join(VERSIONS)}, got {self.version!r}: use one of them."
-            )
+            raise ValueError(f"FoR has the versions {', '.join(VERSIONS)}, got {self.version!r}: use one of them.")
         super().__post_init__()
         names = VERSIONS[self.version]
         inside = [f"{outer}/{inner}" for outer in names for inner in names] + list(names)

@@ -12,9 +12,7 @@ from dfx import console, files
 from dfx.audio import workers
 
 Job = TypeVar("Job")
-CHUNK = (
-    8  # files that a process makes at a time: about a second, so the bar moves and all processes end together
-)
+CHUNK = 8  # files that a process makes at a time: about a second, so the bar moves and all processes end together
 FEW_FILES = 50  # fewer are made without worker processes
 
 

@@ -29,9 +29,7 @@ class ManifestFile(Dataset):
         "speaker": ("speaker_id", "spk"),
     }
 
-    def __init__(
-        self, path: str, columns: dict[str, str] | None = None, splits: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self, path: str, columns: dict[str, str] | None = None, splits: dict[str, str] | None = None) -> None:
         self.path = Path(path).expanduser()
         self.columns = columns
         self.splits = splits
@@ -46,9 +44,7 @@ class ManifestFile(Dataset):
         manifest = read_manifest(self.path, columns=self.columns, splits=self.splits, aliases=self.ALIASES)
         table = manifest.table
         if (table["split"] == "").all():
-            known = (
-                name for name in ("utterance", "speaker") if name in table and (table[name] != "-").any()
-            )
+            known = (name for name in ("utterance", "speaker") if name in table and (table[name] != "-").any())
             group = next(known, "id")
             table = table.assign(split=assign_splits(table, group))
         return Manifest(table, name=self.path.stem)

@@ -41,9 +41,7 @@ def divide_into_splits(
     if file is not None and file.is_file():
         kept = pd.read_csv(file, dtype="str", keep_default_na=False)
         if not {"id", "split"} <= set(kept.columns):
-            raise ValueError(
-                f"{file} has the columns {', '.join(kept.columns)}: a split file has id and split."
-            )
+            raise ValueError(f"{file} has the columns {', '.join(kept.columns)}: a split file has id and split.")
         split = table["id"].astype("str").map(kept.drop_duplicates("id").set_index("id")["split"])
         bad = ~split.isin(list(FRACTIONS))
         if bad.any():
@@ -119,9 +117,7 @@ def assign_splits(
     sizes["stratum"] = sizes["stratum"].mask(rare, sizes["stratum"].str.partition("/")[0])
     sizes["order"] = [hashlib.sha256(name.encode()).hexdigest() for name in sizes.index]
     chosen: dict[str, str] = {}
-    for _, members in sizes.sort_values(["size", "order"], ascending=[False, True]).groupby(
-        "stratum", sort=True
-    ):
+    for _, members in sizes.sort_values(["size", "order"], ascending=[False, True]).groupby("stratum", sort=True):
         filled = np.zeros(len(names))
         total = members["size"].sum()
         for number, (name, size) in enumerate(zip(members.index, members["size"], strict=True)):

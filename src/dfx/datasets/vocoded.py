@@ -121,9 +121,7 @@ class Vocoded(Dataset):
             found = [one for one in self.corpus.findings if one.kind != "one-class"]  # twins are the other
         elif folder.is_dir():
             name = folder.absolute().name
-            classes = any(
-                is_label(part) for file in list_audio_files(folder) for part in file.split("/")[:-1]
-            )
+            classes = any(is_label(part) for file in list_audio_files(folder) for part in file.split("/")[:-1])
             table = Folder(str(folder)).manifest().table if classes else self._genuine_folder(folder)
         else:
             raise ValueError(
@@ -147,9 +145,7 @@ class Vocoded(Dataset):
         table = folder_table(folder, all_genuine=True)
         if len(table) and not table["split"].any():
             named = table["speaker"].nunique() >= 3  # one folder, such as `wavs`, names no speaker
-            table["split"] = divide_into_splits(
-                table, ["speaker", "id"] if named else ["id"], self.split_file
-            )
+            table["split"] = divide_into_splits(table, ["speaker", "id"] if named else ["id"], self.split_file)
         return table
 
     def _bad_recordings(self, bad: pd.DataFrame, reasons: Mapping[str, str], total: int) -> Finding:
@@ -165,9 +161,7 @@ class Vocoded(Dataset):
                 f"{text} That is more than dataset.max_bad_fraction={self.max_bad_fraction}: replace or remove them, "
                 "or raise it."
             )
-        return make_finding(
-            "bad-recording", "warning", f"{text} What to do: replace or convert them.", bad["id"]
-        )
+        return make_finding("bad-recording", "warning", f"{text} What to do: replace or convert them.", bad["id"])
 
 
 def _check_options(

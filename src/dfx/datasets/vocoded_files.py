@@ -108,9 +108,7 @@ def vocoded_file_crash_error(jobs: Sequence[TwinJob], status: int) -> list[Seque
 def vocoded_files_version() -> str:
     """Hash of the code that decides the samples of a twin."""
     folder = Path(synthesis.__file__).parent
-    return made_files_version(
-        [folder / name for name in SOURCES] + sorted((folder / "vocoders").glob("*.py"))
-    )
+    return made_files_version([folder / name for name in SOURCES] + sorted((folder / "vocoders").glob("*.py")))
 
 
 def _identity(path: str) -> str:

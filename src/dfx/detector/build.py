@@ -77,9 +77,7 @@ def build_datamodule(
     """
     require_both_classes(manifest)
     if cfg.data.balance == "corpus" and "corpus" not in manifest.table:
-        raise ValueError(
-            "data.balance=corpus is for dataset=combined; this corpus is one: use class or attack."
-        )
+        raise ValueError("data.balance=corpus is for dataset=combined; this corpus is one: use class or attack.")
     cached_features = cfg.feature.get("cache", False)
     if cached_features and cfg.augment:
         raise IncompatiblePairError(
@@ -107,13 +105,10 @@ def build_datamodule(
     )
     if len(store.bad):
         console.say(
-            f"{len(store.bad)} of {len(store)} files cannot be read and are left out; "
-            f"{store.bad_files} says why."
+            f"{len(store.bad)} of {len(store)} files cannot be read and are left out; {store.bad_files} says why."
         )
     augment = instantiate(cfg.augment, _convert_="all") if cfg.augment else None
-    data = AudioDataModule(
-        manifest, store, num_segment_samples(cfg), seed=cfg.seed, augment=augment, **options
-    )
+    data = AudioDataModule(manifest, store, num_segment_samples(cfg), seed=cfg.seed, augment=augment, **options)
     if cached_features:
         _cache_features(cfg, data, store, manifest, conditions)
     return data

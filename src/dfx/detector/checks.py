@@ -40,16 +40,10 @@ POSITIVE = (
 _WHOLE = "an epoch is one pass with one look at the whole of dev; use data.limit_utterances for less data."
 _OWN = "dfx sets this itself (see dfx.detector.build.build_trainer); leave it out."
 NOT_FOR_THE_TRAINER = {
-    **dict.fromkeys(
-        ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches"), _WHOLE
-    ),
-    **dict.fromkeys(
-        ("check_val_every_n_epoch", "val_check_interval", "fast_dev_run", "max_steps", "max_time"), _WHOLE
-    ),
+    **dict.fromkeys(("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches"), _WHOLE),
+    **dict.fromkeys(("check_val_every_n_epoch", "val_check_interval", "fast_dev_run", "max_steps", "max_time"), _WHOLE),
     **dict.fromkeys(("logger", "callbacks", "enable_checkpointing", "enable_model_summary"), _OWN),
-    **dict.fromkeys(
-        ("num_sanity_val_steps", "use_distributed_sampler", "reload_dataloaders_every_n_epochs"), _OWN
-    ),
+    **dict.fromkeys(("num_sanity_val_steps", "use_distributed_sampler", "reload_dataloaders_every_n_epochs"), _OWN),
 }
 
 SCALARS: dict[Any, Any] = {
@@ -171,7 +165,5 @@ def _type_name(hint: Any) -> str:
     if (typing.get_origin(hint) or hint) in LISTS:
         return "a list, [a,b]"
     if typing.get_origin(hint) is types.UnionType:
-        return " or ".join(
-            "null" if option is type(None) else _type_name(option) for option in typing.get_args(hint)
-        )
+        return " or ".join("null" if option is type(None) else _type_name(option) for option in typing.get_args(hint))
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")

@@ -138,9 +138,7 @@ def scoring_loader(
     dataset: AudioDataset, batch_size: int, num_workers: int, rank: int = 0, world: int = 1
 ) -> DataLoader[Batch]:
     """Data loader of every window of every utterance, in order; several processes share the batches."""
-    return _batch_loader(
-        dataset, SequentialBatches(dataset.num_windows(), batch_size, rank, world), num_workers
-    )
+    return _batch_loader(dataset, SequentialBatches(dataset.num_windows(), batch_size, rank, world), num_workers)
 
 
 class AudioDataModule(LightningDataModule):
@@ -183,9 +181,7 @@ class AudioDataModule(LightningDataModule):
         policies = {"train": train_crop, "dev": eval_crop, "eval": eval_crop}
         self.crops = {split: Crop(num_samples, policy, pad) for split, policy in policies.items()}
         usable = manifest.table.assign(row=np.arange(len(manifest)))[np.asarray(store.lengths) > 0]
-        self.tables = {
-            split: _limited(usable[usable["split"] == split], limit_utterances) for split in self.crops
-        }
+        self.tables = {split: _limited(usable[usable["split"] == split], limit_utterances) for split in self.crops}
         _require_both_classes(self.tables, manifest.name, " that can be read")
 
     @property

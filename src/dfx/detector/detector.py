@@ -102,9 +102,7 @@ class Detector(LightningModule):
     def configure_optimizers(self) -> Any:
         """Optimizer and schedule of the run, over all parameters."""
         if self._optimizer is None:
-            raise ValueError(
-                "This detector was loaded for scoring and has no optimizer: train it with dfx.train."
-            )
+            raise ValueError("This detector was loaded for scoring and has no optimizer: train it with dfx.train.")
         # Lightning's own estimate would start the loaders, before a resumed run knows its epoch.
         batches: int = self.trainer.datamodule.num_train_batches  # type: ignore[attr-defined]
         steps_per_epoch = -(-batches // self.trainer.accumulate_grad_batches)
@@ -172,9 +170,7 @@ class Detector(LightningModule):
         if self._train_losses:
             train_losses = self._gather([float(loss) for loss in self._train_losses])
             self.epoch_metrics["train/loss"] = sum(train_losses) / len(train_losses)
-            self.epoch_metrics["train/learning_rate"] = float(
-                self.trainer.optimizers[0].param_groups[0]["lr"]
-            )
+            self.epoch_metrics["train/learning_rate"] = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         shown = {name: self.epoch_metrics[name] for name in ("dev/eer", "dev/auc")}
         # Every process has computed them from all scores, so there is nothing to average.
         self.log_dict(shown, prog_bar=True, sync_dist=False, rank_zero_only=False)

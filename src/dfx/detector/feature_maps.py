@@ -128,9 +128,7 @@ def open_feature_maps(
     maps = FeatureMaps(catalogue, recordings, (channels, bins))
     maps.lengths[np.setdiff1d(np.arange(len(manifest)), rows)] = parts.BAD
     if (maps.lengths[rows] <= 0).any():
-        raise ValueError(
-            f"Maps in {catalogue.folder} vanished while they were used: keep it to dfx, and start again."
-        )
+        raise ValueError(f"Maps in {catalogue.folder} vanished while they were used: keep it to dfx, and start again.")
     return maps
 
 
@@ -143,9 +141,7 @@ def feature_map_pieces(
     the neighbour with context on both sides. An utterance that is too short for a frame is repeated.
     """
     length, hop = clips.length(row), feature.hop_samples
-    window, margin = (
-        round(seconds * clips.sample_rate) // hop for seconds in (WINDOW_SECONDS, MARGIN_SECONDS)
-    )
+    window, margin = (round(seconds * clips.sample_rate) // hop for seconds in (WINDOW_SECONDS, MARGIN_SECONDS))
     for first in itertools.count(0, window):
         start, stop = max(first - margin, 0), first + window + margin
         waveform = clips.read(row, start * hop, (stop - start) * hop)
@@ -185,9 +181,7 @@ def _compute(
 
 
 def _check_frozen(feature: Feature) -> None:
-    if feature.unfreezes_later or any(
-        p.requires_grad for n, p in feature.named_parameters() if _is_stored(n)
-    ):
+    if feature.unfreezes_later or any(p.requires_grad for n, p in feature.named_parameters() if _is_stored(n)):
         raise ValueError(
             f"{type(feature).__name__} has weights that are trained, so its maps change from step to step and cannot "
             "be kept: freeze them (feature.finetune_from_epoch=null), or compute the maps as they are needed, "

@@ -49,9 +49,7 @@ def load_detector(place: str | Path) -> SavedDetector:
             f"{MODEL}NAME@ALIAS."
         )
     if file.suffix in (".csv", ".txt", ".tsv"):
-        raise ValueError(
-            f"{place} is no detector but a table: scores={place} measures scores that were made before."
-        )
+        raise ValueError(f"{place} is no detector but a table: scores={place} measures scores that were made before.")
     found = _of_file(file)
     # A run whose artifacts are in a local folder has its dev scores beside the checkpoint.
     artifacts = file.parent.parent
@@ -121,7 +119,5 @@ def _read_checkpoint(file: Path, mmap: bool = False) -> Mapping[str, Any]:
             f"{file} is no checkpoint ({str(error).splitlines()[0]}): give one that dfx.train wrote (best.ckpt)."
         ) from error
     if not isinstance(state, dict) or CONFIG_KEY not in state:
-        raise ValueError(
-            f"{file} holds no dfx configuration: give a checkpoint that dfx.train wrote (best.ckpt)."
-        )
+        raise ValueError(f"{file} holds no dfx configuration: give a checkpoint that dfx.train wrote (best.ckpt).")
     return state

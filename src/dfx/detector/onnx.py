@@ -66,15 +66,11 @@ def _session(file: Path) -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ValueError(
-            f"{file} needs ONNX Runtime, which is not installed: pip install 'dfx[onnx]'."
-        ) from error
+        raise ValueError(f"{file} needs ONNX Runtime, which is not installed: pip install 'dfx[onnx]'.") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # its advice on optimisation is not for users
     try:
         return onnxruntime.InferenceSession(file, options, providers=onnxruntime.get_available_providers())
     except Exception as error:  # its exception types are not public
-        raise ValueError(
-            f"{file} cannot be loaded as ONNX ({str(error).splitlines()[0]}): export it again."
-        ) from error
+        raise ValueError(f"{file} cannot be loaded as ONNX ({str(error).splitlines()[0]}): export it again.") from error

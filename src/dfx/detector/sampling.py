@@ -8,9 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
-Draw = tuple[
-    int, int
-]  # (index of the utterance, seed of its random draws); for scoring (index, number of the window)
+Draw = tuple[int, int]  # (index of the utterance, seed of its random draws); for scoring (index, number of the window)
 PADDING: Draw = (-1, 0)  # for a process that has fewer batches than others
 
 

@@ -98,12 +98,8 @@ class ScoringPolicy(NamedTuple):
 
     def __str__(self) -> str:
         seconds = self.crop.num_samples / self.sample_rate
-        segment = f"{self.crop.policy} {seconds:g} s" + (
-            " of the map of the whole clip" if self.whole_maps else ""
-        )
-        steps = [
-            f"{name} {value:g}" for name, value in self.conditions._asdict().items() if value is not None
-        ]
+        segment = f"{self.crop.policy} {seconds:g} s" + (" of the map of the whole clip" if self.whole_maps else "")
+        steps = [f"{name} {value:g}" for name, value in self.conditions._asdict().items() if value is not None]
         return ", ".join([segment, f"{self.crop.pad} where shorter", *steps])
 
 
@@ -193,9 +189,7 @@ class SavedDetector:
         policy = self.policy()
         waveform = condition_clip(self._read(clip, sample_rate), policy.sample_rate, policy.conditions)
         clips = ArrayStore([waveform], policy.sample_rate)
-        dataset = _dataset(
-            self, policy, clips, np.zeros(1, int), lambda feature: _whole_map(self, feature, clips)
-        )
+        dataset = _dataset(self, policy, clips, np.zeros(1, int), lambda feature: _whole_map(self, feature, clips))
         batches = _window_scores(self, scoring_loader(dataset, BATCH_SIZE, num_workers=0))
         score = float(torch.cat([scores for _, scores in batches]).double().mean())
         if not np.isfinite(score):
@@ -272,9 +266,7 @@ def score_manifest(
     usable, bad = np.ones(len(trials), bool), pd.DataFrame({"id": [], "reason": []}, dtype="str")
     cached = ScoreTable.read(path) if path.exists() else None
     if cached is None or len(cached) < len(trials):
-        clips = open_store(
-            manifest, policy.sample_rate, policy.conditions, options.cache, options.max_bad_fraction
-        )
+        clips = open_store(manifest, policy.sample_rate, policy.conditions, options.cache, options.max_bad_fraction)
         usable = clips.lengths[rows] > 0
         reasons = dict(zip(clips.bad["id"], clips.bad["reason"], strict=True))
         bad = trials[["id"]][~usable].reset_index(drop=True)

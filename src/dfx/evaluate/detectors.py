@@ -28,23 +28,16 @@ def _load_all(given: Given) -> list[SavedDetector]:
     if isinstance(given, Mapping):
         found = [replace(loading.load_detector(place), name=str(name)) for name, place in given.items()]
     else:
-        found = [
-            loading.load_detector(place) for place in ([given] if isinstance(given, str) else given or [])
-        ]
+        found = [loading.load_detector(place) for place in ([given] if isinstance(given, str) else given or [])]
     for number, detector in enumerate(found):
         twin = next((other for other in found[:number] if other.digest == detector.digest), None)
         if twin:
             raise ValueError(f"{detector.file} and {twin.file} are the same file: name each system once.")
     names = [detector.name for detector in found]
-    return [
-        replace(one, name=f"{one.name} {one.digest[:6]}") if names.count(one.name) > 1 else one
-        for one in found
-    ]
+    return [replace(one, name=f"{one.name} {one.digest[:6]}") if names.count(one.name) > 1 else one for one in found]
 
 
-def score_detectors(
-    cfg: DictConfig, given: Given, home: TrialCorpus | None, trials: Trials | None
-) -> list[Result]:
+def score_detectors(cfg: DictConfig, given: Given, home: TrialCorpus | None, trials: Trials | None) -> list[Result]:
     """Score each system on each corpus that a configuration names.
 
     Without a corpus, the scores that the runs have stored are used.

@@ -20,9 +20,7 @@ Values = Mapping[tuple[str, str, str], float]  # by system, corpus and metric
 def draw_evaluation_figures(measured: Measurements) -> list[DocumentPicture]:
     """Draw all figures of an evaluation."""
     values = {(row.system, row.corpus, row.metric): row.value for row in measured.rows if not row.by}
-    pictures = (
-        [DocumentPicture("corpora", _eer_matrix(measured, values))] if len(measured.corpora) > 1 else []
-    )
+    pictures = [DocumentPicture("corpora", _eer_matrix(measured, values))] if len(measured.corpora) > 1 else []
     for corpus in measured.corpora:
         results = [result for result in measured.results if result.corpus == corpus]
         name, note = document_file_name(corpus), " ".join(dict.fromkeys(r.note for r in results if r.note))

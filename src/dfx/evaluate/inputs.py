@@ -51,9 +51,7 @@ def check_input_keys(cfg: DictConfig) -> None:
         )
     for name, needed in NEEDS.items():
         if cfg[name] not in (None, []) and not any(cfg[other] for other in needed.split(" or ")):
-            raise ValueError(
-                f"{name}={cfg[name]} has no effect without {needed}: give {needed}=…, or leave it out."
-            )
+            raise ValueError(f"{name}={cfg[name]} has no effect without {needed}: give {needed}=…, or leave it out.")
 
 
 def collect_inputs(cfg: DictConfig) -> list[Result]:
@@ -162,13 +160,9 @@ def _named_files(given: Any) -> dict[str, Path]:
     given = _plain(given)
     if isinstance(given, Mapping):
         return {str(name): scorefiles.existing_score_file(file) for name, file in given.items()}
-    files = [
-        scorefiles.existing_score_file(file) for file in ([given] if isinstance(given, str) else given or [])
-    ]
+    files = [scorefiles.existing_score_file(file) for file in ([given] if isinstance(given, str) else given or [])]
     stems = [file.stem for file in files]
-    names = [
-        file.stem if stems.count(file.stem) == 1 else f"{file.parent.name}/{file.stem}" for file in files
-    ]
+    names = [file.stem if stems.count(file.stem) == 1 else f"{file.parent.name}/{file.stem}" for file in files]
     twice = [str(file) for file, name in zip(files, names, strict=True) if names.count(name) > 1]
     if twice:
         raise ValueError(

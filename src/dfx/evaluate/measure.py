@@ -138,9 +138,7 @@ def measure_results(results: Sequence[Result], settings: MeasureSettings) -> Mea
     notes: list[str] = []
     for by in settings.by:
         if not any(by in result.table.table for result in results):
-            raise ValueError(
-                f"by={by}: there is no such column; {results[0].name} has {_columns(results[0])}."
-            )
+            raise ValueError(f"by={by}: there is no such column; {results[0].name} has {_columns(results[0])}.")
         for result in uncalibrated:
             found, lacking = _breakdown(result, by, settings)
             rows += found
@@ -236,9 +234,7 @@ def _rows(
     ]
 
 
-def _compare_all(
-    results: Sequence[Result], settings: MeasureSettings
-) -> tuple[list[MeasuredPair], list[str]]:
+def _compare_all(results: Sequence[Result], settings: MeasureSettings) -> tuple[list[MeasuredPair], list[str]]:
     """Compare pairs of systems on the same trials, with sentences about systems that cannot be compared.
 
     With `compare=True` large sets are resampled too, and having no pair is an error.
@@ -256,9 +252,7 @@ def _compare_all(
             sizes = "; ".join(
                 f"{', '.join(r.system for r in group)}: {len(group[0].table):,}" for group in groups.values()
             )
-            notes.append(
-                f"On {corpus} systems were scored on different trials and are not compared ({sizes})."
-            )
+            notes.append(f"On {corpus} systems were scored on different trials and are not compared ({sizes}).")
         for group in groups.values():
             chosen, table = _choose_pairs(group), group[0].table
             if chosen and not settings.compare and min(len(table.bonafide), len(table.spoof)) < 2:

@@ -148,9 +148,7 @@ def _cell(row: MeasuredRow | None, interval: bool = True) -> str:
 def _difference(found: metrics.Difference | None, name: str) -> str:
     if found is None:
         return ""
-    value, low, high = (
-        metric_names.metric_number(x, name, "+") for x in (found.value, found.low, found.high)
-    )
+    value, low, high = (metric_names.metric_number(x, name, "+") for x in (found.value, found.low, found.high))
     unit = " %" if METRICS[name].percent else ""
     p_value = "p < .001" if found.p_value < 0.001 else f"p = {found.p_value:.3f}".replace("0.", ".", 1)
     return f"{value}{unit} [{low}, {high}], {p_value}"

@@ -48,9 +48,7 @@ class LFCC(FilterBankFeature):
     ) -> None:
         super().__init__(mask, cache)
         self.deltas = deltas
-        bank = dsp.linear_bank(
-            num_filters, n_fft, sample_rate, sample_rate / 2 if fmax_hz is None else fmax_hz
-        )
+        bank = dsp.linear_bank(num_filters, n_fft, sample_rate, sample_rate / 2 if fmax_hz is None else fmax_hz)
         # The energy is an additional filter, which row 0 of the transform selects: one product and one log10 for all.
         bank = torch.cat([bank, torch.full((1, bank.shape[1]), 1 / n_fft)])
         self.band_power = dsp.BandPower(torch.hamming_window(win_length), n_fft, hop_length, bank)

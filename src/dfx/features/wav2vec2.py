@@ -175,9 +175,7 @@ def _load(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         architecture = _plain(content["architecture"])
-        state_dict = {
-            key: value for key, value in content["state_dict"].items() if not key.startswith("aux.")
-        }
+        state_dict = {key: value for key, value in content["state_dict"].items() if not key.startswith("aux.")}
         model = _build(architecture)
         model.load_state_dict(state_dict)
     except (RuntimeError, LookupError, TypeError, EOFError, pickle.UnpicklingError) as error:

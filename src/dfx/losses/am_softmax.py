@@ -34,8 +34,7 @@ class AMSoftmax(CosineLoss):
         super().__init__(embedding_dim, num_directions=2)
         if scale <= 0 or margin < 0:
             raise ValueError(
-                f"AM-softmax cannot use scale={scale}, margin={margin}: "
-                f"give a scale above 0 and a margin of 0 or more."
+                f"AM-softmax cannot use scale={scale}, margin={margin}: give a scale above 0 and a margin of 0 or more."
             )
         self.scale = scale
         self.margin = margin

@@ -39,9 +39,7 @@ class Loss(nn.Module):
     def __init__(self, embedding_dim: int) -> None:
         super().__init__()
         if embedding_dim < 1:
-            raise ValueError(
-                f"A loss needs embeddings of at least 1 value, got {embedding_dim}: check the model."
-            )
+            raise ValueError(f"A loss needs embeddings of at least 1 value, got {embedding_dim}: check the model.")
         self.register_buffer("log_prior_odds", torch.tensor(0.0))
 
     def set_prior(self, num_bonafide: float, num_spoof: float) -> None:

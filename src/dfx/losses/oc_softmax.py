@@ -33,9 +33,7 @@ class OCSoftmax(CosineLoss):
         ValueError: if not -1 <= r_fake < r_real <= 1 or alpha is not positive.
     """
 
-    def __init__(
-        self, embedding_dim: int, r_real: float = 0.9, r_fake: float = 0.2, alpha: float = 20.0
-    ) -> None:
+    def __init__(self, embedding_dim: int, r_real: float = 0.9, r_fake: float = 0.2, alpha: float = 20.0) -> None:
         super().__init__(embedding_dim, num_directions=1)
         if not -1 <= r_fake < r_real <= 1 or alpha <= 0:
             raise ValueError(

@@ -76,8 +76,6 @@ def _decide(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> Decision
     """Count the rejected trials of each class at a threshold."""
     bonafide, spoof = check_scores(bonafide, spoof)
     if math.isnan(threshold):
-        raise ValueError(
-            "The threshold is NaN, and no score is above or below it: pass the threshold of dev's EER."
-        )
+        raise ValueError("The threshold is NaN, and no score is above or below it: pass the threshold of dev's EER.")
     numbers = np.sum(bonafide <= threshold), np.sum(spoof <= threshold), bonafide.size, spoof.size
     return Decisions(*map(np.asarray, numbers))

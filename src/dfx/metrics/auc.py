@@ -39,9 +39,7 @@ def delong_auc_deviation(by_bonafide: FloatArray, by_spoof: FloatArray) -> float
 
     Source: DeLong, DeLong and Clarke-Pearson, Biometrics 1988; by ranks as in Sun and Xu, IEEE SPL 2014.
     """
-    return math.sqrt(
-        sum(np.var(part, ddof=1) / part.size for part in (by_bonafide, by_spoof) if part.size > 1)
-    )
+    return math.sqrt(sum(np.var(part, ddof=1) / part.size for part in (by_bonafide, by_spoof) if part.size > 1))
 
 
 def _twice_below(scores: FloatArray, others: FloatArray) -> IntArray:

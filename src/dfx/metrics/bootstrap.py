@@ -35,9 +35,7 @@ from dfx.tables.score_table import ScoreTable
 
 MIN_CLUSTERS = 10  # speakers of each class; a bootstrap of fewer says little
 UNKNOWN = ("-", "")  # names that mean an unknown speaker
-CHUNK = (
-    1 << 18
-)  # numbers in memory, if a resample is not larger by itself: 2 MiB, which the processor's cache holds
+CHUNK = 1 << 18  # numbers in memory, if a resample is not larger by itself: 2 MiB, which the processor's cache holds
 _TOP = {
     "cllr": math.inf,
     "act_dcf": sum(dcf_weights()) / min(dcf_weights()),
@@ -82,9 +80,7 @@ def bootstrap_intervals(
         ValueError: if a class is missing, a name or column is unknown, or a metric lacks what it needs.
     """
     bootstrap = Bootstrap(table, cluster)
-    metrics = ResampledMetrics(
-        table.table["score"].to_numpy(), bootstrap.is_bonafide, names, threshold, rates
-    )
+    metrics = ResampledMetrics(table.table["score"].to_numpy(), bootstrap.is_bonafide, names, threshold, rates)
     value = metrics.measure([np.ones((1, len(table)), np.int64)])
     found = metrics.measure(bootstrap.draw(resamples, seed))
     return {name: bootstrap.interval(name, float(value[name][0]), found[name], confidence) for name in names}
@@ -156,9 +152,7 @@ class Bootstrap:
                 drawn[:, group] = counts.reshape(rows, group.size)
             yield drawn if self.cluster is None else drawn[:, self.cluster]
 
-    def interval(
-        self, name: str, value: float, resampled: FloatArray, confidence: float = 0.95
-    ) -> ConfidenceInterval:
+    def interval(self, name: str, value: float, resampled: FloatArray, confidence: float = 0.95) -> ConfidenceInterval:
         """Confidence interval of a metric of these trials; the metric must be bounded, from 0 to its largest value.
 
         Args:

@@ -39,9 +39,7 @@ def min_cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     """
     bonafide, spoof = check_scores(bonafide, spoof)
     scores, place = np.unique(np.concatenate([bonafide, spoof]), return_inverse=True)
-    count = [
-        np.bincount(part, minlength=scores.size) for part in (place[: bonafide.size], place[bonafide.size :])
-    ]
+    count = [np.bincount(part, minlength=scores.size) for part in (place[: bonafide.size], place[bonafide.size :])]
     return min_cllr_of_counts(count[0].astype(np.float64), count[1].astype(np.float64))
 
 

@@ -68,13 +68,10 @@ class PairedEers:
         def mean_over_seeds(values: FloatArray) -> FloatArray:
             return np.array([of_system.mean(axis=0) for of_system in np.split(values, ends)])
 
-        self.values = mean_over_seeds(
-            np.array([eer(row[is_bonafide], row[~is_bonafide])[0] for row in scores])
-        )
+        self.values = mean_over_seeds(np.array([eer(row[is_bonafide], row[~is_bonafide])[0] for row in scores]))
         metrics = [ResampledMetrics(row, is_bonafide, ["eer"]) for row in scores]
         drawn = [
-            np.array([one.measure([draw])["eer"] for one in metrics])
-            for draw in self._bootstrap.draw(resamples, seed)
+            np.array([one.measure([draw])["eer"] for one in metrics]) for draw in self._bootstrap.draw(resamples, seed)
         ]
         self.resampled = mean_over_seeds(np.concatenate(drawn, axis=1))
 
@@ -122,9 +119,7 @@ def delong_auc_difference(first: ScoreTable, second: ScoreTable) -> Difference:
     """
     is_bonafide = first.table["label"].to_numpy() == BONAFIDE
     scores = scores_side_by_side([first, second])
-    bonafide, spoof = zip(
-        *(auc_placements(row[is_bonafide], row[~is_bonafide]) for row in scores), strict=True
-    )
+    bonafide, spoof = zip(*(auc_placements(row[is_bonafide], row[~is_bonafide]) for row in scores), strict=True)
     if min(bonafide[0].size, spoof[0].size) < 2:
         raise ValueError(
             f"DeLong's variance needs two trials of each class, got {bonafide[0].size} bona fide and {spoof[0].size} "

@@ -62,9 +62,7 @@ class ResampledMetrics:
             "auc": _RunCounts.auc,
             "min_cllr": _RunCounts.min_cllr,
             "min_dcf": partial(_RunCounts.min_cost, weights=dcf_weights()),
-            "act_dcf": lambda counts: normalised_dcf(
-                counts.far[:, bayes], counts.frr[:, bayes], *dcf_weights()
-            ),
+            "act_dcf": lambda counts: normalised_dcf(counts.far[:, bayes], counts.frr[:, bayes], *dcf_weights()),
             "accuracy": lambda counts: counts.decisions(decision).accuracy,
             "balanced_accuracy": lambda counts: counts.decisions(decision).balanced_accuracy,
             "f1": lambda counts: counts.decisions(decision).f1,
@@ -94,10 +92,7 @@ class ResampledMetrics:
                 found[name].append(metric(counts))
             if self._by_trial:
                 sizes = zip(counts.bonafide[:, 0], counts.spoof[:, 0], strict=True)
-                rows = [
-                    self._measure_scores(row.astype(float), *size)
-                    for row, size in zip(drawn, sizes, strict=True)
-                ]
+                rows = [self._measure_scores(row.astype(float), *size) for row, size in zip(drawn, sizes, strict=True)]
                 for name in self._by_trial:
                     found[name].append(np.array([row[name] for row in rows]))
         return {name: np.concatenate(values) for name, values in found.items()}

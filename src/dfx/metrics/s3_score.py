@@ -38,9 +38,7 @@ def s3_score(labels: ArrayLike, probabilities: ArrayLike) -> float:
             "scores through a sigmoid, and find out where a NaN comes from."
         )
     if not np.isin(label, (0, 1)).all():
-        raise ValueError(
-            f"A label is 0 or 1, got {np.unique(label)[:5].tolist()}: 1 says that the voice is present."
-        )
+        raise ValueError(f"A label is 0 or 1, got {np.unique(label)[:5].tolist()}: 1 says that the voice is present.")
     return float(np.mean([_of_output(label[:, i], probability[:, i]) for i in range(label.shape[1])]))
 
 
@@ -52,8 +50,4 @@ def _of_output(label: np.ndarray, probability: np.ndarray) -> float:
             f"{absent.size}: its AUC is not defined."
         )
     brier = np.mean((probability - label) ** 2)
-    return (
-        0.5 * (1 - auc(present, absent))
-        + 0.25 * float(brier)
-        + 0.25 * calibration_error(probability, label, BINS)
-    )
+    return 0.5 * (1 - auc(present, absent)) + 0.25 * float(brier) + 0.25 * calibration_error(probability, label, BINS)

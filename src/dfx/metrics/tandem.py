@@ -25,9 +25,7 @@ class AsvRates(NamedTuple):
 
 
 # Fixed rates of the ASVspoof 5 evaluation package, for use without ASV scores.
-ASVSPOOF5_RATES = AsvRates(
-    p_miss=0.01880141010575793, p_fa=0.01881016557566423, p_fa_spoof=0.4607082907604729
-)
+ASVSPOOF5_RATES = AsvRates(p_miss=0.01880141010575793, p_fa=0.01881016557566423, p_fa_spoof=0.4607082907604729)
 
 
 def asv_rates(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike) -> AsvRates:
@@ -81,9 +79,7 @@ def tdcf_weights(rates: AsvRates, form: str) -> tuple[float, float, float]:
     if form not in FORMS:
         raise ValueError(f"The t-DCF has the forms {' and '.join(FORMS)}, got {form!r}: choose one of them.")
     if not all(0 <= rate <= 1 for rate in rates):
-        raise ValueError(
-            f"Error rates of speaker verification lie in [0, 1], got {rates}: divide percent by 100."
-        )
+        raise ValueError(f"Error rates of speaker verification lie in [0, 1], got {rates}: divide percent by 100.")
     of_asv = P_TARGET * C_MISS * rates.p_miss + P_NONTARGET * C_FA * rates.p_fa
     misses, accepted = P_TARGET * C_MISS - of_asv, P_SPOOF * C_FA * rates.p_fa_spoof
     if misses <= 0 or accepted <= 0:
@@ -123,10 +119,7 @@ def min_adcf(
     """
     groups = [check_class(target, "target"), check_class(nontarget, "nontarget"), check_class(spoof)]
     if not (
-        p_nontarget > 0
-        and p_spoof > 0
-        and p_nontarget + p_spoof < 1
-        and min(c_miss, c_fa_nontarget, c_fa_spoof) > 0
+        p_nontarget > 0 and p_spoof > 0 and p_nontarget + p_spoof < 1 and min(c_miss, c_fa_nontarget, c_fa_spoof) > 0
     ):
         raise ValueError(
             f"An a-DCF needs priors that leave some for the target and positive costs, got p_nontarget={p_nontarget}, "

@@ -95,9 +95,7 @@ class RowNorm(nn.BatchNorm1d):
     def forward(self, x: Tensor) -> Tensor:
         """Normalised `x`, same shape."""
         if self.training and x.numel() == x.shape[1]:
-            return F.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
-            )
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
         return super().forward(x)
 
 
@@ -138,9 +136,7 @@ class AttentiveStatisticsPool(nn.Module):
     def __init__(self, features: int, hidden: int) -> None:
         super().__init__()
         # No bias in the second layer: softmax over frames would cancel it.
-        self.attention = nn.Sequential(
-            nn.Conv1d(features, hidden, 1), nn.Tanh(), nn.Conv1d(hidden, 1, 1, bias=False)
-        )
+        self.attention = nn.Sequential(nn.Conv1d(features, hidden, 1), nn.Tanh(), nn.Conv1d(hidden, 1, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         """Statistics (batch, 2 × features) of `x` (batch, features, frames), in float32 under autocast too."""

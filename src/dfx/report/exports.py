@@ -35,9 +35,7 @@ def export_latex_table(report: SweepReport) -> str:
             for column, one in zip(grid.columns, measured, strict=True)
         ]
         lines.append(" & ".join([escape_latex(row), *cells]) + r" \\")
-        bounds = [
-            rf"{{\scriptsize {one.bounds(metric)}}}" if one and one.interval else "" for one in measured
-        ]
+        bounds = [rf"{{\scriptsize {one.bounds(metric)}}}" if one and one.interval else "" for one in measured]
         lines += [" & ".join(["", *bounds]) + r" \\[2pt]"] if any(bounds) else []
     beat = tables.to_beat_table_row(report)
     if beat:

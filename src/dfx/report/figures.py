@@ -44,14 +44,8 @@ def _table(report: SweepReport) -> Figure:
                 line.append(grid.empty(row, column).text)
                 continue
             values[i, j] = scale * one.mean
-            deviation = (
-                ""
-                if math.isnan(one.deviation)
-                else f"\n± {metric_names.metric_number(one.deviation, metric)}"
-            )
-            line.append(
-                f"{metric_names.metric_number(one.mean, metric)}{tables.SIGNS.get(one.mark, '')}{deviation}"
-            )
+            deviation = "" if math.isnan(one.deviation) else f"\n± {metric_names.metric_number(one.deviation, metric)}"
+            line.append(f"{metric_names.metric_number(one.mean, metric)}{tables.SIGNS.get(one.mark, '')}{deviation}")
             bold += [(i, j)] if tables.is_bold_in_table(one) else []
             framed += [(i, j)] if one.mark == CHOSEN else []
         texts.append(line)
@@ -72,8 +66,7 @@ def _det(report: SweepReport) -> Figure | None:
     if not known:
         return None
     shown = {
-        f"{cell.name} (s{run.tags.get('seed', '?')})": score_tables[run.run_id]
-        for cell, run in known[:MOST_CURVES]
+        f"{cell.name} (s{run.tags.get('seed', '?')})": score_tables[run.run_id] for cell, run in known[:MOST_CURVES]
     }
     note = "One seed of each cell: the one with the median EER on dev." + _left_out(len(known), MOST_CURVES)
     return plots.det_error_curves(shown, f"Detection error trade-off on {report.split}", note)
@@ -88,9 +81,7 @@ def median_run(cell: GridCell) -> RunRecord:
 def _attacks(report: SweepReport) -> Figure | None:
     prefix = f"{report.split}/eer/"
     cells = report.ranked[:MOST_COLUMNS]
-    keys = sorted(
-        {key for cell in cells for run in cell.runs for key in run.metrics if key.startswith(prefix)}
-    )
+    keys = sorted({key for cell in cells for run in cell.runs for key in run.metrics if key.startswith(prefix)})
     if len(keys) < 2:
         return None
     sizes = _trials(cells, report)

@@ -97,9 +97,7 @@ def measure_grid(grid: Grid, metric: str, resamples: int | None = None) -> Measu
         shown = [key for key in names if key.count("/") == 1 and not key.startswith(("epoch/", "system/"))]
         raise ValueError(f"No run has the metric {metric!r}: they have {', '.join(shown)}.")
     split = metric.partition("/")[0]
-    tables, notes = run_scores.read_run_scores(
-        (run for cell in grid.cells.values() for run in cell.runs), split
-    )
+    tables, notes = run_scores.read_run_scores((run for cell in grid.cells.values() for run in cell.runs), split)
     notes = notes[:5] + ([f"… and {len(notes) - 5} more such files."] if len(notes) > 5 else [])
     judged = {run_id: part for run_id, table in tables.items() if (part := _part(table, metric)) is not None}
     if not judged:
@@ -108,9 +106,7 @@ def measure_grid(grid: Grid, metric: str, resamples: int | None = None) -> Measu
     cluster = cluster_column(next(iter(judged.values())))
     resamples = resamples or _resamples(len(known), judged)
     for trials in sorted({one.trials for one in known.values() if one.trials}):
-        known |= _compared(
-            {k: one for k, one in known.items() if one.trials == trials}, judged, cluster, resamples
-        )
+        known |= _compared({k: one for k, one in known.items() if one.trials == trials}, judged, cluster, resamples)
     notes += _notes(known.values(), resamples)
     return MeasuredGrid(metric, _corrected(known), tables, cluster, resamples, notes)
 
@@ -170,10 +166,7 @@ def _compared(
     """
     systems = [[judged[run.run_id] for run in one.cell.runs] for one in group.values()]
     eers = PairedEers(systems, cluster, resamples)
-    result = {
-        place: replace(one, interval=eers.interval(number))
-        for number, (place, one) in enumerate(group.items())
-    }
+    result = {place: replace(one, interval=eers.interval(number)) for number, (place, one) in enumerate(group.items())}
     best = _chosen(group)
     if len(group) < 2 or best is None:
         return result
@@ -207,9 +200,7 @@ def _notes(measured: Iterable[MeasuredCell], resamples: int) -> list[str]:
     measured = list(measured)
     notes = []
     tests = sum(one.difference is not None for one in measured)
-    if 2 * tests >= LEVEL * (
-        resamples + 1
-    ):  # the smallest possible p-value after Holm's correction is above the level
+    if 2 * tests >= LEVEL * (resamples + 1):  # the smallest possible p-value after Holm's correction is above the level
         notes.append(
             f"{resamples:,} resamples are too few for any of {tests} differences to be significant, so everything is "
             f"bold: use resamples={LEAST * (tests + 1)} at least, or leave it out."

@@ -29,9 +29,7 @@ def result_table(report: SweepReport, brief: bool = False) -> DocumentTable:
     beat = to_beat_table_row(report)
     if beat:
         rows.append([DocumentCell(text, looks="dark") for text in (TO_BEAT, *beat)])
-    return DocumentTable(
-        metric_names.metric_heading(metric), grid.head, rows, table_caption(report, brief), grid=True
-    )
+    return DocumentTable(metric_names.metric_heading(metric), grid.head, rows, table_caption(report, brief), grid=True)
 
 
 def _cell(report: SweepReport, row: str, column: str, brief: bool) -> DocumentCell | None:
@@ -41,9 +39,7 @@ def _cell(report: SweepReport, row: str, column: str, brief: bool) -> DocumentCe
         return None
     fewer = counted(one.seeds, "seed") if one.seeds < report.measured.most_seeds else ""
     small = [fewer and f"({fewer})"] if brief else [one.bounds(metric), fewer]
-    looks = " ".join(
-        look for look, holds in (("good", is_bold_in_table(one)), ("chosen", one.mark == CHOSEN)) if holds
-    )
+    looks = " ".join(look for look, holds in (("good", is_bold_in_table(one)), ("chosen", one.mark == CHOSEN)) if holds)
     return DocumentCell(
         one.cell.text(metric) + SIGNS.get(one.mark, ""), " · ".join(part for part in small if part), looks
     )
@@ -78,9 +74,7 @@ def table_caption(report: SweepReport, brief: bool = False) -> str:
         )
     if tested:
         alone = ", of the cells with several seeds" if numbers[0] == 1 < numbers[-1] else ""
-        words.append(
-            f"{STAR} chosen on dev: the lowest mean EER there{alone}. Eval only measures the chosen cell"
-        )
+        words.append(f"{STAR} chosen on dev: the lowest mean EER there{alone}. Eval only measures the chosen cell")
         words.append(
             f"Bold: not significantly worse than {STAR} (paired bootstrap on the same trials, Holm over "
             f"{counted(tested, 'comparison')}, level {100 * LEVEL:g} %)"
@@ -126,16 +120,12 @@ def seen_unseen_table(report: SweepReport) -> DocumentTable | None:
 def all_cells_table(report: SweepReport) -> DocumentTable:
     """Table of all cells, the best on dev first, with their costs and their difference to the chosen cell."""
     metric, measured = report.measured.metric, report.measured.cells
-    costs = [
-        name for name in metric_names.COSTS if any(one.cell.values(name).size for one in measured.values())
-    ]
+    costs = [name for name in metric_names.COSTS if any(one.cell.values(name).size for one in measured.values())]
     has_test = any(one.difference for one in measured.values())
     head = [*report.grid.axes, "seeds", "EER on dev (%)", metric_names.metric_heading(metric), "95 %"]
     head += ["difference", "95 % of it", "p (Holm)", ""] if has_test else []
     head += [metric_names.metric_heading(name) for name in costs]
-    shown = sorted(
-        measured.values(), key=lambda one: float(np.nan_to_num(one.cell.mean("dev/eer"), nan=np.inf))
-    )
+    shown = sorted(measured.values(), key=lambda one: float(np.nan_to_num(one.cell.mean("dev/eer"), nan=np.inf)))
     rows = []
     for one in shown[:MOST_CELLS]:
         cell = one.cell
@@ -154,9 +144,7 @@ def all_cells_table(report: SweepReport) -> DocumentTable:
                 *(metric_names.metric_number(cell.mean(name), name) for name in costs),
             ]
         )
-    notes = [
-        f"The best on dev first. Difference: to {STAR}, on the same trials; above 0 is worse."
-    ] * has_test
+    notes = [f"The best on dev first. Difference: to {STAR}, on the same trials; above 0 is worse."] * has_test
     if len(shown) > MOST_CELLS:
         notes.append(f"{len(shown) - MOST_CELLS} more cells are in cells.csv.")
     return DocumentTable("All cells", head, rows, " ".join(notes), (report.grid.axes[1], ""))
@@ -167,9 +155,7 @@ def _test(one: MeasuredCell, metric: str) -> list[str]:
         return ["", "", "", f"{STAR} chosen on dev" if one.mark == CHOSEN else ""]
     gap, p_value = one.difference, one.p_value or 0.0
     value = ("+" if gap.value > 0 else "") + metric_names.metric_number(gap.value, metric)
-    bounds = (
-        f"[{metric_names.metric_number(gap.low, metric)}, {metric_names.metric_number(gap.high, metric)}]"
-    )
+    bounds = f"[{metric_names.metric_number(gap.low, metric)}, {metric_names.metric_number(gap.high, metric)}]"
     return [value, bounds, f"{p_value:.3f}" if p_value >= 0.001 else "< .001", one.mark]
 
 

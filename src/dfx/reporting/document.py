@@ -76,9 +76,7 @@ class Document:
         texts = [f"# {self.title}", *(part.markdown() for part in self.parts)]
         return "\n\n".join(text for text in texts if text) + "\n"
 
-    def write(
-        self, folder: Path, more: Mapping[str, str | Callable[[Path], object]] | None = None
-    ) -> list[Path]:
+    def write(self, folder: Path, more: Mapping[str, str | Callable[[Path], object]] | None = None) -> list[Path]:
         """Write the page, its Markdown, its data and its figures, and further files; returns them, the page first.
 
         Each file is written atomically. Files of an earlier report of this kind in the folder are removed if this

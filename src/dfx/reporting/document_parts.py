@@ -165,9 +165,7 @@ class DocumentFindings(NamedTuple):
             from rich.text import Text as Words
 
             title = f"{counted(len(brief), 'note')}, in the report: "
-            console.print(
-                Words.assemble((title, f"bold {COLOURS['note']}"), "; ".join(brief)), soft_wrap=True
-            )
+            console.print(Words.assemble((title, f"bold {COLOURS['note']}"), "; ".join(brief)), soft_wrap=True)
 
 
 class DocumentCell(NamedTuple):
@@ -222,9 +220,7 @@ class DocumentTable(NamedTuple):
         rows = "\n".join([tagged("th", self.head), *(tagged("td", row) for row in self.rows)])
         note = DocumentText(self.note, "small").html() if self.note else ""
         grid = ' class="grid"' if self.grid else ""
-        return (
-            f'{DocumentHeading(self.title).html()}<div class="scroll"><table{grid}>{rows}</table></div>{note}'
-        )
+        return f'{DocumentHeading(self.title).html()}<div class="scroll"><table{grid}>{rows}</table></div>{note}'
 
     def markdown(self) -> str:
         rules = [":--" if text else "--:" for text in self.is_text]
@@ -326,9 +322,7 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 
 
 def _html_cell(tag: str, cell: str | DocumentCell, is_text: bool) -> str:
-    text, small, looks = (
-        (cell.text, cell.small, cell.looks) if isinstance(cell, DocumentCell) else (cell, "", "")
-    )
+    text, small, looks = (cell.text, cell.small, cell.looks) if isinstance(cell, DocumentCell) else (cell, "", "")
     looks = " ".join(look for look in ("text" if is_text else "", looks) if look)
     below = f"<div>{escaped(small)}</div>" if small else ""
     attribute = f' class="{looks}"' if looks else ""

@@ -121,9 +121,7 @@ class Grid:
 
 def is_grid_run(run: RunRecord) -> bool:
     """Whether a run is one of `dfx.train`, or a cell that a sweep could not start."""
-    return "kind" not in run.tags and (
-        "config_hash" in run.tags or any(tag.startswith("sweep.") for tag in run.tags)
-    )
+    return "kind" not in run.tags and ("config_hash" in run.tags or any(tag.startswith("sweep.") for tag in run.tags))
 
 
 def _value(run: RunRecord, key: str) -> str:
@@ -153,9 +151,7 @@ def grid_of_sweep(runs: Sequence[RunRecord], parent: str, axes: Axes) -> Grid:
         axes: axes of the sweep.
     """
     shown = [
-        key
-        for key, values in axes.items()
-        if key != SEED and (len(values) > 1 or key in randomly_drawn_keys(axes))
+        key for key, values in axes.items() if key != SEED and (len(values) > 1 or key in randomly_drawn_keys(axes))
     ]
     across = next((key for key in shown[1:] if key not in randomly_drawn_keys(axes)), None)
     down = [key for key in shown if key != across]
@@ -164,9 +160,7 @@ def grid_of_sweep(runs: Sequence[RunRecord], parent: str, axes: Axes) -> Grid:
     def row_of(run: RunRecord) -> str:
         return ", ".join(_place(run, parent).get(key, "") for key in down) or "all"
 
-    whole = (
-        [] if randomly_drawn_keys(axes) & set(down) else list(itertools.product(*(axes[key] for key in down)))
-    )
+    whole = [] if randomly_drawn_keys(axes) & set(down) else list(itertools.product(*(axes[key] for key in down)))
     rows = [", ".join(values) or "all" for values in whole]
     rows += [row for row in reversed(dict.fromkeys(map(row_of, runs))) if row not in rows]
     cells, why_empty = {}, {}
@@ -229,9 +223,7 @@ def grid_of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: A
     commits = {run.tags.get("git_commit", "") for cell in cells.values() for run in cell.runs}
     if len(commits) > 1:
         notes.append(f"The runs come from {len(commits)} versions of the code (tag git_commit).")
-    typed = {
-        key: values for key, values in (order or {}).items() if key not in randomly_drawn_keys(order or {})
-    }
+    typed = {key: values for key, values in (order or {}).items() if key not in randomly_drawn_keys(order or {})}
     row_labels = _ordered({row for row, _ in cells}, typed.get(rows, []))
     column_labels = _ordered({column for _, column in cells}, typed.get(columns, []))
     return Grid((rows, columns), row_labels, column_labels, cells, {}, notes)

@@ -109,9 +109,7 @@ def metric_heading(name: str) -> str:
 def cost_metric_label(name: str) -> str:
     """Axis label of a cost: `latency of a 5 s clip, one core (ms)`."""
     cost = find_metric(name)
-    return " ".join(
-        part for part in (cost.title, cost.meaning, f"({cost.unit})" if cost.unit else "") if part
-    )
+    return " ".join(part for part in (cost.title, cost.meaning, f"({cost.unit})" if cost.unit else "") if part)
 
 
 def metric_direction(name: str) -> str:
@@ -143,9 +141,7 @@ def metric_with_unit(value: float | None, name: str) -> str:
 
 def metric_spread(mean: float, deviation: float, name: str) -> str:
     """Format mean and deviation: `12.34 ± 1.20`, or the mean alone if the deviation is NaN (one seed)."""
-    return metric_number(mean, name) + (
-        "" if math.isnan(deviation) else f" ± {metric_number(deviation, name)}"
-    )
+    return metric_number(mean, name) + ("" if math.isnan(deviation) else f" ± {metric_number(deviation, name)}")
 
 
 def metric_interval(bounds: ConfidenceInterval | None, name: str) -> str:

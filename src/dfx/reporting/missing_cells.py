@@ -37,9 +37,7 @@ class MissingCell:
         """Make a missing cell from a run without a result; `command` is used if the run has no command."""
         if "skipped" in run.tags:
             return cls(cell, "skipped", run.tags["skipped"], "")
-        kind = {"RUNNING": "running", "SCHEDULED": "running", "KILLED": "interrupted"}.get(
-            run.status, "failed"
-        )
+        kind = {"RUNNING": "running", "SCHEDULED": "running", "KILLED": "interrupted"}.get(run.status, "failed")
         reason = UNCLEAR if kind == "running" else run.tags.get("error", "")
         return cls(cell, kind, reason, run.tags.get("command") or command)
 
@@ -102,9 +100,7 @@ def _of_sweep(records: Sequence[RunRecord], parent: RunRecord) -> list[MissingCe
             continue
         cell = shlex.join(overrides)
         command = missing_cell_command(parent.tags.get("command", ""), cell)
-        found.append(
-            MissingCell.of_run(runs[0], cell, command) if runs else MissingCell(cell, "missing", "", command)
-        )
+        found.append(MissingCell.of_run(runs[0], cell, command) if runs else MissingCell(cell, "missing", "", command))
     return found
 
 

@@ -63,9 +63,7 @@ def write_run_results(
     metrics["cost/parameters"] = float(num_parameters(detector))
     metrics["cost/train_seconds"] = sum(record.get("train/seconds", 0.0) for record in keeper.history)
     if data.store.sample_rate > 1:  # not a table of ready features
-        metrics["cost/latency_ms"] = latency_ms(
-            detector.cpu(), data.crops["eval"].num_samples, data.store.sample_rate
-        )
+        metrics["cost/latency_ms"] = latency_ms(detector.cpu(), data.crops["eval"].num_samples, data.store.sample_rate)
     run.log_history(keeper.history)  # again, for a run that was killed between the last epoch and its curves
     run.log_metrics(metrics)
     warning = wrong_way_warning(dev)
@@ -101,9 +99,7 @@ def show_run_results(run: TrackedRun, note: str, to_beat: dict[str, Any] | None 
     parts: list[DocumentPart] = [DocumentTable(title, ["", "dev", "eval", ""], _rows(metrics), words=("",))]
     for kind, prefix in (("corpus", "eval/eer_on/"), ("attack", "eval/eer/")):
         values = {attack_name(k.removeprefix(prefix)): v for k, v in metrics.items() if k.startswith(prefix)}
-        worst = [
-            f"{name} {100 * value:.1f}" for name, value in sorted(values.items(), key=lambda one: -one[1])
-        ]
+        worst = [f"{name} {100 * value:.1f}" for name, value in sorted(values.items(), key=lambda one: -one[1])]
         if worst:
             more = ", …" if len(worst) > MOST_LISTED else ""
             parts.append(DocumentText(f"eval EER by {kind}, %: {', '.join(worst[:MOST_LISTED])}{more}"))
@@ -133,16 +129,12 @@ def _rows(metrics: dict[str, float]) -> list[list[str | DocumentCell]]:
     """A row for each metric that the run has: name, dev, eval, meaning."""
     rows: list[list[str | DocumentCell]] = []
     for name in SHOWN:
-        cells = [
-            metric_names.metric_with_unit(metrics.get(f"{split}/{name}"), name) for split in ("dev", "eval")
-        ]
+        cells = [metric_names.metric_with_unit(metrics.get(f"{split}/{name}"), name) for split in ("dev", "eval")]
         if any(cells):
             metric = metric_names.find_metric(name)
             rows.append([metric.title, *cells, DocumentCell("", metric.meaning)])
     if "dev/num_spoof" in metrics:
-        counts = [
-            f"{metrics[f'{s}/num_bonafide']:.0f} + {metrics[f'{s}/num_spoof']:.0f}" for s in ("dev", "eval")
-        ]
+        counts = [f"{metrics[f'{s}/num_bonafide']:.0f} + {metrics[f'{s}/num_spoof']:.0f}" for s in ("dev", "eval")]
         rows.append(["trials", *counts, DocumentCell("", "bona fide + spoof")])
     return rows
 

@@ -35,11 +35,7 @@ def show_sweep_summary(
     finished = [run for run in found if run.status == "FINISHED"]
     done = {run.tags[tag] for run in finished}
     # A run in progress in another process does not replace an existing result.
-    rest = [
-        run
-        for run in found
-        if run not in finished and not (run.tags[tag] in done and run.status == "RUNNING")
-    ]
+    rest = [run for run in found if run not in finished and not (run.tags[tag] in done and run.status == "RUNNING")]
     cells = [MissingCell.of_run(run, run.tags[tag] or run.name) for run in rest]
     skipped = [cell for cell in cells if cell.kind == "skipped"]
     failed = [cell for cell in cells if cell.kind != "skipped"]

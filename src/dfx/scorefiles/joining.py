@@ -174,9 +174,7 @@ def _score_table(given: pd.DataFrame, chosen: pd.DataFrame, name: str) -> ScoreT
             )
     for label, word in NAMES.items():
         if not (chosen["label"] == label).any():
-            raise ValueError(
-                f"{name}: there is no {word} among the {len(chosen)} trials; metrics need both classes."
-            )
+            raise ValueError(f"{name}: there is no {word} among the {len(chosen)} trials; metrics need both classes.")
     table = chosen.assign(score=given["score"])
     if "attack" not in table or (table["attack"] == UNKNOWN_ATTACK).all():
         table["attack"] = given.get("attack", pd.Series(UNKNOWN_ATTACK, index=table.index))

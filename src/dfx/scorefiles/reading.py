@@ -154,9 +154,7 @@ def read_table_with_header(text: str, path: Path) -> pd.DataFrame | None:
             quoting=csv.QUOTE_MINIMAL if separator in ",;" else csv.QUOTE_NONE,
         )
     except pd.errors.ParserError as error:
-        raise ValueError(
-            f"{path} is not a table ({error}): give each line as many fields as the header."
-        ) from error
+        raise ValueError(f"{path} is not a table ({error}): give each line as many fields as the header.") from error
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes surplus fields for an index
         raise ValueError(
             f"{path}: lines have more fields than the header ({', '.join(header)}). Give each line as many."
@@ -200,9 +198,7 @@ def _parse_labels(words: pd.Series, path: Path) -> pd.Series:
             parse_label(bad.iloc[0])
         except ValueError as error:
             found = some_items(bad.unique().tolist())
-            raise ValueError(
-                f"{path}: {len(bad)} of {len(words)} labels are unknown ({found}). {error}"
-            ) from None
+            raise ValueError(f"{path}: {len(bad)} of {len(words)} labels are unknown ({found}). {error}") from None
     return words.map(known).astype("int64")
 
 
@@ -280,9 +276,7 @@ def _read_key_text(path: Path) -> pd.DataFrame:
         return table
     first = protocols.first_protocol_line(text, path)
     kind = (
-        "a key of speaker verification"
-        if {"target", "nontarget"} & set(first.split())
-        else "not a key that dfx knows"
+        "a key of speaker verification" if {"target", "nontarget"} & set(first.split()) else "not a key that dfx knows"
     )
     hint = (
         "give the protocol of ASVspoof 2019 or 5, the trial_metadata.txt of the folder CM of ASVspoof 2021, or a CSV "
@@ -290,9 +284,7 @@ def _read_key_text(path: Path) -> pd.DataFrame:
     )
     frame = protocols.split_protocol_columns(text, path, max(*map(len, KEYS), len(first.split())), hint)
     width = int(protocols.protocol_line_widths(frame.head(HEAD)).median())
-    layouts = [
-        names for names in KEYS if len(names) == width and _share(frame[names.index("label")], is_label) > 0.5
-    ]
+    layouts = [names for names in KEYS if len(names) == width and _share(frame[names.index("label")], is_label) > 0.5]
     if not layouts:
         raise ValueError(f"{path} is {kind}, its first line is {first[:120]!r}: {hint}.")
     is_df = _share(frame[1], lambda word: word.startswith("DF_")) > 0.5  # LA and early DF have eight columns

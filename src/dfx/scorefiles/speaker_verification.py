@@ -54,21 +54,15 @@ def read_asv_scores(
         names = ("attack", "kind", "score") if key is None else ("speaker", "id", "score")
         table, column = _three_columns(text, file, names), "score"
     if column not in table:
-        raise ValueError(
-            f"{file} has no column {column}: it has {', '.join(table.columns)}. Name one of these."
-        )
+        raise ValueError(f"{file} has no column {column}: it has {', '.join(table.columns)}. Name one of these.")
     if key is not None:
         table = _join_key(table, existing_score_file(key), file, part)
     elif "kind" not in table:
-        raise ValueError(
-            f"{file} does not say which trials are target, nontarget or spoof: give its key as well."
-        )
+        raise ValueError(f"{file} does not say which trials are target, nontarget or spoof: give its key as well.")
     scores = parse_numbers(table.assign(id=table.get("id", table["kind"])), column, file).to_numpy()
     bad = int((~np.isfinite(scores)).sum())
     if bad:
-        raise ValueError(
-            f"{file}: {bad} of {len(scores)} scores are not finite numbers. Score these trials again."
-        )
+        raise ValueError(f"{file}: {bad} of {len(scores)} scores are not finite numbers. Score these trials again.")
     kinds = table["kind"].str.lower().to_numpy()
     groups = AsvScores(*(scores[kinds == kind] for kind in KINDS))
     if sum(map(len, groups)) < len(scores) or not all(map(len, groups)):
@@ -111,9 +105,7 @@ def _join_key(scores: pd.DataFrame, path_of_key: Path, path: Path, part: str | N
             f"{', '.join(key.columns)} and {', '.join(scores.columns)}. Give both as the challenge ships them."
         )
     if key["id"].tolist() == scores["id"].tolist():
-        scores, key = (
-            table.assign(id=table.index.astype(str) + " " + table["id"]) for table in (scores, key)
-        )
+        scores, key = (table.assign(id=table.index.astype(str) + " " + table["id"]) for table in (scores, key))
     else:
         scores, key = with_speaker_in_id(scores), with_speaker_in_id(key)
     part = part if any(name in key for name in PARTS) else None

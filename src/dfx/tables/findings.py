@@ -31,9 +31,7 @@ class Finding:
     examples: tuple[str, ...] = ()
 
 
-def make_finding(
-    kind: str, severity: str, text: str, items: Iterable[Any] = (), count: int | None = None
-) -> Finding:
+def make_finding(kind: str, severity: str, text: str, items: Iterable[Any] = (), count: int | None = None) -> Finding:
     """Make a finding; its `count` and `examples` come from the items that it is about.
 
     Raises:

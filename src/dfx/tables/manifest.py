@@ -177,9 +177,7 @@ def _load(path: Path, names: Sequence[str]) -> pd.DataFrame:
 
 def _suffix(path: Path) -> str:
     if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(
-            f"{path} is no manifest: its suffix is {path.suffix!r}; use {' or '.join(SUFFIXES)}."
-        )
+        raise ValueError(f"{path} is no manifest: its suffix is {path.suffix!r}; use {' or '.join(SUFFIXES)}.")
     return path.suffix.lower()
 
 

@@ -71,9 +71,7 @@ def read_protocol(path: Path, layouts: Layouts) -> pd.DataFrame:
     frame = split_protocol_columns(text, path, max(max(layouts), len(first.split())), hint)
     found = [int(width) for width in protocol_line_widths(frame).value_counts().index if width in layouts]
     if not found:
-        raise ValueError(
-            f"{path} has {len(first.split())} columns in its first line ({first[:120]!r}); {hint}."
-        )
+        raise ValueError(f"{path} has {len(first.split())} columns in its first line ({first[:120]!r}); {hint}.")
     return name_protocol_columns(frame, layouts[found[0]], path)
 
 
@@ -107,9 +105,7 @@ def first_protocol_line(text: str, path: Path) -> str:
     return found[0].strip()
 
 
-def split_protocol_columns(
-    text: str, path: Path, width: int, hint: str, separator: str = r"\s+"
-) -> pd.DataFrame:
+def split_protocol_columns(text: str, path: Path, width: int, hint: str, separator: str = r"\s+") -> pd.DataFrame:
     """Split the lines of a text into columns `(lines, width + MAX_SPACES)`; `""` where a line ends earlier.
 
     Args:

@@ -22,14 +22,10 @@ def keep_audit(
         fingerprint: fingerprint of its files, from `dfx.audio.store.recordings_fingerprint`.
         cache: cache folder of dfx; the default one if None.
     """
-    files.write_text_file(
-        _path(manifest, fingerprint, cache), json.dumps(results, indent=1, allow_nan=False) + "\n"
-    )
+    files.write_text_file(_path(manifest, fingerprint, cache), json.dumps(results, indent=1, allow_nan=False) + "\n")
 
 
-def audited_auc(
-    manifest: Manifest, fingerprint: str, cache: str | Path | None = None
-) -> dict[str, Any] | None:
+def audited_auc(manifest: Manifest, fingerprint: str, cache: str | Path | None = None) -> dict[str, Any] | None:
     """AUC on eval that a detector has to beat on a corpus; None if the corpus was not audited or has changed since.
 
     The arguments are those of `keep_audit`.

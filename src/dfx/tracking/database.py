@@ -63,9 +63,7 @@ def ui_command() -> str:
     if address and address.startswith("http"):
         return address
     # With its path if the virtual environment is not active, as after `make train`.
-    command = (
-        "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
-    )
+    command = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
     return f"{command} ui --backend-store-uri {address}" if address else f"{command} ui"
 
 

@@ -67,8 +67,7 @@ def prepare_launcher(config: DictConfig, num_cells: int | None) -> None:
     if plugin in EXTRAS and importlib.util.find_spec(f"hydra_plugins.{plugin}") is None:
         chosen = config.hydra.runtime.choices.get("hydra/launcher", plugin)
         raise ValueError(
-            f"hydra/launcher={chosen} needs a package that is not installed here: "
-            f"pip install 'dfx[{EXTRAS[plugin]}]'."
+            f"hydra/launcher={chosen} needs a package that is not installed here: pip install 'dfx[{EXTRAS[plugin]}]'."
         )
     with read_write(config.hydra), open_dict(launcher):
         if plugin == "hydra_joblib_launcher":

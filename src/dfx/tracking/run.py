@@ -127,9 +127,7 @@ def track_run(
             return
         # Only those of this folder: the checkpoints of another folder belong to another process.
         interrupted = [
-            run
-            for run in runs
-            if run.info.status != "FINISHED" and run.data.tags.get("work") == _folder_id(folder)
+            run for run in runs if run.info.status != "FINISHED" and run.data.tags.get("work") == _folder_id(folder)
         ]
         name = f"{tags['feature']}-{tags['model']}-{manifest.name or tags['dataset']}-s{tags['seed']}"
         tracked = TrackedRun(interrupted[0].info.run_id if interrupted else "", folder, name)
@@ -162,9 +160,7 @@ def _open(
                     say(f"Continuing the interrupted run {run.name} after its last complete epoch.")
             else:
                 shutil.rmtree(run.folder, ignore_errors=True)  # files of a run that was deleted from MLflow
-                run.run_id = mlflow.start_run(
-                    experiment_id=experiment, run_name=run.name, tags=tags
-                ).info.run_id
+                run.run_id = mlflow.start_run(experiment_id=experiment, run_name=run.name, tags=tags).info.run_id
             _log_inputs(client, run, cfg, manifest)
         yield
         status = RunStatus.FINISHED

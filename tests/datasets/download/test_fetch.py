@@ -153,9 +153,7 @@ def test_a_part_of_another_file_is_not_mixed_in(server: Server, tmp_path: Path, 
     assert get(source(server.url("ranges")), tmp_path).read_bytes() == CONTENT
 
 
-def test_an_edition_that_changes_between_two_connections_is_fetched_whole(
-    server: Server, tmp_path: Path
-) -> None:
+def test_an_edition_that_changes_between_two_connections_is_fetched_whole(server: Server, tmp_path: Path) -> None:
     server.content = b"old" + CONTENT[3:]
 
     class Changing(Handler):
@@ -170,9 +168,7 @@ def test_an_edition_that_changes_between_two_connections_is_fetched_whole(
 
 def test_a_wrong_checksum_is_a_sentence_and_the_file_is_kept_aside(server: Server, tmp_path: Path) -> None:
     wanted = source(server.url("page"))
-    with pytest.raises(
-        ValueError, match=r"LA.zip does not have its published checksum.*26 bytes of text/html"
-    ):
+    with pytest.raises(ValueError, match=r"LA.zip does not have its published checksum.*26 bytes of text/html"):
         get(wanted, tmp_path)
     assert (tmp_path / "LA.zip.bad").read_bytes().startswith(b"<html>")
     assert not (tmp_path / "LA.zip").exists()

@@ -20,9 +20,7 @@ FILES = {"LA/train/a.flac": b"one", "LA/train/b c.flac": b"two", "LA/README.txt"
 TARS = {".tar": "w", ".tar.gz": "w:gz", ".tar.bz2": "w:bz2", ".tar.xz": "w:xz"}
 
 
-def member(
-    name: str, kind: bytes = tarfile.REGTYPE, link: str = "", content: bytes = b"x"
-) -> tuple[Any, Any]:
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", content: bytes = b"x") -> tuple[Any, Any]:
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, link
     info.size = len(content) if kind == tarfile.REGTYPE else 0
@@ -74,10 +72,7 @@ def test_contents_arrive_and_nothing_else(tmp_path: Path, suffix: str, strip: in
 
 
 def test_several_archives_fill_one_folder_and_a_repetition_changes_nothing(tmp_path: Path) -> None:
-    parts = [
-        tar(tmp_path / f"p{n}.tar.gz", member(f"flac_T/{n}.flac", content=b"%d" % n), mode="w:gz")
-        for n in (1, 2)
-    ]
+    parts = [tar(tmp_path / f"p{n}.tar.gz", member(f"flac_T/{n}.flac", content=b"%d" % n), mode="w:gz") for n in (1, 2)]
     for _ in range(2):
         for part in parts:
             assert run(part, tmp_path / "out") == ["flac_T"]
@@ -143,9 +138,7 @@ def evil_zip(name: str, links: tuple[str, ...] = ()) -> Callable[[Path], Path]:
         (evil_zip("link", links=("link",)), "is a symbolic link or a device"),
     ],
 )
-def test_a_malicious_archive_leaves_nothing(
-    tmp_path: Path, make: Callable[[Path], Path], sentence: str
-) -> None:
+def test_a_malicious_archive_leaves_nothing(tmp_path: Path, make: Callable[[Path], Path], sentence: str) -> None:
     archives = tmp_path / "data" / "archives"
     archives.mkdir(parents=True)
     archive = make(archives)

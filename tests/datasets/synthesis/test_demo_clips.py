@@ -53,8 +53,6 @@ def test_a_clip_is_a_function_of_the_plan() -> None:
 
 def test_workers_load_nothing_heavy() -> None:
     heavy = {"torch", "av", "matplotlib"}
-    code = (
-        f"import sys\nfrom dfx.datasets.synthesis import demo_clips, twins\nprint({heavy} & set(sys.modules))"
-    )
+    code = f"import sys\nfrom dfx.datasets.synthesis import demo_clips, twins\nprint({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

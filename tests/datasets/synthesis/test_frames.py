@@ -30,9 +30,7 @@ def test_a_constant_filter_is_convolution() -> None:
     rng = np.random.default_rng(0)
     x, taps = rng.standard_normal(1000).astype(np.float32), rng.standard_normal(100)
     response = np.broadcast_to(np.fft.rfft(taps, 512), (20, 257))
-    np.testing.assert_allclose(
-        filter_frames([(x, response)], 64, 512), np.convolve(x, taps)[:1000], atol=1e-4
-    )
+    np.testing.assert_allclose(filter_frames([(x, response)], 64, 512), np.convolve(x, taps)[:1000], atol=1e-4)
 
 
 def test_minimum_phase_keeps_the_magnitude_and_comes_first() -> None:

@@ -38,9 +38,7 @@ def test_pitch_is_as_asked(pitch_hz: float) -> None:
     assert np.median(voicing) > 0.8
 
 
-@pytest.mark.parametrize(
-    "formants_hz", [(730.0, 1090.0, 2440.0), (390.0, 1990.0, 2550.0), (500.0, 1500.0, 2500.0)]
-)
+@pytest.mark.parametrize("formants_hz", [(730.0, 1090.0, 2440.0), (390.0, 1990.0, 2550.0), (500.0, 1500.0, 2500.0)])
 @pytest.mark.parametrize("scale", [1.0, 1.15])
 def test_formants_are_where_asked(formants_hz: tuple[float, ...], scale: float) -> None:
     # A whisper shows the tract alone: the harmonics of a voice would move the peaks.
@@ -70,9 +68,7 @@ def test_jitter_makes_periods_uneven() -> None:
 
 def test_a_soft_voice_has_less_high_frequency() -> None:
     def share(tilt_hz: float) -> float:
-        power = (
-            np.abs(np.fft.rfft(vowel(SpeakerVoice(tilt_hz=tilt_hz, breathiness=0.0), 500, 1500, 2500))) ** 2
-        )
+        power = np.abs(np.fft.rfft(vowel(SpeakerVoice(tilt_hz=tilt_hz, breathiness=0.0), 500, 1500, 2500))) ** 2
         return float(power[2000:].sum() / power.sum())
 
     assert share(700) < 0.6 * share(2400)

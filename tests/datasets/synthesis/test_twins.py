@@ -36,16 +36,12 @@ def needs(name: str) -> None:
 
 def make(source: Path, vocoder: str, codec: str = "", band_hz: int | None = None) -> np.ndarray:
     band = (SAMPLE_RATE if vocoder == COPY else VOCODERS[vocoder].band_hz) if band_hz is None else band_hz
-    return np.concatenate(
-        list(rebuild_twin_pieces(TwinJob(str(source), "x.flac", "u1", vocoder, band, codec)))
-    )
+    return np.concatenate(list(rebuild_twin_pieces(TwinJob(str(source), "x.flac", "u1", vocoder, band, codec))))
 
 
 def mel_level(waveform: np.ndarray) -> np.ndarray:
     """Log-spectral envelope in dB below 3.4 kHz, (frames, 18 bands), floored 50 dB below its maximum."""
-    level = 20 * np.log10(
-        through_mel(np.abs(stft(waveform, 1024, 512, hann_window(1024))), 24)[:, :220:12] + 1e-9
-    )
+    level = 20 * np.log10(through_mel(np.abs(stft(waveform, 1024, 512, hann_window(1024))), 24)[:, :220:12] + 1e-9)
     return np.maximum(level, level.max() - 50)
 
 
@@ -123,15 +119,10 @@ def test_a_codec_may_follow_on_both_sides(recording: Path) -> None:
     plain, coded = make(recording, COPY), make(recording, COPY, codec="opus_12kbps")
     np.testing.assert_array_equal(coded, make(recording, "opus_12kbps"))
     assert np.abs(coded - plain).std() > 0.05 * plain.std()
-    assert (
-        np.abs(make(recording, "lpc", codec="opus_12kbps") - make(recording, "lpc")).std()
-        > 0.05 * plain.std()
-    )
+    assert np.abs(make(recording, "lpc", codec="opus_12kbps") - make(recording, "lpc")).std() > 0.05 * plain.std()
 
 
-def test_a_long_recording_is_rebuilt_in_pieces_without_a_seam(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_recording_is_rebuilt_in_pieces_without_a_seam(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(twins, "PIECE", 8_000)
     time = np.arange(70_001) / SAMPLE_RATE
     x = 0.1 * np.sin(2 * np.pi * 200 * time) * (1 + 0.5 * np.sin(2 * np.pi * 3 * time))

@@ -28,9 +28,7 @@ def speech() -> np.ndarray:
 
 def mel_level(waveform: np.ndarray) -> np.ndarray:
     """Log-spectral envelope in dB, (frames, 24 bands), floored 50 dB below its maximum."""
-    level = 20 * np.log10(
-        through_mel(np.abs(stft(waveform, 1024, 512, hann_window(1024))), 24)[:, ::21] + 1e-9
-    )
+    level = 20 * np.log10(through_mel(np.abs(stft(waveform, 1024, 512, hann_window(1024))), 24)[:, ::21] + 1e-9)
     return np.maximum(level, level.max() - 50)
 
 

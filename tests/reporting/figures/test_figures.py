@@ -83,9 +83,7 @@ def test_every_text_is_inside_the_figure_and_the_note_is_free(name):
     assert NOTE in note.get_text()
     small = note.get_window_extent()
     for axes in figure.axes:
-        boxes = [axes.get_tightbbox()] + (
-            [axes.get_legend().get_window_extent()] if axes.get_legend() else []
-        )
+        boxes = [axes.get_tightbbox()] + ([axes.get_legend().get_window_extent()] if axes.get_legend() else [])
         for box in boxes:
             assert not box.overlaps(small)
             assert box.x0 >= -1
@@ -180,9 +178,7 @@ def test_histogram_shows_a_threshold_beyond_the_scores():
 
 
 def test_histograms_hold_every_value_and_draw_constant_ones() -> None:
-    figure = plots.histograms(
-        {"a": (np.arange(400.0), np.array([-1e6, 3.0])), "b": (np.ones(3), np.ones(2))}, "T"
-    )
+    figure = plots.histograms({"a": (np.arange(400.0), np.array([-1e6, 3.0])), "b": (np.ones(3), np.ones(2))}, "T")
     for axes in figure.axes:
         assert [patch.get_data().values.sum() for patch in axes.patches] == pytest.approx([100] * 4)
 
@@ -218,9 +214,7 @@ def test_curves_mark_the_first_best_epoch_or_the_one_that_is_given():
 
 
 def test_curves_show_what_is_there():
-    figure = plots.training_curves(
-        [{"train/loss": 0.5}, {"train/loss": 0.4, "dev/eer": 0.2}, {"dev/eer": np.nan}]
-    )
+    figure = plots.training_curves([{"train/loss": 0.5}, {"train/loss": 0.4, "dev/eer": 0.2}, {"dev/eer": np.nan}])
     losses, rates = figure.axes
     assert losses.lines[0].get_ydata().tolist()[:2] == [0.5, 0.4]
     assert np.isnan(losses.lines[0].get_ydata()[2])

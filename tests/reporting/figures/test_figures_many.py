@@ -15,9 +15,7 @@ from dfx.reporting.figures.tradeoff import pareto_front
 def test_a_heat_map_has_a_text_in_each_cell_that_can_be_read() -> None:
     values = np.array([[5.0, 50.0], [np.nan, 20.0]])
     texts = [["5", "50"], ["failed", "20"]]
-    figure = plots.heat_map(
-        values, ["lfcc", "mfcc"], ["lcnn", "mlp"], texts, "EER (%)", bold=[(0, 0)], framed=[(0, 0)]
-    )
+    figure = plots.heat_map(values, ["lfcc", "mfcc"], ["lcnn", "mlp"], texts, "EER (%)", bold=[(0, 0)], framed=[(0, 0)])
     axes = figure.axes[0]
     drawn = {text.get_text(): text for text in axes.texts}
     assert set(drawn) == {"5", "50", "failed", "20"}

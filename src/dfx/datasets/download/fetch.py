@@ -102,9 +102,7 @@ def parse_fetch_sources(entries: Iterable[Mapping[str, Any]]) -> list[FetchSourc
 def _parse_source(entry: Mapping[str, Any]) -> FetchSource:
     url = str(entry.get("url", ""))
     if urlsplit(url).scheme not in ("http", "https"):
-        raise ValueError(
-            f"A download has an address that begins with https://, got {url!r}: correct facts.downloads."
-        )
+        raise ValueError(f"A download has an address that begins with https://, got {url!r}: correct facts.downloads.")
     algorithm = next((name for name in LENGTHS if entry.get(name)), "")
     digest = str(entry.get(algorithm, "")).lower()
     if not algorithm or not re.fullmatch(rf"[0-9a-f]{{{LENGTHS[algorithm]}}}", digest):
@@ -115,6 +113,4 @@ def _parse_source(entry: Mapping[str, Any]) -> FetchSource:
     file = str(entry.get("file") or unquote(urlsplit(url).path).rpartition("/")[2])
     if not file or file.startswith(".") or re.search(r"[/\\\0]", file):
         raise ValueError(f"{url} cannot be kept as {file!r}: name the file in facts.downloads, file: NAME.")
-    return FetchSource(
-        url, file, algorithm, digest, int(entry.get("bytes") or 0), int(entry.get("strip") or 0)
-    )
+    return FetchSource(url, file, algorithm, digest, int(entry.get("bytes") or 0), int(entry.get("strip") or 0))

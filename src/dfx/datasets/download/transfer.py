@@ -171,9 +171,7 @@ def _open(request: urllib.request.Request, part: PartialTransfer) -> Any:
         error.close()
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and part.size:
             part.restart()
-            raise DroppedTransferError(
-                "the file on the server is shorter than the part that is here"
-            ) from error
+            raise DroppedTransferError("the file on the server is shorter than the part that is here") from error
         if error.code in TEMPORARY:
             after = error.headers.get("Retry-After", "")
             wait = float(after) if after.isdigit() else 0.0

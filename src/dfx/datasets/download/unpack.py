@@ -142,9 +142,7 @@ def _write(member: _Member, work: Path, strip: int, limit: _SizeLimit) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         first = _place(member.first, work, strip, limit) if member.first else None
         if member.first and (first is None or not first.is_file()):
-            raise _unsafe(
-                limit, member.name, f"is a second name of {member.first!r}, which did not come before"
-            )
+            raise _unsafe(limit, member.name, f"is a second name of {member.first!r}, which did not come before")
         limit.take(first.stat().st_size if first is not None else member.size)
         data = first.open("rb") if first is not None else member.data()
         with data or io.BytesIO() as source, path.open("wb") as target:

@@ -33,14 +33,10 @@ def _vowel(f1: float, f2: float, f3: float, seconds: float = 0.11) -> list[Phone
     return [PhonemeSegment(seconds, f1, f2, f3, voicing=1.0)]
 
 
-def _plosive(
-    voiced: bool, f2: float, hiss_hz: float, width_hz: float, breath_seconds: float
-) -> list[PhonemeSegment]:
+def _plosive(voiced: bool, f2: float, hiss_hz: float, width_hz: float, breath_seconds: float) -> list[PhonemeSegment]:
     tract = (300.0, f2, 2500.0)
     closure = PhonemeSegment(0.06, *tract, voicing=0.12 if voiced else 0.0)
-    burst = PhonemeSegment(
-        0.012, *tract, aspiration=0.3, frication=0.9, hiss_hz=hiss_hz, hiss_width_hz=width_hz
-    )
+    burst = PhonemeSegment(0.012, *tract, aspiration=0.3, frication=0.9, hiss_hz=hiss_hz, hiss_width_hz=width_hz)
     breath = PhonemeSegment(
         breath_seconds, *tract, aspiration=0.5, frication=0.06, hiss_hz=hiss_hz, hiss_width_hz=width_hz
     )
@@ -102,9 +98,7 @@ def random_phoneme_sentence(
         phrase[-1] = phrase[-1]._replace(seconds=phrase[-1].seconds * rng.uniform(1.1, 1.6))
         phrase.append(PhonemeSegment(rng.uniform(0.06, 0.35)))
         if rng.random() < 0.35:
-            breath = PhonemeSegment(
-                rng.uniform(0.15, 0.3), 600, 1500, 2600, aspiration=rng.uniform(0.02, 0.07)
-            )
+            breath = PhonemeSegment(rng.uniform(0.15, 0.3), 600, 1500, 2600, aspiration=rng.uniform(0.02, 0.07))
             phrase += [breath, PhonemeSegment(0.04)]
         sounds += phrase
         spoken += sum(sound.seconds for sound in phrase)

@@ -72,9 +72,7 @@ class SpeakerControls:
     hiss_width_hz: Real
 
 
-def speaker_controls(
-    voice: SpeakerVoice, sounds: list[PhonemeSegment], rng: np.random.Generator
-) -> SpeakerControls:
+def speaker_controls(voice: SpeakerVoice, sounds: list[PhonemeSegment], rng: np.random.Generator) -> SpeakerControls:
     """Controls for a sequence of sounds: formants glide, pitch falls over a phrase and rises on accents."""
     ends = np.cumsum([sound.seconds for sound in sounds]) * SAMPLE_RATE / STEP
     steps = int(np.ceil(ends[-1])) + 1
@@ -83,21 +81,15 @@ def speaker_controls(
     scale = voice.tract_scale
     low = smooth_track(np.stack([f1, f2 * (1 + voice.vowel_shift), f3], axis=1), 12) * scale
     high = np.array([3500.0, 4500.0, 5500.0, 6500.0]) * scale * (1 + 0.01 * rng.standard_normal(4))
-    formants = np.hstack(
-        [low, np.broadcast_to(high, (steps, 4)) * (1 + 0.1 * (low[:, 2:] / 2500 / scale - 1))]
-    )
-    formants = np.minimum(formants, 7900.0) * (
-        1 + 0.01 * smooth_track(rng.standard_normal((steps, 7)), 15) * 4
-    )
+    formants = np.hstack([low, np.broadcast_to(high, (steps, 4)) * (1 + 0.1 * (low[:, 2:] / 2500 / scale - 1))])
+    formants = np.minimum(formants, 7900.0) * (1 + 0.01 * smooth_track(rng.standard_normal((steps, 7)), 15) * 4)
     bandwidths = voice.bandwidth_scale * np.array([60.0, 80.0, 120.0, 180.0, 250.0, 320.0, 400.0])
     # Near 8 kHz a pole and its mirror image would add up to an unnatural peak.
     bandwidths = bandwidths * (1 + np.maximum(formants - 6200.0, 0.0) / 300.0)
     silent = (voicing + aspiration + frication == 0).astype(np.float64)
     since_pause = np.arange(steps) - np.maximum.accumulate(np.where(silent > 0, np.arange(steps), 0))
     declination = 1.5 - 1.6 * np.minimum(since_pause * STEP / SAMPLE_RATE, 2.5)
-    drift = 6.0 * smooth_track(rng.standard_normal(steps), 80) + 0.6 * smooth_track(
-        rng.standard_normal(steps), 10
-    )
+    drift = 6.0 * smooth_track(rng.standard_normal(steps), 80) + 0.6 * smooth_track(rng.standard_normal(steps), 10)
     semitones = voice.pitch_range * (smooth_track(declination + accent, 25) + drift)
     return SpeakerControls(
         pitch_hz=np.clip(voice.pitch_hz * 2 ** (semitones / 12), 60, 400),
@@ -111,9 +103,7 @@ def speaker_controls(
     )
 
 
-def render_speaker(
-    voice: SpeakerVoice, controls: SpeakerControls, num_samples: int, rng: np.random.Generator
-) -> Real:
+def render_speaker(voice: SpeakerVoice, controls: SpeakerControls, num_samples: int, rng: np.random.Generator) -> Real:
     """Synthesize the waveform (num_samples,) of a voice and controls; without room and microphone, not normalised."""
     time = np.arange(num_samples)
     knots = np.arange(len(controls.pitch_hz)) * STEP
@@ -131,9 +121,7 @@ def render_speaker(
     tract = _all_pole(controls.formants_hz[at], controls.bandwidths_hz[at])
     lips = _all_pole(controls.hiss_hz[at, None], controls.hiss_width_hz[at, None])
     frames = -(-num_samples // _HOP) + 1
-    return filter_frames(
-        [(source, _hold(tract, frames)), (hiss * np.float32(0.5), _hold(lips, frames))], _HOP, _FFT
-    )
+    return filter_frames([(source, _hold(tract, frames)), (hiss * np.float32(0.5), _hold(lips, frames))], _HOP, _FFT)
 
 
 def glottal_source(voice: SpeakerVoice, pitch_hz: Real, rng: np.random.Generator) -> tuple[Real, Real]:
@@ -182,8 +170,4 @@ def _all_pole(centres_hz: Real, bandwidths_hz: Real) -> Complex:
 
 
 def _hold(response: Complex, frames: int) -> Complex:
-    return (
-        response
-        if len(response) >= frames
-        else np.pad(response, ((0, frames - len(response)), (0, 0)), mode="edge")
-    )
+    return response if len(response) >= frames else np.pad(response, ((0, frames - len(response)), (0, 0)), mode="edge")

@@ -32,9 +32,7 @@ from dfx.datasets.synthesis.vocoders.external import (
 )
 
 PIECE = 20 * SAMPLE_RATE  # longer recordings are rebuilt in pieces, to limit memory
-FADE = (
-    SAMPLE_RATE // 10
-)  # overlap of pieces, which are cross-faded: the first frames of a vocoder have no past
+FADE = SAMPLE_RATE // 10  # overlap of pieces, which are cross-faded: the first frames of a vocoder have no past
 SHORTEST = SAMPLE_RATE // 4  # shorter recordings are extended for the vocoder, and cut again
 LIMITER = 40  # samples attenuated on each side of a peak: 2.5 ms
 DIGITAL_SILENCE = 80  # this many zeros in a row (5 ms) are not from a microphone and stay zeros
@@ -67,9 +65,7 @@ VOCODERS = {
     "mp3_16kbps": TwinVocoder(
         ExternalCodec("libmp3lame", 16_000, sample_format="s16p", options={"cutoff": "7900"}), band_hz=14_800
     ),
-    "amr_5kbps": TwinVocoder(
-        ExternalCodec("libopencore_amrnb", 4_750, sample_rate=8_000, delay=40), band_hz=8_000
-    ),
+    "amr_5kbps": TwinVocoder(ExternalCodec("libopencore_amrnb", 4_750, sample_rate=8_000, delay=40), band_hz=8_000),
 }
 CODECS = [name for name, vocoder in VOCODERS.items() if isinstance(vocoder.rebuild, ExternalCodec)]
 
@@ -200,9 +196,9 @@ def _through(waveform: Real, job: TwinJob, rng: np.random.Generator) -> Real:
 
 def _narrowed(waveform: Real, band_hz: int) -> Real:
     """Limit a waveform (samples,) to the band of a sample rate of `band_hz`."""
-    narrow = resample_for_external(
-        resample_for_external(waveform, SAMPLE_RATE, band_hz), band_hz, SAMPLE_RATE
-    )[: len(waveform)]
+    narrow = resample_for_external(resample_for_external(waveform, SAMPLE_RATE, band_hz), band_hz, SAMPLE_RATE)[
+        : len(waveform)
+    ]
     return np.pad(narrow, (0, len(waveform) - len(narrow)))
 
 

@@ -18,9 +18,7 @@ def bars(metrics: Mapping[str, Mapping[str, float]], title: str = "Performance",
     """Bar chart of AUC, accuracy and EER, one bar for each split: `{"dev": summary, "eval": summary}`."""
     names = [name for name in SHOWN if any(name in values for values in metrics.values())]
     if not names:
-        raise ValueError(
-            "There is nothing to draw, got no auc, accuracy or eer: pass {split: summary(table)}."
-        )
+        raise ValueError("There is nothing to draw, got no auc, accuracy or eer: pass {split: summary(table)}.")
     figure, axes = style.new_figure(title, size=(6.4, 4.4))
     width = 0.8 / len(metrics)
     for number, (split, values) in enumerate(metrics.items()):

@@ -90,9 +90,7 @@ def heat_map(
     return style.finish_figure(figure, caption, note)
 
 
-def confusion_heat_map(
-    table: ScoreTable, threshold: float, title: str = "Decisions", note: str = ""
-) -> Figure:
+def confusion_heat_map(table: ScoreTable, threshold: float, title: str = "Decisions", note: str = "") -> Figure:
     """Confusion matrix at a threshold, with counts and shares; a score at the threshold is rejected."""
     right = accuracy(table.bonafide, table.spoof, threshold)
     accepted = [scores > threshold for scores in (table.bonafide, table.spoof)]

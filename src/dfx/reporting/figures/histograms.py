@@ -18,9 +18,7 @@ MAX_BINS = 80
 PANEL_BINS = 30
 
 
-def histogram(
-    table: ScoreTable, threshold: float | None = None, title: str = "Scores", note: str = ""
-) -> Figure:
+def histogram(table: ScoreTable, threshold: float | None = None, title: str = "Scores", note: str = "") -> Figure:
     """Histogram of the bona fide and of the spoof scores, with the decision threshold."""
     bonafide, spoof = check_scores(table.bonafide, table.spoof)
     labels = [f"bona fide ({bonafide.size:,})", f"spoof ({spoof.size:,})"]
@@ -77,9 +75,7 @@ def histograms(
     return style.finish_figure(figure, caption, note)
 
 
-def _draw_classes(
-    axes: Any, bonafide: FloatArray, spoof: FloatArray, edges: FloatArray, labels: Sequence[str]
-) -> None:
+def _draw_classes(axes: Any, bonafide: FloatArray, spoof: FloatArray, edges: FloatArray, labels: Sequence[str]) -> None:
     """Histograms of both classes in percent of each; values outside the edges go into the end bins."""
     for values, label, colour in zip((bonafide, spoof), labels, (style.BLUE, style.ORANGE), strict=True):
         weights = np.full(values.size, 100 / max(1, values.size))

@@ -44,11 +44,7 @@ def interval_figure(
     figure, axes = style.new_figure(title, size=(7.4, 1.5 + height * len(names)))
     for number, (legend, points) in enumerate(series.items()):
         shift = 0.16 * (number - (len(series) - 1) / 2)
-        plain = (
-            style.BLACK
-            if MARKERS[number % len(MARKERS)] == "x"
-            else style.COLOURS[number % len(style.COLOURS)]
-        )
+        plain = style.BLACK if MARKERS[number % len(MARKERS)] == "x" else style.COLOURS[number % len(style.COLOURS)]
         for colour, wanted in ((plain, False), (style.ORANGE, True)):
             rows = [
                 (line + shift, point)

@@ -28,9 +28,7 @@ def training_curves(
         ValueError: if there is nothing to draw.
     """
     if not history:
-        raise ValueError(
-            "There are no learning curves to draw, got an empty history: train for an epoch first."
-        )
+        raise ValueError("There are no learning curves to draw, got an empty history: train for an epoch first.")
     epochs = np.array([row.get("epoch", number) for number, row in enumerate(history)])
     panels = [
         ("loss", 1, {"train/loss": ("train", style.SKY), "dev/loss": ("dev", style.BLUE)}),
@@ -63,9 +61,7 @@ def training_curves(
     all_axes[0].set_title(title, fontsize=12)
     all_axes[-1].set_xlabel("epoch")
     all_axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    return style.finish_figure(
-        figure, "" if chosen is None else f"Dashed: epoch {chosen}, chosen on dev.", note
-    )
+    return style.finish_figure(figure, "" if chosen is None else f"Dashed: epoch {chosen}, chosen on dev.", note)
 
 
 def _series(history: Sequence[Mapping[str, float]], name: str) -> FloatArray:

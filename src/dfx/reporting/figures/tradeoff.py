@@ -66,9 +66,7 @@ def tradeoff(
     return style.finish_figure(figure, caption, note)
 
 
-def pareto_front(
-    costs: Sequence[float], qualities: Sequence[float], higher_is_better: bool = False
-) -> list[int]:
+def pareto_front(costs: Sequence[float], qualities: Sequence[float], higher_is_better: bool = False) -> list[int]:
     """Positions of the points that no other beats, the cheapest first.
 
     >>> pareto_front([1, 2, 3, 4], [0.3, 0.2, 0.4, 0.1])

@@ -34,9 +34,7 @@ def griffin_lim(
     return istft(spectra, size, hop, window, len(waveform))
 
 
-def sinusoidal(
-    waveform: Real, rng: np.random.Generator, size: int = 512, hop: int = 128, peaks: int = 60
-) -> Real:
+def sinusoidal(waveform: Real, rng: np.random.Generator, size: int = 512, hop: int = 128, peaks: int = 60) -> Real:
     """Sinusoidal vocoder: the strongest peaks of each frame as sinusoids with new phases, and noise between them."""
     window = hann_window(size)
     magnitude = np.abs(stft(waveform, size, hop, window))
