@@ -1,4 +1,4 @@
-"""Messages and progress bars on the standard error stream."""
+"""Text for the user: the console of results, and messages and progress bars on the standard error stream."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def progress_bar(counts: Generator[int], label: str, total: int, show: bool) -> 
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with contextlib.closing(counts), Progress(*columns, console=_console(), disable=not show) as bar:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with contextlib.closing(counts), Progress(*columns, console=_message_console(), disable=not show) as bar:
         task = bar.add_task(label, total=total)
         for count in counts:
             bar.advance(task, count)
 
 
 def say(text: str) -> None:
-    """Print a message for the user on standard error, without markup or line breaks."""
-    _console().print(text, markup=False, highlight=False, soft_wrap=True)
+    """Print a message for the user on standard error, as it is and without line breaks."""
+    _message_console().print(text, soft_wrap=True)
 
 
 def say_findings(findings: Iterable[Any]) -> None:
@@ -37,9 +37,14 @@ def say_findings(findings: Iterable[Any]) -> None:
             say(f"{found.severity.capitalize()}: {found.text}")
 
 
-@functools.cache
-def _console() -> Console:
-    """Shared console on standard error, so that a message appears above a progress bar, not behind it."""
+def plain_console(stderr: bool = False) -> Console:
+    """Console that prints text as it is: names of users may hold `[b]` and `:smile:`."""
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+@functools.cache
+def _message_console() -> Console:
+    """Shared console on standard error, so that a message appears above a progress bar, not behind it."""
+    return plain_console(stderr=True)

@@ -182,9 +182,7 @@ def _size(count: float) -> str:
 
 
 def _print(text: str) -> None:
-    from rich.console import Console
-
-    Console(highlight=False, markup=False).print(text, soft_wrap=True)
+    console.plain_console().print(text, soft_wrap=True)
 
 
 if __name__ == "__main__":

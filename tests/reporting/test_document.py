@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
-from rich.console import Console
 
-from dfx.reporting.document import Document, document_file_name
+from dfx.console import say
+from dfx.reporting.document import Document, document_file_name, show_document_parts
 from dfx.reporting.document_parts import (
     DocumentCell,
     DocumentCode,
@@ -27,7 +27,7 @@ GRID = DocumentTable(
     ["feature", "lcnn", "mlp"],
     [
         ["lfcc", DocumentCell("12.3 ★", "[10, 14]", "good chosen"), DocumentCell("failed", looks="empty")],
-        ["audit", DocumentCell("5", "seen 1", plain="1 / 5"), DocumentCell("7")],
+        ["audit", DocumentCell("5", "seen 1"), DocumentCell("7")],
     ],
     grid=True,
 )
@@ -76,7 +76,7 @@ def test_a_cell_has_a_small_line_and_a_look() -> None:
     assert '<td class="empty">failed</td>' in GRID.html()
     lines = GRID.markdown().splitlines()
     assert lines[-2] == "| lfcc | **12.3 ★** [10, 14] | failed |"
-    assert lines[-1] == "| audit | 1 / 5 | 7 |"
+    assert lines[-1] == "| audit | 5 seen 1 | 7 |"
 
 
 def test_a_page_is_one_file_that_says_everything() -> None:
@@ -101,7 +101,7 @@ def test_the_terminal_shows_the_short_form(capsys: pytest.CaptureFixture[str]) -
     shown = capsys.readouterr().out
     for words in (
         "12.3 ★ [10, 14]",
-        "1 / 5",
+        "5 seen 1",
         "Error: Leaked: speaker. Two speakers <are> shared. Split again.",
     ):
         assert words in shown
@@ -110,10 +110,13 @@ def test_the_terminal_shows_the_short_form(capsys: pytest.CaptureFixture[str]) -
     assert shown.endswith("report     out/report.html\n")
 
 
-def test_brackets_are_no_markup() -> None:
-    console = Console(width=80, record=True, markup=False)
-    TABLE.show(console)
-    assert "5.0 [4.1, 5.9]" in console.export_text()
+def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "[b] :bug: 5.0"
+    show_document_parts([DocumentText(name), DocumentTable(name, ["", "x"], [["", DocumentCell(name)]])])
+    say(name)
+    shown = capsys.readouterr()
+    assert shown.out.count(name) == 3
+    assert shown.err == f"{name}\n"
 
 
 def test_files_of_an_earlier_report_of_the_same_kind_are_replaced(tmp_path: Path) -> None:

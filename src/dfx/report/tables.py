@@ -103,17 +103,16 @@ def seen_unseen_table(report: SweepReport) -> DocumentTable | None:
         for column in report.grid.columns:
             cell = report.grid.cells.get((row, column))
             if cell and cell.values(seen).size and cell.values(unseen).size:
-                texts = cell.text(seen), cell.text(unseen)
-                cells.append(DocumentCell(texts[1], f"seen {texts[0]}", plain=" / ".join(texts)))
+                cells.append(DocumentCell(cell.text(unseen), f"seen {cell.text(seen)}"))
             else:
                 cells.append(DocumentCell("–", looks="empty"))
         rows.append([row, *cells])
     note = (
-        "Attacks in train / attacks not in train, each against all bona fide trials: mean ± sample deviation over "
-        "seeds. The second number is what to expect of a generator nobody has seen."
+        "Attacks not in train, then those in train (seen), each against all bona fide trials: mean ± sample deviation "
+        "over seeds. The first number is what to expect of a generator nobody has seen."
     )
-    found = any(isinstance(cell, DocumentCell) and cell.plain for row in rows for cell in row)
-    title = f"EER on {report.split}, seen / unseen attacks (%)"
+    found = any(isinstance(cell, DocumentCell) and cell.small for row in rows for cell in row)
+    title = f"EER on {report.split}, unseen and seen attacks (%)"
     return DocumentTable(title, report.grid.head, rows, note, grid=True) if found else None
 
 
@@ -129,17 +128,9 @@ def all_cells_table(report: SweepReport) -> DocumentTable:
     rows = []
     for one in shown[:MOST_CELLS]:
         cell = one.cell
-        row = [
-            cell.row,
-            cell.column,
-            str(one.seeds),
-            cell.text("dev/eer"),
-            cell.text(metric),
-            one.bounds(metric),
-        ]
         rows.append(
             [
-                *row,
+                *(cell.row, cell.column, str(one.seeds), cell.text("dev/eer"), cell.text(metric), one.bounds(metric)),
                 *(_test(one, metric) if has_test else []),
                 *(metric_names.metric_number(cell.mean(name), name) for name in costs),
             ]
@@ -155,7 +146,7 @@ def _test(one: MeasuredCell, metric: str) -> list[str]:
         return ["", "", "", f"{STAR} chosen on dev" if one.mark == CHOSEN else ""]
     gap, p_value = one.difference, one.p_value or 0.0
     value = ("+" if gap.value > 0 else "") + metric_names.metric_number(gap.value, metric)
-    bounds = f"[{metric_names.metric_number(gap.low, metric)}, {metric_names.metric_number(gap.high, metric)}]"
+    bounds = metric_names.metric_interval(gap, metric)
     return [value, bounds, f"{p_value:.3f}" if p_value >= 0.001 else "< .001", one.mark]
 
 

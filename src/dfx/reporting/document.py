@@ -27,15 +27,18 @@ Show before logging: the tracking server may be out of reach.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape as escaped
 from pathlib import Path
 from typing import Any
 
 from dfx import files
-from dfx.reporting.document_parts import DocumentPart, DocumentPicture, DocumentText, escaped
+from dfx.console import plain_console
+from dfx.reporting.document_parts import DocumentPart, DocumentPicture, DocumentText
 
 STYLE = Path(__file__).with_suffix(".css")
 RECORD = "report.json"
@@ -47,8 +50,6 @@ class Document:
 
     Attributes:
         kind: name of the command that makes the report; only files of this kind are replaced.
-        title: title of the page.
-        parts: parts of the page.
         brief: parts for the terminal.
         data: the report for programs, ready for JSON; a NaN in it is an error.
         record: name of the file with the data.
@@ -66,7 +67,7 @@ class Document:
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{escaped(self.title)}</title><style>{STYLE.read_text()}</style></head>\n<body><main>\n"
+            f"<title>{escaped(self.title)}</title><style>{STYLE.read_text('utf-8')}</style></head>\n<body><main>\n"
             + "\n".join([f"<h1>{escaped(self.title)}</h1>", *(part.html() for part in self.parts)])
             + "\n</main></body></html>\n"
         )
@@ -91,7 +92,7 @@ class Document:
             "report.html": self.html(),
             "report.md": self.markdown(),
             **(more or {}),
-            **{f"{picture.name}.png": _writer(picture) for picture in pictures},
+            **{f"{one.name}.png": functools.partial(Path.write_bytes, data=one.png) for one in pictures},
         }
         record = {**self.data, "kind": self.kind, "files": [*contents, self.record]}
         contents[self.record] = json.dumps(record, indent=1, allow_nan=False) + "\n"
@@ -122,9 +123,7 @@ class Document:
 
 def show_document_parts(parts: Iterable[DocumentPart]) -> None:
     """Print parts on the terminal, after an empty line."""
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
+    console = plain_console()
     console.print()
     for part in parts:
         part.show(console)
@@ -133,7 +132,3 @@ def show_document_parts(parts: Iterable[DocumentPart]) -> None:
 def document_file_name(name: str) -> str:
     """Make a name safe for a file name: letters, digits and `_.-+` only, and no dot at the ends."""
     return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "_"
-
-
-def _writer(picture: DocumentPicture) -> Callable[[Path], object]:
-    return lambda path: path.write_bytes(picture.png)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 import functools
-import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from html import escape as escaped
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dfx.tables.findings import SEVERITIES
@@ -55,8 +55,7 @@ class DocumentText(NamedTuple):
         return self.text
 
     def show(self, console: Console) -> None:
-        styles = {"small": "dim", "warning": "yellow", "note": "cyan"}
-        console.print(self.text, style=styles.get(self.look), soft_wrap=True)
+        console.print(self.text, style=(COLOURS | {"small": "dim"}).get(self.look), soft_wrap=True)
 
 
 class DocumentLead(NamedTuple):
@@ -134,7 +133,6 @@ class DocumentFindings(NamedTuple):
     """A list of notices.
 
     Attributes:
-        notices: the notices, in order.
         overview: whether to add a heading, the number of each severity, and a sentence if there are none; on the
             terminal, notes are then listed by title only.
     """
@@ -169,32 +167,28 @@ class DocumentFindings(NamedTuple):
 
 
 class DocumentCell(NamedTuple):
-    """A table cell with small print, a look, or another text on the terminal.
+    """A table cell with small print or a look.
 
     Attributes:
         text: the value.
         small: text in small type below it on the page, and after it elsewhere.
         looks: any of "good" (bold), "chosen" (framed), "empty" (no value, a word why) and "dark" (a separate row).
-        plain: text in Markdown and on the terminal, if it is not `text` and `small`.
     """
 
     text: str
     small: str = ""
     looks: str = ""
-    plain: str = ""
 
     def __str__(self) -> str:
         """The cell on one line."""
-        return self.plain or " ".join(part for part in (self.text, self.small) if part)
+        return " ".join(part for part in (self.text, self.small) if part)
 
 
 class DocumentTable(NamedTuple):
     """A table with a heading and a note.
 
     Attributes:
-        title: heading.
         head: names of the columns.
-        rows: cells, as many as there are columns.
         note: how to read it.
         words: names of the columns that hold words, besides the first; the others are numbers, aligned to the right.
         grid: whether each cell is the result of its row and its column; then all cells are centred.
@@ -306,11 +300,6 @@ class DocumentCode(NamedTuple):
         console.print(self.text, soft_wrap=True)
 
 
-def escaped(text: object) -> str:
-    """Escape text for HTML."""
-    return html.escape(str(text))
-
-
 def counted(number: int, noun: str) -> str:
     """Format a number with its noun: `1 seed`, `3 seeds`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -322,7 +311,7 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 
 
 def _html_cell(tag: str, cell: str | DocumentCell, is_text: bool) -> str:
-    text, small, looks = (cell.text, cell.small, cell.looks) if isinstance(cell, DocumentCell) else (cell, "", "")
+    text, small, looks = cell if isinstance(cell, DocumentCell) else DocumentCell(cell)
     looks = " ".join(look for look in ("text" if is_text else "", looks) if look)
     below = f"<div>{escaped(small)}</div>" if small else ""
     attribute = f' class="{looks}"' if looks else ""
@@ -332,7 +321,7 @@ def _html_cell(tag: str, cell: str | DocumentCell, is_text: bool) -> str:
 def _rich_cell(cell: str | DocumentCell) -> str | rich.text.Text:
     import rich.text
 
-    if isinstance(cell, str) or cell.plain or not cell.small:
+    if isinstance(cell, str) or not cell.small:
         return str(cell)
     return rich.text.Text(cell.text).append(f" {cell.small}" if cell.text else cell.small, "dim")
 

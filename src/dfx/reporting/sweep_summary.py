@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
-
+from dfx.console import plain_console
 from dfx.reporting import grid
 from dfx.reporting.grid import SEED, Axes
 from dfx.reporting.missing_cells import MissingCell
@@ -30,7 +29,7 @@ def show_sweep_summary(
     Returns:
         Whether every cell has a result or cannot have one.
     """
-    console = Console(highlight=False, markup=False)
+    console = plain_console()
     tag = cell_position_tag(parent)
     finished = [run for run in found if run.status == "FINISHED"]
     done = {run.tags[tag] for run in finished}

@@ -80,12 +80,12 @@ def fetch_file(source: FetchSource, folder: Path, show: bool = True, pause: floa
 @contextlib.contextmanager
 def fetch_progress_bar(label: str, total: int, show: bool) -> Iterator[Report]:
     """Progress bar of bytes on stderr; yields a function to call with (bytes so far, bytes in all)."""
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.progress import TransferSpeedColumn as SpeedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), SpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), disable=not show) as drawn:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), SpeedColumn())
+    on_stderr = console.plain_console(stderr=True)
+    with Progress(*columns, TimeRemainingColumn(), console=on_stderr, disable=not show) as drawn:
         task = drawn.add_task(label, total=total or None)
         yield lambda done, whole: drawn.update(task, completed=done, total=whole or None)
 
