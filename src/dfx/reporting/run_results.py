@@ -7,10 +7,9 @@ import shutil
 from typing import Any
 
 from matplotlib.figure import Figure
-from rich.console import Console
 
 from dfx import files
-from dfx.console import say
+from dfx.console import plain_console, say
 from dfx.detector.checkpoint import RunCheckpoint
 from dfx.detector.costs import latency_ms, num_parameters
 from dfx.detector.datamodule import AudioDataModule
@@ -52,7 +51,7 @@ def write_run_results(
     seen = {str(attack) for attack in data.tables["train"]["attack"].unique()}
     threshold = eer(dev.bonafide, dev.spoof)[1]
     metrics: dict[str, float] = {}
-    for split, table in (("dev", dev), ("eval", evaluation)):
+    for split, table in scores.items():
         values = summary(table, threshold) | seen_unseen_eer(table, seen) | _by_corpus(table)
         values |= {"num_bonafide": float(len(table.bonafide)), "num_spoof": float(len(table.spoof))}
         left_out = () if detector.loss.llr else NEED_LLR
@@ -72,7 +71,7 @@ def write_run_results(
         say(f"Warning: {warning}")
 
     folder = run.artifacts
-    for split, table in (("dev", dev), ("eval", evaluation)):
+    for split, table in scores.items():
         with files.atomic_write(folder / "scores" / f"{split}.csv") as path:
             table.write(path)
         with files.atomic_write(folder / "scores" / f"{split}.txt") as path:
@@ -83,7 +82,20 @@ def write_run_results(
         data.store.bad.to_csv(folder / "bad_files.csv", index=False)
     (folder / "checkpoint").mkdir(exist_ok=True)
     shutil.copyfile(keeper.best, folder / "checkpoint" / "best.ckpt")
-    _write_figures(run, dev, evaluation, threshold, keeper, metrics, seen, note)
+    shown = ("auc", "accuracy", "eer")
+    figures: dict[str, Figure] = {
+        "det": plots.det_error_curves(scores, note=note),
+        "roc": plots.roc_error_curves(scores, note=note),
+        "histogram_eval": plots.histogram(evaluation, threshold, note=note),
+        "confusion_eval": plots.confusion_heat_map(evaluation, threshold, note=note),
+        "curves": plots.training_curves(keeper.history, keeper.best_epoch, note=note),
+        "performance": plots.bars({s: {m: metrics[f"{s}/{m}"] for m in shown} for s in scores}, note=note),
+    }
+    if len(evaluation.attacks()) > 1:
+        figures["attacks_eval"] = plots.bars_per_attack(evaluation, seen, note=note)
+    for name, figure in figures.items():
+        with files.atomic_write(folder / "figures" / f"{name}.png") as path:
+            path.write_bytes(plots.figure_png(figure))
 
 
 def show_run_results(run: TrackedRun, note: str, to_beat: dict[str, Any] | None = None) -> float:
@@ -121,7 +133,7 @@ def show_run_results_line(run: TrackedRun) -> float:
     """Print the result of a cell of a sweep in a line; returns dev EER."""
     rates = ", ".join(f"{split} EER {100 * run.metrics[f'{split}/eer']:.1f} %" for split in ("dev", "eval"))
     before = ", finished before" if run.finished else ""
-    Console(highlight=False, markup=False).print(f"{run.name}: {rates}{before}", soft_wrap=True)
+    plain_console().print(f"{run.name}: {rates}{before}", soft_wrap=True)
     return run.metrics["dev/eer"]
 
 
@@ -172,30 +184,3 @@ def wrong_way_warning(dev: ScoreTable) -> str:
         "round. Check that the labels of train and dev mean the same, and that both come from like recordings. The "
         "scores are kept as they are."
     )
-
-
-def _write_figures(
-    run: TrackedRun,
-    dev: ScoreTable,
-    evaluation: ScoreTable,
-    threshold: float,
-    keeper: RunCheckpoint,
-    metrics: dict[str, float],
-    seen: set[str],
-    note: str,
-) -> None:
-    tables = {"dev": dev, "eval": evaluation}
-    figures: dict[str, Figure] = {
-        "det": plots.det_error_curves(tables, note=note),
-        "roc": plots.roc_error_curves(tables, note=note),
-        "histogram_eval": plots.histogram(evaluation, threshold, note=note),
-        "confusion_eval": plots.confusion_heat_map(evaluation, threshold, note=note),
-        "curves": plots.training_curves(keeper.history, keeper.best_epoch, note=note),
-        "performance": plots.bars(
-            {s: {m: metrics[f"{s}/{m}"] for m in ("auc", "accuracy", "eer")} for s in tables}, note=note
-        ),
-    }
-    if len(evaluation.attacks()) > 1:
-        figures["attacks_eval"] = plots.bars_per_attack(evaluation, seen, note=note)
-    for name, figure in figures.items():
-        plots.save_figure(figure, run.artifacts / "figures" / f"{name}.png")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pytest
 from matplotlib.colors import to_rgb
 
 from dfx.reporting import figures as plots
@@ -15,7 +14,9 @@ from dfx.reporting.figures.tradeoff import pareto_front
 def test_a_heat_map_has_a_text_in_each_cell_that_can_be_read() -> None:
     values = np.array([[5.0, 50.0], [np.nan, 20.0]])
     texts = [["5", "50"], ["failed", "20"]]
-    figure = plots.heat_map(values, ["lfcc", "mfcc"], ["lcnn", "mlp"], texts, "EER (%)", bold=[(0, 0)], framed=[(0, 0)])
+    figure = plots.heat_map(
+        values, ["lfcc", "mfcc"], ["lcnn", "mlp"], texts, "EER (%)", "T", bold=[(0, 0)], framed=[(0, 0)]
+    )
     axes = figure.axes[0]
     drawn = {text.get_text(): text for text in axes.texts}
     assert set(drawn) == {"5", "50", "failed", "20"}
@@ -24,8 +25,6 @@ def test_a_heat_map_has_a_text_in_each_cell_that_can_be_read() -> None:
     assert drawn["5"].get_fontweight() == "bold"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["lfcc", "mfcc"]
     figure.canvas.draw()
-    with pytest.raises(ValueError, match="There is nothing to draw, got no number"):
-        plots.heat_map([[np.nan]], ["a"], ["b"], [[""]], "EER")
 
 
 def test_the_front_is_what_no_other_beats() -> None:
@@ -44,12 +43,10 @@ def test_quality_against_cost_has_a_panel_for_each_cost() -> None:
     assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "latency"]
     assert [axes.get_xscale() for axes in figure.axes] == ["log", "linear"]
     figure.canvas.draw()
-    with pytest.raises(ValueError, match="There is nothing to draw, got no cost"):
-        plots.tradeoff(systems[2:], "EER")
 
 
 def test_learning_curves_are_means_over_seeds_as_far_as_all_go() -> None:
-    figure = plots.learning_curves({"a": [[40, 20, 10], [20, 10]], "b": [[30]], "none": [[]]})
+    figure = plots.learning_curves({"a": [[40, 20, 10], [20, 10]], "b": [[30]]}, "T")
     solid, dotted = figure.axes[0].lines[:2]
     assert np.asarray(solid.get_ydata()).tolist() == [30, 15]
     assert np.asarray(dotted.get_ydata()).tolist() == [15, 10]
@@ -57,5 +54,3 @@ def test_learning_curves_are_means_over_seeds_as_far_as_all_go() -> None:
     assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
     figure.canvas.draw()
-    with pytest.raises(ValueError, match="There are no learning curves to draw"):
-        plots.learning_curves({"a": []})

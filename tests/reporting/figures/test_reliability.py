@@ -20,7 +20,7 @@ def ratios(stretch: float = 1.0, trials: int = 4000, seed: int = 0) -> ScoreTabl
 
 
 def test_calibrated_ratios_lie_on_the_line_and_stretched_ones_do_not() -> None:
-    figure = plots.reliability({"true": ratios(), "overconfident": ratios(3.0)})
+    figure = plots.reliability({"true": ratios(), "overconfident": ratios(3.0)}, "T")
     lines = [line for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
     distance = [np.abs(line.get_ydata() - line.get_xdata()).max() for line in lines]
     assert distance[0] < 10 < distance[1]
@@ -30,5 +30,5 @@ def test_calibrated_ratios_lie_on_the_line_and_stretched_ones_do_not() -> None:
 
 
 def test_every_trial_is_in_a_bin() -> None:
-    (stairs,) = plots.reliability({"true": ratios()}).axes[1].patches
+    (stairs,) = plots.reliability({"true": ratios()}, "T").axes[1].patches
     assert stairs.get_data().values.sum() == pytest.approx(100)

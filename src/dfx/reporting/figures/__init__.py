@@ -11,7 +11,7 @@ from dfx.reporting.figures.histograms import histogram, histograms
 from dfx.reporting.figures.intervals import interval_figure
 from dfx.reporting.figures.learning_curves import learning_curves, training_curves
 from dfx.reporting.figures.reliability import reliability
-from dfx.reporting.figures.style import save_figure
+from dfx.reporting.figures.style import figure_png
 from dfx.reporting.figures.tradeoff import TradeoffSystem, tradeoff
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "bars_per_attack",
     "confusion_heat_map",
     "det_error_curves",
+    "figure_png",
     "heat_map",
     "histogram",
     "histograms",
@@ -27,7 +28,6 @@ __all__ = [
     "learning_curves",
     "reliability",
     "roc_error_curves",
-    "save_figure",
     "tradeoff",
     "training_curves",
 ]

@@ -14,21 +14,17 @@ from dfx.tables.score_table import ScoreTable
 SHOWN = ("auc", "accuracy", "eer")
 
 
-def bars(metrics: Mapping[str, Mapping[str, float]], title: str = "Performance", note: str = "") -> Figure:
+def bars(metrics: Mapping[str, Mapping[str, float]], note: str = "") -> Figure:
     """Bar chart of AUC, accuracy and EER, one bar for each split: `{"dev": summary, "eval": summary}`."""
-    names = [name for name in SHOWN if any(name in values for values in metrics.values())]
-    if not names:
-        raise ValueError("There is nothing to draw, got no auc, accuracy or eer: pass {split: summary(table)}.")
-    figure, axes = style.new_figure(title, size=(6.4, 4.4))
+    figure, axes = style.new_figure("Performance", size=(6.4, 4.4))
     width = 0.8 / len(metrics)
     for number, (split, values) in enumerate(metrics.items()):
-        shown = [name for name in names if name in values]
-        places = [names.index(name) + (number + 0.5) * width - 0.4 for name in shown]
-        colour = style.COLOURS[number % len(style.COLOURS)]
-        drawn = axes.bar(places, [values[name] for name in shown], 0.92 * width, color=colour, label=split)
+        places = [place + (number + 0.5) * width - 0.4 for place in range(len(SHOWN))]
+        heights, colour = [values[name] for name in SHOWN], style.COLOURS[number]
+        drawn = axes.bar(places, heights, 0.92 * width, color=colour, label=split)
         axes.bar_label(drawn, fmt="%.4f", padding=2, fontsize=9)
-    labels = [f"{metric_names.metric_title(name)}\n{metric_names.metric_direction(name)}" for name in names]
-    axes.set_xticks(range(len(names)), labels)
+    labels = [f"{metric_names.metric_title(name)}\n{metric_names.metric_direction(name)}" for name in SHOWN]
+    axes.set_xticks(range(len(SHOWN)), labels)
     axes.set_ylim(0, 1.08)
     axes.set_ylabel("rate, from 0 to 1")
     axes.grid(visible=False, axis="x")
@@ -36,26 +32,20 @@ def bars(metrics: Mapping[str, Mapping[str, float]], title: str = "Performance",
     return style.finish_figure(figure, "", note)
 
 
-def bars_per_attack(
-    table: ScoreTable, seen: Collection[str] | None = None, title: str = "EER of each attack", note: str = ""
-) -> Figure:
+def bars_per_attack(table: ScoreTable, seen: Collection[str], note: str = "") -> Figure:
     """Bar chart of the EER of each attack against all bona fide trials, the hardest on top, and of all attacks.
 
-    Args:
-        table: the scores.
-        seen: attacks in train; the others are coloured as unseen. None: one colour for all.
-        title: heading.
-        note: small print at the bottom.
+    Attacks that are `seen` in train have another colour than the others.
     """
     pooled = eer(table.bonafide, table.spoof)[0]
-    rates = {name: eer(table.bonafide, scores)[0] for name, scores in table.attacks().items()}
-    sizes = {name: scores.size for name, scores in table.attacks().items()}
+    attacks = table.attacks()
+    rates = {name: eer(table.bonafide, scores)[0] for name, scores in attacks.items()}
     hardest = sorted(rates, key=lambda name: -rates[name])
-    labels = [f"{style.shorten_label(name)} ({sizes[name]:,})" for name in hardest]
+    labels = [f"{style.shorten_label(name)} ({attacks[name].size:,})" for name in hardest]
     labels.append(f"all spoof ({table.spoof.size:,})")
     values = [100 * rates[name] for name in hardest] + [100 * pooled]
-    colours = [style.BLUE if seen is None or name in seen else style.ORANGE for name in hardest]
-    figure, axes = style.new_figure(title, size=(7.2, 1.6 + 0.24 * len(values)))
+    colours = [style.BLUE if name in seen else style.ORANGE for name in hardest]
+    figure, axes = style.new_figure("EER of each attack", size=(7.2, 1.6 + 0.24 * len(values)))
     plain = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # keeps the dashed line out of the digits
     drawn = axes.barh(range(len(values)), values, 0.72, color=[*colours, style.GREY])
     axes.bar_label(drawn, [f"{value:.2f}" for value in values], padding=3, fontsize=8, bbox=plain)
@@ -65,8 +55,7 @@ def bars_per_attack(
     axes.set_xlim(0, 1.12 * max(*values, 1.0))
     axes.set_xlabel("EER (%)")
     axes.grid(visible=False, axis="y")
-    if seen is not None:
-        for colour, word in ((style.BLUE, "seen in training"), (style.ORANGE, "unseen")):
-            axes.bar(0, 0, color=colour, label=word)
-        style.legend_below(axes, columns=2)
+    for colour, word in ((style.BLUE, "seen in training"), (style.ORANGE, "unseen")):
+        axes.bar(0, 0, color=colour, label=word)
+    style.legend_below(axes, columns=2)
     return style.finish_figure(figure, "In brackets: spoof trials. Dashed: all spoof together.", note)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,7 +21,7 @@ def det_error_curves(
     tables: Mapping[str, ScoreTable], title: str = "Detection error trade-off", note: str = ""
 ) -> Figure:
     """DET curves of one or more systems on normal-deviate axes, each with its equal error rate marked."""
-    figure, axes = _square(title, tables)
+    figure, axes = style.new_figure(title, size=(6.4, 6.9 + 0.2 * len(tables)))
     rates = {name: eer(table.bonafide, table.spoof)[0] for name, table in tables.items()}
     low, high = _limits(tables, max(rates.values()))
     ends = ndtri([low, high])
@@ -49,9 +48,9 @@ def det_error_curves(
     return style.finish_figure(figure, "Closer to the lower left is better. Dots: equal error rates.", note)
 
 
-def roc_error_curves(tables: Mapping[str, ScoreTable], title: str = "ROC", note: str = "") -> Figure:
+def roc_error_curves(tables: Mapping[str, ScoreTable], note: str = "") -> Figure:
     """ROC curves of one or more systems, with the area under each in the legend."""
-    figure, axes = _square(title, tables)
+    figure, axes = style.new_figure("ROC", size=(6.4, 6.9 + 0.2 * len(tables)))
     axes.plot([0, 100], [0, 100], ":", color=style.GREY, linewidth=0.8)
     for number, (name, table) in enumerate(tables.items()):
         line = style.line_style(number)
@@ -76,13 +75,6 @@ def _limits(tables: Mapping[str, ScoreTable], worst: float) -> tuple[float, floa
         reached += [far[frr <= high].min(), frr[far <= high].min()]
     # Not below half an error of the largest class, where every curve ends.
     return float(np.clip(0.8 * min(reached), np.clip(0.5 / most, 1e-4, 1e-2), 0.1)), high
-
-
-def _square(title: str, tables: Mapping[str, ScoreTable]) -> tuple[Figure, Any]:
-    if not tables:
-        raise ValueError("There is no system to draw, got no score table: pass {name: table}.")
-    figure, axes = style.new_figure(title, size=(6.4, 6.9 + 0.2 * len(tables)))
-    return figure, axes
 
 
 def _thin(x: FloatArray, y: FloatArray, cell: float) -> tuple[FloatArray, FloatArray]:

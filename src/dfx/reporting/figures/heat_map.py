@@ -26,7 +26,7 @@ def heat_map(
     columns: Sequence[str],
     texts: Sequence[Sequence[str]],
     label: str,
-    title: str = "Results",
+    title: str,
     note: str = "",
     bold: Collection[tuple[int, int]] = (),
     framed: Collection[tuple[int, int]] = (),
@@ -45,13 +45,8 @@ def heat_map(
         bold: (row, column) of cells whose text is set bold.
         framed: (row, column) of cells with a frame.
         caption: what to read from it.
-
-    Raises:
-        ValueError: if there is no number at all.
     """
     numbers = np.asarray(values, dtype=np.float64)
-    if not np.isfinite(numbers).any():
-        raise ValueError("There is nothing to draw, got no number: pass at least one finite value.")
     rows, columns = ([style.shorten_label(name, LONGEST) for name in names] for names in (rows, columns))
     width, height = _cell_size(texts)
     tilted = 0.085 * max(map(len, columns)) > width
@@ -90,13 +85,13 @@ def heat_map(
     return style.finish_figure(figure, caption, note)
 
 
-def confusion_heat_map(table: ScoreTable, threshold: float, title: str = "Decisions", note: str = "") -> Figure:
+def confusion_heat_map(table: ScoreTable, threshold: float, note: str = "") -> Figure:
     """Confusion matrix at a threshold, with counts and shares; a score at the threshold is rejected."""
     right = accuracy(table.bonafide, table.spoof, threshold)
     accepted = [scores > threshold for scores in (table.bonafide, table.spoof)]
     counts = np.array([[np.count_nonzero(yes), np.count_nonzero(~yes)] for yes in accepted])
     shares = 100 * counts / counts.sum(axis=1, keepdims=True)
-    figure, axes = style.new_figure(title, size=(5.2, 4.6))
+    figure, axes = style.new_figure("Decisions", size=(5.2, 4.6))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     for (row, column), count in np.ndenumerate(counts):
         text = f"{count:,}\n{shares[row, column]:.2f} %"

@@ -39,22 +39,13 @@ def histogram(table: ScoreTable, threshold: float | None = None, title: str = "S
     return style.finish_figure(figure, caption, note)
 
 
-def histograms(
-    panels: Mapping[str, tuple[FloatArray, FloatArray]], title: str, caption: str = "", note: str = ""
-) -> Figure:
+def histograms(panels: Mapping[str, tuple[FloatArray, FloatArray]], title: str) -> Figure:
     """Histograms of several numbers, a small panel for each, the classes in two colours.
 
     Args:
         panels: heading -> the values of the bona fide and of the spoof clips.
         title: heading of the figure.
-        caption: what to read from it.
-        note: small print at the bottom.
-
-    Raises:
-        ValueError: if there is no panel.
     """
-    if not panels:
-        raise ValueError("There is nothing to draw, got no panel: pass {heading: (bonafide, spoof)}.")
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure, grid = style.new_panels((7.4, 0.8 + 1.9 * rows), rows, columns)
@@ -72,7 +63,7 @@ def histograms(
         axes.set_ylabel("% of the class", fontsize=7)
         style.decorate_axes(axes)
     grid[0, 0].legend(frameon=False, fontsize=7)
-    return style.finish_figure(figure, caption, note)
+    return figure
 
 
 def _draw_classes(axes: Any, bonafide: FloatArray, spoof: FloatArray, edges: FloatArray, labels: Sequence[str]) -> None:

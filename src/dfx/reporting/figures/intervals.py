@@ -18,10 +18,8 @@ def interval_figure(
     series: Mapping[str, Sequence[Point | None]],
     label: str,
     title: str,
-    chance: float = 0.5,
     marked: Collection[int] = (),
     caption: str = "",
-    note: str = "",
 ) -> Figure:
     """Plot points with confidence intervals: a line for each name, a colour and a marker for each series.
 
@@ -30,16 +28,9 @@ def interval_figure(
         series: legend text -> a point for each name; None for a missing point.
         label: axis label of the values, with the unit.
         title: heading.
-        chance: value of a dotted line that marks chance.
         marked: numbers of the lines whose first series is drawn in orange.
         caption: what to read from it.
-        note: small print at the bottom.
-
-    Raises:
-        ValueError: if there is no point.
     """
-    if not any(point for points in series.values() for point in points):
-        raise ValueError("There is nothing to draw, got no value: pass at least one point.")
     height = 0.12 + 0.15 * max(1, len(series))
     figure, axes = style.new_figure(title, size=(7.4, 1.5 + height * len(names)))
     for number, (legend, points) in enumerate(series.items()):
@@ -64,7 +55,7 @@ def interval_figure(
                 elinewidth=1.6,
                 label="_" if wanted else legend,
             )
-    axes.axvline(chance, color=style.GREY, linestyle=":", linewidth=1)
+    axes.axvline(0.5, color=style.GREY, linestyle=":", linewidth=1)
     axes.set_yticks(
         range(len(names)), [style.shorten_label(name) for name in names], fontsize=9 if len(names) < 9 else 8
     )
@@ -72,4 +63,4 @@ def interval_figure(
     axes.set_xlabel(label)
     axes.grid(visible=False, axis="y")
     style.legend_below(axes, columns=min(3, len(series)))
-    return style.finish_figure(figure, caption, note)
+    return style.finish_figure(figure, caption)

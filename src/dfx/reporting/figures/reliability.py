@@ -12,9 +12,7 @@ from dfx.reporting.figures import style
 from dfx.tables.score_table import ScoreTable
 
 
-def reliability(
-    tables: Mapping[str, ScoreTable], bins: int = BINS, title: str = "Reliability", note: str = ""
-) -> Figure:
+def reliability(tables: Mapping[str, ScoreTable], title: str, note: str = "") -> Figure:
     """Share of bona fide among the trials of each predicted probability, for one or more systems.
 
     Log-likelihood ratios become probabilities at the proportion of bona fide among the trials, as in `metrics.ece`.
@@ -22,33 +20,27 @@ def reliability(
 
     Args:
         tables: scores that are log-likelihood ratios, by name.
-        bins: number of bins of equal width in probability.
         title: heading.
         note: small print at the bottom.
-
-    Raises:
-        ValueError: if there is no table.
     """
-    if not tables:
-        raise ValueError("There is no system to draw, got no score table: pass {name: table}.")
     size = (6.4, 7.4 + 0.2 * len(tables))
     figure, grid = style.new_panels(size, 2, 1, sharex=True, height_ratios=[3, 1])
     axes, below = grid[:, 0]
     axes.set_title(title, fontsize=12)
     axes.plot([0, 100], [0, 100], ":", color=style.GREY, linewidth=0.8)
-    edges = np.linspace(0, 100, bins + 1)
+    edges = np.linspace(0, 100, BINS + 1)
     for number, (name, table) in enumerate(tables.items()):
         colour = style.COLOURS[number % len(style.COLOURS)]
         bonafide, spoof = check_scores(table.bonafide, table.spoof)
         probability = posterior(np.concatenate([bonafide, spoof]), bonafide.size, spoof.size)
         label = np.repeat([1.0, 0.0], [bonafide.size, spoof.size])
-        place = calibration_bin(probability, bins)
+        place = calibration_bin(probability, BINS)
         counts, predicted, found = (
-            np.bincount(place, weights=weights, minlength=bins) for weights in (None, probability, label)
+            np.bincount(place, weights=weights, minlength=BINS) for weights in (None, probability, label)
         )
         there = counts > 0
         x, y = (100 * sums[there] / counts[there] for sums in (predicted, found))
-        legend = f"{style.shorten_label(name)}: ECE {ece(bonafide, spoof, bins):.4f}"
+        legend = f"{style.shorten_label(name)}: ECE {ece(bonafide, spoof):.4f}"
         axes.plot(x, y, "o-", color=colour, linewidth=1.4, markersize=5, clip_on=False)
         below.stairs(100 * counts / counts.sum(), edges, color=colour, linewidth=1.4, label=legend)
     axes.set(xlim=(0, 100), ylim=(0, 100))

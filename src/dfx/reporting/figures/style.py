@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-
-from dfx import files
 
 # Okabe and Ito's palette without its yellow, for any colour vision.
 BLUE = "#0072B2"
@@ -46,12 +43,6 @@ def figure_png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG file, atomically."""
-    with files.atomic_write(path) as temporary:
-        temporary.write_bytes(figure_png(figure))
-
-
 def decorate_axes(axes: Any) -> None:
     """Draw a light grid behind the data, and no box around it."""
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
@@ -73,7 +64,7 @@ def legend_below(axes: Any, columns: int = 1) -> None:
     axes.legend(**place, ncols=columns, frameon=False, fontsize=9)
 
 
-def finish_figure(figure: Figure, caption: str, note: str) -> Figure:
+def finish_figure(figure: Figure, caption: str, note: str = "") -> Figure:
     """Add the small print at the bottom: the caption, then the caller's note."""
     text = "\n".join(line for line in (caption, note) if line)
     if text:

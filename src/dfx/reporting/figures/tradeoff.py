@@ -35,28 +35,16 @@ class TradeoffSystem:
     costs: Mapping[str, float]
 
 
-def tradeoff(
-    systems: Sequence[TradeoffSystem],
-    label: str,
-    higher_is_better: bool = False,
-    title: str = "Quality against cost",
-    note: str = "",
-) -> Figure:
-    """Plot quality against each cost, a panel for each, with the Pareto front: systems that no other beats in both.
-
-    Raises:
-        ValueError: if no system has a cost.
-    """
+def tradeoff(systems: Sequence[TradeoffSystem], label: str, higher_is_better: bool = False, note: str = "") -> Figure:
+    """Plot quality against each cost, a panel for each, with the Pareto front: systems that no other beats in both."""
     labels = list(dict.fromkeys(name for system in systems for name in system.costs))
-    if not labels:
-        raise ValueError("There is nothing to draw, got no cost: pass systems with costs.")
     figure, grid = style.new_panels((2.4 + 3.6 * len(labels), 4.8), 1, len(labels), sharey=True)
     panels = grid[0]
     looks = _looks(systems)
     for axes, cost in zip(panels, labels, strict=True):
         _panel(axes, [system for system in systems if cost in system.costs], cost, higher_is_better, looks)
     panels[0].set_ylabel(label)
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle("Quality against cost", fontsize=12)
     figure.legend(handles=_legend(systems, looks), loc="outside right center", frameon=False, fontsize=9)
     better = "Upper" if higher_is_better else "Lower"
     caption = (
@@ -114,7 +102,6 @@ def _panel(
 
 
 def _looks(systems: Sequence[TradeoffSystem]) -> dict[TradeoffSystem, Look]:
-    """Marker (by kind) and colour (by group) of each system."""
     kinds = list(dict.fromkeys(system.kind for system in systems))
     groups = list(dict.fromkeys(system.group for system in systems))
     return {
