@@ -40,7 +40,6 @@ def train(cfg: DictConfig) -> float:
     """
     # Here, because these import torch, Lightning and MLflow, which takes seconds.
     from dfx.config.identity import chosen_options, config_hash
-    from dfx.console import say
     from dfx.detector import build, checks
     from dfx.detector.checkpoint import RunCheckpoint
     from dfx.reporting import run_results
@@ -56,7 +55,7 @@ def train(cfg: DictConfig) -> float:
         launchers.run_in_own_process(cells.cell_command())
         error_rate = cells.finished_cell_dev_eer(cfg, identity)
         return float("nan") if error_rate is None else error_rate
-    with track_run(cfg, identity, manifest, chosen_options(cfg) | cells.cell_tags(), say) as run:
+    with track_run(cfg, identity, manifest, chosen_options(cfg) | cells.cell_tags()) as run:
         if not run.finished:
             data = build.build_datamodule(cfg, manifest, dataset.vectors())
             detector = build.build_detector(cfg, data)

@@ -37,6 +37,9 @@ def report(runs: list[RunRecord], metric: str = "eval/eer", beat: bool = True) -
         to_beat={column: BEAT for column in grid.columns} if beat else {},
         command="sweep again",
         notes=["Note & note."],
+        folder=Path(),
+        parent=None,
+        cache=None,
     )
 
 
@@ -145,6 +148,12 @@ def test_the_lead_says_no_more_than_was_tested(make: Make) -> None:
     assert "significantly" not in report([make("lfcc", "lcnn", 0)]).lead
     runs = [make("lfcc", model, 0, far, far) for model, far in (("a", 5.0), ("b", 0.5))]
     assert report(runs).lead.endswith("All others that were tested are significantly worse.")
+
+
+def test_the_lead_prefers_cells_with_several_seeds_also_without_a_test(make: Make) -> None:
+    runs = [make("lfcc", "lucky", 0, 5.0), *(make("lfcc", "steady", seed) for seed in (0, 1))]
+    assert report(runs, "eval/auc").lead.startswith("Dev chooses lfcc · steady: AUC")
+    assert report(runs[:1], "eval/auc").lead.startswith("Dev chooses lfcc · lucky: AUC")
 
 
 def test_the_middle_seed_is_drawn(make: Make) -> None:

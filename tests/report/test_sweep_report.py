@@ -12,13 +12,20 @@ from pathlib import Path
 import pytest
 from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
+from omegaconf import DictConfig, OmegaConf
 
-from dfx.report import sweep_report
+from dfx.config.schema import CONF_DIR
+from dfx.report import figures, sweep_report
 from dfx.report.__main__ import quote_report_query
 from dfx.tracking import runs
 from dfx.tracking.runs import RunRecord
 
 Make = Callable[..., RunRecord]
+
+
+def settings(**changed: str) -> DictConfig:
+    """Configuration of the command."""
+    return DictConfig({**OmegaConf.load(CONF_DIR / "report.yaml"), "resamples": 200, **changed})
 
 
 @pytest.fixture
@@ -46,7 +53,7 @@ def test_the_latest_sweep_is_reported_with_what_has_to_be_beaten(sweep: str, hom
     audit = tmp_path / "audits" / "0123456789abcdef-ff.json"
     audit.parent.mkdir()
     audit.write_text(json.dumps({"headline": {"auc": 0.6, "low": 0.5, "high": 0.7, "eer": 0.4, "name": "x"}}))
-    report = sweep_report.collect_sweep_report(None, None, None, ("feature", "model"), "eval/eer", 200, str(tmp_path))
+    report = sweep_report.collect_sweep_report(settings(cache=str(tmp_path)))
     assert report.parent is not None
     assert report.parent.run_id == sweep
     assert report.folder == Path("mlruns/reports") / f"sweep_2_feature_2_seed-{sweep[:8]}"
@@ -56,15 +63,23 @@ def test_the_latest_sweep_is_reported_with_what_has_to_be_beaten(sweep: str, hom
     assert report.notes[0].startswith("One seed is not a result: lfcc · mlp has one.")
 
 
+def test_what_mlflow_sends_is_kept_in_the_cache_of_the_command(
+    sweep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    monkeypatch.setattr(runs, "run_artifact", lambda run, path, cache: given.append((path, cache)))
+    figures.draw_report_figures(sweep_report.collect_sweep_report(settings(cache=str(tmp_path))))
+    assert set(given) == {(path, str(tmp_path)) for path in ("scores/eval.csv", "history.json")}
+
+
 def test_an_experiment_or_a_filter_needs_no_sweep(sweep: str, home: Path) -> None:
-    report = sweep_report.collect_sweep_report(
-        None, "grid", "tags.feature = 'mfcc'", ("feature", "model"), "eval/auc", 200
-    )
+    chosen = settings(experiment_name="grid", query="tags.feature = 'mfcc'", metric="eval/auc")
+    report = sweep_report.collect_sweep_report(chosen)
     assert report.parent is None
     assert report.folder == Path("mlruns/reports/grid")
     assert report.grid.rows == ["mfcc"]
     with pytest.raises(ValueError, match="There is no sweep to report, got none in MLflow"):
-        sweep_report.collect_sweep_report("latest", "no such", None, ("feature", "model"), "eval/eer", 200)
+        sweep_report.collect_sweep_report(settings(sweep="latest", experiment_name="no such"))
 
 
 def test_a_filter_needs_no_quotes_of_hydra() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from dfx.reporting import missing_cells
+from dfx.reporting.grid import grid_of_runs
 from dfx.tracking.runs import RunRecord
 
 Make = Callable[..., RunRecord]
@@ -70,6 +71,20 @@ def test_a_sweep_of_drawn_values_misses_only_what_it_drew(make: Make, parent: Ru
         for rate, status in ((0.1, "FINISHED"), (0.2, "FAILED"))
     ]
     assert [cell.cell for cell in missing_cells.find_missing_cells(runs, parent)] == ["lr=0.2"]
+
+
+def test_an_axis_that_a_command_adds_is_found_and_not_repeated(make: Make, parent: RunRecord) -> None:
+    parent.tags["axes"] = json.dumps({"feature": ["lfcc", "mfcc"], "+model.width": ["8", "4"]})
+    parent.tags["command"] = "python -m dfx.train -m feature=lfcc,mfcc +model.width=8,4"
+    runs = [
+        make(feature, width, 0, tags={"sweep.p": f"feature={feature} +model.width={width}", "model.width": width})
+        for feature, width in (("lfcc", "4"), ("lfcc", "8"), ("mfcc", "8"))
+    ]
+    (cell,) = missing = missing_cells.find_missing_cells(runs, parent)
+    assert cell.command == "python -m dfx.train feature=mfcc +model.width=4"
+    made = grid_of_runs(runs, "feature", "model.width", missing_cells.sweep_axes(parent))
+    assert made.columns == ["8", "4"]
+    assert missing_cells.missing_cells_by_place(missing, made) == {("mfcc", "4"): "missing"}
 
 
 def test_the_command_of_one_cell() -> None:

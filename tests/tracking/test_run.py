@@ -65,7 +65,7 @@ def test_ctrl_c_in_the_midst_of_a_write_waits_until_it_is_whole(
     def work() -> None:
         if call == "create_run":
             monkeypatch.setattr(MlflowClient, call, interrupted)
-        with track_run(configuration(call), "0" * 64, TWO, TAGS, print) as run:
+        with track_run(configuration(call), "0" * 64, TWO, TAGS) as run:
             monkeypatch.setattr(MlflowClient, call, interrupted)
             run.log_history([{"dev/eer": 0.25, "dev/auc": 0.5}])
 

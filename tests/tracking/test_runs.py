@@ -38,14 +38,10 @@ def names(found: list[runs.RunRecord]) -> list[str]:
 def test_a_sweep_has_its_cells_also_those_that_an_earlier_one_ran(kept: dict[str, str]) -> None:
     assert names(runs.find_sweep_runs("grid")) == ["second", "first"]
     assert names(runs.find_runs(sweep=kept["first"])) == ["cell1", "cell0"]
-    assert names(runs.find_runs(sweep="latest")) == ["cell2", "cell1"]
-    assert names(runs.find_runs("grid", sweep="latest", query="tags.seed = '1'")) == ["cell1"]
+    assert names(runs.find_runs("grid", kept["second"], "tags.seed = '1'")) == ["cell1"]
 
 
-def test_runs_are_found_by_experiment_and_filter_over_all_pages(
-    kept: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runs, "PAGE", 2)
+def test_runs_are_found_by_experiment_and_filter(kept: dict[str, str]) -> None:
     assert names(runs.find_runs("grid")) == ["cell2", "cell1", "cell0", "second", "first"]
     assert names(runs.find_runs(query="tags.seed = '0'")) == ["cell0"]
     assert runs.find_runs("no such experiment") == []
@@ -63,8 +59,7 @@ def test_no_database_is_made_by_looking(tmp_path: Path, home: Path) -> None:
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/none.db")
     try:
         assert runs.find_runs() == []
-        with pytest.raises(ValueError, match=r"There is no sweep in .*: run dfx.train -m first"):
-            runs.find_runs(sweep="latest")
+        assert runs.find_sweep_runs() == []
     finally:
         mlflow.set_tracking_uri(before)
     assert not (tmp_path / "none.db").exists()
@@ -79,7 +74,9 @@ def test_an_artifact_is_a_local_file_or_none(kept: dict[str, str], home: Path) -
     assert runs.run_artifact(run, "scores/dev.csv") is None
 
 
-def test_a_remote_artifact_is_fetched_once(kept: dict[str, str], home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_remote_artifact_is_fetched_once_into_each_cache(
+    kept: dict[str, str], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fetched = []
 
     def download(self: MlflowClient, run_id: str, path: str, folder: str) -> str:
@@ -102,6 +99,25 @@ def test_a_remote_artifact_is_fetched_once(kept: dict[str, str], home: Path, mon
         assert path.read_text(encoding="utf-8") == "id\n"
     assert fetched == ["scores/eval.csv"]
     assert runs.run_artifact(remote, "scores/dev.csv") is None
+    elsewhere = runs.run_artifact(remote, "scores/eval.csv", tmp_path)
+    assert elsewhere == tmp_path / "artifacts" / remote.run_id / "scores" / "eval.csv"
+    assert elsewhere.exists()
+
+
+def test_a_remote_model_is_fetched_into_the_given_cache(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    MlflowClient().create_registered_model("far")
+    MlflowClient().create_model_version("far", "s3://bucket/model")
+
+    def download(source: str, dst_path: str) -> str:
+        Path(dst_path, "best.ckpt").touch()
+        return dst_path
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
+    files, run = runs.registered_model("models:/far/1", tmp_path)
+    assert files == [tmp_path / "artifacts" / "models" / "far" / "1" / "best.ckpt"]
+    assert run is None
 
 
 def test_a_history_has_one_value_a_step(kept: dict[str, str]) -> None:

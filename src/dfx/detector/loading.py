@@ -21,8 +21,8 @@ CHECKPOINT = "checkpoint/best.ckpt"  # in the artifacts of a run
 DEV_SCORES, EVAL_SCORES = "scores/dev.csv", "scores/eval.csv"
 
 
-def load_detector(place: str | Path) -> SavedDetector:
-    """Open a trained detector; see `dfx.load`.
+def load_detector(place: str | Path, cache: str | Path | None = None) -> SavedDetector:
+    """Open a trained detector; see `dfx.load`. What has to be downloaded is kept in `cache`.
 
     Raises:
         ValueError: if there is no such file, run or model, or it is no detector of dfx.
@@ -31,12 +31,12 @@ def load_detector(place: str | Path) -> SavedDetector:
     if place.startswith(RUN):
         run_id, _, path = place.removeprefix(RUN).partition("/")
         run = runs.get_run(run_id)
-        return _of_run(run, _artifact(run, path or CHECKPOINT))
+        return _of_run(run, _artifact(run, path or CHECKPOINT, cache), cache)
     if place.startswith(MODEL):
-        files, registered_from = runs.registered_model(place)
+        files, registered_from = runs.registered_model(place, cache)
         file = next((path for path in files if path.suffix in (".ckpt", onnx.SUFFIX)), None)
         if registered_from is not None:
-            return _of_run(registered_from, file or _artifact(registered_from, CHECKPOINT))
+            return _of_run(registered_from, file or _artifact(registered_from, CHECKPOINT, cache), cache)
         if file is None:
             raise ValueError(
                 f"{place} holds no checkpoint (.ckpt) and no ONNX file (.onnx): register the run of a detector."
@@ -58,8 +58,8 @@ def load_detector(place: str | Path) -> SavedDetector:
     return found
 
 
-def _artifact(run: RunRecord, path: str) -> Path:
-    file = runs.run_artifact(run, path)
+def _artifact(run: RunRecord, path: str, cache: str | Path | None) -> Path:
+    file = runs.run_artifact(run, path, cache)
     if file is None:
         raise ValueError(
             f"The run {run.run_id} ({run.name}, {run.status}) has no artifact {path}: give a run that dfx.train has "
@@ -68,7 +68,7 @@ def _artifact(run: RunRecord, path: str) -> Path:
     return file
 
 
-def _of_run(run: RunRecord, file: Path) -> SavedDetector:
+def _of_run(run: RunRecord, file: Path, cache: str | Path | None) -> SavedDetector:
     tags = run.tags
     corpus = run.name.removeprefix(f"{tags.get('feature')}-{tags.get('model')}-")
     corpus = corpus.removesuffix(f"-s{tags.get('seed')}")
@@ -76,8 +76,8 @@ def _of_run(run: RunRecord, file: Path) -> SavedDetector:
         _of_file(file),
         name=run.name,
         trained_on=corpus if corpus != run.name else tags.get("dataset", ""),
-        dev_scores=runs.run_artifact(run, DEV_SCORES),
-        eval_scores=runs.run_artifact(run, EVAL_SCORES),
+        dev_scores=runs.run_artifact(run, DEV_SCORES, cache),
+        eval_scores=runs.run_artifact(run, EVAL_SCORES, cache),
     )
 
 

@@ -19,16 +19,12 @@ FROM_RUN = "dev split of its training"
 Given = str | Sequence[str] | Mapping[str, str] | None
 
 
-def _load_all(given: Given) -> list[SavedDetector]:
-    """Load the detectors that a user names: one place (see `dfx.load`), a list of places, or a mapping name -> place.
-
-    Raises:
-        ValueError: if there is no such place, it is no detector, or one is given twice.
-    """
+def _load_all(given: Given, cache: str | None) -> list[SavedDetector]:
+    """Load the detectors that a user names: a place (see `dfx.load`), a list of places, or a mapping name -> place."""
     if isinstance(given, Mapping):
-        found = [replace(loading.load_detector(place), name=str(name)) for name, place in given.items()]
+        found = [replace(loading.load_detector(place, cache), name=str(name)) for name, place in given.items()]
     else:
-        found = [loading.load_detector(place) for place in ([given] if isinstance(given, str) else given or [])]
+        found = [loading.load_detector(place, cache) for place in ([given] if isinstance(given, str) else given or [])]
     for number, detector in enumerate(found):
         twin = next((other for other in found[:number] if other.digest == detector.digest), None)
         if twin:
@@ -54,7 +50,7 @@ def score_detectors(cfg: DictConfig, given: Given, home: TrialCorpus | None, tri
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
     options = ScoringOptions(cfg.eval_crop, cfg.batch_size, cfg.num_workers, cfg.max_bad_fraction, cfg.cache)
-    detectors = _load_all(given)
+    detectors = _load_all(given, cfg.cache)
     corpora = [*([trials] if trials else []), *trials_of_corpora(cfg.others, build.build_other_datasets(cfg))]
     if not corpora:
         return [_scores_of_run(detector, options) for detector in detectors]
@@ -83,7 +79,6 @@ def _dev_scores(
 
 
 def _scores_of_run(detector: SavedDetector, options: ScoringOptions) -> Result:
-    """Read the eval scores that a run has stored."""
     if detector.eval_scores is None:
         raise ValueError(
             f"{detector.name} ({detector.file}) has no stored scores: name a corpus to score, dataset=NAME. Only a "

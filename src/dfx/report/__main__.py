@@ -39,10 +39,7 @@ def report(cfg: DictConfig) -> str:
     from dfx.report import document, sweep_report
     from dfx.tracking.run import log_run_files
 
-    axes = cfg.rows, cfg.columns
-    found = sweep_report.collect_sweep_report(
-        cfg.sweep, cfg.experiment_name, cfg.query, axes, cfg.metric, cfg.resamples, cfg.cache
-    )
+    found = sweep_report.collect_sweep_report(cfg)
     folder = Path(cfg.out).expanduser() if cfg.out else found.folder
     page = document.build_report_document(found, folder)
     files = page.write(folder, document.files_beside_document(found))

@@ -51,17 +51,11 @@ def files_beside_document(report: SweepReport) -> dict[str, str]:
 
 
 def _commands(report: SweepReport) -> str:
-    """Commands of the first missing cells, with comments."""
-    commands = report.commands
-    lines = commands[:MOST_COMMANDS]
+    single, lines = report.commands, []
     if report.command:
-        first, *rest = commands
-        lines = [
-            "# all of them; finished cells are not run again",
-            first,
-            "# one by one",
-            *rest[:MOST_COMMANDS],
-        ]
-        commands = rest
-    more = len(commands) - MOST_COMMANDS
-    return "\n".join([*lines, *([f"# … {more} more in commands.txt"] if more > 0 else [])])
+        together, *single = report.commands
+        lines = ["# all of them; finished cells are not run again", together, "# one by one"]
+    lines += single[:MOST_COMMANDS]
+    if len(single) > MOST_COMMANDS:
+        lines.append(f"# … {len(single) - MOST_COMMANDS} more in commands.txt")
+    return "\n".join(lines)

@@ -148,7 +148,7 @@ def _cost(report: SweepReport) -> Figure | None:
 def _curves(report: SweepReport) -> Figure | None:
     curves = {}
     for cell in report.ranked[:MOST_CURVES]:
-        seeds = [epochs for run in cell.runs if (epochs := _epochs(run))]
+        seeds = [epochs for run in cell.runs if (epochs := _epochs(run, report.cache))]
         if seeds:
             curves[f"{cell.name} ({counted(len(seeds), 'seed')})"] = seeds
     if not curves:
@@ -157,9 +157,9 @@ def _curves(report: SweepReport) -> Figure | None:
     return plots.learning_curves(curves, title="EER on dev after each epoch", note=note)
 
 
-def _epochs(run: RunRecord) -> list[float]:
+def _epochs(run: RunRecord, cache: str | None) -> list[float]:
     """EER on dev by epoch, in percent, from the artifact or else from MLflow's own curves."""
-    path = runs.run_artifact(run, "history.json")
+    path = runs.run_artifact(run, "history.json", cache)
     if path is not None:
         records = json.loads(path.read_text(encoding="utf-8"))
         return [100 * record["dev/eer"] for record in records if "dev/eer" in record]

@@ -29,10 +29,7 @@ class MeasuredCell:
     """Results of one cell: mean over the seeds, interval, and test against the chosen cell.
 
     Attributes:
-        cell: its runs.
-        mean: mean of the metric over the seeds.
         deviation: sample deviation over the seeds; NaN for one.
-        seeds: number of seeds.
         interval: 95 % confidence interval of the mean; None if it cannot be computed.
         trials: hash of the trials that all its runs scored; None if there are no score files, or they differ.
         difference: to the cell chosen on dev, on the same trials.
@@ -72,7 +69,7 @@ class MeasuredGrid:
         return max(one.seeds for one in self.cells.values())
 
 
-def measure_grid(grid: Grid, metric: str, resamples: int | None = None) -> MeasuredGrid:
+def measure_grid(grid: Grid, metric: str, resamples: int | None = None, cache: str | None = None) -> MeasuredGrid:
     """Compute mean, deviation and interval of each cell, and test each against the cell that dev chooses.
 
     Interval and test are for the EER, by resampling trials; another metric has only mean and deviation. Cells are
@@ -82,6 +79,7 @@ def measure_grid(grid: Grid, metric: str, resamples: int | None = None) -> Measu
         grid: the cells.
         metric: `eval/eer`, `eval/eer/A07` …
         resamples: number of resamples of the trials; None: as many as the number of comparisons needs.
+        cache: folder for score files that are fetched; the default one if None.
 
     Raises:
         ValueError: if no run has the metric, or its direction is not known.
@@ -97,7 +95,8 @@ def measure_grid(grid: Grid, metric: str, resamples: int | None = None) -> Measu
         shown = [key for key in names if key.count("/") == 1 and not key.startswith(("epoch/", "system/"))]
         raise ValueError(f"No run has the metric {metric!r}: they have {', '.join(shown)}.")
     split = metric.partition("/")[0]
-    tables, notes = run_scores.read_run_scores((run for cell in grid.cells.values() for run in cell.runs), split)
+    records = (run for cell in grid.cells.values() for run in cell.runs)
+    tables, notes = run_scores.read_run_scores(records, split, cache)
     notes = notes[:5] + ([f"… and {len(notes) - 5} more such files."] if len(notes) > 5 else [])
     judged = {run_id: part for run_id, table in tables.items() if (part := _part(table, metric)) is not None}
     if not judged:
@@ -162,7 +161,7 @@ def _compared(
 ) -> dict[tuple[str, str], MeasuredCell]:
     """Compute intervals of cells with the same trials, and test each against the cell that dev chooses.
 
-    Each draw of trials is given to all cells, as `metrics.eer_difference` does for two.
+    Each draw of trials is given to all cells.
     """
     systems = [[judged[run.run_id] for run in one.cell.runs] for one in group.values()]
     eers = PairedEers(systems, cluster, resamples)
@@ -185,7 +184,6 @@ def _chosen(group: Mapping[tuple[str, str], MeasuredCell]) -> tuple[str, str] | 
 
 
 def _corrected(measured: Mapping[tuple[str, str], MeasuredCell]) -> dict[tuple[str, str], MeasuredCell]:
-    """Marks of the cells after Holm's correction over all tests."""
     gaps = {place: one.difference for place, one in measured.items() if one.difference}
     result = dict(measured)
     corrected = holm_correction([gap.p_value for gap in gaps.values()])
@@ -196,7 +194,6 @@ def _corrected(measured: Mapping[tuple[str, str], MeasuredCell]) -> dict[tuple[s
 
 
 def _notes(measured: Iterable[MeasuredCell], resamples: int) -> list[str]:
-    """Sentences about cells that could not be compared."""
     measured = list(measured)
     notes = []
     tests = sum(one.difference is not None for one in measured)

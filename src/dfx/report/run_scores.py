@@ -15,7 +15,9 @@ from dfx.tracking.runs import RunRecord
 Rows = list[list[str]]
 
 
-def read_run_scores(records: Iterable[RunRecord], split: str) -> tuple[dict[str, ScoreTable], list[str]]:
+def read_run_scores(
+    records: Iterable[RunRecord], split: str, cache: str | None = None
+) -> tuple[dict[str, ScoreTable], list[str]]:
     """Read the score tables of a split by run id, and a sentence for each file that cannot be used.
 
     A run without such a file is not in the result.
@@ -24,7 +26,7 @@ def read_run_scores(records: Iterable[RunRecord], split: str) -> tuple[dict[str,
     problems: list[str] = []
     known: list[tuple[Rows, ScoreTable]] = []
     for run in records:
-        path = runs.run_artifact(run, f"scores/{split}.csv")
+        path = runs.run_artifact(run, f"scores/{split}.csv", cache)
         if path is None:
             continue
         try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from omegaconf import DictConfig
 
 from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, MeasuredGrid, measure_grid
 from dfx.reporting import grid, metric_names, missing_cells
@@ -25,16 +27,13 @@ class SweepReport:
     """Contents of a report.
 
     Attributes:
-        title: title of the page.
         about: origin of the runs.
-        grid: the cells.
-        measured: their numbers.
-        missing: cells without a result.
         to_beat: result of a model that never listens (`dfx.audit`), by column.
         command: runs everything that is missing; empty where it is not known.
         notes: sentences that a reader must know.
         folder: folder where it is written by default.
         parent: parent run of the sweep; None if the report is not about a sweep.
+        cache: folder for artifacts that are fetched; the default one if None.
     """
 
     title: str
@@ -43,10 +42,11 @@ class SweepReport:
     measured: MeasuredGrid
     missing: Sequence[MissingCell]
     to_beat: Mapping[str, dict[str, Any]]
-    command: str = ""
-    notes: list[str] = field(default_factory=list)
-    folder: Path = ROOT
-    parent: RunRecord | None = None
+    command: str
+    notes: list[str]
+    folder: Path
+    parent: RunRecord | None
+    cache: str | None
 
     @property
     def split(self) -> str:
@@ -61,7 +61,8 @@ class SweepReport:
         ranked = [measured[cell.row, cell.column] for cell in self.ranked]
         if not ranked:
             return "No run has an EER on dev, so none can be chosen."
-        best, metric = (chosen or ranked)[0], self.measured.metric
+        several = [one for one in ranked if one.seeds > 1]  # the rule of `measure`, also without a test
+        best, metric = (chosen or several or ranked)[0], self.measured.metric
         unit = " %" if metric_names.find_metric(metric).percent else ""
         bounds = f" {best.bounds(metric)}" if best.interval else ""
         marks = [one.mark for one in measured.values()]
@@ -91,35 +92,19 @@ class SweepReport:
         return [self.command, *single] if self.command and single else single
 
 
-def collect_sweep_report(
-    sweep: str | None,
-    experiment: str | None,
-    query: str | None,
-    axes: tuple[str, str],
-    metric: str,
-    resamples: int | None,
-    cache: str | None = None,
-) -> SweepReport:
+def collect_sweep_report(cfg: DictConfig) -> SweepReport:
     """Collect the report of a sweep, an experiment or a filter; of the latest sweep if none is given.
-
-    Args:
-        sweep: run id of a sweep's parent, or "latest".
-        experiment: name.
-        query: MLflow's filter.
-        axes: tag or parameter of the rows, and of the columns.
-        metric: `eval/eer`.
-        resamples: number of bootstrap resamples.
-        cache: folder of the audits.
 
     Raises:
         ValueError: if there is nothing to report, or an axis or the metric is not known.
     """
-    parent = _parent(sweep, experiment, query)
+    experiment, query, axes = cfg.experiment_name, cfg.query, (cfg.rows, cfg.columns)
+    parent = _parent(cfg.sweep, experiment, query)
     records = runs.find_runs(experiment, parent.run_id if parent else None, query or "")
     made = grid.grid_of_runs(records, *axes, missing_cells.sweep_axes(parent))
     missing = missing_cells.find_missing_cells(records, parent) if not (parent and query) else []
     made.why_empty.update(missing_cells.missing_cells_by_place(missing, made))
-    measured = measure_grid(made, metric, resamples)
+    measured = measure_grid(made, cfg.metric, cfg.resamples, cfg.cache)
     name = parent.name if parent else experiment or "all experiments"
     return SweepReport(
         title=f"{' × '.join(axis.rpartition('.')[2] for axis in axes)} · {name}",
@@ -127,11 +112,12 @@ def collect_sweep_report(
         grid=made,
         measured=measured,
         missing=missing,
-        to_beat=_to_beat(made, cache),
+        to_beat=_to_beat(made, cfg.cache),
         command=parent.tags.get("command", "") if parent else "",
         notes=[*_seeds(measured), *made.notes, *measured.notes],
         folder=ROOT / document_file_name(f"{name}-{parent.run_id[:8]}" if parent else name),
         parent=parent,
+        cache=cfg.cache,
     )
 
 
@@ -179,7 +165,6 @@ def _about(
 
 
 def _seeds(measured: MeasuredGrid) -> list[str]:
-    """Notes on cells with one seed, or with fewer seeds than others."""
     alone = [one.cell.name for one in measured.cells.values() if one.seeds == 1]
     fewer = [one.cell.name for one in measured.cells.values() if 1 < one.seeds < measured.most_seeds]
     notes = []

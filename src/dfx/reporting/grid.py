@@ -125,7 +125,6 @@ def is_grid_run(run: RunRecord) -> bool:
 
 
 def _value(run: RunRecord, key: str) -> str:
-    """Value of a tag of a run, or of a parameter if it has no such tag."""
     return run.tags.get(key) or run.params.get(key, NOT_SET)
 
 
@@ -135,7 +134,6 @@ def randomly_drawn_keys(axes: Axes) -> set[str]:
 
 
 def _place(run: RunRecord, parent: str) -> dict[str, str]:
-    """Position of a run in a sweep: the value of each key."""
     words = shlex.split(run.tags[cell_position_tag(parent)])
     return {key: text for key, _, text in (word.partition("=") for word in words)}
 
@@ -195,8 +193,13 @@ def grid_of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: A
             "There is no finished run to report, got none: let dfx.train finish one, or name another sweep, "
             "experiment_name or query."
         )
+    keys = {key for run in finished for key in (*run.tags, *run.params)}
+    known = sorted(key for key in keys if not key.startswith("mlflow."))
     for axis in (rows, columns):
-        _check_axis(axis, finished)
+        if axis not in known:
+            raise ValueError(
+                f"No run has a tag or parameter {axis!r}: {did_you_mean(axis, known) or 'use feature, model, loss …'}"
+            )
     extra = _differing(finished, rows, columns)
 
     def label(run: RunRecord, axis: str, keys: list[str]) -> str:
@@ -223,18 +226,11 @@ def grid_of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: A
     commits = {run.tags.get("git_commit", "") for cell in cells.values() for run in cell.runs}
     if len(commits) > 1:
         notes.append(f"The runs come from {len(commits)} versions of the code (tag git_commit).")
-    typed = {key: values for key, values in (order or {}).items() if key not in randomly_drawn_keys(order or {})}
+    order = order or {}
+    typed = {key.lstrip("+"): values for key, values in order.items() if key not in randomly_drawn_keys(order)}
     row_labels = _ordered({row for row, _ in cells}, typed.get(rows, []))
     column_labels = _ordered({column for _, column in cells}, typed.get(columns, []))
     return Grid((rows, columns), row_labels, column_labels, cells, {}, notes)
-
-
-def _check_axis(axis: str, runs: Sequence[RunRecord]) -> None:
-    known = sorted({key for run in runs for key in (*run.tags, *run.params) if not key.startswith("mlflow.")})
-    if axis not in known:
-        raise ValueError(
-            f"No run has a tag or parameter {axis!r}: {did_you_mean(axis, known) or 'use feature, model, loss …'}"
-        )
 
 
 def _differing(runs: Sequence[RunRecord], rows: str, columns: str) -> list[str]:

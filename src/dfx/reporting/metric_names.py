@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from dfx.metrics import ConfidenceInterval, attack_name
+from dfx.metrics import ConfidenceInterval, Difference, attack_name
 
 
 class Metric(NamedTuple):
     """Title, unit, direction and meaning of a metric.
 
     Attributes:
-        title: title in tables and figures.
         unit: "%" for a rate that is shown in percent; "s", "ms" or nothing.
         higher_is_better: its direction; None if it has no direction.
         meaning: a few words for the table of one run or of one evaluation.
@@ -144,7 +143,7 @@ def metric_spread(mean: float, deviation: float, name: str) -> str:
     return metric_number(mean, name) + ("" if math.isnan(deviation) else f" ± {metric_number(deviation, name)}")
 
 
-def metric_interval(bounds: ConfidenceInterval | None, name: str) -> str:
+def metric_interval(bounds: ConfidenceInterval | Difference | None, name: str) -> str:
     """Format an interval: `[10.91, 14.02]`; empty for None and for bounds that are NaN."""
     if bounds is None or math.isnan(bounds.low):
         return ""

@@ -53,7 +53,7 @@ def missing_cells_by_place(missing: Sequence[MissingCell], grid: Grid) -> dict[t
     found: dict[tuple[str, str], str] = {}
     for row, column in itertools.product(grid.rows, grid.columns):
         wanted = {f"{grid.axes[0]}={row}", f"{grid.axes[1]}={column}"}
-        kinds = [cell.kind for cell in missing if wanted <= set(cell.cell.split())]
+        kinds = [cell.kind for cell in missing if wanted <= {word.lstrip("+") for word in cell.cell.split()}]
         if kinds and (row, column) not in grid.cells:
             found[row, column] = kinds[0]
     return found
@@ -71,7 +71,7 @@ def missing_cell_command(command: str, overrides: str) -> str:
     >>> missing_cell_command("python -m dfx.train -m model=lcnn,mlp seed=0,1 patience=3", "model=mlp seed=1")
     'python -m dfx.train patience=3 model=mlp seed=1'
     """
-    axes = {override.partition("=")[0] for override in shlex.split(overrides)}
+    axes = {override.partition("=")[0].lstrip("+") for override in shlex.split(overrides)}
     words = shlex.split(command)
     kept = [
         word

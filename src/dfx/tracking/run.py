@@ -8,7 +8,7 @@ import re
 import shutil
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig, OmegaConf
 
 from dfx.config.schema import flatten_config
+from dfx.console import say
 from dfx.files import locked_folder, write_text_file
 from dfx.tables.manifest import Manifest
 from dfx.tracking import cells, provenance
@@ -92,9 +93,7 @@ class TrackedRun:
 
 
 @contextmanager
-def track_run(
-    cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str, str], say: Callable[[str], None]
-) -> Iterator[TrackedRun]:
+def track_run(cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str, str]) -> Iterator[TrackedRun]:
     """Open the run of an identity: a finished run is returned, an interrupted one continues, else a new one starts.
 
     One process at a time works on an identity; the lock is freed when the process dies. The run is closed as FINISHED,
@@ -105,7 +104,6 @@ def track_run(
         identity: `config.identity.config_hash`.
         manifest: the corpus; logged as the run's dataset.
         tags: the options and `cells.cell_tags`.
-        say: called with messages to the user.
     """
     from pytorch_lightning.utilities import rank_zero_only  # takes seconds, and reports do not need it
 
@@ -122,7 +120,7 @@ def track_run(
         if finished and not cfg.rerun:
             run = finished[0]
             cells.add_cell_to_sweep(run, tags)
-            _say_other_code(run, say)
+            _say_other_code(run)
             yield TrackedRun(run.info.run_id, folder, run.info.run_name, True, dict(run.data.metrics))
             return
         # Only those of this folder: the checkpoints of another folder belong to another process.
@@ -132,19 +130,14 @@ def track_run(
         name = f"{tags['feature']}-{tags['model']}-{manifest.name or tags['dataset']}-s{tags['seed']}"
         tracked = TrackedRun(interrupted[0].info.run_id if interrupted else "", folder, name)
         own = {"config_hash": identity, "manifest_hash": manifest.hash, "work": _folder_id(folder)}
-        with _open(tracked, experiment, {**tags, **own, **provenance.code_provenance()}, cfg, manifest, say):
+        with _open(tracked, experiment, {**tags, **own, **provenance.code_provenance()}, cfg, manifest):
             yield tracked
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def _open(
-    run: TrackedRun,
-    experiment: str,
-    tags: dict[str, str],
-    cfg: DictConfig,
-    manifest: Manifest,
-    say: Callable[[str], None],
+    run: TrackedRun, experiment: str, tags: dict[str, str], cfg: DictConfig, manifest: Manifest
 ) -> Iterator[None]:
     """Start the run in MLflow, or restart it if it has an id, and close it with its status at the end of the block."""
     client = MlflowClient()
@@ -176,7 +169,7 @@ def _open(
             mlflow.end_run(RunStatus.to_string(status))
 
 
-def _say_other_code(run: Run, say: Callable[[str], None]) -> None:
+def _say_other_code(run: Run) -> None:
     then, now = run.data.tags.get("git_commit", ""), provenance.code_provenance()["git_commit"]
     if then != now:
         # "none (installed package)" is no hash and stays whole.
@@ -215,17 +208,11 @@ def log_report(
     tags: dict[str, str],
 ) -> None:
     """Log the files and numbers of a report as a new run."""
-    client, experiment = MlflowClient(), experiment_id(experiment_name)
-    with defer_interrupts():
-        run = client.create_run(experiment, run_name=run_name, tags={**tags, **provenance.code_provenance()})
-        status = "FAILED"
-        try:
-            _log_metrics(run.info.run_id, metrics)
-            for file in files:
-                client.log_artifact(run.info.run_id, str(file))
-            status = "FINISHED"
-        finally:
-            client.set_terminated(run.info.run_id, status)
+    place = {"experiment_id": experiment_id(experiment_name), "run_name": run_name}
+    with defer_interrupts(), mlflow.start_run(**place, tags=tags | provenance.code_provenance()) as run:
+        _log_metrics(run.info.run_id, metrics)
+        for file in files:
+            mlflow.log_artifact(str(file))
 
 
 def log_run_files(run_id: str, files: Iterable[Path], folder: str) -> None:

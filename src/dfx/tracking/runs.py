@@ -13,23 +13,19 @@ from mlflow.tracking import MlflowClient
 
 from dfx.files import cache_dir
 
-PAGE = 1000
-
 
 @dataclass(frozen=True)
 class RunRecord:
     """A run as MLflow had it when it was read.
 
     Attributes:
-        run_id: MLflow's.
         name: what was run, `lfcc-lcnn-demo-s0`.
         status: RUNNING, FINISHED, FAILED or KILLED.
         params: the flattened configuration.
         metrics: the last value of each.
         tags: options, hashes, and the position in its sweeps.
         artifact_uri: where the artifacts are.
-        start_ms: since the epoch.
-        end_ms: since the epoch; None while it runs.
+        end_ms: None while it runs.
     """
 
     run_id: str
@@ -48,18 +44,12 @@ def find_runs(experiment: str | None = None, sweep: str | None = None, query: st
 
     Args:
         experiment: name; all experiments if None.
-        sweep: run id of a sweep's parent, or "latest": only its cells, with those that an earlier sweep ran.
+        sweep: run id of a sweep's parent: only its cells, with those that an earlier sweep ran.
         query: MLflow's filter, `tags.model = 'lcnn' and metrics."eval/eer" < 0.1`.
 
     Raises:
-        ValueError: if the sweep is "latest" and there is none, or the filter cannot be read.
+        ValueError: if the filter cannot be read.
     """
-    if sweep == "latest":
-        known = find_sweep_runs(experiment)
-        if not known:
-            where = f"the experiment {experiment!r}" if experiment else mlflow.get_tracking_uri()
-            raise ValueError(f"There is no sweep in {where}: run dfx.train -m first, or name an experiment.")
-        sweep = known[0].run_id
     cells = f"tags.`sweep.{sweep}` LIKE '%'" if sweep else ""
     return _search(experiment, " and ".join(part for part in (query.strip(), cells) if part))
 
@@ -84,12 +74,13 @@ def get_run(run_id: str) -> RunRecord:
         ) from error
 
 
-def run_artifact(run: RunRecord | str, path: str) -> Path | None:
+def run_artifact(run: RunRecord | str, path: str, cache: str | Path | None = None) -> Path | None:
     """Local path of an artifact; one in a remote store is downloaded into the cache.
 
     Args:
         run: a run, or its id.
         path: below the run's artifacts, `scores/eval.csv`.
+        cache: folder for what is downloaded; the default one if None.
 
     Returns:
         None if the run has no such artifact.
@@ -99,7 +90,7 @@ def run_artifact(run: RunRecord | str, path: str) -> Path | None:
     if place.scheme in ("", "file"):
         local = Path(unquote(place.path) if place.scheme else run.artifact_uri) / path
         return local if local.exists() else None
-    cached = cache_dir() / "artifacts" / run.run_id
+    cached = cache_dir(cache) / "artifacts" / run.run_id
     if run.status == "FINISHED" and (cached / path).exists():
         return cached / path
     parent = PurePosixPath(path).parent
@@ -111,11 +102,12 @@ def run_artifact(run: RunRecord | str, path: str) -> Path | None:
     return Path(client.download_artifacts(run.run_id, path, str(cached)))
 
 
-def registered_model(place: str) -> tuple[list[Path], RunRecord | None]:
+def registered_model(place: str, cache: str | Path | None = None) -> tuple[list[Path], RunRecord | None]:
     """Local files of a version of a registered model, and the run that it was registered from.
 
     Args:
         place: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+        cache: folder for what is downloaded; the default one if None.
 
     Raises:
         ValueError: if there is no such model.
@@ -138,11 +130,11 @@ def registered_model(place: str) -> tuple[list[Path], RunRecord | None]:
     parts = urlparse(source)
     if parts.scheme == "runs":
         run_id, _, path = parts.path.lstrip("/").partition("/")
-        found = run_artifact(run_id, path)
+        found = run_artifact(run_id, path, cache)
     elif parts.scheme in ("", "file"):
         found = Path(unquote(parts.path) if parts.scheme else source)
     else:
-        folder = cache_dir() / "artifacts" / "models" / name / str(version.version)
+        folder = cache_dir(cache) / "artifacts" / "models" / name / str(version.version)
         folder.mkdir(parents=True, exist_ok=True)
         found = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(folder)))
     if found is None or not found.exists():
@@ -160,26 +152,17 @@ def _search(experiment: str | None, query: str) -> list[RunRecord]:
     uri = mlflow.get_tracking_uri()
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         return []  # MLflow would create an empty one
-    client = MlflowClient()
-    if experiment is None:
-        ids = [known.experiment_id for known in client.search_experiments()]
-    else:
-        known = client.get_experiment_by_name(experiment)
-        ids = [known.experiment_id] if known else []
-    found: list[Run] = []
-    token = None
-    while ids:
-        try:
-            page = client.search_runs(ids, query, max_results=PAGE, page_token=token)
-        except MlflowException as error:
-            raise ValueError(
-                f"MLflow cannot search with the filter {query!r} ({error.message}): write it as in "
-                "tags.model = 'lcnn' and metrics.\"eval/eer\" < 0.1."
-            ) from error
-        found += page
-        token = page.token
-        if not token:
-            break
+    known = mlflow.get_experiment_by_name(experiment) if experiment else None
+    if experiment and known is None:
+        return []
+    ids = [known.experiment_id] if known else None
+    try:
+        found = mlflow.search_runs(ids, query, output_format="list", search_all_experiments=ids is None)
+    except MlflowException as error:
+        raise ValueError(
+            f"MLflow cannot search with the filter {query!r} ({error.message}): write it as in "
+            "tags.model = 'lcnn' and metrics.\"eval/eer\" < 0.1."
+        ) from error
     return [_record(run) for run in found]
 
 
