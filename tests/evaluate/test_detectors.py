@@ -17,6 +17,7 @@ from dfx.audio import segments
 from dfx.detector import loading
 from dfx.tables import manifest
 from dfx.tables.score_table import ScoreTable
+from dfx.tracking import runs
 
 Evaluate = Callable[..., dict[str, Any]]
 
@@ -82,6 +83,27 @@ def test_systems_by_corpora_make_a_matrix(
     assert (found["folder"] / "corpora.png").exists()
     assert len(found["comparisons"]) == 3  # one on each set of trials
     assert "## Corpus by corpus" in (found["folder"] / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_score_file_of_a_split_takes_its_labels_from_the_corpus(
+    evaluate: Evaluate, corpus_file: Path, tmp_path: Path
+) -> None:
+    rows = manifest.read_manifest(corpus_file).split("dev").table
+    rows[["id"]].assign(score=rows["label"] - 0.5).to_csv(tmp_path / "mine.csv", index=False)
+    (result,) = evaluate(f"scores={tmp_path / 'mine.csv'}", *of(corpus_file), "split=dev")["results"]
+    assert result["corpus"] == "tones:dev"
+    assert (result["bonafide"], result["spoof"]) == (rows["label"].sum(), (1 - rows["label"]).sum())
+    assert result["metrics"]["eer"]["value"] == 0
+
+
+def test_what_mlflow_sends_is_kept_in_the_cache_of_the_command(
+    evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    monkeypatch.setattr(runs, "registered_model", lambda place, cache: ([], given.append(cache)))
+    with pytest.raises(ValueError, match="holds no checkpoint"):
+        evaluate("systems=models:/tones/1", f"cache={tmp_path}")
+    assert given == [str(tmp_path)]
 
 
 def test_a_run_without_a_corpus_is_measured_by_its_stored_scores(

@@ -50,14 +50,13 @@ def test_the_same_seed_gives_the_same_interval_and_another_one_another():
     assert bootstrap_intervals(table, ["auc", "eer", "ece"], seed=1)["eer"] == alone  # whatever else is measured
 
 
-def test_more_trials_and_less_confidence_are_narrower():
-    def width(num_trials: int, confidence: float = 0.95) -> float:
+def test_more_trials_are_narrower():
+    def width(num_trials: int) -> float:
         table = simulated(0, num_trials, num_trials, 0.1)
-        low, high = bootstrap_intervals(table, ["eer"], confidence=confidence)["eer"]
+        low, high = bootstrap_intervals(table, ["eer"])["eer"]
         return high - low
 
     assert width(1600) == pytest.approx(width(400) / 2, rel=0.2)
-    assert width(400, 0.68) == pytest.approx(width(400) * norm.ppf(0.84) / norm.ppf(0.975), rel=0.02)
 
 
 def test_accuracy_of_independent_trials_has_wilsons_interval():
@@ -148,7 +147,7 @@ def test_seeds_of_one_system():
         ),
         (lambda rows: rows[rows["label"] == 1], {}, "There are no spoof scores"),
         (lambda rows: rows.iloc[99:], {}, "class with a single trial"),
-        (lambda rows: rows, {"confidence": 95, "resamples": 5}, "confidence between 0 and 1 .* got 95"),
+        (lambda rows: rows, {"resamples": 1}, "needs two resamples, got 1"),
     ],
 )
 def test_what_cannot_be_resampled_is_an_error(change, options, sentence):

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from dfx.metrics import PairedEers, auc, delong_auc_difference, eer, eer_difference
+from dfx.metrics import PairedEers, auc, delong_auc_difference, eer
 from dfx.tables.score_table import ScoreTable
 
 
@@ -21,6 +21,10 @@ def pair(seed: int, first: float, second: float, num_bonafide: int = 300, num_sp
         system((shared + noise) / np.sqrt(2), rate, num_bonafide)
         for noise, rate in zip(own, (first, second), strict=True)
     ]
+
+
+def eer_difference(first, second, **options):
+    return PairedEers([first, second], **options).difference(0, 1)
 
 
 def test_difference_of_two_systems():
@@ -72,10 +76,6 @@ def test_different_trials_are_refused():
     for compare in (lambda: eer_difference([first], [fewer]), lambda: delong_auc_difference(first, fewer)):
         with pytest.raises(ValueError, match=r"1 and 2 hold different trials: 1200 and 1199, and '1199' only in one"):
             compare()
-    with pytest.raises(ValueError, match="got 2 systems with 1, 0 score tables"):
-        eer_difference([first], [])
-    with pytest.raises(ValueError, match="got 0 systems with no score tables"):
-        PairedEers([])
     with pytest.raises(ValueError, match="two trials of each class, got 1 bona fide"):
         delong_auc_difference(*[ScoreTable(table.table.iloc[299:]) for table in (first, second)])
 

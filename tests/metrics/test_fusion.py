@@ -84,10 +84,7 @@ NEGATED = changed(SECOND, score=-SECOND.table["score"])
 @pytest.mark.parametrize(
     ("tables", "dev", "method", "sentence"),
     [
-        ([FIRST], None, "mean", "needs two systems at least, got 1"),
-        (BOTH, None, "median", "no fusion 'median': use logistic or mean"),
         (BOTH, None, "logistic", "learns on dev, got no dev scores"),
-        (BOTH, [FIRST], "logistic", "2 systems and 1 tables of dev"),
         ([FIRST, ScoreTable(SECOND.table[1:])], None, "mean", "hold different trials: 1800 and 1799, and 'u"),
         ([FIRST, OTHER_LABELS], None, "mean", "1 and 2 have different labels for 'u0', 'u1'"),
         (BOTH, [FIRST, NEGATED], "logistic", "AUC of system 2 on dev .* the wrong way round"),

@@ -64,13 +64,8 @@ def test_ties_are_the_organisers():
 
 
 @pytest.mark.parametrize(
-    ("names", "sentence"),
-    [
-        (["EER"], "no confidence interval of EER, got EER: choose from eer"),
-        (["eer", "f1"], "f1 cannot be resampled without a threshold, got None: pass the one of dev"),
-        (["min_tdcf_2019"], "min_tdcf_2019 cannot be resampled without the error rates"),
-    ],
+    ("names", "wrong"), [(["EER"], "EER"), (["eer", "f1"], "f1"), (["min_tdcf_2019"], "min_tdcf_2019")]
 )
-def test_an_unknown_name_and_a_metric_that_lacks_something_are_errors(names, sentence):
-    with pytest.raises(ValueError, match=sentence):
+def test_an_unknown_name_and_a_metric_that_lacks_something_are_errors(names, wrong):
+    with pytest.raises(KeyError, match=wrong):
         ResampledMetrics(np.array([1.0, 0.0]), np.array([True, False]), names)

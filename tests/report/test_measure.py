@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dfx.metrics import PairedEers, eer_difference
+from dfx.metrics import PairedEers
 from dfx.report import run_scores
 from dfx.report.measure import (
     AS_GOOD,
@@ -51,7 +51,7 @@ def test_interval_and_test_are_those_of_the_metrics(make: Make) -> None:
     }
     one = measured.cells["lfcc", "b"]
     assert one.interval == PairedEers([tables["b"]], None, 400).interval(0)
-    assert one.difference == pytest.approx(eer_difference(tables["b"], tables["a"], None, 400))
+    assert one.difference == pytest.approx(PairedEers([tables["b"], tables["a"]], None, 400).difference(0, 1))
 
 
 def test_holm() -> None:

@@ -36,15 +36,14 @@ def evaluate(cfg: DictConfig) -> None:
     """
     from dfx.detector import checks
     from dfx.evaluate import calibration_fusion, inputs, report
-    from dfx.evaluate.measure import MeasureSettings, measure_results
+    from dfx.evaluate.measure import measure_results
 
     inputs.check_input_keys(cfg)
     checks.check_config(cfg)
     results = inputs.with_input_findings(inputs.collect_inputs(cfg))
     fused = inputs.with_input_findings(calibration_fusion.fuse_results(results, cfg.fuse)) if cfg.fuse else []
     calibrated = calibration_fusion.calibrate_results(results) if cfg.calibrate else []
-    settings = MeasureSettings(cfg.by, cfg.bootstrap, cfg.compare, inputs.input_asv_rates(cfg), cfg.seed)
-    measured = measure_results([*results, *fused, *calibrated], settings)
+    measured = measure_results([*results, *fused, *calibrated], cfg, inputs.input_asv_rates(cfg))
     document = report.evaluation_document(measured)
     files = report.write_evaluation_report(document, measured, cfg.out)
     document.show(files[0])  # before logging: the tracking server may be out of reach

@@ -21,7 +21,7 @@ def calibrate_results(results: Sequence[Result]) -> list[Result]:
     for result in results:
         if result.dev is None:
             raise ValueError(f"{result.name} cannot be calibrated: it has no dev scores. {NEEDS_DEV}")
-        calibration = metrics.learn_calibration(result.dev)
+        calibration = metrics.learn_calibration(result.dev, result.system)
         calibrated.append(
             replace(
                 result,

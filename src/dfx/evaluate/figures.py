@@ -41,7 +41,6 @@ def draw_evaluation_figures(measured: Measurements) -> list[DocumentPicture]:
 
 
 def _eer_matrix(measured: Measurements, values: Values) -> Figure:
-    """Heat map of the EER of each system on each corpus."""
     results, corpora = measured.uncalibrated, measured.corpora
     systems = names_with_training_corpus(results)
     percent = np.array(

@@ -113,14 +113,14 @@ def _read_score_files(cfg: DictConfig, trials: Trials | None) -> list[Result]:
         )
     corpus, key = _read_key(cfg.key)
     dev_key = _read_key(cfg.dev_key)[1]
-    note = ""
+    note, part = "", cfg.split
     if trials and not cfg.key:
-        corpus, note = trials.name, trials.note
+        corpus, note, part = trials.name, trials.note, "all"  # they are those of the split already
         key = trials.manifest.table.iloc[trials.rows].drop(columns=["path", "split"])
     results = []
     for (name, file), dev_file in itertools.zip_longest(files.items(), dev_files.values()):
         scores = scorefiles.read_scores(file)
-        table, findings = scorefiles.join_scores(scores, key, file.name, cfg.split)
+        table, findings = scorefiles.join_scores(scores, key, file.name, part)
         sasv = dev = None
         if cfg.asv_key and SASV in scores:
             sasv = scorefiles.read_asv_scores(file, cfg.asv_key, SASV, cfg.split)
@@ -152,11 +152,7 @@ def _read_key(given: Any) -> tuple[str, pd.DataFrame | None]:
 
 
 def _named_files(given: Any) -> dict[str, Path]:
-    """Files by the name given to them, else by file name, with the folder if several have the same file name.
-
-    Raises:
-        ValueError: if a file is not there, or given twice.
-    """
+    """Files by the name given to them, else by file name, with the folder if several have the same file name."""
     given = _plain(given)
     if isinstance(given, Mapping):
         return {str(name): scorefiles.existing_score_file(file) for name, file in given.items()}

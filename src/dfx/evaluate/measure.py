@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from omegaconf import DictConfig
 
 from dfx import metrics
 from dfx.evaluate.result import Result
@@ -64,37 +65,11 @@ class MeasuredPair(NamedTuple):
     auc: metrics.Difference
 
 
-class MeasureSettings(NamedTuple):
-    """Settings of the measurements.
-
-    Attributes:
-        by: columns to break down by.
-        bootstrap: number of resamples; 0: no intervals; None: 1,000 unless there are too many trials.
-        compare: whether to compare systems; None: where they have the same trials.
-        rates: error rates of speaker verification, for the t-DCF.
-        seed: random seed of the resamples.
-    """
-
-    by: Sequence[str] = (ATTACK,)
-    bootstrap: int | None = None
-    compare: bool | None = None
-    rates: metrics.AsvRates | None = None
-    seed: int = 0
-
-    def resamples(self, result: Result) -> int:
-        """Number of bootstrap resamples for a result and its parts."""
-        if self.bootstrap is None:
-            return RESAMPLES if len(result.table) <= MAX_TRIALS_RESAMPLED else 0
-        return self.bootstrap
-
-
 class Measurements(NamedTuple):
     """Everything that an evaluation measured.
 
     Attributes:
-        results: the results that were measured.
         rows: every number.
-        pairs: comparisons of systems.
         notes: sentences on what is missing and why.
     """
 
@@ -119,35 +94,47 @@ class Measurements(NamedTuple):
         return list(dict.fromkeys(row.by for row in self.rows if row.by))
 
 
-def measure_results(results: Sequence[Result], settings: MeasureSettings) -> Measurements:
+def measure_results(results: Sequence[Result], cfg: DictConfig, rates: metrics.AsvRates | None = None) -> Measurements:
     """Measure results and compare their systems.
+
+    Args:
+        results: the scores of each system on each corpus.
+        cfg: configuration of the command: `by`, `bootstrap`, `compare` and `seed`.
+        rates: error rates of speaker verification, for the t-DCF.
 
     Raises:
         ValueError: if two results have one name, no result has a column to break down by, or a comparison is asked for
             and not possible.
     """
-    files = [result.file_name for result in results]
-    twice = [result.name for result, name in zip(results, files, strict=True) if files.count(name) > 1]
+    names = [name for result in results for name in (result.file_name, result.metric_name)]
+    twice = [one.name for one in results if max(names.count(one.file_name), names.count(one.metric_name)) > 1]
     if twice:
         raise ValueError(
-            f"Results need different names, also as file names, got {', '.join(twice)}: name the systems, "
-            "systems={NAME: FILE, …} or scores={NAME: FILE, …}, and corpora so that letters and digits differ."
+            f"Results need different names, also as file names and in MLflow, got {', '.join(twice)}: name the "
+            "systems, systems={NAME: FILE, …} or scores={NAME: FILE, …}, and corpora so that letters and digits differ."
         )
     uncalibrated = [result for result in results if not result.calibrated]
-    rows = [row for result in results for row in _all_trials(result, settings)]
+    rows = [row for result in results for row in _all_trials(result, cfg, rates)]
     notes: list[str] = []
-    for by in settings.by:
+    for by in cfg.by:
         if not any(by in result.table.table for result in results):
             raise ValueError(f"by={by}: there is no such column; {results[0].name} has {_columns(results[0])}.")
         for result in uncalibrated:
-            found, lacking = _breakdown(result, by, settings)
+            found, lacking = _breakdown(result, by, cfg)
             rows += found
             notes += lacking
-    pairs, not_compared = _compare_all(uncalibrated, settings)
+    pairs, not_compared = _compare_all(uncalibrated, cfg)
     return Measurements(results, rows, pairs, [*notes, *_notes_on_missing(results), *not_compared])
 
 
-def _all_trials(result: Result, settings: MeasureSettings) -> list[MeasuredRow]:
+def _resamples(result: Result, cfg: DictConfig) -> int:
+    """Number of bootstrap resamples for a result and its parts."""
+    if cfg.bootstrap is None:
+        return RESAMPLES if len(result.table) <= MAX_TRIALS_RESAMPLED else 0
+    return int(cfg.bootstrap)
+
+
+def _all_trials(result: Result, cfg: DictConfig, rates: metrics.AsvRates | None) -> list[MeasuredRow]:
     """Compute every metric of a result on all its trials; accuracy and the like only with a threshold from dev."""
     table, dev = result.table, result.dev
     threshold = None if dev is None else metrics.eer(dev.bonafide, dev.spoof)[1]
@@ -157,15 +144,15 @@ def _all_trials(result: Result, settings: MeasureSettings) -> list[MeasuredRow]:
         values["dev_threshold"] = threshold
     if result.llr is False:
         values = {name: value for name, value in values.items() if name not in metrics.NEED_LLR}
-    if settings.rates:
+    if rates:
         for form in ("2019", "revised"):
-            values[f"min_tdcf_{form}"] = metrics.min_tdcf(table.bonafide, table.spoof, settings.rates, form)
+            values[f"min_tdcf_{form}"] = metrics.min_tdcf(table.bonafide, table.spoof, rates, form)
     if result.sasv:
         values["min_adcf"] = metrics.min_adcf(*result.sasv)
-    return _rows(result, table, values, settings, threshold)
+    return _rows(result, table, values, cfg, threshold, rates)
 
 
-def _breakdown(result: Result, by: str, settings: MeasureSettings) -> tuple[list[MeasuredRow], list[str]]:
+def _breakdown(result: Result, by: str, cfg: DictConfig) -> tuple[list[MeasuredRow], list[str]]:
     """Compute metrics for each value of a column, and a sentence about values with one class only."""
     if by not in result.table.table:
         return [], [f"{result.name}: there is no column {by!r}; it has {_columns(result)}."]
@@ -183,7 +170,7 @@ def _breakdown(result: Result, by: str, settings: MeasureSettings) -> tuple[list
             "auc": metrics.auc(bonafide, spoof),
             "min_dcf": metrics.min_dcf(bonafide, spoof),
         }
-        rows += _rows(result, table, values, settings, None, by, part)
+        rows += _rows(result, table, values, cfg, by=by, part=part)
     notes = [
         f"{result.name}: {by}={', '.join(parts[:5])}{', …' if len(parts) > 5 else ''} ({len(parts)} in all) has no "
         f"{word} trial, so no error rate."
@@ -206,21 +193,19 @@ def _rows(
     result: Result,
     table: ScoreTable,
     values: dict[str, float],
-    settings: MeasureSettings,
-    threshold: float | None,
+    cfg: DictConfig,
+    threshold: float | None = None,
+    rates: metrics.AsvRates | None = None,
     by: str = "",
     part: str = "",
 ) -> list[MeasuredRow]:
-    """Make a row for each value, with its confidence interval."""
     intervals: dict[str, metrics.ConfidenceInterval] = {}
     counts = len(table.bonafide), len(table.spoof)
-    resamples = settings.resamples(result)
+    resamples = _resamples(result, cfg)
     if resamples and min(counts) > 1:  # a single trial says nothing about the spread
         names = [name for name in values if name not in WITHOUT_INTERVAL]
         cluster = metrics.cluster_column(table)
-        intervals = metrics.bootstrap_intervals(
-            table, names, threshold, cluster, resamples, settings.seed, rates=settings.rates
-        )
+        intervals = metrics.bootstrap_intervals(table, names, threshold, cluster, resamples, cfg.seed, rates)
     none, trials_hash = metrics.ConfidenceInterval(np.nan, np.nan), table.trials_hash
     return [
         MeasuredRow(
@@ -234,12 +219,12 @@ def _rows(
     ]
 
 
-def _compare_all(results: Sequence[Result], settings: MeasureSettings) -> tuple[list[MeasuredPair], list[str]]:
+def _compare_all(results: Sequence[Result], cfg: DictConfig) -> tuple[list[MeasuredPair], list[str]]:
     """Compare pairs of systems on the same trials, with sentences about systems that cannot be compared.
 
     With `compare=True` large sets are resampled too, and having no pair is an error.
     """
-    if settings.compare is False:
+    if cfg.compare is False:
         return [], []
     pairs: list[MeasuredPair] = []
     notes = []
@@ -255,11 +240,11 @@ def _compare_all(results: Sequence[Result], settings: MeasureSettings) -> tuple[
             notes.append(f"On {corpus} systems were scored on different trials and are not compared ({sizes}).")
         for group in groups.values():
             chosen, table = _choose_pairs(group), group[0].table
-            if chosen and not settings.compare and min(len(table.bonafide), len(table.spoof)) < 2:
+            if chosen and not cfg.compare and min(len(table.bonafide), len(table.spoof)) < 2:
                 notes.append(f"On {corpus} a class has a single trial, so no systems are compared.")
             else:
-                pairs += [_compare(first, second, settings) for first, second in chosen]
-    if settings.compare and not pairs:
+                pairs += [_compare(first, second, cfg) for first, second in chosen]
+    if cfg.compare and not pairs:
         raise ValueError(
             f"compare=true needs two systems on the same trials, got {', '.join(r.name for r in results)}: name "
             "another system, or score both on one corpus."
@@ -274,14 +259,13 @@ def _choose_pairs(group: Sequence[Result]) -> list[tuple[Result, Result]]:
     return [(best, other) for other in group if other is not best]
 
 
-def _compare(first: Result, second: Result, settings: MeasureSettings) -> MeasuredPair:
-    resamples = settings.resamples(first)
-    if settings.compare and settings.bootstrap is None:
-        resamples = RESAMPLES
+def _compare(first: Result, second: Result, cfg: DictConfig) -> MeasuredPair:
+    resamples = RESAMPLES if cfg.compare and cfg.bootstrap is None else _resamples(first, cfg)
     eer = None
     if resamples:
         cluster = metrics.cluster_column(first.table)
-        eer = metrics.eer_difference([first.table], [second.table], cluster, resamples, settings.seed)
+        eers = metrics.PairedEers([[first.table], [second.table]], cluster, resamples, cfg.seed)
+        eer = eers.difference(0, 1)
     return MeasuredPair(
         first.corpus,
         first.system,
@@ -292,7 +276,6 @@ def _compare(first: Result, second: Result, settings: MeasureSettings) -> Measur
 
 
 def _notes_on_missing(results: Sequence[Result]) -> list[str]:
-    """Sentences on metrics without a threshold, on scores of unknown scale, and on files without a score."""
     notes = []
     without_dev: dict[str, list[str]] = {}
     for result in results:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 
 from dfx.evaluate import figures, tables
 from dfx.evaluate.measure import MeasuredRow, Measurements
+from dfx.evaluate.result import mlflow_name
 from dfx.reporting.document import Document, document_file_name
 from dfx.reporting.document_parts import DocumentFindings, DocumentNotice, DocumentText
 
@@ -73,7 +74,7 @@ def evaluation_mlflow_metrics(measured: Measurements) -> dict[str, float]:
     for row in measured.rows:
         if not row.by:
             parts = (row.corpus, row.system, row.metric) if several else (row.corpus, row.metric)
-            named["/".join(re.sub(r"[^\w .:-]", "_", part) for part in parts)] = row.value
+            named["/".join(map(mlflow_name, parts))] = row.value
     return named
 
 
@@ -87,7 +88,6 @@ def _listed(names: Sequence[str], word: str) -> str:
 
 
 def _data(measured: Measurements) -> Mapping[str, Any]:
-    """All results except the scores, for JSON."""
     results = []
     for result in measured.results:
         rows = [row for row in measured.rows if (row.system, row.corpus) == (result.system, result.corpus)]
@@ -124,9 +124,5 @@ def _data(measured: Measurements) -> Mapping[str, Any]:
 
 
 def _number(row: MeasuredRow) -> dict[str, float | None]:
-    resampled = row.low == row.low  # NaN where trials were not resampled
-    return {
-        "value": row.value,
-        "low": row.low if resampled else None,
-        "high": row.high if resampled else None,
-    }
+    ends = {"low": row.low, "high": row.high}  # NaN where trials were not resampled
+    return {"value": row.value, **{name: None if math.isnan(end) else end for name, end in ends.items()}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -12,18 +13,12 @@ from dfx.tables.findings import Finding
 from dfx.tables.score_table import ScoreTable
 
 
-def _no_bad_files() -> pd.DataFrame:
-    return pd.DataFrame({"id": [], "reason": []}, dtype="str")
-
-
 @dataclass(frozen=True)
 class Result:
     """Scores of a system on a corpus.
 
     Attributes:
-        system: name of the system.
         corpus: name of the corpus, and the split where it is not eval.
-        table: the scores.
         crop: which part of an utterance the system scores, in words.
         llr: whether the scores are log-likelihood ratios; None: not known, they are treated as such.
         dev: scores of the same system on dev, for the threshold, calibration and fusion.
@@ -45,7 +40,7 @@ class Result:
     dev: ScoreTable | None = None
     dev_source: str = ""
     trained_on: str = ""
-    bad: pd.DataFrame = field(default_factory=_no_bad_files)
+    bad: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["id", "reason"], dtype="str"))
     findings: tuple[Finding, ...] = ()
     note: str = ""
     sasv: AsvScores | None = None
@@ -60,3 +55,13 @@ class Result:
     def file_name(self) -> str:
         """System and corpus as a file name without suffix."""
         return f"{document_file_name(self.system)}--{document_file_name(self.corpus)}"
+
+    @property
+    def metric_name(self) -> str:
+        """Corpus and system as in names of MLflow's metrics: `demo/lcnn`."""
+        return f"{mlflow_name(self.corpus)}/{mlflow_name(self.system)}"
+
+
+def mlflow_name(name: str) -> str:
+    """A name with the characters only that MLflow allows in names of metrics."""
+    return re.sub(r"[^\w .:-]", "_", name)

@@ -38,7 +38,6 @@ def names_with_training_corpus(results: Sequence[Result]) -> dict[str, str]:
 
 
 def _metrics_on(rows: Sequence[MeasuredRow], corpus: str, short: bool) -> DocumentTable:
-    """Table of the metrics of every system on a corpus."""
     systems: dict[str, dict[str, MeasuredRow]] = {}
     for row in rows:
         if row.corpus == corpus and not row.by:
@@ -117,7 +116,6 @@ def _comparisons(pairs: Sequence[MeasuredPair]) -> DocumentTable | None:
 
 
 def _trials(results: Sequence[Result]) -> DocumentTable:
-    """Table of the trials of each result: counts, hash, crop policy and origin of the threshold."""
     head = ["system", "corpus", "bona fide", "spoof", "left out", "trials", "crop", "threshold from"]
     lines = [
         [
@@ -138,11 +136,8 @@ def _cell(row: MeasuredRow | None, interval: bool = True) -> str:
     if row is None:
         return ""
     bounds = metrics.ConfidenceInterval(row.low, row.high) if interval else None
-    texts = (
-        metric_names.metric_with_unit(row.value, row.metric),
-        metric_names.metric_interval(bounds, row.metric),
-    )
-    return " ".join(text for text in texts if text)
+    value = metric_names.metric_with_unit(row.value, row.metric)
+    return f"{value} {metric_names.metric_interval(bounds, row.metric)}".rstrip()
 
 
 def _difference(found: metrics.Difference | None, name: str) -> str:

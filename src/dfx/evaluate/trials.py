@@ -35,11 +35,6 @@ class Trials:
 class TrialCorpus:
     """A corpus whose manifest is read once, for trials of several splits.
 
-    Attributes:
-        name: name of the corpus in tables.
-        manifest: the whole corpus.
-        note: a sentence for every report; empty for ordinary recordings.
-
     Raises:
         ValueError: if it holds ready features instead of audio.
     """

@@ -2,7 +2,7 @@
 
 Every function of one detector takes `(bonafide_scores, spoof_scores)`, so that no label can swap the polarity; a
 higher score means more bona fide. Rates are in [0, 1]. All of them but `auc`, `accuracy`, `balanced_accuracy` and `f1`
-are costs: lower is better. `bootstrap_intervals`, `eer_difference` and `delong_auc_difference` tell how far chance
+are costs: lower is better. `bootstrap_intervals`, `PairedEers` and `delong_auc_difference` tell how far chance
 alone would move them.
 """
 
@@ -11,7 +11,7 @@ from dfx.metrics.auc import auc, auc_placements, delong_auc_deviation
 from dfx.metrics.bootstrap import ConfidenceInterval, bootstrap_intervals, cluster_column
 from dfx.metrics.calibration import BINS, brier, calibration_bin, ece, learn_calibration, posterior
 from dfx.metrics.cllr import cllr, min_cllr
-from dfx.metrics.comparison import Difference, PairedEers, delong_auc_difference, eer_difference
+from dfx.metrics.comparison import Difference, PairedEers, delong_auc_difference
 from dfx.metrics.dcf import act_dcf, min_dcf
 from dfx.metrics.doubts import doubts, scores_are_backwards
 from dfx.metrics.eer import FloatArray, check_scores, det_curve, eer, interpolated_eer
@@ -49,7 +49,6 @@ __all__ = [
     "doubts",
     "ece",
     "eer",
-    "eer_difference",
     "f1",
     "fuse_scores",
     "interpolated_eer",

@@ -73,7 +73,6 @@ class Decisions(NamedTuple):
 
 
 def _decide(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> Decisions:
-    """Count the rejected trials of each class at a threshold."""
     bonafide, spoof = check_scores(bonafide, spoof)
     if math.isnan(threshold):
         raise ValueError("The threshold is NaN, and no score is above or below it: pass the threshold of dev's EER.")

@@ -36,10 +36,7 @@ from dfx.tables.score_table import ScoreTable
 MIN_CLUSTERS = 10  # speakers of each class; a bootstrap of fewer says little
 UNKNOWN = ("-", "")  # names that mean an unknown speaker
 CHUNK = 1 << 18  # numbers in memory, if a resample is not larger by itself: 2 MiB, which the processor's cache holds
-_TOP = {
-    "cllr": math.inf,
-    "act_dcf": sum(dcf_weights()) / min(dcf_weights()),
-}  # largest value, where it is not 1
+_TOP = {"cllr": math.inf, "act_dcf": sum(dcf_weights()) / min(dcf_weights())}  # largest value, where it is not 1
 _BIASED = ("min_dcf", "min_tdcf_2019", "min_tdcf_revised", "min_cllr", "ece")
 
 
@@ -57,10 +54,9 @@ def bootstrap_intervals(
     cluster: str | None = None,
     resamples: int = 1000,
     seed: int = 0,
-    confidence: float = 0.95,
     rates: AsvRates | None = None,
 ) -> dict[str, ConfidenceInterval]:
-    """Confidence intervals of metrics of a score table: their range over other trials of the same kind.
+    """95 % confidence intervals of metrics of a score table: their range over other trials of the same kind.
 
     On simulated corpora they hold the true value about as often as stated, except for min_dcf, min_tdcf and min_cllr,
     whose threshold or calibration is chosen on the trials themselves: these are too short where errors are few.
@@ -73,17 +69,17 @@ def bootstrap_intervals(
             by itself. Trials whose value is unknown (`-`) are each a cluster by themselves.
         resamples: number of resamples.
         seed: the same seed gives the same intervals.
-        confidence: confidence level of the interval.
         rates: error rates of speaker verification, for min_tdcf_2019 and min_tdcf_revised; the same for all resamples.
 
     Raises:
-        ValueError: if a class is missing, a name or column is unknown, or a metric lacks what it needs.
+        ValueError: if a class is missing, or the column is unknown.
+        KeyError: if a name is unknown, or a metric lacks what it needs.
     """
     bootstrap = Bootstrap(table, cluster)
     metrics = ResampledMetrics(table.table["score"].to_numpy(), bootstrap.is_bonafide, names, threshold, rates)
     value = metrics.measure([np.ones((1, len(table)), np.int64)])
     found = metrics.measure(bootstrap.draw(resamples, seed))
-    return {name: bootstrap.interval(name, float(value[name][0]), found[name], confidence) for name in names}
+    return {name: bootstrap.interval(name, float(value[name][0]), found[name]) for name in names}
 
 
 def cluster_column(table: ScoreTable) -> str | None:
@@ -152,27 +148,23 @@ class Bootstrap:
                 drawn[:, group] = counts.reshape(rows, group.size)
             yield drawn if self.cluster is None else drawn[:, self.cluster]
 
-    def interval(self, name: str, value: float, resampled: FloatArray, confidence: float = 0.95) -> ConfidenceInterval:
-        """Confidence interval of a metric of these trials; the metric must be bounded, from 0 to its largest value.
+    def interval(self, name: str, value: float, resampled: FloatArray) -> ConfidenceInterval:
+        """95 % confidence interval of a metric of these trials; it must be bounded, from 0 to its largest value.
 
         Args:
             name: name of the metric.
             value: its value on the trials.
             resampled: `(resamples,)`, its values on resamples of these trials.
-            confidence: confidence level of the interval, in (0, 1).
 
         Raises:
-            ValueError: if the confidence is not between 0 and 1, or there are fewer than two resamples.
+            ValueError: if there are fewer than two resamples.
         """
         from scipy.special import stdtrit
 
-        if not 0 < confidence < 1 or resampled.size < 2:
-            raise ValueError(
-                f"A confidence interval needs a confidence between 0 and 1 and two resamples, got {confidence} and "
-                f"{resampled.size}: 0.95 and 1000 are usual."
-            )
+        if resampled.size < 2:
+            raise ValueError(f"A confidence interval needs two resamples, got {resampled.size}: 1000 is usual.")
         top = _TOP.get(name, 1.0)
-        deviation = float(stdtrit(self.num_clusters - 1, (1 + confidence) / 2)) * math.sqrt(
+        deviation = float(stdtrit(self.num_clusters - 1, 0.975)) * math.sqrt(
             self.num_clusters / (self.num_clusters - 1)
         )
         spread = value * (1 - value / top)  # the variance of one trial

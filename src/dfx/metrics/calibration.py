@@ -30,7 +30,7 @@ BINS = 15  # Guo et al., ICML 2017
 C = 1e6  # inverse strength of scikit-learn's penalty, on scores of unit deviation: practically none
 
 
-def ece(bonafide: ArrayLike, spoof: ArrayLike, bins: int = BINS) -> float:
+def ece(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     """Expected calibration error of log-likelihood ratios: mean gap between probability and frequency, over bins.
 
     A score becomes the probability of bona fide at the proportion of bona fide among *these* trials: so calibrated
@@ -45,7 +45,7 @@ def ece(bonafide: ArrayLike, spoof: ArrayLike, bins: int = BINS) -> float:
     0.0
     """
     probability, label = _posteriors(bonafide, spoof)
-    return calibration_error(probability, label, bins)
+    return calibration_error(probability, label, BINS)
 
 
 def brier(bonafide: ArrayLike, spoof: ArrayLike) -> float:
@@ -76,8 +76,6 @@ def calibration_bin(probability: FloatArray, bins: int) -> np.ndarray:
 
 def calibration_error(probability: FloatArray, label: FloatArray, bins: int) -> float:
     """Expected calibration error of probabilities `(trials,)` for labels of 0 or 1."""
-    if bins < 1:
-        raise ValueError(f"A calibration error needs bins, got {bins}: {BINS} are usual.")
     gap = np.bincount(calibration_bin(probability, bins), weights=probability - label, minlength=bins)
     return float(np.abs(gap).sum() / probability.size)
 

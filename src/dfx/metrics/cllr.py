@@ -39,8 +39,8 @@ def min_cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     """
     bonafide, spoof = check_scores(bonafide, spoof)
     scores, place = np.unique(np.concatenate([bonafide, spoof]), return_inverse=True)
-    count = [np.bincount(part, minlength=scores.size) for part in (place[: bonafide.size], place[bonafide.size :])]
-    return min_cllr_of_counts(count[0].astype(np.float64), count[1].astype(np.float64))
+    count = np.bincount(place[: bonafide.size], minlength=scores.size).astype(np.float64)
+    return min_cllr_of_counts(count, np.bincount(place) - count)
 
 
 def min_cllr_of_counts(bonafide: FloatArray, spoof: FloatArray) -> float:

@@ -31,22 +31,16 @@ def fuse_scores(
         `negative-weight`, `different-scales`.
 
     Raises:
-        ValueError: if there are fewer than two systems, their trials differ, dev is missing for logistic, or a system
-            ranks dev the wrong way round.
+        ValueError: if the trials of the systems differ, dev is missing for logistic, or a system ranks dev the wrong
+            way round.
 
     Source: as in `dfx.metrics.calibration`.
     """
-    if method not in METHODS:
-        raise ValueError(f"There is no fusion {method!r}: use {' or '.join(METHODS)}.")
-    if len(tables) < 2:
-        raise ValueError(f"Fusion needs two systems at least, got {len(tables)}: give one score table for each.")
     scores = scores_side_by_side(tables).T
     if dev is None:
         if method == "logistic":
             raise ValueError("Logistic fusion learns on dev, got no dev scores: give those too, or take method=mean.")
         return tables[0].with_scores(scores.mean(axis=1)), _different_scales(scores)
-    if len(dev) != len(tables):
-        raise ValueError(f"There are {len(tables)} systems and {len(dev)} tables of dev: give one for each system.")
     names = [f"system {number}" for number in range(1, len(dev) + 1)]
     if method == "mean":
         parts = [learn_calibration(table, name) for table, name in zip(dev, names, strict=True)]

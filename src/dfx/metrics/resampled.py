@@ -33,12 +33,9 @@ class ResampledMetrics:
     Args:
         scores: `(trials,)`.
         is_bonafide: `(trials,)` bool.
-        names: metrics, of `NAMES`.
+        names: metrics, of `NAMES`; another name, or one without what it needs, is a KeyError.
         threshold: threshold for the DECISIONS among them.
         rates: error rates of speaker verification for the TANDEM costs among them.
-
-    Raises:
-        ValueError: if a name is unknown, or what it needs is missing.
     """
 
     def __init__(
@@ -49,7 +46,6 @@ class ResampledMetrics:
         threshold: float | None = None,
         rates: AsvRates | None = None,
     ) -> None:
-        _check(names, threshold, rates)
         self._order = np.lexsort((~is_bonafide, scores))  # within a tie bona fide goes first
         self._score, self._is_bonafide = scores[self._order], is_bonafide[self._order]
         bayes = int(np.searchsorted(self._score, bayes_threshold()))  # the trials before it are rejected
@@ -63,10 +59,13 @@ class ResampledMetrics:
             "min_cllr": _RunCounts.min_cllr,
             "min_dcf": partial(_RunCounts.min_cost, weights=dcf_weights()),
             "act_dcf": lambda counts: normalised_dcf(counts.far[:, bayes], counts.frr[:, bayes], *dcf_weights()),
-            "accuracy": lambda counts: counts.decisions(decision).accuracy,
-            "balanced_accuracy": lambda counts: counts.decisions(decision).balanced_accuracy,
-            "f1": lambda counts: counts.decisions(decision).f1,
         }
+        if threshold is not None:
+            metrics |= {
+                "accuracy": lambda counts: counts.decisions(decision).accuracy,
+                "balanced_accuracy": lambda counts: counts.decisions(decision).balanced_accuracy,
+                "f1": lambda counts: counts.decisions(decision).f1,
+            }
         if rates is not None:
             for name, form in zip(TANDEM, FORMS, strict=True):
                 metrics[name] = partial(_RunCounts.min_cost, weights=tdcf_weights(rates, form))
@@ -202,24 +201,3 @@ class _RunCounts:
         """Count the decisions if the runs before `run` are rejected."""
         rejected = self.rejected_bonafide[:, run], self.rejected_spoof[:, run]
         return Decisions(*rejected, self.bonafide[:, 0], self.spoof[:, 0])
-
-
-def _check(names: Sequence[str], threshold: float | None, rates: AsvRates | None) -> None:
-    unknown = [name for name in names if name not in NAMES]
-    if unknown:
-        raise ValueError(
-            f"There is no confidence interval of {', '.join(unknown)}, got {', '.join(names)}: choose from "
-            f"{', '.join(NAMES)}."
-        )
-    without = [name for name in names if name in DECISIONS]
-    if without and (threshold is None or math.isnan(threshold)):
-        raise ValueError(
-            f"{', '.join(without)} cannot be resampled without a threshold, got {threshold}: pass the one of dev's "
-            "EER, or leave the metric out."
-        )
-    without = [name for name in names if name in TANDEM]
-    if without and rates is None:
-        raise ValueError(
-            f"{', '.join(without)} cannot be resampled without the error rates of speaker verification, got none: "
-            "pass those of `input_asv_rates`, or leave the metric out."
-        )

@@ -62,7 +62,7 @@ def min_tdcf(bonafide: ArrayLike, spoof: ArrayLike, rates: AsvRates, form: str =
             of the verification system alone.
 
     Raises:
-        ValueError: if the form is unknown, or the verification system is so bad that the cost has no meaning.
+        ValueError: if the verification system is so bad that the cost has no meaning.
 
     Source: Kinnunen et al., Odyssey 2018 (2019 evaluation plan); Kinnunen et al., TASLP 2020, equations 10 and 11.
 
@@ -76,18 +76,14 @@ def min_tdcf(bonafide: ArrayLike, spoof: ArrayLike, rates: AsvRates, form: str =
 
 def tdcf_weights(rates: AsvRates, form: str) -> tuple[float, float, float]:
     """Weight of misses, weight of false acceptances and constant of the t-DCF, as `normalised_dcf` takes them."""
-    if form not in FORMS:
-        raise ValueError(f"The t-DCF has the forms {' and '.join(FORMS)}, got {form!r}: choose one of them.")
-    if not all(0 <= rate <= 1 for rate in rates):
-        raise ValueError(f"Error rates of speaker verification lie in [0, 1], got {rates}: divide percent by 100.")
     of_asv = P_TARGET * C_MISS * rates.p_miss + P_NONTARGET * C_FA * rates.p_fa
     misses, accepted = P_TARGET * C_MISS - of_asv, P_SPOOF * C_FA * rates.p_fa_spoof
-    if misses <= 0 or accepted <= 0:
+    if not (misses > 0 and accepted > 0):
         raise ValueError(
             f"With these error rates of speaker verification a countermeasure cannot lower the cost, got {rates}: it "
             "must accept some spoof, and most targets. Look at the ASV scores and their labels."
         )
-    return misses, accepted, 0.0 if form == "2019" else of_asv
+    return misses, accepted, {"2019": 0.0, "revised": of_asv}[form]
 
 
 def min_adcf(
