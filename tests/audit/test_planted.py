@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import soundfile
 import soxr
+from omegaconf import DictConfig
 
 from dfx import audio
 from dfx.audit.corpus_audit import audit_corpus
@@ -178,7 +179,8 @@ PLANTED = {
 def report(babble: Callable[..., np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     table = plant(tmp_path_factory.mktemp("planted"), babble)
     cache = tmp_path_factory.mktemp("cache")
-    found = audit_corpus(ManifestFile(str(table)), {}, RATE, cache=cache, num_workers=0, progress=False)
+    settings = DictConfig({"sample_rate": RATE, "seed": 0, "cache": cache, "num_workers": 0})
+    found = audit_corpus(settings, ManifestFile(str(table)), {}, progress=False)
     return report_json_value(found.results)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import DictConfig
 
 from dfx.audit.corpus_audit import audit_corpus
 from dfx.datasets import Demo, ManifestFile
@@ -30,12 +31,16 @@ MODELS = {  # dev, eval
 }
 
 
+def settings(cache: Path) -> DictConfig:
+    return DictConfig({"sample_rate": 16000, "seed": 0, "cache": cache, "num_workers": None})
+
+
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if not SPEECH.exists():
         pytest.skip("there is no real speech here")
     cache = tmp_path_factory.mktemp("cache")
-    return audit_corpus(ManifestFile(str(SPEECH)), {}, 16000, cache=cache, progress=False).results
+    return audit_corpus(settings(cache), ManifestFile(str(SPEECH)), {}, progress=False).results
 
 
 @pytest.mark.slow
@@ -63,6 +68,6 @@ def test_leaks_are_those_found_by_hand(speech: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_the_demo_corpus_has_no_shortcut(tmp_path: Path) -> None:
     demo = Demo(cache=str(tmp_path), num_clips=480, progress=False)
-    found = audit_corpus(demo, {}, 16000, cache=tmp_path, progress=False).results
+    found = audit_corpus(settings(tmp_path), demo, {}, progress=False).results
     assert not [entry.kind for entry in found["findings"] if entry.severity != "note"]
     assert max(row["strength"] for row in found["scalars"]) < 0.57  # 480 clips: two deviations are .05

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hydra import compose, initialize_config_dir
 from mlflow.tracking import MlflowClient
+from omegaconf import DictConfig
 
 from dfx.audit import report
 from dfx.audit.__main__ import audit as command
@@ -42,8 +43,12 @@ class Given(Dataset):
         return self.ready
 
 
+def settings(cache: Path) -> DictConfig:
+    return DictConfig({"sample_rate": 16000, "seed": 0, "cache": cache, "num_workers": 0})
+
+
 def audited(table: pd.DataFrame, cache: Path, others: dict[str, Dataset] | None = None) -> CorpusAudit:
-    return audit_corpus(Given(table), others or {}, 16000, cache=cache, num_workers=0, progress=False)
+    return audit_corpus(settings(cache), Given(table), others or {}, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +159,9 @@ def test_a_corpus_that_lacks_something_is_still_audited(
 
 def test_ready_features_are_refused(fair: pd.DataFrame, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="made holds ready features, no audio"):
-        audit_corpus(Given(fair, np.zeros((160, 3))), {}, 16000, cache=tmp_path)
+        audit_corpus(settings(tmp_path), Given(fair, np.zeros((160, 3))), {})
     with pytest.raises(ValueError, match="second holds ready features"):
-        audit_corpus(Given(fair), {"second": Given(fair, np.zeros((160, 3)))}, 16000, cache=tmp_path)
+        audit_corpus(settings(tmp_path), Given(fair), {"second": Given(fair, np.zeros((160, 3)))})
 
 
 def run(*overrides: str) -> str:

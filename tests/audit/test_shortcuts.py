@@ -6,7 +6,7 @@ import pytest
 
 from dfx.audio.measures import SCALARS
 from dfx.audit import shortcut_models, shortcuts
-from dfx.audit.shortcuts import shortcut_auc_of_spoof
+from dfx.audit.shortcuts import shortcut_auc_of_values
 from dfx.metrics import auc
 
 
@@ -155,19 +155,24 @@ def test_no_model_without_both_classes_in_train() -> None:
     assert places(corpus(made[(made["label"] == 1) | (made["split"] != "train")])) == {}
 
 
+def auc_of_spoof(spoof, bonafide):
+    label = np.repeat([0, 1], [len(spoof), len(bonafide)])
+    return shortcut_auc_of_values(pd.DataFrame({"label": label}), np.concatenate([spoof, bonafide]))
+
+
 def test_auc_counts_ties_half() -> None:
     generator = np.random.default_rng(0)
     spoof, bonafide = generator.integers(0, 9, 80), generator.integers(2, 11, 50)
-    found = shortcut_auc_of_spoof(spoof, bonafide)
+    found = auc_of_spoof(spoof, bonafide)
     assert found is not None
     assert found.auc == pytest.approx(auc(spoof, bonafide))
     assert found.strength == pytest.approx(auc(bonafide, spoof))
-    assert found.reversed() == pytest.approx(shortcut_auc_of_spoof(-spoof, -bonafide))
+    assert found.reversed() == pytest.approx(auc_of_spoof(-spoof, -bonafide))
 
 
-def test_auc_needs_both_classes() -> None:
-    assert shortcut_auc_of_spoof([], [1.0]) is None
-    assert shortcut_auc_of_spoof([1.0], []) is None
+def test_auc_needs_ten_clips_of_each_class() -> None:
+    assert auc_of_spoof(np.ones(9), np.ones(10)) is None
+    assert auc_of_spoof(np.ones(10), []) is None
 
 
 def test_the_interval_covers_the_truth() -> None:
@@ -175,7 +180,7 @@ def test_the_interval_covers_the_truth() -> None:
     truth = 0.7602  # of normal values, means one deviation apart: Phi(1 / sqrt(2))
     hits = 0
     for _ in range(400):
-        found = shortcut_auc_of_spoof(generator.normal(1, 1, 60), generator.normal(0, 1, 40))
+        found = auc_of_spoof(generator.normal(1, 1, 60), generator.normal(0, 1, 40))
         assert found is not None
         hits += found.low <= truth <= found.high
     assert 0.92 <= hits / 400 <= 0.98
@@ -183,17 +188,17 @@ def test_the_interval_covers_the_truth() -> None:
 
 def test_perfect_separation_of_few_clips_is_not_certain() -> None:
     few, many = (
-        shortcut_auc_of_spoof(np.ones(5), np.zeros(5)),
-        shortcut_auc_of_spoof(np.ones(1000), np.zeros(1000)),
+        auc_of_spoof(np.ones(10), np.zeros(10)),
+        auc_of_spoof(np.ones(1000), np.zeros(1000)),
     )
     assert few is not None
     assert many is not None
-    assert few.deviation == pytest.approx(0.2)
+    assert few.deviation == pytest.approx(0.1)
     assert (many.low, many.high) == (pytest.approx(0.998, abs=1e-3), 1)
 
 
 def test_one_value_tells_nothing() -> None:
-    found = shortcut_auc_of_spoof(np.ones(20), np.ones(20))
+    found = auc_of_spoof(np.ones(20), np.ones(20))
     assert found == (0.5, 0.5, 0.5, 0)
     assert found is not None
     assert found.is_chance

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from omegaconf import DictConfig
 
 from dfx.audit.corpus_audit import audit_corpus
 from dfx.datasets import Demo
@@ -12,7 +13,8 @@ from dfx.datasets import Demo
 
 def shortcut_strengths(demo: Demo, cache: Path) -> dict[str, float]:
     """AUC, whichever way it points, of each scalar of the audit."""
-    results = audit_corpus(demo, {}, 16000, cache=cache, progress=False).results
+    settings = DictConfig({"sample_rate": 16000, "seed": 0, "cache": cache, "num_workers": None})
+    results = audit_corpus(settings, demo, {}, progress=False).results
     return {scalar["name"]: scalar["strength"] for scalar in results["scalars"]}
 
 

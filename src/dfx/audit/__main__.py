@@ -39,9 +39,7 @@ def audit(cfg: DictConfig) -> str:
     if parts := [name for name in cfg.others if ":" in name]:
         raise ValueError(f"others: {parts[0]} names a split, but an audit looks at whole corpora: leave the split out.")
     dataset = build.build_dataset(cfg)
-    found = audit_corpus(
-        dataset, build.build_other_datasets(cfg), cfg.sample_rate, cfg.seed, cfg.cache, cfg.num_workers
-    )
+    found = audit_corpus(cfg, dataset, build.build_other_datasets(cfg))
     corpus, document = found.results["corpus"], report.audit_document(found)
     folder = Path(cfg.out).expanduser() if cfg.out else Path("mlruns") / "audit" / document_file_name(corpus["name"])
     files = document.write(folder)

@@ -6,10 +6,10 @@ import datetime
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from omegaconf import DictConfig
 
 import dfx
 from dfx.audio.store import recordings_fingerprint
@@ -17,7 +17,7 @@ from dfx.audit import duplicates, files_and_classes, leaks, shortcut_models, sho
 from dfx.audit.measure import CorpusMeasures, measure_corpus
 from dfx.audit.shortcut_models import ShortcutClips
 from dfx.datasets.corpus import Dataset
-from dfx.tables.findings import SEVERITIES, Finding, make_finding
+from dfx.tables.findings import SEVERITIES, make_finding
 from dfx.tables.manifest import Manifest
 
 
@@ -37,23 +37,14 @@ class CorpusAudit:
 
 
 def audit_corpus(
-    dataset: Dataset,
-    others: Mapping[str, Dataset],
-    sample_rate: int,
-    seed: int = 0,
-    cache: str | Path | None = None,
-    num_workers: int | None = None,
-    progress: bool = True,
+    cfg: DictConfig, dataset: Dataset, others: Mapping[str, Dataset], progress: bool = True
 ) -> CorpusAudit:
     """Run all checks on a corpus.
 
     Args:
+        cfg: configuration of the command: `sample_rate`, `seed`, `cache` and `num_workers`.
         dataset: the corpus.
         others: further corpora to test the shortcuts of this one on, by name.
-        sample_rate: sample rate of the waveform store, in Hz.
-        seed: random seed of the models.
-        cache: folder of decoded audio; the default one if None.
-        num_workers: processes; one for each core if None.
         progress: show bars on stderr.
 
     Raises:
@@ -67,24 +58,24 @@ def audit_corpus(
                 f"{name} holds ready features, no audio: there is nothing to listen to, or to audit. Audit the "
                 "recordings that the features were computed from."
             )
-    measures = measure_corpus(manifest, sample_rate, cache, num_workers, progress)
+    how = cfg.sample_rate, cfg.cache, cfg.num_workers, progress
+    measures = measure_corpus(manifest, *how)
     table, clips = measures.table, _usable(measures)
     audible = (table["good"] & ~(table["loudness"] < files_and_classes.SILENT_DB)).to_numpy()
     matches = duplicates.find_duplicates(measures, audible)
     leaked = leaks.find_leaks(table, matches, getattr(dataset, "groups", ()))
-    elsewhere = {
-        name: _usable(measure_corpus(other.manifest(), sample_rate, cache, num_workers, progress))
-        for name, other in others.items()
-    }
+    elsewhere = {name: _usable(measure_corpus(other.manifest(), *how)) for name, other in others.items()}
     scalars = shortcuts.evaluate_shortcut_scalars(clips.table, {name: other.table for name, other in elsewhere.items()})
-    models = shortcut_models.evaluate_shortcut_models(clips, elsewhere, seed)
+    models = shortcut_models.evaluate_shortcut_models(clips, elsewhere, cfg.seed)
     findings = [
         *dataset.findings,
         *files_and_classes.find_file_and_class_problems(table),
         *leaked.findings,
-        *shortcuts.find_shortcuts(scalars, clips.table, sample_rate),
-        *_not_compared(matches),
+        *shortcuts.find_shortcuts(scalars, clips.table, cfg.sample_rate),
     ]
+    if limits := matches.limits:
+        text = f"Not all clips could be compared for duplicates: {limits}. Exact copies are all found."
+        findings.append(make_finding("duplicates-not-all-compared", "note", text))
     results = {
         "dfx": dfx.__version__,
         "made": datetime.datetime.now().strftime("%Y-%m-%d %H:%M"),
@@ -115,13 +106,6 @@ def audit_corpus(
 
 def _usable(measures: CorpusMeasures) -> ShortcutClips:
     return ShortcutClips(measures.table, measures.lfcc).rows(measures.table["good"].to_numpy())
-
-
-def _not_compared(matches: duplicates.DuplicateGroups) -> list[Finding]:
-    if not matches.limits:
-        return []
-    text = f"Not all clips could be compared for duplicates: {matches.limits}. Exact copies are all found."
-    return [make_finding("duplicates-not-all-compared", "note", text)]
 
 
 def _why_nothing_to_beat(good: pd.DataFrame) -> str:

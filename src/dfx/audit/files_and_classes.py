@@ -116,12 +116,8 @@ def _odd_clips(table: pd.DataFrame) -> Iterator[Finding]:
     # Kind and severity, rows, measure to sort by and whether its lowest value is the worst, problem, advice.
     for kind, severity, chosen, order, wrong, advice in (
         (
-            "silent",
-            "warning",
-            silent,
-            ("loudness", True),
-            f"silent (under {SILENT_DB:g} dBFS)",
-            "take them out",
+            *("silent", "warning", silent, ("loudness", True)),
+            *(f"silent (under {SILENT_DB:g} dBFS)", "take them out"),
         ),
         (
             *("too-short", "warning", short, ("duration", True), f"shorter than {SHORTEST_S:g} s"),
@@ -164,7 +160,6 @@ def _suffixes(rows: pd.DataFrame) -> pd.Series:
 
 
 def _is_misnamed(rows: pd.DataFrame) -> pd.Series:
-    """Whether the format of each file differs from its suffix."""
     suffixes = _suffixes(rows)
     container = rows["format"].astype("str").str.extract(r"^([^/]*)", expand=False)
     wrong = pd.Series(False, index=rows.index)

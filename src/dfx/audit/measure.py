@@ -119,7 +119,6 @@ def _write(folder: Path, rows: list[dict[str, Any]], wanted: pd.DataFrame) -> No
 
 
 def _read(folder: Path, wanted: pd.DataFrame) -> pd.DataFrame:
-    """Read the measures of the files that have not changed since they were measured."""
     tables = [_table([])]
     for name in parts.part_names(folder):
         try:

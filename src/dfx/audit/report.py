@@ -119,7 +119,6 @@ def audit_report_notice(found: Finding) -> DocumentNotice:
 
 
 def _counts_table(results: Results) -> DocumentTable:
-    """Table of the clips by split and class."""
     head = ["split", "class", "clips", "usable", "hours", "attacks", "speakers"]
     rows = [
         [
@@ -183,7 +182,6 @@ def _scalars_table(results: Results) -> DocumentTable:
 
 
 def _leaks_table(results: Results) -> DocumentTable:
-    """Table of the speakers, utterances, sources, recordings and attacks that two splits share."""
     rows = [
         [
             *(row["kind"], f"{row['first']} → {row['second']}", f"{row['values']:,}"),
@@ -198,7 +196,6 @@ def _leaks_table(results: Results) -> DocumentTable:
 
 
 def _files_table(results: Results) -> DocumentTable:
-    """Table of sample rates, formats, channels and bit depths of the files."""
     titles = {"sample_rate": "sample rate (Hz)", "format": "format", "channels": "channels", "bits": "bits"}
     rows = []
     for name, title in titles.items():
@@ -226,7 +223,6 @@ def _capitalized(text: str) -> str:
 
 
 def _mean(row: dict[str, Any], label: str) -> str:
-    """Mean of a scalar in a class, as text."""
     value = row[label]["mean"] if row[label] else None
     if value is None or math.isnan(value):
         return ""

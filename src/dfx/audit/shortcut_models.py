@@ -50,7 +50,7 @@ class ShortcutClips(NamedTuple):
 
     def rows(self, chosen: NDArray[Any]) -> ShortcutClips:
         """Select clips, by a mask or by indices."""
-        return ShortcutClips(self.table[chosen], self.lfcc[chosen])
+        return ShortcutClips(self.table.iloc[chosen], self.lfcc[chosen])
 
 
 def evaluate_shortcut_models(
@@ -75,7 +75,7 @@ def evaluate_shortcut_models(
     if min(np.sum(train & is_spoof), np.sum(train & ~is_spoof)) < 10:
         return []
     chosen = draw_balanced_clips(np.flatnonzero(train), is_spoof[train], MAX_TRAIN, seed)
-    known, label = ShortcutClips(corpus.table.iloc[chosen], corpus.lfcc[chosen]), is_spoof[chosen]
+    known, label = corpus.rows(chosen), is_spoof[chosen]
     codes = shortcut_format_codes(known.table)
     splits = {split: corpus.rows((corpus.table["split"] == split).to_numpy()) for split in SPLITS[1:]}
     places = {name: clips for name, clips in splits.items() if len(clips.table)} | dict(others)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from dfx.audio.measures import FILE_SCALARS, SCALARS, ClipScalar
 from dfx.metrics import auc_placements, delong_auc_deviation
@@ -84,31 +84,24 @@ class ShortcutAuc(NamedTuple):
         return ShortcutAuc(1 - self.auc, 1 - self.high, 1 - self.low, self.deviation)
 
 
-def shortcut_auc_of_spoof(spoof: ArrayLike, bonafide: ArrayLike) -> ShortcutAuc | None:
-    """AUC: how often a spoof clip has a higher value than a bona fide clip; None if a class is missing.
+def shortcut_auc_of_values(table: pd.DataFrame, values: NDArray[np.floating]) -> ShortcutAuc | None:
+    """AUC of values (rows,): how often a spoof clip has a higher one than a bona fide clip; a tie counts half.
 
-    A tie counts half. Clips count as independent; if they share speakers or sentences, the true interval is wider.
+    Clips count as independent; if they share speakers or sentences, the true interval is wider. None if a class has
+    fewer than 10 clips.
 
     Source: as in `dfx.metrics.delong_auc_deviation`.
-
-    >>> shortcut_auc_of_spoof([2.0, 3.0], [0.0, 2.0]).auc
-    0.875
     """
-    sizes = np.size(spoof), np.size(bonafide)
-    if not all(sizes):
+    label = table["label"].to_numpy()
+    spoof, bonafide = values[label == SPOOF], values[label == BONAFIDE]
+    fewer = min(len(spoof), len(bonafide))
+    if fewer < MIN_CLIPS:
         return None
     by_spoof, by_bonafide = auc_placements(spoof, bonafide)
     value, deviation = float(by_spoof.mean()), delong_auc_deviation(by_spoof, by_bonafide)
     if value in (0.0, 1.0):
-        deviation = 1 / min(sizes)  # the formula gives 0 for any number of clips
+        deviation = 1 / fewer  # the formula gives 0 for any number of clips
     return ShortcutAuc(value, max(0.0, value - Z95 * deviation), min(1.0, value + Z95 * deviation), deviation)
-
-
-def shortcut_auc_of_values(table: pd.DataFrame, values: NDArray[np.floating]) -> ShortcutAuc | None:
-    """AUC of values (rows,) between the classes of a table; None if a class has fewer than 10 clips."""
-    label = table["label"].to_numpy()
-    spoof, bonafide = values[label == SPOOF], values[label == BONAFIDE]
-    return shortcut_auc_of_spoof(spoof, bonafide) if min(len(spoof), len(bonafide)) >= MIN_CLIPS else None
 
 
 def shortcut_values(table: pd.DataFrame, name: str, codes: Mapping[str, float]) -> NDArray[np.float64]:
@@ -162,7 +155,7 @@ def evaluate_shortcut_scalars(table: pd.DataFrame, others: Mapping[str, pd.DataF
                 row[word] = {"mean": float(found.mean()), "median": float(np.median(found))} if known else None
             row["places"] = {}
             for place, clips in places.items():
-                there = shortcut_auc_of_values(clips, shortcut_values(clips, name, train_codes)) if first else None
+                there = first and shortcut_auc_of_values(clips, shortcut_values(clips, name, train_codes))
                 if first and there:
                     there = there if first.auc >= 0.5 else there.reversed()
                     row["places"][place] = {"auc": there.auc, "low": there.low, "high": there.high}
