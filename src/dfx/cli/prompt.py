@@ -148,7 +148,6 @@ def _help_text(command: str, examples: str, arguments: list[str]) -> str:
 
 
 def _error_sentence(error: Exception, command: str, arguments: list[str]) -> str:
-    """Describe an error in one sentence: what is wrong, what was given and what to do."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = error.missing_cfg_file.rpartition("/")
         options = error.options or []

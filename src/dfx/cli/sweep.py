@@ -126,9 +126,6 @@ def _axes_of(config: DictConfig) -> Axes:
     """Values of each key that a sweep goes over, `{"feature": ["mfcc", "lfcc"], "seed": ["0", "1"]}`.
 
     The command line replaces the axes of an experiment's file; a key with a single value there is no axis any more.
-
-    Args:
-        config: Hydra's configuration of a multirun.
     """
     parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
     params = config.hydra.sweeper.get("params") or {}

@@ -15,7 +15,8 @@ import pandas as pd
 
 from dfx.tables import protocols
 from dfx.tables.findings import some_items
-from dfx.tables.labels import BONAFIDE, is_label, parse_label
+from dfx.tables.labels import BONAFIDE, is_label, normalised_word
+from dfx.tables.manifest import parse_labels
 from dfx.tables.score_table import UNKNOWN_ATTACK
 
 # Column of dfx -> its names in files, in order of preference; case, `-`, `_` and spaces do not matter. The `anon` ones
@@ -81,7 +82,7 @@ def read_scores(path: str | os.PathLike[str]) -> pd.DataFrame:
         )
     table["score"] = parse_numbers(table, "score", file)
     if "label" in table:
-        table["label"] = _parse_labels(table["label"], file)
+        table["label"] = parse_labels(table["label"], file)
     return _first_columns(table, ["id", "attack", "label", "score"])
 
 
@@ -106,7 +107,7 @@ def read_key(path: str | os.PathLike[str]) -> pd.DataFrame:
             "the id and the label of each trial: rename the columns that hold them."
         )
     table = table.drop(columns=[name for name in NOT_IN_A_KEY if name in table])
-    table["label"] = _parse_labels(table["label"], file)
+    table["label"] = parse_labels(table["label"], file)
     attack = table.get("attack", pd.Series(UNKNOWN_ATTACK, index=table.index)).fillna(UNKNOWN_ATTACK)
     table["attack"] = attack.mask((table["label"] == BONAFIDE) | (attack == ""), UNKNOWN_ATTACK)
     if "split" not in table and "subset" not in table:
@@ -140,7 +141,7 @@ def read_table_with_header(text: str, path: Path) -> pd.DataFrame | None:
     first = protocols.first_protocol_line(text, path)
     separator = next(mark for mark in SEPARATORS if mark in first or mark == r"\s+")
     header = [word.strip(' "') for word in first.split(None if separator == r"\s+" else separator)]
-    has_id = any(_normalised(word) in WORDS["id"] for word in header)
+    has_id = any(normalised_word(word) in WORDS["id"] for word in header)
     is_data = any(_is_number(word) or is_label(word) for word in header)  # a file that is called `audio`
     if not has_id or is_data:
         return None
@@ -182,7 +183,6 @@ def parse_numbers(table: pd.DataFrame, name: str, path: Path) -> pd.Series:
 
 
 def _is_number(word: str) -> bool:
-    """Whether a word is a number; `nan` and `inf` are."""
     try:
         float(word)
     except ValueError:
@@ -190,30 +190,14 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _parse_labels(words: pd.Series, path: Path) -> pd.Series:
-    known = {word: parse_label(word) for word in words.unique() if is_label(word)}
-    bad = words[~words.isin(list(known))]
-    if len(bad):
-        try:
-            parse_label(bad.iloc[0])
-        except ValueError as error:
-            found = some_items(bad.unique().tolist())
-            raise ValueError(f"{path}: {len(bad)} of {len(words)} labels are unknown ({found}). {error}") from None
-    return words.map(known).astype("int64")
-
-
 def _with_our_names(table: pd.DataFrame) -> pd.DataFrame:
     names = {}
-    columns = {_normalised(column): column for column in reversed(list(table.columns))}
+    columns = {normalised_word(column): column for column in reversed(list(table.columns))}
     for name, words in WORDS.items():
         chosen = next((columns[word] for word in words if word in columns), None)
         if chosen is not None:
             names[chosen] = name
     return table.rename(columns=names)
-
-
-def _normalised(word: object) -> str:
-    return str(word).strip().lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
 def _first_columns(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -222,7 +206,6 @@ def _first_columns(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 
 
 def _share(column: pd.Series, test: Callable[[str], bool]) -> float:
-    """Share of the first values of a column that pass a test."""
     head = column.iloc[:HEAD].tolist()
     return sum(map(test, head)) / max(len(head), 1)
 
@@ -254,7 +237,7 @@ def _score_columns(frame: pd.DataFrame, path: Path, first: str) -> tuple[str, ..
         if width > 2 and _share(before, is_label) > 0.5:
             return LABEL_THEN_SCORE[min(width, 4)]
         if width > 2 and set(before) <= {"0", "1"}:
-            _parse_labels(before, path)  # raises: numbers are not labels
+            parse_labels(before, path)  # raises: numbers are not labels
         return ("id", "score")
     if width > 2 and _share(last, is_label) > 0.5 and _share(before, _is_number) > 0.5:
         return SCORE_THEN_LABEL[min(width, 4)]

@@ -33,7 +33,7 @@ SPOOF_WORDS = frozenset(
 
 def is_label(word: object) -> bool:
     """Whether a word names one of the two classes."""
-    return _key(word) in BONAFIDE_WORDS | SPOOF_WORDS
+    return normalised_word(word) in BONAFIDE_WORDS | SPOOF_WORDS
 
 
 def parse_label(word: object) -> int:
@@ -47,7 +47,7 @@ def parse_label(word: object) -> int:
     >>> parse_label("Bona-Fide"), parse_label("FAKE")
     (1, 0)
     """
-    key = _key(word)
+    key = normalised_word(word)
     if key in BONAFIDE_WORDS:
         return BONAFIDE
     if key in SPOOF_WORDS:
@@ -65,5 +65,6 @@ def fake_probability(score: float) -> float:
     return 1.0 / (1.0 + math.exp(score))
 
 
-def _key(word: object) -> str:
+def normalised_word(word: object) -> str:
+    """A word in lower case without blanks, hyphens and underscores."""
     return str(word).strip().lower().replace("-", "").replace("_", "").replace(" ", "")

@@ -143,7 +143,7 @@ def read_manifest(
         what = f"of {path} have no id, and a path that without its suffix is not unique"
         refuse_rows(table.assign(id=paths), twice, what, "Add a column id")
     table["path"] = _absolute(paths, path.parent)
-    table["label"] = _labels(table["label"], path)
+    table["label"] = parse_labels(table["label"], path)
     bonafide = table["label"] == BONAFIDE
     if "attack" in table:
         # Bona fide rows may hold "bonafide", "none" or nothing there; a spoof without a name is still an attack.
@@ -214,7 +214,8 @@ def _absolute(paths: pd.Series, folder: Path) -> pd.Series:
     return paths.where(paths.str.match(r"/|\\|[A-Za-z]:"), prefix + paths.str.removeprefix("./"))
 
 
-def _labels(words: pd.Series, path: Path) -> pd.Series:
+def parse_labels(words: pd.Series, path: Path) -> pd.Series:
+    """Convert a column of label words as `parse_label` does; an error has the number and the first unknown words."""
     known: dict[Any, int] = {}
     reason = ""
     for word in words.unique():
