@@ -20,22 +20,3 @@ from dfx.audio.samples import (
     mono_samples,
     to_int16,
 )
-
-__all__ = [
-    "FULL_SCALE",
-    "AudioError",
-    "AudioInfo",
-    "Pcm",
-    "Waveform",
-    "from_int16",
-    "join_pcm",
-    "mono_samples",
-    "probe_audio",
-    "read_audio",
-    "read_audio_blocks",
-    "read_pcm",
-    "resample_waveform",
-    "round_to_pcm",
-    "to_int16",
-    "write_audio",
-]

@@ -2,5 +2,3 @@
 
 from dfx.augment.rawboost import RawBoost
 from dfx.augment.spec_average import SpecAverage
-
-__all__ = ["RawBoost", "SpecAverage"]

@@ -19,25 +19,3 @@ from dfx.datasets.manifest_file import ManifestFile
 from dfx.datasets.mlaad import MLAAD
 from dfx.datasets.vocoded import Vocoded
 from dfx.datasets.wavefake import WaveFake
-
-__all__ = [
-    "ADD2022",
-    "MLAAD",
-    "ASVspoof5",
-    "ASVspoof2019",
-    "ASVspoof2021",
-    "Combined",
-    "DaconVoice",
-    "Dataset",
-    "DeepVoice",
-    "DeepVoiceTable",
-    "Demo",
-    "FakeAVCeleb",
-    "FoR",
-    "Folder",
-    "InTheWild",
-    "LJSpeech",
-    "ManifestFile",
-    "Vocoded",
-    "WaveFake",
-]

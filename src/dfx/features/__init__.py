@@ -7,15 +7,3 @@ from dfx.features.mfcc import MFCC
 from dfx.features.table import Table
 from dfx.features.wav2vec2 import Wav2Vec2
 from dfx.features.waveform import Waveform
-
-__all__ = [
-    "LFCC",
-    "MFCC",
-    "Feature",
-    "FeatureShape",
-    "FilterBankFeature",
-    "LogMel",
-    "Table",
-    "Wav2Vec2",
-    "Waveform",
-]

@@ -6,5 +6,3 @@ from dfx.losses.bce import BCE
 from dfx.losses.ce import CE
 from dfx.losses.oc_softmax import OCSoftmax
 from dfx.losses.p2sgrad import P2SGrad
-
-__all__ = ["BCE", "CE", "AMSoftmax", "CosineLoss", "Loss", "OCSoftmax", "P2SGrad", "PosteriorLoss"]

@@ -11,5 +11,3 @@ from dfx.models.mlp import MLP
 from dfx.models.resnet import ResNet
 from dfx.models.resnet2 import ResNet2
 from dfx.models.wav2vec2_head import Wav2Vec2Head
-
-__all__ = ["LCNN", "LCNNS1", "MLP", "LCNNLight", "ResNet", "ResNet2", "Wav2Vec2Head"]

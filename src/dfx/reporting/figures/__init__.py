@@ -13,21 +13,3 @@ from dfx.reporting.figures.learning_curves import learning_curves, training_curv
 from dfx.reporting.figures.reliability import reliability
 from dfx.reporting.figures.style import figure_png
 from dfx.reporting.figures.tradeoff import TradeoffSystem, tradeoff
-
-__all__ = [
-    "TradeoffSystem",
-    "bars",
-    "bars_per_attack",
-    "confusion_heat_map",
-    "det_error_curves",
-    "figure_png",
-    "heat_map",
-    "histogram",
-    "histograms",
-    "interval_figure",
-    "learning_curves",
-    "reliability",
-    "roc_error_curves",
-    "tradeoff",
-    "training_curves",
-]

@@ -8,5 +8,3 @@ from dfx.datasets.synthesis.vocoders.codecs import mu_law, transform_codec
 from dfx.datasets.synthesis.vocoders.parametric import lpc, parametric_world
 from dfx.datasets.synthesis.vocoders.spectral import griffin_lim, sinusoidal
 from dfx.datasets.synthesis.vocoders.splice import splice
-
-__all__ = ["griffin_lim", "lpc", "mu_law", "parametric_world", "sinusoidal", "splice", "transform_codec"]
