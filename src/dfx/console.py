@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +23,17 @@ def progress_bar(counts: Generator[int], label: str, total: int, show: bool) -> 
         task = bar.add_task(label, total=total)
         for count in counts:
             bar.advance(task, count)
+
+
+@contextlib.contextmanager
+def byte_progress_bar(label: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar of bytes on standard error; yields a function to call with (bytes so far, bytes in all)."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=_message_console()) as bar:
+        task = bar.add_task(label, total=total or None)
+        yield lambda done, whole: bar.update(task, completed=done, total=whole or None)
 
 
 def say(text: str) -> None:

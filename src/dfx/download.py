@@ -8,11 +8,14 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.filesize import decimal
+
 from dfx import console, files
 from dfx.cli import prompt
-from dfx.datasets.download.fetch import FetchSource, fetch_file, parse_fetch_sources
+from dfx.datasets.download.fetch import FetchSource, fetch_file, parse_fetch_source
 from dfx.datasets.download.unpack import unpack
 from dfx.detector import checks
+from dfx.files import DATA
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -27,7 +30,6 @@ The same command continues an interrupted download. Archives that you have alrea
 DIR/NAME/archives under the names that list_only shows.
 """.strip("\n")
 
-DATA = "DFX_DATA"  # as in dfx.datasets.corpus, which takes a second to import
 ARCHIVES = "archives"  # folder inside that of the corpus: downloaded archives, and records of unpacked ones
 UNPACKED = 1.5  # size of the contents relative to the archive: FLAC 1, WAV in zip or bz2 up to 1.4
 
@@ -53,7 +55,7 @@ def download(cfg: DictConfig) -> None:
             f"dataset={name} is not a published corpus, so there is nothing to download: name one, dataset=NAME; "
             "python -m dfx.download --help lists them."
         )
-    wanted = parse_fetch_sources(facts.get("downloads") or [])
+    wanted = [parse_fetch_source(entry) for entry in facts.get("downloads") or []]
     usual = str((facts.get("folders") or [name])[0])
     folder = _folder(cfg, usual)
     checks.check_config(cfg)  # report a wrong option before 140 GB are fetched, not after
@@ -72,17 +74,13 @@ def download(cfg: DictConfig) -> None:
         missing = [source for source in wanted if not _is_unpacked(source, archives, folder)]
         _check_space(missing, archives, cfg.keep_archives)
         for source in missing:
-            _fetch_and_unpack(source, archives, folder, cfg.keep_archives)
+            archive = fetch_file(source, archives)
+            names = unpack(archive, folder, source.strip)
+            record = {"url": source.url, "digest": source.digest, "holds": names}
+            files.write_text_file(_record(source, archives), json.dumps(record, indent=1) + "\n")
+            if not cfg.keep_archives:
+                archive.unlink()
     _read(cfg, name, facts, folder)
-
-
-def _fetch_and_unpack(source: FetchSource, archives: Path, folder: Path, keep: bool) -> None:
-    archive = fetch_file(source, archives)
-    names = unpack(archive, folder, source.strip)
-    record = {"url": source.url, "digest": source.digest, "holds": names}
-    files.write_text_file(_record(source, archives), json.dumps(record, indent=1) + "\n")
-    if not keep:
-        archive.unlink()
 
 
 def _record(source: FetchSource, archives: Path) -> Path:
@@ -104,12 +102,12 @@ def _check_space(missing: list[FetchSource], archives: Path, keep: bool) -> None
     here = sum(path.stat().st_size for name in names if (path := archives / name).is_file())
     sizes = [source.size for source in missing]
     packed = sum(sizes) if keep else max(sizes, default=0)  # archives are deleted one by one
-    need = packed + UNPACKED * sum(sizes) - here
+    need = int(packed + UNPACKED * sum(sizes) - here)
     free = shutil.disk_usage(archives).free
     if need > free:
         raise ValueError(
-            f"The corpus needs about {_size(need)} at {archives.parent}, archives and contents, but {_size(free)} are "
-            "free: make room, or give another folder, data=DIR."
+            f"The corpus needs about {decimal(need)} at {archives.parent}, archives and contents, but {decimal(free)} "
+            "are free: make room, or give another folder, data=DIR."
         )
 
 
@@ -146,13 +144,13 @@ def _describe(name: str, facts: dict[str, Any], wanted: list[FetchSource], folde
         if value:
             _print(f"{title:<8} {value}")
     for source in wanted:
-        size = _size(source.size) if source.size else "size unknown"
+        size = decimal(source.size) if source.size else "size unknown"
         _print(f"{'file':<8} {source.file}, {size}, {source.algorithm} {source.digest}")
         _print(f"{'':<8} {source.url}")
     known = sum(source.size for source in wanted)
     if known:
         others = sum(not source.size for source in wanted)
-        _print(f"{'total':<8} {_size(known)}{f' and {others} of unknown size' if others else ''}")
+        _print(f"{'total':<8} {decimal(known)}{f' and {others} of unknown size' if others else ''}")
 
 
 def _folder(cfg: DictConfig, name: str) -> Path | None:
@@ -172,13 +170,6 @@ def _option(cfg: DictConfig) -> str:
 
     chosen = HydraConfig.get().runtime.choices.get("dataset") if HydraConfig.initialized() else None
     return str(chosen or cfg.dataset._target_.rpartition(".")[2].lower())
-
-
-def _size(count: float) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count / 1e3:.1f} kB"
 
 
 def _print(text: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
+DATA = "DFX_DATA"  # environment variable: folder that holds the corpora
 TEMPORARY = ".tmp-"  # start of the name of a file that is being written
 ABANDONED_SECONDS = 3600  # age after which a temporary file is no longer in use by any process
 

@@ -82,6 +82,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(transfer, "PAUSE", 0.001)
     with Server() as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
@@ -91,20 +92,16 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def source(url: str, **changes: Any) -> fetch.FetchSource:
-    return fetch.parse_fetch_sources([{"url": url, "md5": MD5, **changes}])[0]
-
-
-def get(wanted: fetch.FetchSource, folder: Path) -> Path:
-    return fetch.fetch_file(wanted, folder, show=False, pause=0.001)
+    return fetch.parse_fetch_source({"url": url, "md5": MD5, **changes})
 
 
 @pytest.mark.parametrize("checksum", [{"md5": MD5}, {"sha256": SHA256}, {"md5": MD5.upper()}])
 def test_a_file_is_fetched_once(server: Server, tmp_path: Path, checksum: dict[str, str]) -> None:
-    wanted = fetch.parse_fetch_sources([{"url": server.url("ranges"), **checksum}])[0]
-    path = get(wanted, tmp_path / "new")
+    wanted = fetch.parse_fetch_source({"url": server.url("ranges"), **checksum})
+    path = fetch.fetch_file(wanted, tmp_path / "new")
     assert path == tmp_path / "new" / "LA.zip"
     assert path.read_bytes() == CONTENT
-    assert get(wanted, tmp_path / "new") == path
+    assert fetch.fetch_file(wanted, tmp_path / "new") == path
     assert len(server.asked) == 1  # the second call looks at the file only
     assert [entry.name for entry in path.parent.iterdir()] == ["LA.zip"]
 
@@ -112,45 +109,45 @@ def test_a_file_is_fetched_once(server: Server, tmp_path: Path, checksum: dict[s
 @pytest.mark.parametrize("behaviour", ["ranges", "weak"])
 def test_an_interrupted_download_continues(server: Server, tmp_path: Path, behaviour: str) -> None:
     (tmp_path / "LA.zip.part").write_bytes(CONTENT[:123_456])
-    assert get(source(server.url(behaviour)), tmp_path).read_bytes() == CONTENT
+    assert fetch.fetch_file(source(server.url(behaviour)), tmp_path).read_bytes() == CONTENT
     assert server.asked == [(f"/{behaviour}/LA.zip", "bytes=123456-")]
 
 
 def test_a_server_that_cannot_resume_begins_anew(server: Server, tmp_path: Path) -> None:
     (tmp_path / "LA.zip.part").write_bytes(b"x" * 1000)
-    assert get(source(server.url("whole")), tmp_path).read_bytes() == CONTENT
+    assert fetch.fetch_file(source(server.url("whole")), tmp_path).read_bytes() == CONTENT
     assert len(server.asked) == 1
 
 
 def test_a_whole_part_is_only_checked(server: Server, tmp_path: Path) -> None:
     (tmp_path / "LA.zip.part").write_bytes(CONTENT)
-    assert get(source(server.url("missing")), tmp_path).read_bytes() == CONTENT
+    assert fetch.fetch_file(source(server.url("missing")), tmp_path).read_bytes() == CONTENT
     assert server.asked == []
 
 
 def test_dropped_connections_are_taken_up_where_they_broke(server: Server, tmp_path: Path) -> None:
-    assert get(source(server.url("drops")), tmp_path).read_bytes() == CONTENT
+    assert fetch.fetch_file(source(server.url("drops")), tmp_path).read_bytes() == CONTENT
     assert [asked for _, asked in server.asked] == ["", "bytes=150000-", "bytes=225000-", "bytes=262500-"]
 
 
 def test_drops_without_ranges_end_too(server: Server, tmp_path: Path) -> None:
-    assert get(source(server.url("whole-drops")), tmp_path).read_bytes() == CONTENT
+    assert fetch.fetch_file(source(server.url("whole-drops")), tmp_path).read_bytes() == CONTENT
 
 
 def test_a_busy_server_is_asked_again(server: Server, tmp_path: Path) -> None:
-    assert get(source(server.url("busy")), tmp_path).read_bytes() == CONTENT
+    assert fetch.fetch_file(source(server.url("busy")), tmp_path).read_bytes() == CONTENT
     assert len(server.asked) == 3
 
 
 def test_a_range_that_was_not_asked_for_is_not_kept(server: Server, tmp_path: Path) -> None:
     (tmp_path / "LA.zip.part").write_bytes(CONTENT[:1000])
-    assert get(source(server.url("shifted")), tmp_path).read_bytes() == CONTENT
+    assert fetch.fetch_file(source(server.url("shifted")), tmp_path).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("rest", [b"x" * 1000, b"x" * len(CONTENT), b"x" * (len(CONTENT) + 5)])
 def test_a_part_of_another_file_is_not_mixed_in(server: Server, tmp_path: Path, rest: bytes) -> None:
     (tmp_path / "LA.zip.part").write_bytes(rest)
-    assert get(source(server.url("ranges")), tmp_path).read_bytes() == CONTENT
+    assert fetch.fetch_file(source(server.url("ranges")), tmp_path).read_bytes() == CONTENT
 
 
 def test_an_edition_that_changes_between_two_connections_is_fetched_whole(server: Server, tmp_path: Path) -> None:
@@ -162,14 +159,14 @@ def test_an_edition_that_changes_between_two_connections_is_fetched_whole(server
             self.server.content, self.server.etag = CONTENT, '"two"'
 
     server.RequestHandlerClass = Changing
-    assert get(source(server.url("drops")), tmp_path).read_bytes() == CONTENT
+    assert fetch.fetch_file(source(server.url("drops")), tmp_path).read_bytes() == CONTENT
     assert server.asked[1][1].startswith("bytes=")
 
 
 def test_a_wrong_checksum_is_a_sentence_and_the_file_is_kept_aside(server: Server, tmp_path: Path) -> None:
     wanted = source(server.url("page"))
     with pytest.raises(ValueError, match=r"LA.zip does not have its published checksum.*26 bytes of text/html"):
-        get(wanted, tmp_path)
+        fetch.fetch_file(wanted, tmp_path)
     assert (tmp_path / "LA.zip.bad").read_bytes().startswith(b"<html>")
     assert not (tmp_path / "LA.zip").exists()
     assert not (tmp_path / "LA.zip.part").exists()
@@ -177,12 +174,12 @@ def test_a_wrong_checksum_is_a_sentence_and_the_file_is_kept_aside(server: Serve
 
 def test_a_finished_file_that_is_wrong_is_replaced(server: Server, tmp_path: Path) -> None:
     (tmp_path / "LA.zip").write_bytes(b"another archive of that name")
-    assert get(source(server.url("ranges")), tmp_path).read_bytes() == CONTENT
+    assert fetch.fetch_file(source(server.url("ranges")), tmp_path).read_bytes() == CONTENT
 
 
 def test_a_missing_file_is_not_asked_for_again(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"answered 404 Not Found: the file was moved"):
-        get(source(server.url("missing")), tmp_path)
+        fetch.fetch_file(source(server.url("missing")), tmp_path)
     assert len(server.asked) == 1
 
 
@@ -191,7 +188,7 @@ def test_a_server_that_sends_nothing_is_given_up_and_the_part_kept(server: Serve
     with pytest.raises(
         ValueError, match=r"could not be fetched: the connection closed after 1,000 of 300,000 bytes, 8"
     ):
-        get(source(server.url("silent")), tmp_path)
+        fetch.fetch_file(source(server.url("silent")), tmp_path)
     assert (tmp_path / "LA.zip.part").read_bytes() == CONTENT[:1000]
     assert len(server.asked) == transfer.MAX_FAILURES
 
@@ -201,7 +198,7 @@ def test_a_server_that_is_not_there_is_a_sentence(server: Server, tmp_path: Path
     server.shutdown()
     server.server_close()
     with pytest.raises(ValueError, match=r"could not be fetched: .*refused.*the same command continues"):
-        get(wanted, tmp_path)
+        fetch.fetch_file(wanted, tmp_path)
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(
@@ -212,14 +209,14 @@ def test_a_full_disk_is_noticed_before_anything_is_written(
 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage())
     with pytest.raises(ValueError, match=r"300,000 bytes more to send, but .* has 299,999 free: make room"):
-        get(source(server.url("ranges")), tmp_path)
+        fetch.fetch_file(source(server.url("ranges")), tmp_path)
     assert (tmp_path / "LA.zip.part").stat().st_size == 0
 
 
 def test_two_at_once_fetch_once(server: Server, tmp_path: Path) -> None:
     def job() -> None:
         with files.locked_folder(tmp_path, "downloading into", print):
-            get(source(server.url("ranges")), tmp_path)
+            fetch.fetch_file(source(server.url("ranges")), tmp_path)
 
     threads = [threading.Thread(target=job) for _ in range(2)]
     for thread in threads:
@@ -245,7 +242,7 @@ def test_two_at_once_fetch_once(server: Server, tmp_path: Path) -> None:
 )
 def test_an_entry_that_cannot_be_checked_or_kept_is_refused(entry: dict[str, str], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        fetch.parse_fetch_sources([entry])
+        fetch.parse_fetch_source(entry)
 
 
 def test_the_name_of_the_file_follows_from_the_address() -> None:

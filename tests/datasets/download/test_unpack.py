@@ -56,16 +56,12 @@ def held(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def run(archive: Path, folder: Path, strip: int = 0) -> list[str]:
-    return unpack.unpack(archive, folder, strip, show=False)
-
-
 @pytest.mark.parametrize("suffix", [".zip", *TARS])
 @pytest.mark.parametrize("strip", [0, 1])
 def test_contents_arrive_and_nothing_else(tmp_path: Path, suffix: str, strip: int) -> None:
     archive = good(tmp_path / f"LA{suffix}")
     wanted = {name.removeprefix("LA/" if strip else ""): content for name, content in FILES.items()}
-    names = run(archive, tmp_path / "out", strip)
+    names = unpack.unpack(archive, tmp_path / "out", strip)
     assert held(tmp_path / "out") == wanted
     assert names == (["README.txt", "empty", "train"] if strip else ["LA"])
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"LA{suffix}", "out"]
@@ -75,7 +71,7 @@ def test_several_archives_fill_one_folder_and_a_repetition_changes_nothing(tmp_p
     parts = [tar(tmp_path / f"p{n}.tar.gz", member(f"flac_T/{n}.flac", content=b"%d" % n), mode="w:gz") for n in (1, 2)]
     for _ in range(2):
         for part in parts:
-            assert run(part, tmp_path / "out") == ["flac_T"]
+            assert unpack.unpack(part, tmp_path / "out") == ["flac_T"]
     assert held(tmp_path / "out") == {"flac_T/1.flac": b"1", "flac_T/2.flac": b"2"}
 
 
@@ -84,21 +80,21 @@ def test_what_an_interrupted_call_left_is_done_again(tmp_path: Path) -> None:
     left = tmp_path / "LA.zip.unpacking"
     left.mkdir()
     (left / "half").write_text("half")
-    run(archive, tmp_path / "out")
+    unpack.unpack(archive, tmp_path / "out")
     assert held(tmp_path / "out") == FILES
     assert not left.exists()
 
 
 def test_a_second_name_of_a_file_becomes_a_copy(tmp_path: Path) -> None:
     archive = tar(tmp_path / "a.tar", member("d/a", content=b"abc"), member("d/b", tarfile.LNKTYPE, "d/a"))
-    run(archive, tmp_path / "out", strip=1)
+    unpack.unpack(archive, tmp_path / "out", strip=1)
     assert held(tmp_path / "out") == {"a": b"abc", "b": b"abc"}
 
 
 def test_a_second_name_of_what_the_folder_loses_is_refused(tmp_path: Path) -> None:
     archive = tar(tmp_path / "a.tar", member("a"), member("d/b", tarfile.LNKTYPE, "a"))
     with pytest.raises(ValueError, match="did not come before"):
-        run(archive, tmp_path / "out", strip=1)
+        unpack.unpack(archive, tmp_path / "out", strip=1)
 
 
 def evil_tar(*members: tuple[Any, Any]) -> Callable[[Path], Path]:
@@ -143,7 +139,7 @@ def test_a_malicious_archive_leaves_nothing(tmp_path: Path, make: Callable[[Path
     archives.mkdir(parents=True)
     archive = make(archives)
     with pytest.raises(ValueError, match=sentence.replace("\\", r"\\")):
-        run(archive, tmp_path / "data")
+        unpack.unpack(archive, tmp_path / "data")
     found = [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if not path.is_dir()]
     assert found == [Path("data/archives") / archive.name]
     assert not Path("/dfx-evil").exists()
@@ -152,7 +148,7 @@ def test_a_malicious_archive_leaves_nothing(tmp_path: Path, make: Callable[[Path
 def test_modes_and_owners_of_an_archive_are_not_taken_over(tmp_path: Path) -> None:
     info, data = member("a")
     info.mode, info.uid = 0o6777, 0
-    run(tar(tmp_path / "a.tar", (info, data)), tmp_path / "out")
+    unpack.unpack(tar(tmp_path / "a.tar", (info, data)), tmp_path / "out")
     assert stat.S_IMODE((tmp_path / "out" / "a").stat().st_mode) & 0o7133 == 0
 
 
@@ -166,7 +162,7 @@ def test_a_bomb_is_not_unpacked(tmp_path: Path, suffix: str, monkeypatch: pytest
     else:
         tar(path, member("zeros", content=zeros), mode="w:gz")
     with pytest.raises(ValueError, match="as archives do that are made to fill disks"):
-        run(path, tmp_path / "out")
+        unpack.unpack(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -175,7 +171,7 @@ def test_a_zip_that_declares_less_than_it_holds_is_damaged(tmp_path: Path) -> No
     data = path.read_bytes()
     path.write_bytes(data.replace((100_000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
     with pytest.raises(ValueError, match="cannot be unpacked"):
-        run(path, tmp_path / "out")
+        unpack.unpack(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -186,7 +182,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     archive = good(tmp_path / "LA.tar.gz")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage())
     with pytest.raises(ValueError, match=r"unpacks to 6 bytes or more, but .* has 5 free: make room"):
-        run(archive, tmp_path / "out")
+        unpack.unpack(archive, tmp_path / "out")
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar.gz", ".tar.bz2"])
@@ -201,7 +197,7 @@ def test_a_damaged_archive_is_a_sentence(tmp_path: Path, suffix: str, cut: float
     data = path.read_bytes()
     path.write_bytes(data[: int(cut * len(data)) if cut < 1 else int(cut)])
     with pytest.raises(ValueError, match=r"cannot be unpacked .*damaged"):
-        run(path, tmp_path / "out")
+        unpack.unpack(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -209,12 +205,12 @@ def test_a_text_file_is_no_archive(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     path.write_text("please log in")
     with pytest.raises(ValueError, match="damaged, encrypted or no archive"):
-        run(path, tmp_path / "out")
+        unpack.unpack(path, tmp_path / "out")
 
 
 def test_a_file_where_a_folder_must_go_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "LA").write_text("mine")
     with pytest.raises(ValueError, match=r"out/LA is in the way"):
-        run(good(tmp_path / "LA.zip"), tmp_path / "out")
+        unpack.unpack(good(tmp_path / "LA.zip"), tmp_path / "out")
     assert held(tmp_path / "out") == {"LA": b"mine"}

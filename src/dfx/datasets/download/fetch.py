@@ -5,16 +5,15 @@ pooch restarts a broken download from the beginning, which is too slow for 140 G
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from dfx import console
-from dfx.datasets.download.transfer import PartialTransfer, Report, transfer_file
+from dfx.datasets.download.transfer import PartialTransfer, transfer_file
 
 LENGTHS = {"md5": 32, "sha256": 64}  # hex digits of the checksums that data archives publish
 
@@ -35,7 +34,7 @@ class FetchSource:
     strip: int = 0
 
 
-def fetch_file(source: FetchSource, folder: Path, show: bool = True, pause: float = 1.0) -> Path:
+def fetch_file(source: FetchSource, folder: Path) -> Path:
     """Download a file into a folder if it is not there, and check it.
 
     Received bytes are kept in FILE.part, so that the next call continues; a dropped connection is resumed.
@@ -43,8 +42,6 @@ def fetch_file(source: FetchSource, folder: Path, show: bool = True, pause: floa
     Args:
         source: what to fetch.
         folder: created if missing; one process at a time (`files.locked_folder`).
-        show: draw a bar on stderr.
-        pause: see `transfer.transfer_file`.
 
     Raises:
         ValueError: if the server refuses or stays silent, the disk is too small, or the checksum does not fit
@@ -56,17 +53,17 @@ def fetch_file(source: FetchSource, folder: Path, show: bool = True, pause: floa
     if done.exists():  # a file of this name is checked, wherever it came from
         done.replace(part_path)
     with (
-        fetch_progress_bar(source.file, source.size, show) as report,
+        console.byte_progress_bar(source.file, source.size) as report,
         PartialTransfer(part_path, source.url, source.algorithm, source.size, report) as part,
     ):
         if part.digest != source.digest:
-            transfer_file(part, pause)
+            transfer_file(part)
         if part.digest != source.digest and part.mixed:
             console.say(
                 f"{source.file}: the part that was here is of another edition; it is fetched from the beginning"
             )
             part.restart()
-            transfer_file(part, pause)
+            transfer_file(part)
     if part.digest != source.digest:
         part_path.replace(bad)
         raise ValueError(
@@ -77,29 +74,12 @@ def fetch_file(source: FetchSource, folder: Path, show: bool = True, pause: floa
     return part_path.replace(done)
 
 
-@contextlib.contextmanager
-def fetch_progress_bar(label: str, total: int, show: bool) -> Iterator[Report]:
-    """Progress bar of bytes on stderr; yields a function to call with (bytes so far, bytes in all)."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-    from rich.progress import TransferSpeedColumn as SpeedColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), SpeedColumn())
-    on_stderr = console.plain_console(stderr=True)
-    with Progress(*columns, TimeRemainingColumn(), console=on_stderr, disable=not show) as drawn:
-        task = drawn.add_task(label, total=total or None)
-        yield lambda done, whole: drawn.update(task, completed=done, total=whole or None)
-
-
-def parse_fetch_sources(entries: Iterable[Mapping[str, Any]]) -> list[FetchSource]:
-    """Parse the entries of `facts.downloads`: `url`, `md5` or `sha256`, and if known `bytes`, `file`, `strip`.
+def parse_fetch_source(entry: Mapping[str, Any]) -> FetchSource:
+    """Parse an entry of `facts.downloads`: `url`, `md5` or `sha256`, and if known `bytes`, `file`, `strip`.
 
     Raises:
-        ValueError: if an entry lacks a checksum, or its address or file name is not valid.
+        ValueError: if it lacks a checksum, or its address or file name is not valid.
     """
-    return [_parse_source(entry) for entry in entries]
-
-
-def _parse_source(entry: Mapping[str, Any]) -> FetchSource:
     url = str(entry.get("url", ""))
     if urlsplit(url).scheme not in ("http", "https"):
         raise ValueError(f"A download has an address that begins with https://, got {url!r}: correct facts.downloads.")

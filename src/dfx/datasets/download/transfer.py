@@ -19,6 +19,7 @@ from dfx import console
 CHUNK = 1 << 20
 TIMEOUT = 60.0  # seconds without a byte, after which a connection is given up
 MAX_FAILURES = 8  # attempts in a row without new bytes
+PAUSE = 1.0  # seconds after the first connection without new bytes; doubled for each further one
 LONGEST_PAUSE = 60.0  # seconds between two attempts
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)  # answers to repeat the request; any other error is final
 
@@ -102,12 +103,8 @@ class PartialTransfer:
         self._report(self.size, self.total)
 
 
-def transfer_file(part: PartialTransfer, pause: float = 1.0) -> None:
+def transfer_file(part: PartialTransfer) -> None:
     """Receive the rest of a file; starts from the beginning if the server cannot resume.
-
-    Args:
-        part: the partly received file.
-        pause: seconds after the first connection without new bytes; doubled for each further one.
 
     Raises:
         ValueError: if the server refuses or stays silent, or the disk is too small.
@@ -126,7 +123,7 @@ def transfer_file(part: PartialTransfer, pause: float = 1.0) -> None:
                     f"{part.url} could not be fetched: {drop}, {failures} times in a row. The "
                     f"{part.size:,} bytes received are kept: the same command continues."
                 ) from drop
-            wait = min(max(pause * 2 ** (failures - 1), drop.wait), LONGEST_PAUSE)
+            wait = min(max(PAUSE * 2 ** (failures - 1), drop.wait), LONGEST_PAUSE)
             if wait >= 1:
                 console.say(f"{part.url}: {drop}; again in {wait:.0f} s")
             time.sleep(wait)
@@ -134,10 +131,7 @@ def transfer_file(part: PartialTransfer, pause: float = 1.0) -> None:
 
 def _continue(part: PartialTransfer) -> None:
     """Send one request, for the whole file or the missing rest, and write the answer to the part."""
-    headers = {
-        "User-Agent": "dfx",
-        "Accept-Encoding": "identity",
-    }  # the checksum is of the file without compression
+    headers = {"User-Agent": "dfx", "Accept-Encoding": "identity"}  # the checksum is of the file without compression
     if part.size:
         headers["Range"] = f"bytes={part.size}-"
         if part.etag:

@@ -18,11 +18,10 @@ from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, NamedTuple
 
-from dfx.datasets.download.fetch import fetch_progress_bar
+from dfx import console
 
 MAX_RATIO = 100  # unpacked to packed size; speech is below 3, tables below 30, a zip bomb about 1,000
 SMALL = 256 << 20  # bytes that any archive may unpack to
-CHUNK = 1 << 20
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # first bytes of a zip; the second is an empty one
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
 
@@ -37,7 +36,7 @@ class _Member(NamedTuple):
     first: str = ""
 
 
-def unpack(archive: Path, folder: Path, strip: int = 0, show: bool = True) -> list[str]:
+def unpack(archive: Path, folder: Path, strip: int = 0) -> list[str]:
     """Unpack an archive (zip, tar, tar.gz, tar.bz2, tar.xz) into a folder, replacing existing files.
 
     Only regular files and folders are unpacked. An interrupted call can be repeated.
@@ -46,7 +45,6 @@ def unpack(archive: Path, folder: Path, strip: int = 0, show: bool = True) -> li
         archive: unpacked in its own folder first, so it should be on the same disk as `folder`.
         folder: created if missing.
         strip: number of leading folders to remove from the names of the members.
-        show: draw a bar on stderr.
 
     Returns:
         Names of the files and folders that are now directly in the folder, sorted.
@@ -62,7 +60,7 @@ def unpack(archive: Path, folder: Path, strip: int = 0, show: bool = True) -> li
     limit = _SizeLimit(archive, size)
     try:
         with (
-            fetch_progress_bar(f"unpacking {archive.name}", size, show) as report,
+            console.byte_progress_bar(f"unpacking {archive.name}", size) as report,
             archive.open("rb") as file,
         ):
             for member in _zip_members(file) if file.read(4) in ZIP else _tar_members(file):
@@ -146,7 +144,7 @@ def _write(member: _Member, work: Path, strip: int, limit: _SizeLimit) -> None:
         limit.take(first.stat().st_size if first is not None else member.size)
         data = first.open("rb") if first is not None else member.data()
         with data or io.BytesIO() as source, path.open("wb") as target:
-            shutil.copyfileobj(source, target, CHUNK)
+            shutil.copyfileobj(source, target)
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise _unsafe(limit, member.name, "is a file and a folder at once") from error
 
