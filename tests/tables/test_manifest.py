@@ -162,7 +162,8 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> No
     [
         ("", "is empty: give a table with a header"),
         ("path,label\n", "is empty"),
-        ("file,kind\na,b\n", "has no column path and no column label: it has file, kind. Name the column"),
+        ("name,kind\na,b\n", "has no column path and no column label: it has name, kind. Name the column"),
+        ("file,kind\na,b\n", "has no column label: it has file, kind. Name the column"),
         ("path,label\na.wav,real\n,fake\n", r"1 of 2 .* have no path: '1'"),
         (
             "path,label\na.wav,real\nb.wav,1\nc.wav,\n",

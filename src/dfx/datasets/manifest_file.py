@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 from dfx.datasets.corpus import Dataset
 from dfx.datasets.splits import assign_splits
@@ -18,16 +17,9 @@ class ManifestFile(Dataset):
 
     Args:
         path: the table, `.csv` or `.parquet`; paths in it are relative to its folder, or absolute.
-        columns: name in dfx -> name in the table, for example `{attack: vocoder}`; see `ALIASES`.
+        columns: name in dfx -> name in the table, for example `{attack: vocoder}`; see `manifest.ALIASES`.
         splits: word in the table -> train, dev or eval, for words that dfx does not know.
     """
-
-    # Other names of a column, used if the table has no column of dfx's name.
-    ALIASES: ClassVar[dict[str, tuple[str, ...]]] = {
-        "path": ("file", "filename", "audio"),
-        "attack": ("system", "system_id", "attack_id"),
-        "speaker": ("speaker_id", "spk"),
-    }
 
     def __init__(self, path: str, columns: dict[str, str] | None = None, splits: dict[str, str] | None = None) -> None:
         self.path = Path(path).expanduser()
@@ -41,7 +33,7 @@ class ManifestFile(Dataset):
                 f"No table at {str(self.path)!r}; dataset=manifest expects dataset.path=FILE.csv or FILE.parquet "
                 "with the columns path and label (and split, attack, speaker where known)."
             )
-        manifest = read_manifest(self.path, columns=self.columns, splits=self.splits, aliases=self.ALIASES)
+        manifest = read_manifest(self.path, self.columns, self.splits)
         table = manifest.table
         if (table["split"] == "").all():
             known = (name for name in ("utterance", "speaker") if name in table and (table[name] != "-").any())

@@ -10,9 +10,7 @@ import numpy as np
 from dfx import console
 from dfx.datasets.corpus import Dataset
 from dfx.tables.labels import NAMES
-from dfx.tables.manifest import SPLITS, Manifest
-
-ALL = "all"
+from dfx.tables.manifest import ALL, SPLITS, Manifest
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from dfx.tables.findings import Finding, make_finding, some_items
 from dfx.tables.labels import NAMES
+from dfx.tables.manifest import ALL
 from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 
 PARTS = ("subset", "split")  # columns that divide a key into parts
-ALL = "all"
 EXTRA = "extra-trials"  # kind of the finding on scores of trials that are not in the key
 REPORTED = "eval"  # the part that published results are of
 _EXTENSION = r"(?i)\.(?:flac|wav|mp3|ogg|opus|m4a|aac|mp4|wma|aiff?|au|sph)$"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,16 @@ from dfx.tables.labels import BONAFIDE, NAMES, SPOOF, parse_label
 
 COLUMNS = ("id", "path", "label", "attack", "speaker", "split")
 SPLITS = ("train", "dev", "eval")
+ALL = "all"  # instead of one split or one part of a key: all of them
 SPLIT_WORDS = {  # other names of the splits, in files and folders
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("dev", "development", "validation", "valid", "val"), "dev"),
     **dict.fromkeys(("eval", "evaluation", "test", "testing"), "eval"),
+}
+ALIASES = {  # other names of columns in files, used if there is no column of dfx's name
+    "path": ("file", "filename", "audio"),
+    "attack": ("system", "system_id", "attack_id"),
+    "speaker": ("speaker_id", "spk"),
 }
 NO_ATTACK = "-"
 NO_SPEAKER = "-"
@@ -98,39 +105,35 @@ class Manifest:
 
 
 def read_manifest(
-    path: str | Path,
-    columns: Mapping[str, str] | None = None,
-    splits: Mapping[str, str] | None = None,
-    aliases: Mapping[str, Sequence[str]] | None = None,
+    path: str | Path, columns: Mapping[str, str] | None = None, splits: Mapping[str, str] | None = None
 ) -> Manifest:
     """Read a manifest from a CSV or Parquet file that has at least the columns path and label.
 
     Paths are relative to the folder of the file. Labels are words (`dfx.tables.labels`). A missing `id` is the path
-    as written, without suffix. Without a `split` column every split is "".
+    as written, without suffix. Without a `split` column every split is "". Columns may have the names of `ALIASES`.
 
     Args:
         path: the file, .csv or .parquet.
         columns: name in dfx -> name in the file, where they differ: {"attack": "system"}.
         splits: word in the file -> train, dev or eval, in any case; for words that are not in `SPLIT_WORDS`.
-        aliases: name in dfx -> other names of that column, used if the file has no column of dfx's name.
 
     Raises:
         ValueError: if the file is missing or empty, lacks a column, or holds unknown labels or splits, duplicate ids
             or empty paths.
     """
     path = Path(path)
-    given, others = dict(columns or {}), dict(aliases or {})
-    aliases_in_file = (alias for group in others.values() for alias in group)
-    table = _load(path, [*COLUMNS, *given.values(), *aliases_in_file])
-    for name, group in others.items():
-        present = [alias for alias in group if alias in table]
+    given = dict(columns or {})
+    table = _load(path, [*COLUMNS, *given.values(), *chain.from_iterable(ALIASES.values())])
+    columns_in_file = ", ".join(map(str, table.columns))
+    for name, aliases in ALIASES.items():
+        present = [alias for alias in aliases if alias in table]
         if present and name not in table:
             given.setdefault(name, present[0])
     table = _rename(table, given, path)
     missing = [name for name in ("path", "label") if name not in table]
     if missing:
         raise ValueError(
-            f"{path} has no column {' and no column '.join(missing)}: it has {', '.join(map(str, table.columns))}. "
+            f"{path} has no column {' and no column '.join(missing)}: it has {columns_in_file}. "
             f"Name the column that holds it: 'dataset.columns={{{missing[0]}: NAME IN THE FILE}}'; columns are "
             "separated by commas."
         )
