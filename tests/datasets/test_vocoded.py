@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -254,6 +255,28 @@ def test_bad_recordings_are_named_with_their_reason_and_left_out(tmp_path: Path)
     assert re.search(r"2 of 32 .*it is silent", bad.text)
     with pytest.raises(ValueError, match=r"2 of 32 .*max_bad_fraction=0.01: replace"):
         vocoded(root, tmp_path).manifest()
+
+
+def test_a_recording_that_could_not_be_read_for_a_while_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = speakers(tmp_path / "voices")
+    read = audio.read_audio_blocks
+
+    def failing(path: str, *options: int) -> Iterator[audio.Waveform]:
+        if path.endswith("s0/0.wav"):
+            raise audio.AudioError(path, "input/output error", may_pass=True)
+        return read(path, *options)
+
+    tolerant = vocoded(root, tmp_path, max_bad_fraction=0.1)
+    with monkeypatch.context() as patched:
+        patched.setattr(audio, "read_audio_blocks", failing)
+        for _ in range(2):
+            assert len(tolerant.manifest()) == 58
+            assert "s0/0 (input/output error)" in tolerant.findings[0].text
+    assert len(tolerant.manifest()) == 60
+    assert not tolerant.findings
+    assert "s0/0" in set(tolerant.manifest().table["id"])
 
 
 def test_a_recording_at_which_a_process_dies_is_named(corpus: Vocoded, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from dfx.datasets.corpus import Dataset
 from dfx.datasets.made_files import made_files_version, make_missing_files
 from dfx.datasets.synthesis.demo_clips import NUM_SPEAKERS, DemoClip, plan_demo_clips, write_demo_clips
 from dfx.datasets.synthesis.speaker import SAMPLE_RATE
-from dfx.tables import manifest
 from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.manifest import NO_ATTACK, Manifest
 
@@ -79,11 +78,11 @@ class Demo(Dataset):
         files.remove_abandoned_files(self.folder)
         make = partial(write_demo_clips, folder=self.folder)
         make_missing_files(self.folder, self._missing, make, "making the demo corpus", self.num_workers, self.progress)
-        path = self.folder / "manifest.csv"
+        made, path = Manifest(self._table(), name="demo"), self.folder / "manifest.csv"
         if not path.exists():
             with files.atomic_write(path) as temporary:
-                Manifest(self._table(), name="demo").write(temporary)
-        return Manifest(manifest.read_manifest(path).table, name="demo")
+                made.write(temporary)
+        return made
 
     def _missing(self) -> list[DemoClip]:
         present = {path.name for path in self.folder.glob("*.wav")}

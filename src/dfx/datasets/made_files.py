@@ -12,7 +12,7 @@ from dfx import console, files
 from dfx.audio import workers
 
 Job = TypeVar("Job")
-CHUNK = 8  # files that a process makes at a time: about a second, so the bar moves and all processes end together
+CHUNK = 8  # files that a process makes at a time, about a second: the bar moves, and all end together
 FEW_FILES = 50  # fewer are made without worker processes
 
 
@@ -59,14 +59,10 @@ def made_files_version(paths: Iterable[Path]) -> str:
         tree = ast.parse(path.read_bytes())
         for node in ast.walk(tree):
             if isinstance(body := getattr(node, "body", None), list):
-                node.body = [line for line in body if not _is_text(line)] or [ast.Pass()]  # type: ignore[attr-defined]
+                body[:] = [line for line in body if not _is_constant(line)] or [ast.Pass()]
         digest.update(ast.unparse(tree).encode())
     return digest.hexdigest()[:12]
 
 
-def _is_text(statement: ast.stmt) -> bool:
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
+def _is_constant(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)

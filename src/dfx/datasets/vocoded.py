@@ -9,14 +9,13 @@ import pandas as pd
 
 from dfx import files
 from dfx.datasets import vocoded_files
-from dfx.datasets.audio_files import list_audio_files
 from dfx.datasets.corpus import Dataset
 from dfx.datasets.folder import Folder, folder_table
 from dfx.datasets.splits import divide_into_splits
 from dfx.datasets.synthesis import twins
 from dfx.datasets.synthesis.twins import CODECS, COPY, VOCODERS
 from dfx.tables.findings import Finding, make_finding, some_items
-from dfx.tables.labels import BONAFIDE, SPOOF, is_label
+from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.manifest import NO_ATTACK, Manifest
 
 
@@ -86,22 +85,19 @@ class Vocoded(Dataset):
         """
         originals, name, found = self._originals()
         copies = self.genuine and self.match_genuine
-        options = self.vocoders, self.eval_only, self.twins_per_clip, copies
-        assigned = list(vocoded_files.assign_vocoders(originals, *options))
-        jobs = vocoded_files.plan_vocoded_files(self.folder, originals, assigned, self.codec)
+        options = self.vocoders, self.eval_only, self.twins_per_clip, copies, self.codec
+        jobs = vocoded_files.plan_vocoded_files(self.folder, originals, *options)
         reasons = vocoded_files.make_vocoded_files(self.folder, jobs, self.num_workers, self.progress)
         bad = originals["path"].isin(list(reasons))
         if bad.any():
             found = [*found, self._bad_recordings(originals[bad], reasons, len(originals))]
         self.findings = tuple(found)
 
-        made = pd.DataFrame(assigned, columns=["row", "vocoder", "band_hz"])
-        made = made.assign(path=[job.target for job in jobs])
-        made = made[~made["row"].map(bad)].reset_index(drop=True)
-        table = originals.iloc[made["row"]].reset_index(drop=True)
+        made = pd.DataFrame([job for job in jobs if job.source not in reasons], columns=twins.TwinJob._fields)
+        table = originals.set_index("id", drop=False).loc[made["id"]].reset_index(drop=True)
         is_copy = made["vocoder"] == COPY
         table["id"] = table["id"].where(is_copy, table["id"] + "@" + made["vocoder"])
-        table["path"] = made["path"]
+        table["path"] = made["target"]
         table["label"] = table["label"].where(is_copy, SPOOF)
         table["attack"] = made["vocoder"].mask(is_copy, NO_ATTACK)
         if self.genuine and not self.match_genuine:
@@ -121,7 +117,7 @@ class Vocoded(Dataset):
             found = [one for one in self.corpus.findings if one.kind != "one-class"]  # twins are the other
         elif folder.is_dir():
             name = folder.absolute().name
-            classes = any(is_label(part) for file in list_audio_files(folder) for part in file.split("/")[:-1])
+            classes = not folder_table(folder).empty
             table = Folder(str(folder)).manifest().table if classes else self._genuine_folder(folder)
         else:
             raise ValueError(
@@ -149,11 +145,7 @@ class Vocoded(Dataset):
         return table
 
     def _bad_recordings(self, bad: pd.DataFrame, reasons: Mapping[str, str], total: int) -> Finding:
-        """Finding that names the recordings that cannot be used.
-
-        Raises:
-            ValueError: if they are too many.
-        """
+        """Finding that names the recordings that cannot be used; a ValueError if they are too many."""
         examples = [f"{name} ({reasons[path]})" for name, path in zip(bad["id"], bad["path"], strict=True)]
         text = f"{len(bad)} of {total} genuine recordings cannot be used and are left out: {some_items(examples)}."
         if len(bad) > self.max_bad_fraction * total:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -20,50 +20,46 @@ from dfx.datasets.synthesis.twins import COPY, VOCODERS, TwinJob, twin_reason_pa
 SOURCES = ("twins.py", "frames.py", "excitation.py")  # and vocoders/: code that decides the samples of a twin
 
 
-def assign_vocoders(
-    originals: pd.DataFrame, vocoders: Sequence[str], eval_only: Sequence[str], each: int, copies: bool
-) -> Iterator[tuple[int, str, int]]:
-    """Assign vocoders to originals in turn, speaker by speaker; yields row of the original, vocoder and band.
+def plan_vocoded_files(
+    folder: Path,
+    originals: pd.DataFrame,
+    vocoders: Sequence[str],
+    eval_only: Sequence[str],
+    each: int,
+    copies: bool,
+    codec: str,
+) -> list[TwinJob]:
+    """Assign vocoders to originals in turn, speaker by speaker; returns the job of each file.
 
     So each vocoder occurs equally often within a split and, as far as possible, within a speaker. The order follows
     from a hash of the ids, not from that of the rows.
 
+    A file is `<vocoder>/<xx>/<readable part of the id>-<hash>.flac`; the hash is of everything that decides its
+    samples, so a changed recording gets a new file, and corpora that share recordings share their twins.
+
     Args:
-        originals: columns id, speaker, split; rows are numbered from 0.
+        folder: of the files.
+        originals: columns id, path, speaker, split.
         vocoders: names, see `twins.VOCODERS`.
         eval_only: those of them that are used in eval only.
         each: vocoders for each original.
         copies: also a copy (`twins.COPY`) of each original, in the band of the first of its twins.
+        codec: see `TwinJob`.
     """
     hashes = originals["id"].map(lambda name: hashlib.sha256(name.encode(errors="surrogateescape")).digest())
     order = originals.assign(hash=hashes).sort_values(["split", "speaker", "hash"])
-    for split, members in order.groupby("split", sort=True):
-        choice = [name for name in vocoders if split == "eval" or name not in eval_only]
-        for number, row in enumerate(members.index):
-            own = [choice[(number + step) % len(choice)] for step in range(min(each, len(choice)))]
-            if copies:
-                yield row, COPY, VOCODERS[own[0]].band_hz
-            for vocoder in own:
-                yield row, vocoder, VOCODERS[vocoder].band_hz
-
-
-def plan_vocoded_files(
-    folder: Path, originals: pd.DataFrame, assigned: Sequence[tuple[int, str, int]], codec: str
-) -> list[TwinJob]:
-    """Create the job of each file that `assign_vocoders` assigned.
-
-    A file is `<vocoder>/<xx>/<readable part of the id>-<hash>.flac`; the hash is of everything that decides its
-    samples, so a changed recording gets a new file, and corpora that share recordings share their twins.
-    """
-    names, paths = originals["id"].to_list(), originals["path"].to_list()
-    identities = [_identity(path) for path in paths]
     jobs = []
-    for row, vocoder, band_hz in assigned:
-        key = f"{identities[row]}|{names[row]}|{vocoder}|{band_hz}|{codec}"
-        digest = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:16]
-        readable = re.sub(r"[^A-Za-z0-9_-]+", "_", names[row])[-60:]
-        target = os.path.join(folder, vocoder, digest[:2], f"{readable}-{digest}.flac")  # noqa: PTH118  (10^6 times)
-        jobs.append(TwinJob(paths[row], target, names[row], vocoder, band_hz, codec))
+    for split, members in order.groupby("split"):
+        choice = [name for name in vocoders if split == "eval" or name not in eval_only]
+        for number, (name, source) in enumerate(zip(members["id"], members["path"], strict=True)):
+            own = [choice[(number + step) % len(choice)] for step in range(min(each, len(choice)))]
+            identity, readable = _identity(source), re.sub(r"[^A-Za-z0-9_-]+", "_", name)[-60:]
+            for vocoder in [COPY, *own] if copies else own:
+                band_hz = VOCODERS[own[0] if vocoder == COPY else vocoder].band_hz
+                key = f"{identity}|{name}|{vocoder}|{band_hz}|{codec}"
+                digest = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()[:16]
+                target = f"{folder}{os.sep}{vocoder}{os.sep}{digest[:2]}{os.sep}{readable}-{digest}.flac"
+                jobs.append(TwinJob(source, target, name, vocoder, band_hz, codec))
     return jobs
 
 
@@ -73,7 +69,8 @@ def make_vocoded_files(
     """Make the files that do not exist.
 
     Returns:
-        Reason for each recording that cannot be used, by its path: it is not tried again until the file changes.
+        Reason for each recording that cannot be used, by its path: it is not tried again until the file changes, or by
+        the next call if the reason may be temporary.
 
     Raises:
         ValueError: if a file cannot be written, or a process dies.
@@ -91,8 +88,13 @@ def make_vocoded_files(
             vocoded_file_crash_error,
         )
     present = _present(jobs)
-    bad = [job for job in jobs if twin_reason_path(job.target) in present]
-    return {job.source: Path(twin_reason_path(job.target)).read_text(encoding="utf-8") for job in bad}
+    reasons = {}
+    for job in jobs:
+        if job.target not in present:
+            lasting, temporary = twin_reason_path(job.target), twin_reason_path(job.target, may_pass=True)
+            reason = lasting if lasting in present else temporary
+            reasons[job.source] = Path(reason).read_text(encoding="utf-8")
+    return reasons
 
 
 def vocoded_file_crash_error(jobs: Sequence[TwinJob], status: int) -> list[Sequence[TwinJob]]:

@@ -6,7 +6,6 @@ words and other noise. So length, level and similar measures do not tell the cla
 
 from __future__ import annotations
 
-import wave
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
 
 from dfx import files
 from dfx.audio.room import draw_room_recording, record_in_room
@@ -106,12 +106,8 @@ def synthesize_demo_clip(clip: DemoClip) -> npt.NDArray[np.int16]:
 def write_demo_clips(clips: Sequence[DemoClip], folder: Path) -> int:
     """Write clips as 16-bit WAV files into a folder, each atomically. Returns their number."""
     for clip in clips:
-        with (
-            files.atomic_write(folder / f"{clip.id}.wav") as temporary,
-            wave.open(str(temporary), "wb") as file,
-        ):
-            file.setparams((1, 2, SAMPLE_RATE, clip.num_samples, "NONE", ""))
-            file.writeframes(synthesize_demo_clip(clip).astype("<i2").tobytes())
+        with files.atomic_write(folder / f"{clip.id}.wav") as temporary:
+            soundfile.write(temporary, synthesize_demo_clip(clip), SAMPLE_RATE)
     return len(clips)
 
 

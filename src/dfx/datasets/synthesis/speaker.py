@@ -170,4 +170,4 @@ def _all_pole(centres_hz: Real, bandwidths_hz: Real) -> Complex:
 
 
 def _hold(response: Complex, frames: int) -> Complex:
-    return response if len(response) >= frames else np.pad(response, ((0, frames - len(response)), (0, 0)), mode="edge")
+    return np.pad(response, ((0, max(0, frames - len(response))), (0, 0)), mode="edge")

@@ -24,15 +24,10 @@ from dfx import audio, files
 from dfx.datasets.synthesis.frames import Real
 from dfx.datasets.synthesis.speaker import SAMPLE_RATE
 from dfx.datasets.synthesis.vocoders import griffin_lim, lpc, mu_law
-from dfx.datasets.synthesis.vocoders.external import (
-    ExternalCodec,
-    check_external_world,
-    external_world,
-    resample_for_external,
-)
+from dfx.datasets.synthesis.vocoders.external import ExternalCodec, check_external_world, external_world
 
 PIECE = 20 * SAMPLE_RATE  # longer recordings are rebuilt in pieces, to limit memory
-FADE = SAMPLE_RATE // 10  # overlap of pieces, which are cross-faded: the first frames of a vocoder have no past
+FADE = SAMPLE_RATE // 10  # overlap of pieces, cross-faded: the first frames of a vocoder have no past
 SHORTEST = SAMPLE_RATE // 4  # shorter recordings are extended for the vocoder, and cut again
 LIMITER = 40  # samples attenuated on each side of a peak: 2.5 ms
 DIGITAL_SILENCE = 80  # this many zeros in a row (5 ms) are not from a microphone and stay zeros
@@ -121,7 +116,7 @@ def write_twins(jobs: Sequence[TwinJob]) -> int:
                 for piece in rebuild_twin_pieces(job):
                     file.write(audio.to_int16(piece))
         except audio.AudioError as error:
-            files.write_text_file(twin_reason_path(job.target), error.reason)
+            files.write_text_file(twin_reason_path(job.target, error.may_pass), error.reason)
         except (OSError, soundfile.LibsndfileError) as error:
             raise ValueError(
                 f"{job.target} cannot be written ({error}): free some room, or give another folder by $DFX_CACHE or "
@@ -130,9 +125,9 @@ def write_twins(jobs: Sequence[TwinJob]) -> int:
     return len(jobs)
 
 
-def twin_reason_path(target: str) -> str:
-    """Text file with the reason why a target could not be made."""
-    return f"{target.removesuffix('.flac')}.txt"
+def twin_reason_path(target: str, may_pass: bool = False) -> str:
+    """Text file with the reason why a target could not be made; of another name if the reason may be temporary."""
+    return f"{target.removesuffix('.flac')}{'.temporary' if may_pass else ''}.txt"
 
 
 def rebuild_twin_pieces(job: TwinJob) -> Iterator[Real]:
@@ -196,10 +191,9 @@ def _through(waveform: Real, job: TwinJob, rng: np.random.Generator) -> Real:
 
 def _narrowed(waveform: Real, band_hz: int) -> Real:
     """Limit a waveform (samples,) to the band of a sample rate of `band_hz`."""
-    narrow = resample_for_external(resample_for_external(waveform, SAMPLE_RATE, band_hz), band_hz, SAMPLE_RATE)[
-        : len(waveform)
-    ]
-    return np.pad(narrow, (0, len(waveform) - len(narrow)))
+    narrow = audio.resample_waveform(waveform, SAMPLE_RATE, band_hz)
+    result = audio.resample_waveform(narrow, band_hz, SAMPLE_RATE)[: len(waveform)]
+    return np.pad(result, (0, len(waveform) - len(result)))
 
 
 def _pieces(blocks: Iterable[Real]) -> Iterator[tuple[Real, bool]]:

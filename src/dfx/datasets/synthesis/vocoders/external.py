@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import soxr
 
 from dfx import audio
 from dfx.datasets.synthesis.frames import Real
@@ -65,7 +64,7 @@ class ExternalCodec:
         decoder = av.CodecContext.create(encoder.codec.canonical_name, "r")
         decoder.sample_rate, decoder.layout, decoder.extradata = self.sample_rate, "mono", encoder.extradata
         size = encoder.frame_size
-        samples = audio.to_int16(resample_for_external(waveform, SAMPLE_RATE, self.sample_rate))
+        samples = audio.to_int16(audio.resample_waveform(waveform, SAMPLE_RATE, self.sample_rate))
         # Fill the last frame, and add one more to flush the codec.
         samples = np.pad(samples, (0, 2 * size - len(samples) % size))
         frames: list[Any] = []
@@ -79,7 +78,7 @@ class ExternalCodec:
         rate = frames[0].sample_rate  # of the decoder: always 48 kHz for Opus
         decoded = np.concatenate([audio.mono_samples(frame.to_ndarray()) for frame in frames])
         late = self.delay * rate // self.sample_rate
-        rebuilt = resample_for_external(decoded[late:], rate, SAMPLE_RATE)[: len(waveform)]
+        rebuilt = audio.resample_waveform(decoded[late:], rate, SAMPLE_RATE)[: len(waveform)]
         return np.pad(rebuilt, (0, len(waveform) - len(rebuilt)))
 
 
@@ -112,14 +111,6 @@ def check_external_world() -> None:
             "`pip install 'dfx[vocoders]'` (it needs a C++ compiler), or leave it out: "
             "'dataset.vocoders=[griffin_lim_40,griffin_lim_80,griffin_lim_128,lpc,mu_law_8bit]'."
         ) from error
-
-
-def resample_for_external(waveform: Real, from_hz: int, to_hz: int) -> Real:
-    """Resample a waveform (samples,) by soxr (HQ); unchanged if the rates are equal."""
-    if from_hz == to_hz:
-        return waveform
-    changed: Real = soxr.resample(waveform.astype(np.float32, copy=False), from_hz, to_hz)
-    return changed
 
 
 def _pyworld() -> Any:
