@@ -34,7 +34,7 @@ class Tones(Corpus):
         rows = rows.dropna(axis=1, how="all")
         if self.by_id:
             return self.paths_by_id(rows, [self.folder() / "clips", self.folder() / "more"], others=["u0"])
-        return self.paths_by_name(rows, rows["id"] + ".wav", self.folder() / "clips", "list")
+        return self.paths_by_name(rows, rows["id"] + ".wav", self.folder() / "clips")
 
 
 def write(root: Path, *lines: str, files: str = "u1.wav u2.wav") -> Path:
@@ -147,7 +147,7 @@ def test_rows_without_a_file_and_files_without_a_row(tmp_path: Path, by_id: bool
     manifest = corpus.manifest()
     missing, extra = finding_of(corpus, "rows-without-file"), finding_of(corpus, "files-without-row")
     assert (missing.severity, missing.count, missing.examples) == ("warning", 2, ("u2", "u3"))
-    assert f"2 of 3 rows of tones{'' if by_id else ' list'} have no file below {tmp_path}/clips" in missing.text
+    assert f"2 of 3 rows of tones have no file below {tmp_path}/clips" in missing.text
     assert (extra.severity, extra.count) == ("note", 1)
     assert "u9.wav" in extra.text
     suffix = "flac" if by_id else "wav"  # unknown, where the file is found by its id
@@ -229,6 +229,9 @@ def test_a_link_to_a_folder_is_followed_but_not_in_circles(tmp_path: Path) -> No
     (tmp_path / "a" / "up").symlink_to("..")
     (tmp_path / "a" / "self").symlink_to(".")
     assert list_audio_files(tmp_path / "a") == ["1.wav", "b/2.wav"]
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "a")  # and a/b leads here
+    assert list_audio_files(tmp_path / "a") == ["1.wav", "b/2.wav"]
+    assert list_audio_files(tmp_path / "elsewhere") == ["2.wav", "back/1.wav"]
 
 
 def test_audio_files_are_relative_and_sorted(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from replicas import Replica, corpus, found
 
@@ -11,16 +9,6 @@ def test_findings_name_what_is_not_used(replica: Replica) -> None:
     dataset.manifest()
     assert "5 test clips and 3 unlabelled ones" in found(dataset)["unknown-speakers"].text
     assert "60 rows in all, its authors publish 55438" in found(dataset)["row-count"].text
-
-
-def test_clips_without_labels_are_listed(changed: Replica) -> None:
-    root = changed("dacon_voice")
-    table = corpus("dacon_voice", root).unlabelled()
-    assert table["part"].value_counts().to_dict() == {"test": 5, "unlabelled": 3}
-    assert table["id"].is_unique
-    assert all(Path(path).is_file() for path in table["path"])
-    (root / "open" / "test.csv").unlink()
-    assert corpus("dacon_voice", root).unlabelled().equals(table)
 
 
 def test_a_missing_column_is_named(changed: Replica) -> None:

@@ -31,7 +31,7 @@ def test_rows_become_utterances_and_columns_features(replica: Replica) -> None:
     vectors = dataset.vectors()
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(vectors, file.drop(columns="LABEL"), rtol=1e-6)
-    assert "does not tell recordings apart" in dataset.note
+    assert "does not name recordings" in dataset.note
 
 
 def test_blocks_are_neighbouring_rows_of_a_class(replica: Replica) -> None:

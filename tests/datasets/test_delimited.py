@@ -19,9 +19,9 @@ def test_everything_is_text_and_nothing_is_missing(tmp_path: Path) -> None:
 
 
 def test_without_quoting_every_line_is_a_row(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.csv", 'id|text\r\n1|"an open quote\r\n2|two\u2028lines\x0b\r\n3|"shut"\r\n')
+    path = write(tmp_path / "t.csv", 'id|text\r\n1|"an open quote\r\n2|two\u2028\rlines\x0b\r\n3|"shut"\r\n')
     table = read_delimited(path, "|", quoted=False)
-    assert table["text"].tolist() == ['"an open quote', "two\u2028lines\x0b", '"shut"']
+    assert table["text"].tolist() == ['"an open quote', "two\u2028\rlines\x0b", '"shut"']
 
 
 @pytest.mark.parametrize("header", ["a,b,", "a,b", "a,b,c"])

@@ -76,12 +76,7 @@ class Conditions(NamedTuple):
 
 
 def condition_clip(waveform: Waveform, sample_rate: int, conditions: Conditions) -> Waveform:
-    """Condition a whole clip, with the 16-bit rounding of the waveform store.
-
-    Args:
-        waveform: (samples,) float32.
-        sample_rate: in Hz.
-        conditions: steps to apply.
+    """Condition a whole clip (samples,) float32, with the 16-bit rounding of the waveform store.
 
     Returns:
         (samples,) float32, shorter after trimming; the waveform itself if no step is set.

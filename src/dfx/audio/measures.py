@@ -89,13 +89,8 @@ COLUMNS = {  # of a row of `measure_clip`, with their types; those of type objec
     **{"sample_rate": "int32", "channels": "int32", "bits": "int32", "format": "str"},
     **{"num_samples": "int64", "digest": "uint64"},
     **{scalar.name: "float32" for scalar in SCALARS},
-    **{
-        "lfcc": "object",
-        "fingerprint": "object",
-        "start_s": "float32",
-        "active_s": "float32",
-        "reason": "str",
-    },
+    **{"lfcc": "object", "fingerprint": "object", "start_s": "float32", "active_s": "float32"},
+    "reason": "str",
 }
 
 
@@ -109,7 +104,8 @@ def measure_clip(path: str, sample_rate: int) -> dict[str, Any]:
 
     Args:
         path: the file.
-        sample_rate: of `SpectralSummary`, in Hz. Its samples are rounded to 16 bits, as those of the waveform store.
+        sample_rate: of `SpectralSummary`, in Hz. Its samples are rounded to 16 bits as those of the waveform store,
+            but those beyond full scale are clipped, where the store scales the clip.
 
     Returns:
         `path` and a value for each of `COLUMNS`: values of the header, `num_samples`, `digest`, `SCALARS`,
@@ -124,10 +120,10 @@ def measure_clip(path: str, sample_rate: int) -> dict[str, Any]:
         for block in audio.read_audio_blocks(path, info.sample_rate, BLOCK_SECONDS):
             scalars.add(block)
             if info.sample_rate == sample_rate:
-                spectra.add(_rounded(block))
+                spectra.add(audio.from_int16(audio.to_int16(block)))
         if info.sample_rate != sample_rate:
             for block in audio.read_audio_blocks(path, sample_rate, BLOCK_SECONDS):
-                spectra.add(_rounded(block))
+                spectra.add(audio.from_int16(audio.to_int16(block)))
     except audio.AudioError as error:
         return row | {"reason": error.reason}
     summary = spectra.summary()
@@ -145,10 +141,6 @@ def unusable_clip(reason: str = "") -> dict[str, Any]:
         "fingerprint": bytes(FINGERPRINT_SIZE),
         "reason": reason,
     }
-
-
-def _rounded(block: Floats) -> Floats:
-    return audio.to_int16(block).astype(np.float32) / np.float32(audio.FULL_SCALE)
 
 
 class ClipScalars:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, signal
@@ -15,6 +17,7 @@ NUM_POWERS = 5  # of the waveform, filtered and added
 IMPULSIVE_GAIN = 2.0  # largest impulse relative to the sample that it hits
 
 
+@dataclass(eq=False)
 class RawBoost:
     """Adds convolutive, impulsive and stationary noise in series, drawn again for each example.
 
@@ -32,20 +35,13 @@ class RawBoost:
         max_snr_db: of stationary noise.
     """
 
-    def __init__(
-        self,
-        sample_rate: int,
-        convolutive: bool = True,
-        impulsive: bool = True,
-        stationary: bool = False,
-        max_impulsive_percent: float = 10.0,
-        min_snr_db: float = 10.0,
-        max_snr_db: float = 40.0,
-    ) -> None:
-        self.sample_rate = sample_rate
-        self.convolutive, self.impulsive, self.stationary = convolutive, impulsive, stationary
-        self.max_impulsive_percent = max_impulsive_percent
-        self.min_snr_db, self.max_snr_db = min_snr_db, max_snr_db
+    sample_rate: int
+    convolutive: bool = True
+    impulsive: bool = True
+    stationary: bool = False
+    max_impulsive_percent: float = 10.0
+    min_snr_db: float = 10.0
+    max_snr_db: float = 40.0
 
     def __call__(self, waveform: Waveform, generator: np.random.Generator) -> Waveform:
         """Distorted waveform (samples,) of the same length, within [-1, 1]."""
@@ -92,7 +88,7 @@ class RawBoost:
         response = np.ones(1)
         for _ in range(NUM_NOTCHES):
             centre, width = generator.uniform(20, nyquist), generator.uniform(100, 1000)
-            length = int(generator.integers(10, MAX_TAPS)) | 1  # odd: even ones cannot pass the highest frequency
+            length = int(generator.integers(10, MAX_TAPS)) | 1  # even ones cannot pass the highest frequency
             edges = [max(centre - width / 2, nyquist / 1000), min(centre + width / 2, nyquist * 0.999)]
             response = np.convolve(response, signal.firwin(length, edges, fs=self.sample_rate))
         largest = np.abs(signal.freqz(response, fs=self.sample_rate)[1]).max()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dfx.datasets.audio_files import SUFFIXES
+from dfx.datasets.audio_files import audio_file_stems
 from dfx.datasets.corpus import Corpus
 from dfx.tables import protocols
 
@@ -35,8 +35,7 @@ class ADD2022(Corpus):
         files = sorted({file for pattern in LABEL_FILES for file in root.glob(pattern)})
         rows = [protocols.read_protocol(file, LAYOUTS) for file in files if not file.name.startswith(".")]
         table = pd.concat(rows, ignore_index=True)
-        suffix = table["id"].str.extract(r"(\.\w+)$")[0].str.lower()
-        table["id"] = table["id"].where(~suffix.isin(SUFFIXES), table["id"].str.rpartition(".")[0])
+        table["id"] = audio_file_stems(table["id"])  # some copies name the files
         table = table.drop_duplicates(ignore_index=True)  # train/label.txt beside label/train_label.txt
         split = table["id"].str.extract(r"^ADD_([A-Z]\d?)_")[0].map(SPLITS)
         left = table["id"][split.isna()].tolist()
@@ -46,5 +45,4 @@ class ADD2022(Corpus):
             text = f"{len(left)} rows of {self.name} belong to another track and are left out."
             self.add_finding("other-track", "note", text, left)
         chosen = table.assign(split=split)[split.notna()].reset_index(drop=True)
-        folders = {place for pattern in FOLDERS for place in root.glob(pattern) if place.is_dir()}
-        return self.paths_by_id(chosen, sorted(folders) or [root], others=left)
+        return self.paths_by_id(chosen, self.subfolders(*FOLDERS) or [root], others=left)

@@ -46,7 +46,6 @@ class ASVspoof2019(Corpus):
 
     def table(self) -> pd.DataFrame:
         """Rows of all protocols that are present."""
-        root = self.folder()
         parts = []
         for split in SPLITS:
             path = self.find(*self._protocols(split))
@@ -54,8 +53,8 @@ class ASVspoof2019(Corpus):
                 continue
             part = protocols.read_protocol(path, ASVSPOOF2019[self.access]).assign(split=split)
             name = f"ASVspoof2019_{self.access}_{split}"
-            folders = [folder for folder in sorted(root.glob(f"{name}*")) if folder.is_dir()]
-            parts.append(self.paths_by_id(part, folders or [root / name / "flac"], split))
+            folders = self.subfolders(f"{name}*") or [self.folder() / name / "flac"]
+            parts.append(self.paths_by_id(part, folders, split))
         table = pd.concat(parts, ignore_index=True)
         if self.access == "PA":
             for column, factors in FACTORS.items():

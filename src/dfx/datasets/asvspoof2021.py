@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
-from dfx.datasets.corpus import ALL, Corpus
+from dfx.datasets.corpus import Corpus
 from dfx.tables import protocols
 from dfx.tables.findings import refuse_rows
+from dfx.tables.manifest import ALL
 from dfx.tables.protocols import ASVSPOOF2021
 
 TREE = """\
@@ -34,8 +34,6 @@ class ASVspoof2021(Corpus):
         divide: divide the trials into train, dev and eval by speaker, for users who have no other corpus.
     """
 
-    keep_together = ("speaker",)
-
     track: str
     subset: str = "eval"
     divide: bool = False
@@ -48,16 +46,11 @@ class ASVspoof2021(Corpus):
             raise ValueError(f"ASVspoof 2021 has no subset {self.subset!r}: use {', '.join(SUBSETS)} or {ALL}.")
         self.name = f"asvspoof2021_{track.lower()}"
         self.tree = TREE.format(track=track)
-        self.marks = (
-            *_key_places(track),
-            f"ASVspoof2021_{track}_eval*",
-            f"ASVspoof2021.{track}.cm.eval.trl.txt",
-        )
+        self.marks = *_key_places(track), f"ASVspoof2021_{track}_eval*", f"ASVspoof2021.{track}.cm.eval.trl.txt"
+        self.groups = ["speaker"] if self.groups is None else self.groups
+        if self.subset != "eval" or self.divide:  # published are the numbers of `eval` as a whole
+            self.facts = {**self.facts, "rows": None}
         super().__post_init__()
-
-    def official_rows(self) -> dict[str, dict[str, int]]:
-        """Published number of rows by split and class; known only for the subset `eval` as a whole."""
-        return super().official_rows() if self.subset == "eval" and not self.divide else {}
 
     def table(self) -> pd.DataFrame:
         """Rows of the key that are in the subset."""
@@ -84,7 +77,9 @@ class ASVspoof2021(Corpus):
             )
             self.add_finding("subset", "note", text, left_out)
         chosen = trials[wanted].reset_index(drop=True)
-        table = self.paths_by_id(self._without_blanks(chosen), self._audio_folders(), others=trials["id"])
+        name = f"ASVspoof2021_{self.track}_eval"  # the archives of a large track unpack to several
+        folders = self.subfolders("flac", f"{name}*") or [self.folder() / name / "flac"]
+        table = self.paths_by_id(self._without_blanks(chosen), folders, others=trials["id"])
         return table if self.divide else table.assign(split="eval")
 
     def _without_blanks(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -104,13 +99,6 @@ class ASVspoof2021(Corpus):
         )
         self.add_finding("early-key", "warning", text)
         return table.drop(columns=blank)
-
-    def _audio_folders(self) -> list[Path]:
-        """Folders of the audio; the archives of a large track unpack to several."""
-        root = self.folder()
-        name = f"ASVspoof2021_{self.track}_eval"
-        folders = [root / "flac", *sorted(root.glob(f"{name}*"))]
-        return [folder for folder in folders if folder.is_dir()] or [root / name / "flac"]
 
 
 def _key_places(track: str) -> tuple[str, ...]:

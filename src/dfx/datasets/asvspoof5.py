@@ -47,9 +47,8 @@ class ASVspoof5(Corpus):
                 continue
             part = protocols.read_protocol(path, ASVSPOOF5).assign(split=split)
             name = FOLDERS[split]
-            patterns = (f"{name}*", f"*/{name}*")
-            folders = ([f for f in sorted(root.glob(pattern)) if f.is_dir()] for pattern in patterns)  # no .tar
-            parts.append(self.paths_by_id(part, next(filter(None, folders), [root / name]), split))
+            folders = self.subfolders(f"{name}*") or self.subfolders(f"*/{name}*") or [root / name]
+            parts.append(self.paths_by_id(part, folders, split))
         if not parts:
             raise self.not_found(root, "; no protocol of track 1", TRACK_2)
         return pd.concat(parts, ignore_index=True).fillna("-")

@@ -15,7 +15,7 @@ def list_audio_files(folder: Path) -> list[str]:
     """Audio files at or below a folder, in a fixed order, as relative paths with `/`.
 
     Recognised by their suffix, in any case. Hidden files and AppleDouble files (`._x`) are left out. Links to
-    folders are followed, except those that lead back to a folder they are in.
+    folders are followed, except those that lead back to a folder on the way to them, or to one above it.
     """
     found: list[str] = []
     prefix = len(str(folder)) + 1
@@ -23,7 +23,7 @@ def list_audio_files(folder: Path) -> list[str]:
         subfolders[:] = sorted(
             name
             for name in subfolders
-            if not name.startswith(".") and name != "__MACOSX" and not _leads_back(place, name)
+            if not name.startswith(".") and name != "__MACOSX" and not _leads_back(Path(place, name), folder)
         )
         inside = place[prefix:].replace(os.sep, "/")
         start = f"{inside}/" if inside else ""
@@ -46,6 +46,9 @@ def audio_file_stems(files: pd.Series) -> pd.Series:
     return files.str.replace(r"\.[^./]+$", "", regex=True)
 
 
-def _leads_back(place: str, name: str) -> bool:
-    path = Path(place, name)
-    return path.is_symlink() and Path(place).resolve().is_relative_to(path.resolve())
+def _leads_back(path: Path, top: Path) -> bool:
+    """Whether a folder is a link to a folder on the way to it from the top, or to one above such a folder."""
+    if not path.is_symlink():
+        return False
+    target = path.resolve()
+    return any(place.resolve().is_relative_to(target) for place in path.parents[: len(path.parts) - len(top.parts)])

@@ -7,9 +7,9 @@ from itertools import combinations
 
 import pandas as pd
 
-from dfx.datasets.corpus import ALL, Dataset
+from dfx.datasets.corpus import Dataset
 from dfx.tables.findings import some_items
-from dfx.tables.manifest import NO_ATTACK, NO_SPEAKER, SPLITS, Manifest
+from dfx.tables.manifest import ALL, NO_ATTACK, NO_SPEAKER, SPLITS, Manifest
 
 
 class Combined(Dataset):
@@ -55,7 +55,12 @@ class Combined(Dataset):
             for split, entries in self.wanted.items()
         }
         for one, other in combinations(SPLITS, 2):
-            _refuse_shared(parts[one], parts[other], one, other)
+            shared = parts[one]["id"][parts[one]["path"].isin(parts[other]["path"])]
+            if len(shared):
+                raise ValueError(
+                    f"{len(shared)} recordings are in {one} and in {other} ({some_items(shared)}): a detector would be "
+                    "measured on what it was trained or chosen on. Take different splits of the corpus."
+                )
         table = pd.concat(parts.values(), ignore_index=True)
         for column in table.columns[table.isna().any()]:  # columns that only some of the corpora have
             if not pd.api.types.is_numeric_dtype(table[column]):
@@ -92,12 +97,3 @@ def _parse_entry(entry: str) -> tuple[str, str]:
 
 def _prefixed(column: pd.Series, front: str, unknown: str) -> pd.Series:
     return (front + column).where(column != unknown, unknown)
-
-
-def _refuse_shared(one: pd.DataFrame, other: pd.DataFrame, name: str, other_name: str) -> None:
-    shared = one["id"][one["path"].isin(other["path"])]
-    if len(shared):
-        raise ValueError(
-            f"{len(shared)} recordings are in {name} and in {other_name} ({some_items(shared)}): a detector would be "
-            "measured on what it was trained or chosen on. Take different splits of the corpus."
-        )

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from dfx.datasets.audio_files import list_audio_files
 from dfx.datasets.splits import divide_into_splits, split_without_class_text
+from dfx.files import DATA
 from dfx.tables.findings import Finding, make_finding, some_items
 from dfx.tables.labels import BONAFIDE, NAMES, parse_label
-from dfx.tables.manifest import NO_ATTACK, UNNAMED_ATTACK, Manifest
+from dfx.tables.manifest import ALL, NO_ATTACK, UNNAMED_ATTACK, Manifest
 
-DATA = "DFX_DATA"  # environment variable: folder that holds the corpora
-ALL, TOTAL = "all", "total"  # keys of `facts.rows`: all splits together, both classes together
+TOTAL = "total"  # key of `facts.rows`, as `ALL` is: both classes together
 
 
 class Dataset(ABC):
@@ -71,15 +71,14 @@ class Corpus(Dataset):
         facts: what its authors publish, from the YAML: `page`, `licence`, `citation`, `folders` (usual names of its
             folder), `labels` (word -> bonafide or spoof), `rows` (split or all -> class or total -> number),
             `downloads`.
-        groups: for a corpus without official splits, the columns whose values stay within one split; None:
-            `keep_together`.
+        groups: for a corpus without official splits, the columns whose values stay within one split; none: every row is
+            divided by itself.
         split_file: CSV (id, split) that fixes these splits; written if it does not exist.
     """
 
     name: str = field(init=False)  # as in dataset=NAME
     tree: str = field(init=False)  # the expected folder layout, shown if the folder is not found
     marks: tuple[str, ...] = field(init=False)  # glob patterns: a folder that matches any of them is this corpus
-    keep_together: ClassVar[tuple[str, ...]] = ()
     fractions: ClassVar[dict[str, float] | None] = None  # share of each split; None: `splits.FRACTIONS`
 
     root: str | None = None
@@ -89,8 +88,7 @@ class Corpus(Dataset):
 
     def __post_init__(self) -> None:
         self.facts = self.facts or {}
-        self.groups = list(self.keep_together if self.groups is None else self.groups)
-        self._found: list[Finding] = []
+        self.groups = list(self.groups or [])
 
     @abstractmethod
     def table(self) -> pd.DataFrame:
@@ -101,12 +99,8 @@ class Corpus(Dataset):
         """
 
     def manifest(self) -> Manifest:
-        """Build the manifest of the corpus; also fills `findings`.
-
-        Raises:
-            ValueError: if the folder is not found or has another layout, or labels or ids are wrong.
-        """
-        self._found = []
+        """Build the manifest of the corpus; also fills `findings`."""
+        self.findings = ()
         table = self.table()
         table = table.assign(label=self._parse_labels(table))
         bonafide = table["label"] == BONAFIDE
@@ -121,18 +115,13 @@ class Corpus(Dataset):
                 self.add_finding("split-without-class", "warning", f"{self.name}: {text}")
         manifest = Manifest(table, name=self.name)
         self._compare_counts(manifest)
-        self.findings = tuple(self._found)
         return manifest
 
     def add_finding(
         self, kind: str, severity: str, text: str, items: Iterable[Any] = (), count: int | None = None
     ) -> None:
         """Add to `findings`."""
-        self._found.append(make_finding(kind, severity, text, items, count))
-
-    def official_rows(self) -> dict[str, dict[str, int]]:
-        """Published number of rows by split and class; empty if it does not apply."""
-        return self.facts.get("rows") or {}
+        self.findings = (*self.findings, make_finding(kind, severity, text, items, count))
 
     def folder(self) -> Path:
         """Find the folder of the corpus: `root` or `$DFX_DATA`, or a sub-folder with one of the usual names.
@@ -165,6 +154,11 @@ class Corpus(Dataset):
             raise self.not_found(self.folder(), f"; no {' or '.join(patterns[:3])}", advice)
         return path
 
+    def subfolders(self, *patterns: str) -> list[Path]:
+        """Folders of the corpus that match a relative glob pattern, sorted."""
+        root = self.folder()
+        return sorted({place for pattern in patterns for place in root.glob(pattern) if place.is_dir()})
+
     def genuine_folder(self, source: GenuineSource, given: str | None, part: str = "") -> Path | None:
         """Find the genuine recordings of a corpus of fakes: in `given`, or else near the corpus or below `$DFX_DATA`.
 
@@ -190,20 +184,19 @@ class Corpus(Dataset):
             self.add_finding("no-bonafide", "warning", text)
         return found
 
-    def paths_by_name(self, table: pd.DataFrame, names: pd.Series, folder: Path, part: str = "") -> pd.DataFrame:
+    def paths_by_name(self, table: pd.DataFrame, names: pd.Series, folder: Path) -> pd.DataFrame:
         """Add `path` for a protocol that names the files; rows without a file and files without a row are findings.
 
         Args:
             table: rows of the protocol, with `id`.
             names: the file of each row, relative to the folder; upper and lower case may differ.
             folder: of the audio files, with sub-folders.
-            part: of the corpus, for the findings ("dev").
         """
         present = set(list_audio_files(folder))
         spelt = {name.lower(): name for name in sorted(present)}
         found = [name if name in present else spelt.get(name.lower(), name) for name in names]
         exists = pd.Series([name in present for name in found], index=table.index)
-        self._compare_files(table, exists, sorted(present.difference(found)), [folder], part)
+        self._compare_files(table, exists, sorted(present.difference(found)), [folder])
         return table.assign(path=[f"{folder}{os.sep}{name}" for name in found])
 
     def paths_by_id(
@@ -257,7 +250,7 @@ class Corpus(Dataset):
         return ValueError("\n".join(line for line in lines if line))
 
     def _compare_files(
-        self, table: pd.DataFrame, exists: pd.Series, extra: list[str], folders: Sequence[Path], part: str
+        self, table: pd.DataFrame, exists: pd.Series, extra: list[str], folders: Sequence[Path], part: str = ""
     ) -> None:
         name = f"{self.name} {part}".strip()
         missing = table["id"][~exists].tolist()
@@ -291,7 +284,7 @@ class Corpus(Dataset):
         counts = manifest.counts()
         counts.loc[ALL] = counts.sum()
         counts[TOTAL] = counts.sum(axis=1)
-        for split, official in self.official_rows().items():
+        for split, official in (self.facts.get("rows") or {}).items():
             got = {name: int(counts[name].get(split, 0)) for name in official}
             wrong = [name for name in official if got[name] != official[name]]
             if wrong:

@@ -8,7 +8,6 @@ import pandas as pd
 
 from dfx.datasets.audio_files import audio_file_table
 from dfx.datasets.corpus import Corpus
-from dfx.tables.findings import make_finding
 from dfx.tables.manifest import Manifest
 
 # Some copies of the corpus are cut into fragments that keep the name: Obama-to-Biden_frag12.wav.
@@ -26,7 +25,6 @@ class DeepVoice(Corpus):
     """
 
     name = "deep_voice"
-    keep_together = ("source",)
     fractions: ClassVar = {"train": 0.5, "dev": 0.25, "eval": 0.25}  # 4, 2 and 2 of the 8 recordings
     tree = """\
   DIR/AUDIO/REAL/obama-original.wav ...    8 files
@@ -46,10 +44,7 @@ class DeepVoice(Corpus):
                 "recording is in another split: every voice was converted to every other, so recordings can be kept "
                 "apart, voices cannot."
             )
-            self.findings = (
-                *self.findings,
-                make_finding("shared-voices", "note", text, table["id"][elsewhere]),
-            )
+            self.add_finding("shared-voices", "note", text, table["id"][elsewhere])
         return manifest
 
     def table(self) -> pd.DataFrame:

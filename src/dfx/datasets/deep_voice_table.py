@@ -29,7 +29,6 @@ class DeepVoiceTable(Corpus):
 
     note = "the table does not name recordings: seconds of one recording may be in train and eval"
     name = "deep_voice_table"
-    keep_together = ("block",)
     tree = """\
   DIR/DATASET-balanced.csv       26 columns of features and LABEL (REAL, FAKE), a row a second"""
     marks = ("DATASET-balanced.csv",)

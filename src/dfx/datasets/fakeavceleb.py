@@ -25,7 +25,6 @@ class FakeAVCeleb(Corpus):
     """
 
     name = "fakeavceleb"
-    keep_together = ("speaker",)
     tree = """\
   DIR/meta_data.csv              source,target1,target2,method,category,type,race,gender,file name,folder
   DIR/RealVideo-RealAudio/African/men/id00076/00109.mp4

@@ -18,7 +18,6 @@ class InTheWild(Corpus):
     """
 
     name = "in_the_wild"
-    keep_together = ("speaker",)
     tree = """\
   DIR/meta.csv                   file,speaker,label with the labels bona-fide and spoof
   DIR/0.wav ... DIR/31778.wav"""

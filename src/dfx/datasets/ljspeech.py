@@ -17,7 +17,6 @@ class LJSpeech(Corpus):
     """
 
     name = "ljspeech"
-    keep_together = ("utterance",)
     tree = """\
   DIR/metadata.csv               LJ001-0001|transcript|normalised transcript
   DIR/wavs/LJ001-0001.wav ..."""

@@ -40,7 +40,6 @@ class MLAAD(Corpus):
     """
 
     name = "mlaad"
-    keep_together = ("utterance",)
     tree = """\
   DIR/fake/LANGUAGE/SYSTEM/meta.csv        path|original_file|language|...|model_name|architecture|transcript
   DIR/fake/LANGUAGE/SYSTEM/*.wav
@@ -61,9 +60,8 @@ class MLAAD(Corpus):
             beside = f"{path.parent.parent.name}/{path.parent.name}/"
             parts.append(rows.assign(file=beside + rows["path"].str.rpartition("/")[2]))
         fakes = pd.concat(parts, ignore_index=True)
-        utterance = fakes["original_file"].copy()
-        strange = ~utterance.str.match(REGION)  # with something before en_US
-        utterance[strange] = utterance[strange].str.extract(f"({REGION}.+)$")[0].fillna(utterance)
+        # Some versions have something before en_US.
+        utterance = fakes["original_file"].str.extract(f"({REGION}.+)$")[0].fillna(fakes["original_file"])
         fakes = fakes.assign(
             id="fake/" + audio_file_stems(fakes["file"]),
             label="spoof",

@@ -117,7 +117,7 @@ def assign_splits(
     sizes["stratum"] = sizes["stratum"].mask(rare, sizes["stratum"].str.partition("/")[0])
     sizes["order"] = [hashlib.sha256(name.encode()).hexdigest() for name in sizes.index]
     chosen: dict[str, str] = {}
-    for _, members in sizes.sort_values(["size", "order"], ascending=[False, True]).groupby("stratum", sort=True):
+    for _, members in sizes.sort_values(["size", "order"], ascending=[False, True]).groupby("stratum"):
         filled = np.zeros(len(names))
         total = members["size"].sum()
         for number, (name, size) in enumerate(zip(members.index, members["size"], strict=True)):

@@ -49,7 +49,6 @@ class WaveFake(Corpus):
     """
 
     name = "wavefake"
-    keep_together = ("utterance",)
     tree = """\
   DIR/ljspeech_melgan/LJ001-0001_gen.wav ...
   DIR/jsut_multi_band_melgan/BASIC5000_0001_gen.wav ...
@@ -71,16 +70,13 @@ class WaveFake(Corpus):
 
     def table(self) -> pd.DataFrame:
         """All files, genuine ones included."""
-        root = self.folder()
-        parts = [self._fakes(root)]
-        for source, known, given in (
-            ("ljspeech", LJSPEECH, self.ljspeech_root),
-            ("jsut", JSUT, self.jsut_root),
-        ):
-            if (parts[0]["source"] == source).any():
-                folder = self.genuine_folder(known, given, source)
-                if folder is not None:
-                    parts.append(_recordings(source, folder / known.mark.rpartition("/")[0]))
+        parts = [self._fakes(self.folder())]
+        for source, known, given in (("ljspeech", LJSPEECH, self.ljspeech_root), ("jsut", JSUT, self.jsut_root)):
+            if (parts[0]["source"] == source).any() and (folder := self.genuine_folder(known, given, source)):
+                files = audio_file_table(folder / known.mark.rpartition("/")[0])
+                name = files["stem"].str.rpartition("/")[2]
+                rows = files[["path"]].assign(id=f"{source}/" + name, label="bonafide", source=source, utterance=name)
+                parts.append(rows.assign(speaker=READERS[source], language=LANGUAGES[source]))
         return pd.concat(parts, ignore_index=True)
 
     def _fakes(self, root: Path) -> pd.DataFrame:
@@ -108,10 +104,3 @@ class WaveFake(Corpus):
             utterance=utterance,
             language=rows["source"].map(LANGUAGES),
         )
-
-
-def _recordings(source: str, folder: Path) -> pd.DataFrame:
-    files = audio_file_table(folder)
-    name = files["stem"].str.rpartition("/")[2]
-    rows = files[["path"]].assign(id=f"{source}/" + name, label="bonafide", source=source, utterance=name)
-    return rows.assign(speaker=READERS[source], language=LANGUAGES[source])
