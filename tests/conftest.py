@@ -1,11 +1,8 @@
-from __future__ import annotations
-
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import mlflow
 import numpy as np
@@ -23,10 +20,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
-def babble() -> Callable[..., np.ndarray]:
+def babble():
     """Clips (samples,) that differ as recordings of speech do: noise of changing level and colour, at a loudness."""
 
-    def make(samples: int, seed: int, rate: int = 16000, level_db: float = -22.0) -> np.ndarray:
+    def make(samples, seed, rate=16000, level_db=-22.0):
         generator = np.random.default_rng(seed)
         step = rate // 10
         pieces = []
@@ -42,7 +39,7 @@ def babble() -> Callable[..., np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+def corpus(tmp_path_factory):
     """48 clips of about a second in three splits: spoofs are noise with a tone (A2 in eval only)."""
     folder = tmp_path_factory.mktemp("corpus")
     generator = np.random.default_rng(0)
@@ -63,7 +60,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 @pytest.fixture(scope="session")
-def corpus_file(corpus: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def corpus_file(corpus, tmp_path_factory):
     """The corpus as a table on disk, for `dataset=manifest`."""
     path = tmp_path_factory.mktemp("manifest") / "tones.csv"
     corpus.write(path)
@@ -71,7 +68,7 @@ def corpus_file(corpus: Manifest, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_database(tmp_path_factory):
     """MLflow's database without a run: seconds to make, and nothing to copy."""
     file = tmp_path_factory.mktemp("database") / "mlflow.db"
     mlflow.MlflowClient(f"sqlite:///{file}").search_experiments(max_results=1)
@@ -79,7 +76,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Path]:
+def home(tmp_path_factory, empty_database):
     """A working directory of its own, with its own MLflow database and cache."""
     before = Path.cwd(), os.environ.get("DFX_CACHE"), mlflow.get_tracking_uri()
     folder = tmp_path_factory.mktemp("home")
@@ -95,7 +92,17 @@ def home(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iter
     mlflow.set_tracking_uri(before[2])
 
 
-def normal_scores(split: str, distance: float, seed: int, trials: int = 240, name: str = "") -> ScoreTable:
+@pytest.fixture
+def free_bytes(monkeypatch):
+    """Gives every disk so many free bytes."""
+
+    def set_free(count):
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=count))
+
+    return set_free
+
+
+def normal_scores(split, distance, seed, trials=240, name=""):
     """Normal deviates, the same trials for every detector; those of one trial are alike whatever the seed."""
     number = np.arange(trials)
     label = (number % 2).astype(int)
@@ -107,21 +114,11 @@ def normal_scores(split: str, distance: float, seed: int, trials: int = 240, nam
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[..., RunRecord]:
+def make(tmp_path):
     """Makes a finished run with its score files; `dev` and `eval` are how far apart the classes are."""
     made = 0
 
-    def run(
-        feature: str,
-        model: str,
-        seed: int,
-        dev: float = 2.0,
-        evaluation: float = 2.0,
-        name: str = "",
-        status: str = "FINISHED",
-        tags: dict[str, str] | None = None,
-        params: dict[str, str] | None = None,
-    ) -> RunRecord:
+    def run(feature, model, seed, dev=2.0, evaluation=2.0, name="", status="FINISHED", tags=None, params=None):
         nonlocal made
         made += 1
         folder = tmp_path / "runs" / str(made)
@@ -154,9 +151,9 @@ def make(tmp_path: Path) -> Callable[..., RunRecord]:
 
 
 @pytest.fixture(scope="session")
-def architectures() -> dict[str, dict[str, Any]]:
+def architectures():
     """Arguments of tiny models of every kind that torchaudio has bundles of."""
-    base: dict[str, Any] = {
+    base = {
         "extractor_mode": "group_norm",
         "extractor_conv_layer_config": [[8, 10, 5], [8, 3, 2], [8, 2, 2]],
         "extractor_conv_bias": False,

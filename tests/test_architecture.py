@@ -1,11 +1,11 @@
 """The house keeps its shape: imports go down, files are named after classes, options after files."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,23 +26,23 @@ LEVEL = {name: number for number, level in enumerate(LEVELS) for name in level}
 GROUPS = {"dataset": "datasets", "feature": "features", "model": "models", "loss": "losses"}
 
 
-def modules() -> list[Path]:
+def modules():
     return sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 
-def place(path: Path) -> str:
+def place(path):
     """The file, or the package it is in, directly below dfx."""
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
-def module_name(path: Path) -> str:
+def module_name(path):
     return ".".join(("dfx", *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__")
 
 
 NAMES = {module_name(path): path for path in modules()}
 
 
-def imports(path: Path) -> set[str]:
+def imports(path):
     """Modules of dfx that a file imports, also inside functions."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found = set()
@@ -57,7 +57,7 @@ def imports(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(SOURCE)))
-def test_imports_go_down_only(path: Path) -> None:
+def test_imports_go_down_only(path):
     own = place(path)
     assert own in LEVEL, f"{own} has no level: decide where it lives, and say so in docs/architecture.md"
     for module in imports(path):
@@ -65,7 +65,7 @@ def test_imports_go_down_only(path: Path) -> None:
         assert room == own or LEVEL[room] < LEVEL[own], f"{path.relative_to(SOURCE)} imports {module}"
 
 
-def test_no_import_circle() -> None:
+def test_no_import_circle():
     graph = {name: {other for other in imports(path) if other != name} for name, path in NAMES.items()}
     while graph:  # take away what imports nothing that is left; a circle is what stays
         leaves = [name for name, others in graph.items() if not others & graph.keys()]
@@ -74,26 +74,40 @@ def test_no_import_circle() -> None:
             del graph[name]
 
 
-def test_the_root_holds_commands_and_rooms_only() -> None:
+def test_the_root_and_the_modules_of_workers_load_nothing_heavy():
+    code = """if True:
+        import sys, dfx
+        dfx.load
+        print({"torch", "mlflow", "numpy"} & set(sys.modules))
+        import dfx.audio.part_writing
+        print({"torch", "pandas", "rich", "av"} & set(sys.modules))
+        from dfx.datasets.synthesis import demo_clips, twins
+        print({"torch", "av", "matplotlib"} & set(sys.modules))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n" * 3
+
+
+def test_the_root_holds_commands_and_rooms_only():
     entries = {path.stem for path in SOURCE.iterdir() if path.name not in ("__init__.py", "__pycache__")}
     assert entries == set(LEVEL)
 
 
-def test_no_drawers() -> None:
+def test_no_drawers():
     names = {part for path in modules() for part in path.relative_to(SOURCE).with_suffix("").parts}
     assert not names & {"utils", "util", "helpers", "common", "misc"}
 
 
-def test_train_reads_as_a_story() -> None:
+def test_train_reads_as_a_story():
     assert len((SOURCE / "train.py").read_text(encoding="utf-8").splitlines()) < 100
 
 
-def options() -> list[Path]:
+def options():
     return sorted(path for group in GROUPS for path in (CONF / group).glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", options(), ids=lambda path: f"{path.parent.name}={path.stem}")
-def test_an_option_is_named_after_its_class_and_its_file(path: Path) -> None:
+def test_an_option_is_named_after_its_class_and_its_file(path):
     text = path.read_text(encoding="utf-8")
     node = yaml.safe_load(re.sub(r"\$\{[^}]*\}", "x", text))
     target = node.get("_target_") or node.get(path.parent.name, {}).get("_target_")  # the second: @package _global_
@@ -109,11 +123,11 @@ def test_an_option_is_named_after_its_class_and_its_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=lambda path: str(path.relative_to(CONF)))
-def test_an_option_says_what_it_is(path: Path) -> None:
+def test_an_option_says_what_it_is(path):
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("# @package")]
     assert re.match(r"# .{10,130}$", lines[0])
 
 
-def test_only_tracking_knows_mlflow() -> None:
+def test_only_tracking_knows_mlflow():
     users = {place(path) for path in modules() if re.search(r"^\s*(import|from) mlflow", path.read_text("utf-8"), re.M)}
     assert users == {"tracking"}

@@ -1,11 +1,9 @@
-from __future__ import annotations
-
 import os
 import subprocess
 import sys
 
 
-def test_what_is_said_stands_above_the_bar() -> None:
+def test_what_is_said_stands_above_the_bar():
     code = (
         "from dfx import console\n"
         "def counts():\n"

@@ -1,22 +1,15 @@
 """The command `dfx.download` on a corpus that a server on the loopback interface publishes."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import io
-import os
 import re
 import shutil
-import subprocess
-import sys
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -24,7 +17,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from dfx import audio
-from dfx.download import download
+from dfx.download import download, main
+from setups import type_command
 
 CONF = Path(__file__).parents[1] / "conf"
 MODULE = '''
@@ -48,7 +42,7 @@ class Tiny(Corpus):
 '''
 
 
-def recordings(folder: Path, splits: tuple[str, ...]) -> dict[str, bytes]:
+def recordings(folder, splits):
     """Names and bytes of four short recordings for each split."""
     found = {}
     for split in splits:
@@ -60,7 +54,7 @@ def recordings(folder: Path, splits: tuple[str, ...]) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+def published(tmp_path, monkeypatch):
     """The node `dataset` of a corpus in two archives; `asked` counts the requests for each."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv("DFX_DATA", raising=False)
@@ -76,10 +70,10 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
             info = tarfile.TarInfo(name)
             info.size = len(content)
             packed.addfile(info, io.BytesIO(content))
-    asked: list[str] = []
+    asked = []
 
     class Handler(SimpleHTTPRequestHandler):
-        def log_request(self, *_: Any) -> None:
+        def log_request(self, *_):
             asked.append(self.path.rpartition("/")[2])
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(site)))
@@ -100,29 +94,20 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[
                 "bytes": first.stat().st_size,
                 "strip": 1,
             },
-            {
-                "url": f"{address}/{second.name}",
-                "sha256": hashlib.sha256(second.read_bytes()).hexdigest(),
-                "strip": 1,
-            },
+            {"url": f"{address}/{second.name}", "sha256": hashlib.sha256(second.read_bytes()).hexdigest(), "strip": 1},
         ],
     }
-    yield {
-        "asked": asked,
-        "dataset": {"_target_": "tiny_corpus.Tiny", "root": None, "facts": facts},
-    }
+    yield {"asked": asked, "dataset": {"_target_": "tiny_corpus.Tiny", "root": None, "facts": facts}}
     server.shutdown()
     server.server_close()
 
 
-def run(published: dict[str, Any], **keys: Any) -> None:
+def run(published, **keys):
     defaults = {"data": None, "keep_archives": False, "list_only": False}
     download(OmegaConf.create({"dataset": published["dataset"], **defaults, **keys}))
 
 
-def test_a_corpus_arrives_is_read_and_is_not_fetched_again(
-    published: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_corpus_arrives_is_read_and_is_not_fetched_again(published, tmp_path, capsys):
     for _ in range(2):
         run(published, data=str(tmp_path / "data"))
         shown = capsys.readouterr().out
@@ -137,19 +122,14 @@ def test_a_corpus_arrives_is_read_and_is_not_fetched_again(
     assert left - {"build.lock"} == {"first.zip.unpacked", "second.tar.gz.unpacked"}
 
 
-def test_the_environment_names_the_folder(
-    published: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_the_environment_names_the_folder(published, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DFX_DATA", str(tmp_path / "corpora"))
     run(published, keep_archives=True)
     assert (tmp_path / "corpora" / "tiny" / "archives" / "first.zip").is_file()
     assert capsys.readouterr().out.endswith("Next: python -m dfx.audit dataset=tiny\n")
 
 
-def test_only_what_is_gone_is_done_again(published: dict[str, Any], tmp_path: Path) -> None:
+def test_only_what_is_gone_is_done_again(published, tmp_path):
     published["dataset"]["root"] = str(tmp_path / "mine")
     run(published)
     shutil.rmtree(tmp_path / "mine" / "eval")
@@ -157,7 +137,7 @@ def test_only_what_is_gone_is_done_again(published: dict[str, Any], tmp_path: Pa
     assert published["asked"] == ["first.zip", "second.tar.gz", "second.tar.gz"]
 
 
-def test_archives_that_are_there_already_are_used(published: dict[str, Any], tmp_path: Path) -> None:
+def test_archives_that_are_there_already_are_used(published, tmp_path):
     archives = tmp_path / "data" / "tiny" / "archives"
     archives.mkdir(parents=True)
     shutil.copy(tmp_path / "site" / "first.zip", archives)
@@ -165,9 +145,7 @@ def test_archives_that_are_there_already_are_used(published: dict[str, Any], tmp
     assert published["asked"] == ["second.tar.gz"]
 
 
-def test_list_only_touches_nothing(
-    published: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_list_only_touches_nothing(published, tmp_path, capsys):
     before = sorted(tmp_path.iterdir())
     run(published, list_only=True)
     shown = capsys.readouterr().out
@@ -177,14 +155,12 @@ def test_list_only_touches_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_without_a_folder_it_asks_for_one(published: dict[str, Any]) -> None:
+def test_without_a_folder_it_asks_for_one(published):
     with pytest.raises(ValueError, match=r"There is no folder to put tiny into: give one, data=DIR, or set \$DFX"):
         run(published)
 
 
-def test_a_corpus_without_a_checksum_is_left_to_its_page(
-    published: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_corpus_without_a_checksum_is_left_to_its_page(published, tmp_path, capsys):
     del published["dataset"]["facts"]["downloads"]
     with pytest.raises(ValueError, match=r"obtain it from https://example.org/tiny .* dataset.root=DIR"):
         run(published, data=str(tmp_path / "data"))
@@ -192,20 +168,9 @@ def test_a_corpus_without_a_checksum_is_left_to_its_page(
     assert not (tmp_path / "data").exists()
 
 
-def test_what_is_no_published_corpus_is_refused(tmp_path: Path) -> None:
-    node = {"_target_": "dfx.datasets.Folder", "path": "???"}
-    with pytest.raises(ValueError, match="dataset=folder is not a published corpus"):
-        run({"dataset": node}, data=str(tmp_path))
-
-
-def test_a_disk_that_is_too_small_is_noticed_first(
-    published: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Usage(NamedTuple):
-        free: int = 10
-
+def test_a_disk_that_is_too_small_is_noticed_first(published, tmp_path, free_bytes):
     published["dataset"]["facts"]["downloads"][0]["bytes"] = 142_300_000_000
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage())
+    free_bytes(10)
     with pytest.raises(
         ValueError, match=r"needs about 355.8 GB at .*tiny, archives and contents, but 10 bytes are free"
     ):
@@ -219,9 +184,7 @@ def test_a_disk_that_is_too_small_is_noticed_first(
         run(published, data=str(tmp_path / "data"))
 
 
-def test_what_is_left_to_do_by_hand_is_said(
-    published: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_left_to_do_by_hand_is_said(published, tmp_path, capsys):
     published["dataset"]["facts"]["by_hand"] = "the tables, from the page"
     published["dataset"]["facts"]["downloads"].pop(0)
     with pytest.raises(ValueError, match=r"(?s)The published part of tiny is in .* cannot be read yet: .*DIR/\{train"):
@@ -229,60 +192,32 @@ def test_what_is_left_to_do_by_hand_is_said(
     assert "Not part of the download: the tables, from the page" in capsys.readouterr().out
 
 
-def test_a_wrong_file_stops_before_anything_is_unpacked(published: dict[str, Any], tmp_path: Path) -> None:
+def test_a_wrong_file_stops_before_anything_is_unpacked(published, tmp_path):
     published["dataset"]["facts"]["downloads"][0]["md5"] = "0" * 32
     with pytest.raises(ValueError, match=r"first.zip does not have its published checksum"):
         run(published, data=str(tmp_path / "data"))
     assert [path.name for path in (tmp_path / "data" / "tiny").iterdir()] == ["archives"]
 
 
-def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(cwd), "COLUMNS": "200"}
-    return subprocess.run(
-        [sys.executable, "-m", "dfx.download", *arguments],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-@pytest.mark.slow
-def test_the_command_line_from_the_address_to_the_counts(published: dict[str, Any], tmp_path: Path) -> None:
-    (tmp_path / "dataset").mkdir()
-    text = f"# a tiny corpus for a test\n{yaml.safe_dump(published['dataset'])}"
-    (tmp_path / "dataset" / "tiny.yaml").write_text(text)
-    done = command("--config-dir", str(tmp_path), "dataset=tiny", "data=here", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "tiny is in" in done.stdout
-    text = text.replace("first.zip", "moved.zip")
-    (tmp_path / "dataset" / "tiny.yaml").write_text(text)
-    done = command("--config-dir", str(tmp_path), "dataset=tiny", "data=there", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "moved.zip answered 404" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [("folder", "is not a published corpus"), ("deep_voice_table", "sets .*it is for dfx.train")],
 )
-def test_the_command_line_refuses_in_one_sentence(option: str, sentence: str, tmp_path: Path) -> None:
-    done = command(f"dataset={option}", cwd=tmp_path)
-    assert done.returncode == 1
-    assert re.match(f"Error: dataset={option} {sentence}", done.stderr)
-    assert done.stderr.count("\n") == 1
+def test_the_command_line_refuses_in_one_sentence(option, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    told = type_command(main, f"dataset={option}")
+    assert re.match(f"Error: dataset={option} {sentence}", told)
+    assert "\n" not in told
 
 
-def test_help_answers_at_once(tmp_path: Path) -> None:
-    shown = command("--help", cwd=tmp_path).stdout
+def test_help_says_what_there_is(capsys):
+    assert type_command(main, "--help") == 0
+    shown = capsys.readouterr().out
     assert "python -m dfx.download dataset=asvspoof2019_la list_only=true" in shown
     assert "  keep_archives=false " in shown
 
 
-def published_facts() -> list[Any]:
+def published_facts():
     nodes = [
         (path.stem, yaml.safe_load(path.read_text("utf-8").replace("${cache}", "x")))
         for path in sorted((CONF / "dataset").glob("*.yaml"))
@@ -291,7 +226,7 @@ def published_facts() -> list[Any]:
 
 
 @pytest.mark.parametrize("facts", published_facts())
-def test_the_facts_of_every_corpus_can_be_used(facts: dict[str, Any]) -> None:
+def test_the_facts_of_every_corpus_can_be_used(facts):
     from dfx.datasets.download.fetch import parse_fetch_source
 
     assert facts["page"].startswith("https://")

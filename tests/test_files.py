@@ -1,7 +1,5 @@
 """Files are written whole or not at all, and the cache folder has one rule."""
 
-from __future__ import annotations
-
 import errno
 import os
 from pathlib import Path
@@ -11,7 +9,7 @@ import pytest
 from dfx import files
 
 
-def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_appears_when_it_is_whole(tmp_path):
     path = tmp_path / "new" / "a.csv"
     with files.atomic_write(path) as temporary:
         temporary.write_text("half")
@@ -21,7 +19,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["a.csv"]  # noqa: PTH208
 
 
-def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "a.txt"
     files.write_text_file(path, "old")
     with pytest.raises(FileNotFoundError), files.atomic_write(path) as temporary:
@@ -30,12 +28,12 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_text_of_file_names_that_are_no_utf8_is_escaped(tmp_path: Path) -> None:
+def test_text_of_file_names_that_are_no_utf8_is_escaped(tmp_path):
     files.write_text_file(tmp_path / "a", b"caf\xe9".decode(errors="surrogateescape"))
     assert (tmp_path / "a").read_text() == "caf\\udce9"
 
 
-def test_only_old_temporary_files_are_removed(tmp_path: Path) -> None:
+def test_only_old_temporary_files_are_removed(tmp_path):
     old, new = tmp_path / f"{files.TEMPORARY}1-a", tmp_path / f"{files.TEMPORARY}2-b"
     old.touch()
     new.touch()
@@ -44,17 +42,14 @@ def test_only_old_temporary_files_are_removed(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == [new.name]
 
 
-def test_the_cache_folder_is_the_given_one_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_folder_is_the_given_one_then_the_environment(monkeypatch):
     monkeypatch.setenv("DFX_CACHE", "~/kept")
     assert files.cache_dir() == Path.home() / "kept"
     assert files.cache_dir("here") == Path.cwd() / "here"
 
 
-def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
-    with (
-        pytest.raises(ValueError, match=r"filled up while maps were"),
-        files.full_disk_is_an_error(tmp_path, "maps"),
-    ):
+def test_a_full_disk_is_a_sentence(tmp_path):
+    with pytest.raises(ValueError, match=r"filled up while maps were"), files.full_disk_is_an_error(tmp_path, "maps"):
         raise OSError(errno.ENOSPC, "no space")
     with pytest.raises(PermissionError), files.full_disk_is_an_error(tmp_path, "maps"):
         raise PermissionError

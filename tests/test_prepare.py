@@ -1,33 +1,21 @@
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
 from dfx.audio import parts, store
-from dfx.config.corpora import expand_corpora
-from dfx.config.schema import CONF_DIR, register_schema
-from dfx.datasets.corpus import Dataset
 from dfx.detector import build
 from dfx.prepare import prepare
 from dfx.tables.manifest import Manifest
+from setups import GivenDataset, composed
 
 SIZES = "train 8 bona fide + 8 spoof, dev 8 bona fide + 8 spoof, eval 8 bona fide + 8 spoof"
 
 
-def config(corpus_file: Path, cache: Path, *overrides: str) -> DictConfig:
-    register_schema()
-    given = ["dataset=manifest", f"dataset.path={corpus_file}", f"cache={cache}", "num_workers=0", *overrides]
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return expand_corpora(compose("prepare", overrides=given))
+def config(corpus_file, cache, *overrides):
+    given = ["dataset=manifest", f"dataset.path={corpus_file}", f"cache={cache}", "num_workers=0"]
+    return composed(*given, *overrides, command="prepare")
 
 
-def test_it_says_what_the_corpus_is_and_what_was_made(
-    corpus_file: Path, corpus: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_says_what_the_corpus_is_and_what_was_made(corpus_file, corpus, tmp_path, capsys):
     prepare(config(corpus_file, tmp_path))
     told = capsys.readouterr().err
     assert f"48 utterances; {SIZES}\n" in told
@@ -45,9 +33,7 @@ def test_it_says_what_the_corpus_is_and_what_was_made(
     assert "holds all of it" in told
 
 
-def test_shards_in_turn(
-    corpus_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shards_in_turn(corpus_file, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(parts, "MIN_BATCH_BYTES", 128 << 10)
     prepare(config(corpus_file, tmp_path, "shard=1/2"))
     told = capsys.readouterr().err
@@ -60,9 +46,7 @@ def test_shards_in_turn(
     assert "holds all of it" in told
 
 
-def test_upkeep_is_for_all_stores_and_touches_no_corpus(
-    corpus_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_upkeep_is_for_all_stores_and_touches_no_corpus(corpus_file, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(parts, "MIN_BATCH_BYTES", 128 << 10)
     for rate in (8000, 16000):
         prepare(config(corpus_file, tmp_path, f"sample_rate={rate}"))
@@ -80,9 +64,7 @@ def test_upkeep_is_for_all_stores_and_touches_no_corpus(
     assert expected in capsys.readouterr().err
 
 
-def test_bad_files_are_told_and_too_many_are_an_error(
-    corpus: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_files_are_told_and_too_many_are_an_error(corpus, tmp_path, capsys):
     (tmp_path / "text.wav").write_text("no sound")
     table = corpus.table.copy()
     table.loc[0, "path"] = str(tmp_path / "text.wav")
@@ -94,28 +76,16 @@ def test_bad_files_are_told_and_too_many_are_an_error(
     assert f"1 bad files, {listed} says why\n" in capsys.readouterr().err
 
 
-def test_ready_features_need_no_store(
-    corpus: Manifest,
-    corpus_file: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Table(Dataset):
-        def manifest(self) -> Manifest:
-            return corpus
-
-        def vectors(self) -> np.ndarray:
-            return np.zeros((48, 3), np.float32)
-
-    monkeypatch.setattr(build, "build_dataset", lambda _: Table())
+def test_ready_features_need_no_store(corpus, corpus_file, tmp_path, capsys, monkeypatch):
+    ready = GivenDataset(corpus.table, ready=np.zeros((48, 3), np.float32))
+    monkeypatch.setattr(build, "build_dataset", lambda _: ready)
     prepare(config(corpus_file, tmp_path))
     assert "ready features and no audio: there is nothing to decode" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("shard", ["3/3", "1", "-1/2", "0/0", "a/b"])
-def test_a_shard_that_does_not_exist_is_refused(corpus_file: Path, tmp_path: Path, shard: str) -> None:
+def test_a_shard_that_does_not_exist_is_refused(corpus_file, tmp_path, shard):
     with pytest.raises(ValueError, match=f"There is no shard {shard}: shards are numbered from 0, so give one"):
         prepare(config(corpus_file, tmp_path / "cache", f"shard='{shard}'"))
     assert not (tmp_path / "cache").exists()

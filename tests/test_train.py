@@ -1,72 +1,46 @@
 """A run from files to a measured detector: it learns, is kept, is skipped, continues after a kill, and reloads."""
 
-from __future__ import annotations
-
 import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 import yaml
-from hydra import compose, initialize_config_dir
-from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 import dfx
-from dfx.config.schema import CONF_DIR, register_schema
 from dfx.metrics import eer
-from dfx.reporting.run_results import wrong_way_warning
-from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import ScoreTable
 from dfx.train import train
+from setups import artifacts, composed, runs_in, runs_of, start_dfx
 
-register_schema()
-SMALL = [
-    "segment_seconds=0.5",
-    "trainer.accelerator=cpu",
-    "trainer.enable_progress_bar=false",
-    "data.batch_size=8",
-]
+SMALL = ["segment_seconds=0.5", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "data.batch_size=8"]
 
 
-def run(*overrides: str) -> float:
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return train(compose("train", overrides=[*SMALL, *overrides]))
+def run(*overrides):
+    return train(composed(*SMALL, *overrides))
 
 
-def runs(name: str) -> list[Run]:
-    client = MlflowClient()
-    return client.search_runs([client.get_experiment_by_name(name).experiment_id])
-
-
-def finished_options(corpus_file: Path) -> list[str]:
+def finished_options(corpus_file):
     given = ["dataset=manifest", "feature=lfcc", "trainer.max_epochs=12", "experiment_name=finished"]
     return [f"dataset.path={corpus_file}", *given]
 
 
 @pytest.fixture(scope="module")
-def finished(home: Path, corpus_file: Path) -> Run:
+def finished(home, corpus_file):
     run(*finished_options(corpus_file))
-    return runs("finished")[0]
+    return runs_of("finished")[0]
 
 
-def artifacts(run: Run) -> Path:
-    return Path(run.info.artifact_uri.removeprefix("file://"))
-
-
-def test_it_learns(finished: Run) -> None:
+def test_it_learns(finished):
     assert finished.info.status == "FINISHED"
     assert finished.data.metrics["eval/eer"] < 0.2
     assert finished.data.metrics["eval/auc"] > 0.85
 
 
-def test_metrics_parameters_and_tags_are_logged(finished: Run) -> None:
+def test_metrics_parameters_and_tags_are_logged(finished):
     metrics, params, tags = finished.data.metrics, finished.data.params, finished.data.tags
     names = ("eer", "auc", "accuracy", "min_dcf", "cllr")
     assert {f"{split}/{name}" for split in ("dev", "eval") for name in names} <= set(metrics)
@@ -80,7 +54,7 @@ def test_metrics_parameters_and_tags_are_logged(finished: Run) -> None:
     assert [point.step for point in history] == list(range(int(metrics["epochs"])))
 
 
-def test_the_artifacts_are_there(finished: Run) -> None:
+def test_the_artifacts_are_there(finished):
     folder = artifacts(finished)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     figures = ("det", "roc", "histogram_eval", "confusion_eval", "curves", "performance", "attacks_eval")
@@ -93,103 +67,77 @@ def test_the_artifacts_are_there(finished: Run) -> None:
     assert np.array_equal(plain.table["score"], table.table["score"])
 
 
-def test_scores_cover_every_trial_once_and_give_the_logged_metric(finished: Run, corpus: Manifest) -> None:
+def test_scores_cover_every_trial_once_and_give_the_logged_metric(finished, corpus):
     table = ScoreTable.read(artifacts(finished) / "scores" / "eval.csv")
     assert sorted(table.table["id"]) == sorted(corpus.split("eval").table["id"])
     assert eer(table.bonafide, table.spoof)[0] == finished.data.metrics["eval/eer"]
 
 
-def test_dev_chose_the_epoch(finished: Run) -> None:
+def test_dev_chose_the_epoch(finished):
     client = MlflowClient()
     errors = [point.value for point in client.get_metric_history(finished.info.run_id, "epoch/dev/eer")]
     assert finished.data.metrics["dev/eer"] == min(errors)
     assert errors[int(finished.data.metrics["best_epoch"])] == min(errors)
 
 
-def test_a_checkpoint_gives_the_same_scores(finished: Run, corpus: Manifest) -> None:
+def test_a_checkpoint_gives_the_same_scores(finished, corpus):
     detector = dfx.load(artifacts(finished) / "checkpoint" / "best.ckpt")
     table = ScoreTable.read(artifacts(finished) / "scores" / "eval.csv").table.set_index("id")
     for row in corpus.split("eval").table.itertuples():
         assert detector.score(str(row.path)) == pytest.approx(table.loc[row.id, "score"], abs=1e-6)
 
 
-def test_a_finished_run_is_shown_and_not_repeated(
-    finished: Run, corpus_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_finished_run_is_shown_and_not_repeated(finished, corpus_file, capsys):
     began = time.monotonic()
     again = finished_options(corpus_file)
     assert run(*again) == finished.data.metrics["dev/eer"]
     assert time.monotonic() - began < 20
-    assert len(runs("finished")) == 1
+    assert len(runs_of("finished")) == 1
     assert "finished before" in capsys.readouterr().out
     run(*again, "rerun=true")
-    both = runs("finished")
+    both = runs_of("finished")
     assert len(both) == 2
     assert both[0].data.metrics["eval/eer"] == both[1].data.metrics["eval/eer"]
 
 
-def test_a_loss_that_is_not_finite_names_the_utterances(home: Path, corpus_file: Path) -> None:
+def test_a_loss_that_is_not_finite_names_the_utterances(home, corpus_file):
     given = ["dataset=manifest", f"dataset.path={corpus_file}", "experiment_name=nan"]
     with pytest.raises(ValueError, match=r"The training loss is (nan|inf) at epoch 0.*batch: 'u\d+"):
         run(*given, "optimizer.lr=1e38")
-    assert runs("nan")[0].info.status == "FAILED"
+    assert runs_of("nan")[0].info.status == "FAILED"
 
 
-@pytest.mark.parametrize(("shift", "warned"), [(-1.5, True), (0.0, False), (1.5, False)])
-def test_a_detector_that_ranks_the_wrong_way_round_is_reported(shift: float, warned: bool) -> None:
-    generator = np.random.default_rng(0)
-    scores = np.r_[generator.normal(shift, 1, 40), generator.normal(0, 1, 40)]
-    table = pd.DataFrame(
-        {"id": np.arange(80).astype(str), "attack": "-", "label": [1] * 40 + [0] * 40, "score": scores}
-    )
-    sentence = wrong_way_warning(ScoreTable(table))
-    assert bool(sentence) == warned
-    assert not warned or "well below 0.5" in sentence
-
-
-def start(folder: Path, corpus_file: Path, *more: str) -> subprocess.Popen[bytes]:
+def start(folder, corpus_file, *more):
     """A short run in a process of its own, which works in a folder of its own."""
     given = ["dataset=manifest", f"dataset.path={corpus_file}", "model=mlp", "augment=none"]
-    command = [sys.executable, "-m", "dfx", "train", *SMALL, *given, "trainer.max_epochs=6", "patience=3"]
-    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    return subprocess.Popen(
-        [*command, *more],
-        cwd=folder,
-        env={**environment, "DFX_CACHE": str(folder / "cache")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    return start_dfx(folder, "train", *SMALL, *given, "trainer.max_epochs=6", "patience=3", *more)
 
 
-def outcome(folder: Path) -> tuple[list[str], dict[str, float]]:
-    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    found = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+def outcome(folder):
+    found = runs_in(folder)
     timed = ("seconds", "latency", "system")
     kept = {k: v for k, v in found[0].data.metrics.items() if not any(word in k for word in timed)}
     return [one.info.status for one in found], kept
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_killed_run_continues_to_the_same_numbers(num_workers: int, corpus_file: Path, tmp_path: Path) -> None:
-    workers = f"data.num_workers={num_workers}"
+def test_a_killed_run_continues_to_the_same_numbers(corpus_file, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
         folder.mkdir()
-    assert start(whole, corpus_file, workers).wait(timeout=300) == 0
+    assert start(whole, corpus_file).wait(timeout=300) == 0
     for epochs in (1, 3):  # once early, once late
-        process = start(killed, corpus_file, workers)
+        process = start(killed, corpus_file)
         while process.poll() is None and _epochs(killed) < epochs:
             time.sleep(0.05)
         assert process.poll() is None, "the run ended before it could be killed"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert start(killed, corpus_file, workers).wait(timeout=300) == 0
+    assert start(killed, corpus_file).wait(timeout=300) == 0
     assert outcome(killed) == outcome(whole)
 
 
-def _epochs(folder: Path) -> int:
+def _epochs(folder):
     states = list(folder.glob("mlruns/progress/*/last.ckpt"))
     if not states:
         return 0
@@ -200,7 +148,7 @@ def _epochs(folder: Path) -> int:
 
 
 @pytest.mark.slow
-def test_ctrl_c_closes_the_run_as_killed_and_the_same_command_continues(corpus_file: Path, tmp_path: Path) -> None:
+def test_ctrl_c_closes_the_run_as_killed_and_the_same_command_continues(corpus_file, tmp_path):
     # Jobs in the background of a shell ignore Ctrl-C, and so would what they start; a handler is not inherited.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     options = ("trainer.max_epochs=2000", "patience=2000")
@@ -221,47 +169,7 @@ def test_ctrl_c_closes_the_run_as_killed_and_the_same_command_continues(corpus_f
 
 
 @pytest.mark.slow
-def test_two_devices_score_every_utterance_once(corpus_file: Path, corpus: Manifest, tmp_path: Path) -> None:
-    assert start(tmp_path, corpus_file, "trainer=ddp", "trainer.devices=2").wait(timeout=300) == 0
-    assert outcome(tmp_path)[0] == ["FINISHED"]
-    for split in ("dev", "eval"):
-        (file,) = tmp_path.glob(f"mlruns/1/*/artifacts/scores/{split}.csv")
-        assert sorted(ScoreTable.read(file).table["id"]) == sorted(corpus.split(split).table["id"])
-
-
-@pytest.mark.slow
-def test_two_processes_that_start_at_once_make_one_run(corpus_file: Path, tmp_path: Path) -> None:
+def test_two_processes_that_start_at_once_make_one_run(corpus_file, tmp_path):
     both = [start(tmp_path, corpus_file) for _ in range(2)]
     assert [process.wait(timeout=300) for process in both] == [0, 0]
     assert outcome(tmp_path)[0] == ["FINISHED"]
-
-
-@pytest.mark.slow
-def test_an_own_component_is_composed_from_outside(corpus_file: Path, tmp_path: Path) -> None:
-    (tmp_path / "mylab.py").write_text(
-        "import torch\n"
-        "class Mine(torch.nn.Module):\n"
-        "    def __init__(self, input_shape, width: int = 8):\n"
-        "        super().__init__()\n"
-        "        self.layer = torch.nn.Linear(input_shape.bins, width)\n"
-        "        self.embedding_dim = width\n"
-        "    def forward(self, feature):\n"
-        "        return self.layer(feature.mean(dim=(1, 3)))\n"
-    )
-    option = tmp_path / "conf" / "model" / "mine.yaml"
-    option.parent.mkdir(parents=True)
-    option.write_text("# mine\n_target_: mylab.Mine\n_partial_: true\nwidth: 4\n")
-    given = ["model=mine", "feature=logmel", "trainer=smoke", "segment_seconds=0.5", "dataset=manifest"]
-    command = [sys.executable, "-m", "dfx.train", "--config-dir", str(option.parents[1]), *given]
-    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [*command, f"dataset.path={corpus_file}"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": path, "DFX_CACHE": str(tmp_path / "cache")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "EER" in done.stdout

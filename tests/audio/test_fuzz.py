@@ -1,17 +1,12 @@
 """Damaged audio of every format: each file decodes or says why not; nothing crashes, hangs or fills the memory."""
 
-from __future__ import annotations
-
 import json
 import os
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,8 +15,7 @@ import soundfile
 from dfx import audio
 from dfx.audio.store import open_store
 from dfx.tables.manifest import Manifest
-
-Mutation = Callable[[np.random.Generator, bytes], bytes]
+from setups import write_sound
 
 SECONDS = 20  # for each file; the slowest takes a tenth of one
 LONGEST = 120 * 16000  # samples; 88 kB read as AMR, of which a frame of 20 ms may be a single byte, are a minute
@@ -47,7 +41,7 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
 print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 """
 
-RATE = 22050  # found again in headers of every kind
+RATE = 22050
 SOUNDFILE = {  # suffix and subtype of what libsndfile writes
     "pcm16.wav": "PCM_16",
     "pcm24.wav": "PCM_24",
@@ -92,7 +86,7 @@ PYAV = {  # encoder and rate of what FFmpeg writes
 }
 
 
-def seeds(folder: Path) -> dict[str, bytes]:
+def seeds(folder):
     """A sound file of each format, half a second of noise, by name."""
     noise = 0.1 * np.random.default_rng(0).standard_normal(24_000)
     for name, subtype in SOUNDFILE.items():
@@ -102,38 +96,11 @@ def seeds(folder: Path) -> dict[str, bytes]:
         channels = 2 if subtype in ("PCM_24", "FLOAT") else 1
         soundfile.write(folder / name, np.stack([noise[: rate // 2]] * channels, 1), rate, format=form, subtype=subtype)
     for name, (codec, rate) in PYAV.items():
-        encode(
-            folder / name,
-            (32767 * noise[: rate // 2]).astype(np.int16),
-            codec,
-            rate,
-            film=name.startswith("film"),
-        )
+        write_sound(folder / name, noise[: rate // 2], codec, rate, film=name.startswith("film"))
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def encode(path: Path, samples: np.ndarray, codec: str, rate: int, film: bool) -> None:
-    with av.open(str(path), "w") as container:
-        if film:
-            video = container.add_stream("mpeg4", rate=5)
-            video.width = video.height = 32
-            video.pix_fmt = "yuv420p"
-        track = container.add_stream(codec, rate=rate)
-        track.codec_context.layout = "mono"
-        if codec == "wmav2":
-            track.codec_context.bit_rate = 32_000
-        if film:
-            picture = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
-            container.mux([packet for _ in range(3) for packet in video.encode(picture)])
-            container.mux(video.encode(None))
-        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
-        resampler = av.AudioResampler(track.format.name, "mono", rate, track.codec_context.frame_size or 1024)
-        for piece in [*resampler.resample(frame), *resampler.resample(None), None]:
-            container.mux(track.encode(piece))
-
-
-def flip_bits(generator: np.random.Generator, content: bytes) -> bytes:
+def flip_bits(generator, content):
     changed = np.frombuffer(content, np.uint8).copy()
     # Half of the time in the header, where it hurts most.
     end = min(len(changed), 256) if generator.random() < 0.5 else len(changed)
@@ -142,59 +109,13 @@ def flip_bits(generator: np.random.Generator, content: bytes) -> bytes:
     return changed.tobytes()
 
 
-def truncate(generator: np.random.Generator, content: bytes) -> bytes:
+def truncate(generator, content):
     if generator.random() < 0.3:
         return content[: int(generator.integers(0, min(200, len(content))))]
     return content[: int(generator.integers(0, len(content)))]
 
 
-def set_rate(generator: np.random.Generator, content: bytes) -> bytes:
-    """Another number wherever a sample rate stands in the header, in whatever form."""
-    head = content[:4096]
-    value = int(generator.choice([0, 1, 2, 3, 999, 768_001, 2_000_000_000, 2**31, 2**32 - 1]))
-    for rate in (RATE, 8000, 24000, 48000):
-        for form in ("<I", ">I", ">d", ">f", "<H", ">H"):
-            old = struct.pack(form, rate)
-            if old in head:
-                wide = {"I": 2**32 - 1, "H": 2**16 - 1}.get(form[1], 2**62)
-                head = head.replace(old, struct.pack(form, min(value, wide)))
-    extended = struct.pack(">HQ", 16383 + 14, RATE << 49)  # AIFF: 80 bits
-    top = max(value.bit_length() - 1, 0)
-    head = head.replace(extended, struct.pack(">HQ", 16383 + top, value << (63 - top)))
-    if content.startswith(b"fLaC"):  # 20 bits at byte 18, then 3 bits of channels
-        rest = int.from_bytes(head[18:21], "big") & 0xF
-        head = head[:18] + ((value & 0xFFFFF) << 4 | rest).to_bytes(3, "big") + head[21:]
-    return pages(head + content[4096:])
-
-
-# Where the number of channels stands: start of a file, offset, form.
-CHANNELS = [
-    (b"RIFF", 22, "<H"),
-    (b"RF64", 58, "<H"),
-    (b"FORM", 20, ">H"),
-    (b".snd", 20, ">I"),
-    (b"caff", 44, ">I"),
-    (b"riff", 66, "<H"),
-    (b"OggS", 39, "B"),
-]
-
-
-def set_channels(generator: np.random.Generator, content: bytes) -> bytes:
-    value = int(generator.choice([0, 2, 3, 255, 1024, 65535]))
-    changed = bytearray(content)
-    for magic, offset, form in CHANNELS:
-        if content.startswith(magic) and len(content) > offset + 4:
-            size = struct.calcsize(form)
-            struct.pack_into(form, changed, offset, min(value, 256**size - 1))
-    if content.startswith(b"fLaC"):
-        changed[20] = changed[20] & 0xF1 | (value & 7) << 1
-    for tag in (b"mp4a", b"alac", b"samr"):
-        if (place := content.find(tag)) > 0:
-            struct.pack_into(">H", changed, place + 20, value)
-    return pages(bytes(changed))
-
-
-def set_numbers(generator: np.random.Generator, content: bytes) -> bytes:
+def set_numbers(generator, content):
     """Extreme numbers of 2, 4 or 8 bytes at any place of the header: lengths, counts, offsets, bits."""
     changed = bytearray(content)
     for _ in range(int(generator.integers(1, 4))):
@@ -206,33 +127,31 @@ def set_numbers(generator: np.random.Generator, content: bytes) -> bytes:
     return pages(bytes(changed))
 
 
-def zero(generator: np.random.Generator, content: bytes) -> bytes:
+def zero(generator, content):
     start = int(generator.integers(0, len(content)))
     size = int(generator.choice([4, 64, 1024, 8192]))
     return content[:start] + bytes(min(size, len(content) - start)) + content[start + size :]
 
 
-def swap(generator: np.random.Generator, content: bytes) -> bytes:
+def swap(generator, content):
     a, b, c = np.sort(generator.integers(0, len(content), 3))
     return content[:a] + content[b:c] + content[a:b] + content[c:]
 
 
-def noise(generator: np.random.Generator, content: bytes) -> bytes:
+def noise(generator, content):
     """The beginning of the file, then noise."""
     kept = int(generator.choice([4, 8, 12, 16, 36, 44, 64, 128]))
     return content[:kept] + generator.bytes(int(generator.choice([0, 10, 1000, 30_000])))
 
 
-def repeat(generator: np.random.Generator, content: bytes) -> bytes:
+def repeat(generator, content):
     return content * int(generator.integers(2, 5))
 
 
-MUTATIONS: list[Mutation] = [
-    *(flip_bits, truncate, set_rate, set_channels, set_numbers, zero, swap, noise, repeat),
-]
+MUTATIONS = [flip_bits, truncate, set_numbers, zero, swap, noise, repeat]
 
 
-def pages(content: bytes) -> bytes:
+def pages(content):
     """With the checksums of Ogg pages made right: a decoder would drop the pages, and the damage with them."""
     if not content.startswith(b"OggS"):
         return content
@@ -251,7 +170,7 @@ def pages(content: bytes) -> bytes:
     return bytes(changed)
 
 
-def mutated(good: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+def mutated(good, count, seed):
     """Names and contents of damaged files; every format meets every mutation in turn."""
     generator = np.random.default_rng(seed)
     names = sorted(good)
@@ -272,16 +191,14 @@ def mutated(good: dict[str, bytes], count: int, seed: int) -> Iterator[tuple[str
         yield f"{number:05d} {label} {name}", content
 
 
-@pytest.mark.parametrize(
-    ("count", "seed"), [(407, 0), pytest.param(2000, 1, marks=pytest.mark.slow)], ids=["few", "many"]
-)
-def test_every_damaged_file_decodes_or_says_why(tmp_path: Path, count: int, seed: int) -> None:
+def test_every_damaged_file_decodes_or_says_why(tmp_path):
     for name in ("good", "damaged"):
         (tmp_path / name).mkdir()
     good = seeds(tmp_path / "good")
     for name in good:
         assert len(audio.read_audio(tmp_path / "good" / name, 16000)) == pytest.approx(8000, abs=1600), name
-    for name, content in mutated(good, count, seed):
+    count = len(good) * (len(MUTATIONS) + 2)
+    for name, content in mutated(good, count, seed=0):
         (tmp_path / "damaged" / name).write_bytes(content)
 
     source = str(Path(audio.__file__).parents[2])

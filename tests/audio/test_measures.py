@@ -1,8 +1,3 @@
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 import soundfile
@@ -16,7 +11,6 @@ from dfx.audio.measures import (
     ClipScalars,
     ClipSpectra,
     MeanSpectrum,
-    SpectralSummary,
     bandwidth_hz,
     measure_clip,
     spectrum_cliff_db,
@@ -24,32 +18,31 @@ from dfx.audio.measures import (
 from dfx.features import LFCC
 
 RATE = 16000
-Babble = Callable[..., np.ndarray]
 
 
-def noise(samples: int, level: float = 0.1, seed: int = 0) -> np.ndarray:
+def noise(samples, level=0.1, seed=0):
     return (level * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
 
 
-def to_16_bits(waveform: np.ndarray) -> np.ndarray:
+def to_16_bits(waveform):
     return (np.round(waveform * 32768) / 32768).astype(np.float32)
 
 
-def measure(waveform: np.ndarray, rate: int = RATE, size: int = 7001) -> dict[str, float]:
+def measure(waveform, rate=RATE, size=7001):
     clip = ClipScalars(rate)
     for start in range(0, len(waveform), size):
         clip.add(waveform[start : start + size].astype(np.float32))
     return clip.values()
 
 
-def test_every_scalar_is_measured_and_finite() -> None:
+def test_every_scalar_is_measured_and_finite():
     for waveform in (noise(RATE), np.zeros(RATE), noise(1), noise(37), np.ones(100)):
         found = measure(waveform)
         assert tuple(found) == tuple(scalar.name for scalar in SCALARS)
         assert np.isfinite(list(found.values())).all()
 
 
-def test_blocks_of_any_size_give_the_same_scalars() -> None:
+def test_blocks_of_any_size_give_the_same_scalars():
     clip = np.clip(noise(50_000, 0.4), -0.5, 0.5)
     whole, pieces = measure(clip, size=100_000), measure(clip, size=1234)
     for name in whole.keys() - {"clipped"}:  # a flat top on the edge of two blocks counts as two
@@ -76,11 +69,11 @@ SILENT_ENDS = np.concatenate([np.zeros(1600), noise(RATE), 1e-4 * noise(3200)])
         (noise(48000), 48000, "relative_bandwidth", 1, 0),
     ],
 )
-def test_scalars_of_known_clips(waveform: np.ndarray, rate: int, name: str, value: float, tolerance: float) -> None:
+def test_scalars_of_known_clips(waveform, rate, name, value, tolerance):
     assert measure(waveform, rate)[name] == pytest.approx(value, abs=tolerance)
 
 
-def test_clipped_tops_are_counted_also_of_a_clip_made_softer() -> None:
+def test_clipped_tops_are_counted_also_of_a_clip_made_softer():
     clipped = np.clip(noise(RATE, 0.5), -0.6, 0.6)
     assert measure(clipped)["clipped"] > 0.02
     assert measure(to_16_bits(0.3 * clipped))["clipped"] > 0.02
@@ -88,13 +81,13 @@ def test_clipped_tops_are_counted_also_of_a_clip_made_softer() -> None:
     assert measure(np.zeros(RATE))["clipped"] == 0
 
 
-def test_ordinary_samples_use_16_bits() -> None:
+def test_ordinary_samples_use_16_bits():
     for level in (0.01, 0.05, 0.2):
         assert measure(to_16_bits(noise(RATE, level)))["effective_bits"] > 15.7
         assert measure(to_16_bits(noise(4000, level)))["effective_bits"] > 15
 
 
-def test_coarse_values_are_noticed() -> None:
+def test_coarse_values_are_noticed():
     clip = noise(RATE, 0.15)
     assert measure(np.round(clip * 128) / 128)["effective_bits"] < 9
     compressed = np.sign(clip) * np.log1p(255 * np.abs(clip)) / np.log(256)
@@ -104,13 +97,13 @@ def test_coarse_values_are_noticed() -> None:
     assert measure(to_16_bits(0.7 * mu_law))["effective_bits"] < 12.5
 
 
-def test_silence_is_not_coarse() -> None:
+def test_silence_is_not_coarse():
     assert measure(np.zeros(RATE))["effective_bits"] == 16
     clip = np.concatenate([np.zeros(RATE), to_16_bits(noise(RATE, 0.05))])
     assert measure(clip)["effective_bits"] > 15.8
 
 
-def test_the_digest_knows_samples_and_nothing_else() -> None:
+def test_the_digest_knows_samples_and_nothing_else():
     one, other = ClipScalars(16000), ClipScalars(8000)
     clip = to_16_bits(noise(5000))
     one.add(clip)
@@ -122,48 +115,48 @@ def test_the_digest_knows_samples_and_nothing_else() -> None:
     assert third.digest != one.digest
 
 
-def power(waveform: np.ndarray, size: int = 1000) -> np.ndarray:
+def power(waveform, size=1000):
     mean = MeanSpectrum()
     for start in range(0, len(waveform), size):
         mean.add(waveform[start : start + size])
     return mean.power()
 
 
-def describe(waveform: np.ndarray, size: int = 5000, rate: int = RATE) -> SpectralSummary:
+def describe(waveform, size=5000, rate=RATE):
     spectra = ClipSpectra(rate)
     for start in range(0, len(waveform), size):
         spectra.add(waveform[start : start + size].astype(np.float32))
     return spectra.summary()
 
 
-def lowpass(waveform: np.ndarray, hz: float, rate: int = RATE) -> np.ndarray:
+def lowpass(waveform, hz, rate=RATE):
     bins = np.fft.rfft(waveform)
     bins[np.fft.rfftfreq(len(waveform), 1 / rate) > hz] = 0
     return np.fft.irfft(bins, len(waveform)).astype(np.float32)
 
 
-def cosine(one: np.ndarray, other: np.ndarray) -> float:
+def cosine(one, other):
     one, other = one.astype(float), other.astype(float)
     return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
 
 
 @pytest.mark.parametrize("hz", [2500, 4000, 7000])
-def test_bandwidth_is_where_the_band_ends(hz: int) -> None:
+def test_bandwidth_is_where_the_band_ends(hz):
     assert bandwidth_hz(power(lowpass(noise(RATE), hz)), RATE) == pytest.approx(hz, abs=120)  # the skirts of the window
 
 
-def test_bandwidth_of_white_noise_is_half_the_rate_and_of_silence_nothing() -> None:
+def test_bandwidth_of_white_noise_is_half_the_rate_and_of_silence_nothing():
     assert bandwidth_hz(power(noise(RATE)), RATE) == RATE / 2
     assert bandwidth_hz(power(np.zeros(RATE, np.float32)), RATE) == 0
 
 
-def test_a_low_pass_is_a_cliff_and_noise_is_none() -> None:
+def test_a_low_pass_is_a_cliff_and_noise_is_none():
     assert spectrum_cliff_db(power(lowpass(noise(RATE), 4000)), RATE) > 40
     assert spectrum_cliff_db(power(noise(RATE)), RATE) < 5
     assert spectrum_cliff_db(power(np.zeros(RATE, np.float32)), RATE) == 0
 
 
-def test_blocks_of_any_size_give_the_same_spectra(babble: Babble) -> None:
+def test_blocks_of_any_size_give_the_same_spectra(babble):
     clip = babble(21000, 0).astype(np.float32)
     np.testing.assert_allclose(power(clip, 777), power(clip, 100_000), rtol=1e-5)
     whole, pieces = describe(clip, 100_000), describe(clip, 777)
@@ -172,14 +165,14 @@ def test_blocks_of_any_size_give_the_same_spectra(babble: Babble) -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 100, 319, 320, 1023, 1024])
-def test_short_clips_are_described(samples: int) -> None:
+def test_short_clips_are_described(samples):
     clip = noise(RATE)[:samples]
     found = describe(clip)
     assert np.isfinite(found.lfcc).all()
     assert np.isfinite(power(clip)).all()
 
 
-def test_cepstra_are_those_of_the_feature(babble: Babble) -> None:
+def test_cepstra_are_those_of_the_feature(babble):
     clip = babble(RATE, 0).astype(np.float32)
     feature = LFCC(RATE, deltas=False)
     cepstra = feature.extract(torch.from_numpy(clip)[None])[0, 0, 1:].numpy()  # its coefficient 0 is an energy
@@ -189,7 +182,7 @@ def test_cepstra_are_those_of_the_feature(babble: Babble) -> None:
     np.testing.assert_allclose(found[21:], cepstra[:, 1:-1].std(axis=1) * np.log(10), atol=0.1)
 
 
-def test_a_copy_has_the_same_fingerprint_and_another_recording_has_not(babble: Babble) -> None:
+def test_a_copy_has_the_same_fingerprint_and_another_recording_has_not(babble):
     clip = babble(2 * RATE, 1)
     telephone = soxr.resample(soxr.resample(clip, RATE, 8000), 8000, RATE)
     own = describe(clip).fingerprint
@@ -199,20 +192,20 @@ def test_a_copy_has_the_same_fingerprint_and_another_recording_has_not(babble: B
     assert max(abs(cosine(own, describe(babble(2 * RATE, seed)).fingerprint)) for seed in range(2, 12)) < 0.7
 
 
-def test_the_active_part_is_found() -> None:
+def test_the_active_part_is_found():
     silence = np.zeros(RATE, np.float32)
     found = describe(np.concatenate([silence, noise(2 * RATE), silence]))
     assert found.start_s == pytest.approx(1, abs=0.05)
     assert found.active_s == pytest.approx(2, abs=0.1)
 
 
-def test_silence_has_no_fingerprint() -> None:
+def test_silence_has_no_fingerprint():
     found = describe(np.zeros(RATE, np.float32))
     assert not found.fingerprint.any()
     assert (found.start_s, found.active_s) == (0, 0)
 
 
-def test_a_file_has_every_column(tmp_path: Path) -> None:
+def test_a_file_has_every_column(tmp_path):
     clip = to_16_bits(noise(RATE))
     for suffix, rate, bits in ((".wav", RATE, 16), (".flac", 24000, 16), (".mp3", RATE, 0)):
         path = tmp_path / f"clip{suffix}"
@@ -226,7 +219,7 @@ def test_a_file_has_every_column(tmp_path: Path) -> None:
         np.testing.assert_allclose(np.frombuffer(row["lfcc"], np.float32), describe(samples).lfcc, rtol=1e-5)
 
 
-def test_a_bad_file_has_a_reason(tmp_path: Path) -> None:
+def test_a_bad_file_has_a_reason(tmp_path):
     path = tmp_path / "text.wav"
     path.write_text("no audio")
     row = measure_clip(str(path), RATE)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import os
 import pickle
 import struct
@@ -13,43 +11,19 @@ import soundfile
 
 from dfx import audio
 from dfx.audio import ffmpeg, read_write
+from setups import write_sound
 
 
-def tone(sample_rate: int, seconds: float, frequency: float = 440.0) -> np.ndarray:
+def tone(sample_rate, seconds, frequency=440.0):
     return (0.3 * np.sin(2 * np.pi * frequency * np.arange(round(sample_rate * seconds)) / sample_rate)).astype("f4")
 
 
-def write_with_av(path: Path, waveform: np.ndarray | None, sample_rate: int, video: bool = False) -> None:
-    """An AAC track (if there is a waveform) and a black film (if asked for)."""
-    with av.open(str(path), "w") as container:
-        if video:
-            film = container.add_stream("mpeg4", rate=5)
-            film.width = film.height = 32
-            film.pix_fmt = "yuv420p"
-        if waveform is not None:
-            track = container.add_stream("aac", rate=sample_rate)
-            track.layout = "mono"
-        if video:
-            picture = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
-            for _ in range(10):
-                container.mux(film.encode(picture))
-            container.mux(film.encode(None))
-        if waveform is not None:
-            frame = av.AudioFrame.from_ndarray(waveform[None], format="fltp", layout="mono")
-            frame.sample_rate = sample_rate
-            fifo = av.AudioFifo()
-            fifo.write(frame)
-            while (piece := fifo.read(1024, partial=True)) is not None:
-                container.mux(track.encode(piece))
-            container.mux(track.encode(None))
-
-
-def strongest(waveform: np.ndarray, sample_rate: int) -> float:
+def strongest(waveform, sample_rate):
     return float(np.abs(np.fft.rfft(waveform[:sample_rate])).argmax() * sample_rate / min(sample_rate, len(waveform)))
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])
-def test_sixteen_bit_files_come_through_exact(tmp_path: Path, suffix: str) -> None:
+def test_sixteen_bit_files_come_through_exact(tmp_path, suffix):
     samples = np.random.default_rng(0).integers(-32768, 32768, 50_001).astype(np.int16)
     samples[:2] = [-32768, 32767]
     soundfile.write(tmp_path / f"a{suffix}", samples, 16000)
@@ -60,7 +34,7 @@ def test_sixteen_bit_files_come_through_exact(tmp_path: Path, suffix: str) -> No
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac"])
-def test_write_is_read_back_to_the_same_sixteen_bits(tmp_path: Path, suffix: str) -> None:
+def test_write_is_read_back_to_the_same_sixteen_bits(tmp_path, suffix):
     waveform = np.random.default_rng(0).uniform(-1.2, 1.2, 1000).astype(np.float32)
     audio.write_audio(tmp_path / "folder" / f"a{suffix}", waveform, 16000)
     expected = np.clip(np.rint(waveform * 32768), -32768, 32767) / 32768
@@ -69,14 +43,14 @@ def test_write_is_read_back_to_the_same_sixteen_bits(tmp_path: Path, suffix: str
     )
 
 
-def test_write_refuses_other_formats(tmp_path: Path) -> None:
+def test_write_refuses_other_formats(tmp_path):
     with pytest.raises(ValueError, match=r"suffix is '.mp3'; use .wav or .flac"):
         audio.write_audio(tmp_path / "a.mp3", np.zeros(10), 16000)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".WAV", ".flac", ".ogg", ".mp3", ".aiff"])
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 44100])
-def test_formats_of_soundfile(tmp_path: Path, suffix: str, sample_rate: int) -> None:
+def test_formats_of_soundfile(tmp_path, suffix, sample_rate):
     path = tmp_path / f"a{suffix}"
     soundfile.write(path, tone(sample_rate, 1.5), sample_rate)
     waveform = audio.read_audio(path, 16000)
@@ -88,8 +62,8 @@ def test_formats_of_soundfile(tmp_path: Path, suffix: str, sample_rate: int) -> 
 
 
 @pytest.mark.parametrize("name", ["a.m4a", "a.mp4", "a.mkv"])
-def test_formats_of_pyav(tmp_path: Path, name: str) -> None:
-    write_with_av(tmp_path / name, tone(44100, 1.5), 44100, video=name == "a.mp4")
+def test_formats_of_pyav(tmp_path, name):
+    write_sound(tmp_path / name, tone(44100, 1.5), "aac", 44100, film=name == "a.mp4")
     waveform = audio.read_audio(tmp_path / name, 16000)
     assert len(waveform) / 16000 == pytest.approx(1.5, abs=0.05)
     assert strongest(waveform, 16000) == pytest.approx(440, abs=2)
@@ -99,36 +73,26 @@ def test_formats_of_pyav(tmp_path: Path, name: str) -> None:
     assert info.format.endswith("/aac")
 
 
-def test_pyav_decodes_flac_to_the_same_samples_as_soundfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    samples = np.random.default_rng(0).integers(-9000, 9000, (40_000, 2)).astype(np.int16)
-    soundfile.write(tmp_path / "a.flac", samples, 16000)
-    expected = audio.read_audio(tmp_path / "a.flac", 16000)
-
-    def fails(*_: object) -> None:
-        raise RuntimeError("libsndfile gave up")
-
-    monkeypatch.setattr(read_write, "_FrontToBack", fails)
-    np.testing.assert_array_equal(audio.read_audio(tmp_path / "a.flac", 16000), expected)
-
-
-def test_pyav_goes_on_at_the_sample_where_soundfile_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("given_up_at", [0, 16000])
+def test_pyav_goes_on_at_the_sample_where_soundfile_stops(tmp_path, monkeypatch, given_up_at):
     samples = np.random.default_rng(0).integers(-9000, 9000, 40_000).astype(np.int16)
     soundfile.write(tmp_path / "a.flac", samples, 16000)
 
     class Stops(read_write._FrontToBack):
-        def read(self, *args: object, **kwargs: object) -> np.ndarray:
-            if self.tell() >= 16000:
+        def read(self, *args, **kwargs):
+            if self.tell() >= given_up_at:
                 raise soundfile.SoundFileRuntimeError("flac decoder lost sync")
             return super().read(*args, **kwargs)
 
     monkeypatch.setattr(read_write, "_FrontToBack", Stops)
     blocks = list(audio.read_audio_blocks(tmp_path / "a.flac", 16000, block_seconds=0.5))
-    assert list(map(len, blocks))[:2] == [8000, 8000]
-    assert len(blocks[2]) != 8000  # PyAV's blocks are of whole frames
+    by_soundfile = given_up_at // 8000
+    assert [len(block) for block in blocks[:by_soundfile]] == [8000] * by_soundfile
+    assert len(blocks[by_soundfile]) != 8000  # PyAV's blocks are of whole frames
     np.testing.assert_array_equal(np.concatenate(blocks), samples.astype(np.float32) / 32768)
 
 
-def test_flac_without_a_length_in_its_header(tmp_path: Path) -> None:
+def test_flac_without_a_length_in_its_header(tmp_path):
     soundfile.write(tmp_path / "a.flac", tone(16000, 2), 16000)
     content = bytearray((tmp_path / "a.flac").read_bytes())
     content[21] &= 0xF0  # STREAMINFO: the low 36 bits of bytes 21-25 count the samples; 0 is "unknown"
@@ -138,19 +102,12 @@ def test_flac_without_a_length_in_its_header(tmp_path: Path) -> None:
     assert len(audio.read_audio(tmp_path / "a.flac", 16000)) == 32000
 
 
-def unrounded(path: Path, sample_rate: int = 16000) -> np.ndarray:
+def unrounded(path, sample_rate=16000):
     return np.concatenate(list(audio.read_audio_blocks(path, sample_rate)))
 
 
-def test_channels_are_averaged(tmp_path: Path) -> None:
-    samples = np.random.default_rng(0).integers(-9000, 9000, (1600, 2)).astype(np.int16)
-    soundfile.write(tmp_path / "a.wav", samples, 16000)
-    np.testing.assert_array_equal(unrounded(tmp_path / "a.wav"), samples.mean(axis=1).astype("f4") / 32768)
-    assert audio.probe_audio(tmp_path / "a.wav") == (1600, 16000, 2, "wav/pcm_16")
-
-
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 22050, 44100, 96000])
-def test_blocks_of_any_length_join_to_the_same_waveform(tmp_path: Path, sample_rate: int) -> None:
+def test_blocks_of_any_length_join_to_the_same_waveform(tmp_path, sample_rate):
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, sample_rate * 2 + 17)
     soundfile.write(tmp_path / "a.wav", noise, sample_rate)
     whole = unrounded(tmp_path / "a.wav")
@@ -162,14 +119,14 @@ def test_blocks_of_any_length_join_to_the_same_waveform(tmp_path: Path, sample_r
     assert abs(len(whole) - len(noise) * 16000 / sample_rate) < 1
 
 
-def test_blocks_of_an_mp3_join_to_the_same_waveform(tmp_path: Path) -> None:
+def test_blocks_of_an_mp3_join_to_the_same_waveform(tmp_path):
     noise = 0.1 * np.random.default_rng(0).standard_normal(11025)
     soundfile.write(tmp_path / "a.mp3", noise, 22050)
     blocks = list(audio.read_audio_blocks(tmp_path / "a.mp3", 22050, block_seconds=0.05))
     np.testing.assert_array_equal(np.concatenate(blocks), unrounded(tmp_path / "a.mp3", 22050))
 
 
-def test_what_another_decoder_gave_already_is_not_kept(tmp_path: Path) -> None:
+def test_what_another_decoder_gave_already_is_not_kept(tmp_path):
     minutes = np.random.default_rng(0).integers(-99, 99, 16000 * 60 * 10).astype(np.int16)
     soundfile.write(tmp_path / "a.flac", minutes, 16000)
     rest = ffmpeg.decode_with_ffmpeg(tmp_path / "a.flac", 30.0, len(minutes) - 1000, len(minutes), "lost sync")
@@ -184,19 +141,14 @@ def test_what_another_decoder_gave_already_is_not_kept(tmp_path: Path) -> None:
     assert peak < 8 << 20  # as float32 it is 37 MiB
 
 
-def test_resampling_keeps_what_fits_and_removes_what_does_not(tmp_path: Path) -> None:
+def test_resampling_keeps_what_fits_and_removes_what_does_not(tmp_path):
     soundfile.write(tmp_path / "a.wav", tone(48000, 1, 1000) + tone(48000, 1, 12000), 48000, subtype="FLOAT")
     waveform = audio.read_audio(tmp_path / "a.wav", 16000)[2000:-2000]
     expected = tone(16000, 1, 1000)[2000:-2000]
     assert np.abs(waveform - expected).max() < 1e-4
 
 
-def test_a_tenth_of_a_second(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", tone(8000, 0.1), 8000)
-    assert len(audio.read_audio(tmp_path / "a.wav", 16000)) == 1600
-
-
-def reason(path: Path) -> str:
+def reason(path):
     with pytest.raises(audio.AudioError) as caught:
         audio.read_audio(path, 16000)
     assert str(caught.value).startswith(f"Not usable as audio: {path}: ")
@@ -204,17 +156,20 @@ def reason(path: Path) -> str:
     return caught.value.reason
 
 
-def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
+def test_bad_files_say_what_is_wrong(tmp_path):
     assert reason(tmp_path / "none.wav") == "the file does not exist"
     (tmp_path / "empty.wav").touch()
     assert reason(tmp_path / "empty.wav") == "the file is empty (0 bytes)"
     (tmp_path / "text.flac").write_text("not audio " * 100)
     assert reason(tmp_path / "text.flac") == "nothing in it can be decoded (Format not recognised.)"
+    (tmp_path / "text.wav").write_text("not audio " * 100)
+    with pytest.raises(audio.AudioError, match="no decoder recognises it"):
+        audio.probe_audio(tmp_path / "text.wav")
     (tmp_path / "headless.raw").write_bytes(bytes(1000))
     assert reason(tmp_path / "headless.raw")
     soundfile.write(tmp_path / "no_samples.wav", np.zeros(0), 16000)
     assert "samples" in reason(tmp_path / "no_samples.wav")
-    write_with_av(tmp_path / "silent_film.mp4", None, 0, video=True)
+    write_sound(tmp_path / "silent_film.mp4", None, "", 0, film=True)
     assert "has no audio stream" in reason(tmp_path / "silent_film.mp4")
     for value in (np.nan, np.inf):
         waveform = tone(16000, 1)
@@ -223,7 +178,7 @@ def test_bad_files_say_what_is_wrong(tmp_path: Path) -> None:
         assert reason(tmp_path / "nan.wav") == "it holds NaN or infinite samples"
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+def test_what_is_no_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     for path in (tmp_path / "pipe.wav", tmp_path, Path("/dev/zero")):
         assert reason(path) == "it is not a file, but a folder, a pipe or a device"
@@ -234,7 +189,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("claimed", [0, 1, 999, 768_001, 2**31])
 @pytest.mark.parametrize("suffix", [".wav", ".au", ".caf"])
-def test_what_a_header_claims_must_be_plausible(tmp_path: Path, suffix: str, claimed: int) -> None:
+def test_what_a_header_claims_must_be_plausible(tmp_path, suffix, claimed):
     path = tmp_path / f"a{suffix}"
     soundfile.write(path, tone(22050, 1), 22050)
     order, form = {".wav": ("little", "I"), ".au": ("big", "I"), ".caf": ("big", "d")}[suffix]
@@ -249,18 +204,18 @@ def test_what_a_header_claims_must_be_plausible(tmp_path: Path, suffix: str, cla
 
 
 @pytest.mark.parametrize("sample_rate", [1000, 768_000])
-def test_the_lowest_and_the_highest_rate(tmp_path: Path, sample_rate: int) -> None:
+def test_the_lowest_and_the_highest_rate(tmp_path, sample_rate):
     soundfile.write(tmp_path / "a.wav", tone(sample_rate, 1, 100), sample_rate)
     waveform = audio.read_audio(tmp_path / "a.wav", 16000)
     assert len(waveform) == 16000
     assert strongest(waveform, 16000) == 100
 
 
-def test_a_thousand_channels_in_bounded_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thousand_channels_in_bounded_blocks(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "a.wav", np.full((8000, 1000), 0.25), 16000)
     sizes, read = [], soundfile.SoundFile.read
 
-    def spied(file: soundfile.SoundFile, size: int, **options: object) -> np.ndarray:
+    def spied(file, size, **options):
         sizes.append(size * file.channels)
         return read(file, size, **options)
 
@@ -270,7 +225,7 @@ def test_a_thousand_channels_in_bounded_blocks(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("layout", "channels"), [("5.1", 6), ("7.1", 8)])
-def test_channels_through_pyav(tmp_path: Path, layout: str, channels: int) -> None:
+def test_channels_through_pyav(tmp_path, layout, channels):
     samples = np.random.default_rng(0).integers(-9000, 9000, (4096, channels)).astype(np.int16)
     with av.open(str(tmp_path / "a.wv"), "w") as container:
         track = container.add_stream("wavpack", rate=16000)
@@ -288,41 +243,31 @@ def test_channels_through_pyav(tmp_path: Path, layout: str, channels: int) -> No
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
 @pytest.mark.parametrize("channels", [1, 2, 3])
-def test_integers_and_floats_are_mixed_alike(tmp_path: Path, subtype: str, channels: int) -> None:
+def test_integers_and_floats_are_mixed_alike(tmp_path, subtype, channels):
     samples = np.random.default_rng(0).integers(-9000, 9000, (1600, channels)).astype(np.int16)
     soundfile.write(tmp_path / "a.wav", samples / 32768, 16000, subtype=subtype)
+    assert audio.probe_audio(tmp_path / "a.wav") == (1600, 16000, channels, f"wav/{subtype.lower()}")
     np.testing.assert_allclose(unrounded(tmp_path / "a.wav"), samples.mean(axis=1) / 32768, atol=1e-7)
 
 
-def test_names_and_tags_that_are_no_utf8(tmp_path: Path) -> None:
+def test_names_and_tags_that_are_no_utf8(tmp_path):
     path = tmp_path / os.fsdecode(b"r\xe9sum\xe9.wav")
     soundfile.write(os.fsencode(path), tone(16000, 1), 16000, format="WAV")
     assert len(audio.read_audio(path, 16000)) == 16000
     assert audio.probe_audio(path).num_samples == 16000
     path = tmp_path / os.fsdecode(b"r\xe9sum\xe9.m4a")
-    write_with_av(tmp_path / "a.mkv", tone(16000, 1), 16000)
+    write_sound(tmp_path / "a.mkv", tone(16000, 1), "aac", 16000)
     content = (tmp_path / "a.mkv").read_bytes().replace(b"Lavf", b"\xe9\xe8\xea\xeb")  # the name of the program, a tag
     path.write_bytes(content)
     assert len(audio.read_audio(path, 16000)) == pytest.approx(16000, abs=1024)
 
 
-def test_a_playlist_opens_nothing_else(tmp_path: Path) -> None:
-    write_with_av(tmp_path / "a.m4a", tone(16000, 1), 16000)
+def test_a_playlist_opens_nothing_else(tmp_path):
+    write_sound(tmp_path / "a.m4a", tone(16000, 1), "aac", 16000)
     (tmp_path / "b.m3u8").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n")
     (tmp_path / "c.wav").write_text(f"ffconcat version 1.0\nfile '{tmp_path / 'a.m4a'}'\n")
     for name in ("b.m3u8", "c.wav"):
         assert reason(tmp_path / name)
-
-
-def test_probe_refuses_what_is_not_audio(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_text("not audio " * 100)
-    with pytest.raises(audio.AudioError, match="no decoder recognises it"):
-        audio.probe_audio(tmp_path / "a.wav")
-
-
-def test_silence_is_audio(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", np.zeros(800), 16000)
-    np.testing.assert_array_equal(audio.read_audio(tmp_path / "a.wav", 16000), np.zeros(800))
 
 
 @pytest.mark.parametrize(
@@ -335,7 +280,7 @@ def test_silence_is_audio(tmp_path: Path) -> None:
         ("a.wav", "FLOAT", 1),
     ],
 )
-def test_half_a_file_is_an_error(name: str, subtype: str, channels: int, tmp_path: Path) -> None:
+def test_half_a_file_is_an_error(name, subtype, channels, tmp_path):
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (160_000, channels))
     soundfile.write(tmp_path / name, noise, 16000, subtype=subtype)
     assert len(audio.read_audio(tmp_path / name, 16000)) == 160_000
@@ -347,7 +292,7 @@ def test_half_a_file_is_an_error(name: str, subtype: str, channels: int, tmp_pat
 
 
 @pytest.mark.parametrize("size", [0, 0x7FFFF000, 0xFFFFFFFF])
-def test_a_wav_from_a_pipe_promises_nothing(size: int, tmp_path: Path) -> None:
+def test_a_wav_from_a_pipe_promises_nothing(size, tmp_path):
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)
     soundfile.write(tmp_path / "a.wav", noise, 16000, subtype="PCM_16")
     content = bytearray((tmp_path / "a.wav").read_bytes())
@@ -357,13 +302,7 @@ def test_a_wav_from_a_pipe_promises_nothing(size: int, tmp_path: Path) -> None:
     assert len(audio.read_audio(tmp_path / "a.wav", 16000)) == 16_000
 
 
-def test_an_adpcm_wav_is_read_whole(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)
-    soundfile.write(tmp_path / "a.wav", noise, 16000, subtype="IMA_ADPCM")
-    assert len(audio.read_audio(tmp_path / "a.wav", 16000)) == pytest.approx(16_000, rel=0.05)
-
-
-def test_damage_in_the_middle_of_a_flac_costs_little(tmp_path: Path) -> None:
+def test_damage_in_the_middle_of_a_flac_costs_little(tmp_path):
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 320_000)
     soundfile.write(tmp_path / "a.flac", noise, 16000)
     content = bytearray((tmp_path / "a.flac").read_bytes())

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import itertools
 
 import numpy as np
@@ -10,32 +8,32 @@ from dfx.audio import segments
 
 @pytest.mark.parametrize("policy", segments.POLICIES)
 @pytest.mark.parametrize("spare", [-1, 0, 1, 7])
-def test_crop_stays_inside_the_clip(policy: str, spare: int) -> None:
+def test_crop_stays_inside_the_clip(policy, spare):
     generator = np.random.default_rng(0)
     starts = {segments.segment_start(100 + spare, 100, policy, generator) for _ in range(200)}
     assert min(starts) >= 0
     assert max(starts) <= max(spare, 0)
 
 
-def test_random_start_reaches_every_position_and_repeats_with_its_seed() -> None:
+def test_random_start_reaches_every_position_and_repeats_with_its_seed():
     starts = [segments.segment_start(13, 10, "random", np.random.default_rng(seed)) for seed in range(50)]
     assert set(starts) == {0, 1, 2, 3}
     assert starts == [segments.segment_start(13, 10, "random", np.random.default_rng(seed)) for seed in range(50)]
 
 
-def test_first_and_centre() -> None:
+def test_first_and_centre():
     assert segments.segment_start(101, 10, "first") == 0
     assert segments.segment_start(101, 10, "centre") == 45
 
 
-def test_start_refuses_what_it_cannot_do() -> None:
+def test_start_refuses_what_it_cannot_do():
     with pytest.raises(ValueError, match=r"Unknown crop policy 'middle': use one of random, first, centre"):
         segments.segment_start(10, 5, "middle")
     with pytest.raises(ValueError, match="needs a numpy"):
         segments.segment_start(10, 5, "random")
 
 
-def test_fit_repeats_by_default_and_pads_with_zeros_on_request() -> None:
+def test_fit_repeats_by_default_and_pads_with_zeros_on_request():
     waveform = np.array([1, 2, 3], np.float32)
     np.testing.assert_array_equal(segments.fit_segment(waveform, 7), [1, 2, 3, 1, 2, 3, 1])
     np.testing.assert_array_equal(segments.fit_segment(waveform, 5, "zero"), [1, 2, 3, 0, 0])
@@ -46,7 +44,7 @@ def test_fit_repeats_by_default_and_pads_with_zeros_on_request() -> None:
             assert fitted.dtype == np.float32
 
 
-def test_fit_refuses_an_empty_waveform_and_an_unknown_padding() -> None:
+def test_fit_refuses_an_empty_waveform_and_an_unknown_padding():
     with pytest.raises(ValueError, match="empty waveform cannot fill 4 samples"):
         segments.fit_segment(np.zeros(0, np.float32), 4)
     with pytest.raises(ValueError, match="Unknown padding 'reflect'"):
@@ -55,7 +53,7 @@ def test_fit_refuses_an_empty_waveform_and_an_unknown_padding() -> None:
 
 @pytest.mark.parametrize("length", [1, 9, 10, 11, 14, 15, 16, 100])
 @pytest.mark.parametrize("hop", [1, 5, 10])
-def test_windows_leave_no_sample_out(length: int, hop: int) -> None:
+def test_windows_leave_no_sample_out(length, hop):
     starts = segments.segment_windows(length, 10, hop)
     covered = np.zeros(length, bool)
     for begin in starts:
@@ -67,14 +65,14 @@ def test_windows_leave_no_sample_out(length: int, hop: int) -> None:
     assert all(after - before <= hop for before, after in itertools.pairwise(starts))
 
 
-def test_windows_are_counted_without_making_them() -> None:
+def test_windows_are_counted_without_making_them():
     lengths = np.arange(1, 200)
     for hop in (1, 3, 5, 10):
         counts = segments.num_segment_windows(lengths, 10, hop)
         assert counts.tolist() == [len(segments.segment_windows(length, 10, hop)) for length in lengths.tolist()]
 
 
-def test_windows_refuse_a_hop_that_skips_samples() -> None:
+def test_windows_refuse_a_hop_that_skips_samples():
     for hop in (0, 11):
         with pytest.raises(ValueError, match=f"cannot slide by {hop}"):
             segments.segment_windows(100, 10, hop)

@@ -1,7 +1,3 @@
-from __future__ import annotations
-
-from collections.abc import Callable
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +6,7 @@ from dfx import audio
 
 
 @pytest.fixture(scope="session")
-def fair(babble: Callable[..., np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+def fair(babble, tmp_path_factory):
     """160 clips of both classes with nothing between them but the label."""
     folder = tmp_path_factory.mktemp("fair")
     generator = np.random.default_rng(0)
@@ -19,9 +15,7 @@ def fair(babble: Callable[..., np.ndarray], tmp_path_factory: pytest.TempPathFac
         label, split = number % 2, ("train", "train", "dev", "eval")[number // 2 % 4]
         path = folder / f"c{number:03d}.wav"
         audio.write_audio(
-            path,
-            babble(int(generator.integers(6000, 9000)), number, level_db=generator.normal(-24, 2)),
-            16000,
+            path, babble(int(generator.integers(6000, 9000)), number, level_db=generator.normal(-24, 2)), 16000
         )
         rows.append((path.stem, str(path), label, "-" if label else "A1", f"{split}{number % 5}", split, f"u{number}"))
     return pd.DataFrame(rows, columns=["id", "path", "label", "attack", "speaker", "split", "utterance"])

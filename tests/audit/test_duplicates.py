@@ -1,11 +1,5 @@
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-import pytest
 import soundfile
 import soxr
 
@@ -17,9 +11,7 @@ from dfx.tables.manifest import Manifest
 RATE = 16000
 
 
-def found(
-    tmp_path: Path, clips: dict[str, np.ndarray], rates: dict[str, int] | None = None
-) -> duplicates.DuplicateGroups:
+def found(tmp_path, clips, rates=None):
     rows = []
     for name, clip in clips.items():
         path = tmp_path / (name if "." in name else f"{name}.wav")
@@ -33,9 +25,7 @@ def found(
     return duplicates.find_duplicates(measures, np.ones(len(rows), bool))
 
 
-def test_copies_at_another_gain_rate_shift_and_codec_are_found(
-    tmp_path: Path, babble: Callable[..., np.ndarray]
-) -> None:
+def test_copies_at_another_gain_rate_shift_and_codec_are_found(tmp_path, babble):
     clip = babble(24000, 1)
     clips = {
         "original": clip,
@@ -54,7 +44,7 @@ def test_copies_at_another_gain_rate_shift_and_codec_are_found(
     assert group[7:].tolist() == [-1, -1]
 
 
-def test_equal_samples_are_exact_at_whatever_rate(tmp_path: Path, babble: Callable[..., np.ndarray]) -> None:
+def test_equal_samples_are_exact_at_whatever_rate(tmp_path, babble):
     clip = babble(24000, 1)
     result = found(tmp_path, {"a": clip, "b": babble(24000, 2), "c.flac": clip})
     assert result.exact[0] == result.exact[2] >= 0
@@ -62,7 +52,7 @@ def test_equal_samples_are_exact_at_whatever_rate(tmp_path: Path, babble: Callab
     assert result.near[0] == result.near[2]
 
 
-def test_a_vocoded_twin_is_another_recording(tmp_path: Path, babble: Callable[..., np.ndarray]) -> None:
+def test_a_vocoded_twin_is_another_recording(tmp_path, babble):
     clip = babble(24000, 1)
     bins = np.fft.rfft(clip.reshape(-1, 80), axis=1)  # the same energies, other phases
     phase = np.exp(2j * np.pi * np.random.default_rng(0).random(bins.shape))
@@ -70,12 +60,12 @@ def test_a_vocoded_twin_is_another_recording(tmp_path: Path, babble: Callable[..
     assert found(tmp_path, {"recording": clip, "twin": twin}).near.tolist() == [-1, -1]
 
 
-def test_silence_and_no_clips_match_nothing(tmp_path: Path) -> None:
+def test_silence_and_no_clips_match_nothing(tmp_path):
     result = found(tmp_path, {"a": np.zeros(8000), "b": np.zeros(8000)})
     assert result.near.tolist() == [-1, -1]
 
 
-def test_limits_are_said(tmp_path: Path, babble: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_said(tmp_path, babble, monkeypatch):
     monkeypatch.setattr(duplicates, "MAX_NEIGHBOURS", 3)
     monkeypatch.setattr(duplicates, "MAX_PAIRS", 2)
     clip = babble(16000, 1)
@@ -84,9 +74,7 @@ def test_limits_are_said(tmp_path: Path, babble: Callable[..., np.ndarray], monk
     assert "the waveforms of 2 were compared" in limits
 
 
-def test_only_so_many_candidates_stay_in_memory(
-    tmp_path: Path, babble: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_so_many_candidates_stay_in_memory(tmp_path, babble, monkeypatch):
     monkeypatch.setattr(duplicates, "MAX_CANDIDATES", 8)
     monkeypatch.setattr(duplicates, "COLUMNS", 2)
     monkeypatch.setattr(duplicates, "MAX_PAIRS", 1)
@@ -96,9 +84,7 @@ def test_only_so_many_candidates_stay_in_memory(
     assert pairs <= 8 < 8 * 7 / 2
 
 
-def test_blocks_do_not_matter(
-    tmp_path: Path, babble: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_do_not_matter(tmp_path, babble, monkeypatch):
     clips = {f"c{n}": babble(16000 + 10 * n, n // 2) for n in range(10)}
     whole = found(tmp_path, clips).near
     monkeypatch.setattr(duplicates, "BLOCK", 2)

@@ -1,17 +1,12 @@
-from __future__ import annotations
-
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from dfx.audit.duplicates import DuplicateGroups
-from dfx.audit.leaks import Leaks, find_leaks
-from dfx.tables.findings import Finding
+from dfx.audit.leaks import find_leaks
 
 
-def table(**columns: list) -> pd.DataFrame:
+def table(**columns):
     """Eight clips: four in train, two in dev, two in eval, the classes in turn."""
     return pd.DataFrame(
         {
@@ -26,7 +21,7 @@ def table(**columns: list) -> pd.DataFrame:
     )
 
 
-def matches(exact: dict[int, int] | None = None, near: dict[int, int] | None = None) -> DuplicateGroups:
+def matches(exact=None, near=None):
     groups = []
     for given in (exact or {}, near or {}):
         group = np.full(8, -1)
@@ -35,11 +30,11 @@ def matches(exact: dict[int, int] | None = None, near: dict[int, int] | None = N
     return DuplicateGroups(groups[0], groups[1], "")
 
 
-def by_kind(found: Leaks) -> dict[str, Finding]:
+def by_kind(found):
     return {entry.kind: entry for entry in found.findings}
 
 
-def row(found: Leaks, kind: str, first: str = "train", second: str = "eval") -> dict:
+def row(found, kind, first="train", second="eval"):
     return next(r for r in found.rows if (r["kind"], r["first"], r["second"]) == (kind, first, second))
 
 
@@ -62,14 +57,14 @@ def row(found: Leaks, kind: str, first: str = "train", second: str = "eval") -> 
         ({"attack": ["-", "spoof"] * 4}, {}, "seen-attacks no-unseen-attack"),
     ],
 )
-def test_what_splits_share(columns: dict[str, list], present: dict[str, str], absent: str) -> None:
+def test_what_splits_share(columns, present, absent):
     found = by_kind(find_leaks(table(**columns), matches(), groups=["room"]))
     for kind, words in present.items():
         assert words in found[kind].text
     assert not set(absent.split()) & set(found)
 
 
-def test_shared_values_are_counted_where_they_are_known() -> None:
+def test_shared_values_are_counted_where_they_are_known():
     found = find_leaks(table(speaker=list("abcdefga")), matches())
     assert row(found, "speaker").items() >= {"values": 1, "clips": 1, "of": 2, "share": 0.5}.items()
     assert row(found, "speaker", "train", "dev")["values"] == 0
@@ -78,11 +73,11 @@ def test_shared_values_are_counted_where_they_are_known() -> None:
     assert row(unknown, "speaker")["of"] == 0
 
 
-def examples(found: dict[str, Finding], kind: str) -> tuple[str, Sequence[str]]:
+def examples(found, kind):
     return found[kind].severity, found[kind].examples
 
 
-def test_exact_duplicates_across_splits_in_both_classes_and_within_one() -> None:
+def test_exact_duplicates_across_splits_in_both_classes_and_within_one():
     groups = {0: 5, 6: 5, 1: 6, 2: 6, 3: 7, 4: 7}
     leaks = find_leaks(table(), matches(groups, groups))
     found = by_kind(leaks)
@@ -94,7 +89,7 @@ def test_exact_duplicates_across_splits_in_both_classes_and_within_one() -> None
     assert examples(within, "duplicate-audio-within-a-split") == ("note", ("c0 = c2",))
 
 
-def test_near_duplicates_are_told_apart_from_exact_ones() -> None:
+def test_near_duplicates_are_told_apart_from_exact_ones():
     found = by_kind(find_leaks(table(), matches({0: 5, 2: 5}, {0: 9, 2: 9, 6: 9})))
     assert "duplicate-audio-within-a-split" in found
     assert examples(found, "same-recording-across-splits") == ("error", ("c0 = c2 = c6",))

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
@@ -15,26 +13,26 @@ from dfx.audit import measure
 from dfx.tables.manifest import Manifest
 
 
-def measured(table: pd.DataFrame, cache: Path, num_workers: int = 0) -> measure.CorpusMeasures:
+def measured(table, cache, num_workers=0):
     return measure.measure_corpus(Manifest(table), 16000, cache, num_workers, progress=False)
 
 
 @pytest.fixture(autouse=True)
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def small_batches(monkeypatch):
     """Batches of 16 files."""
     monkeypatch.setattr("dfx.audio.parts.MIN_BATCH_BYTES", 16 * FILE_BYTES)
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def opened(monkeypatch):
     """Paths of the files that are measured."""
-    paths: list[str] = []
+    paths = []
     whole = audio.probe_audio
     monkeypatch.setattr(audio, "probe_audio", lambda path: paths.append(path) or whole(path))
     return paths
 
 
-def test_rows_keep_their_order_and_may_share_a_file(fair: pd.DataFrame, tmp_path: Path) -> None:
+def test_rows_keep_their_order_and_may_share_a_file(fair, tmp_path):
     rows = fair.iloc[[7, 3, 7, 1]].assign(id=list("abcd")).reset_index(drop=True)
     found = measured(rows, tmp_path)
     alone = measured(rows.iloc[[3]].reset_index(drop=True), tmp_path)
@@ -45,13 +43,13 @@ def test_rows_keep_their_order_and_may_share_a_file(fair: pd.DataFrame, tmp_path
     assert found.table["duration"][0] == pytest.approx(found.store.length(0) / 16000)
 
 
-def test_a_measure_replaces_metadata_of_the_same_name(fair: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_measure_replaces_metadata_of_the_same_name(fair, tmp_path):
     table = measured(fair.head(4).assign(sample_rate="said to be 8000", room="r"), tmp_path).table
     assert set(table["sample_rate"]) == {16000}
     assert set(table["room"]) == {"r"}
 
 
-def test_only_new_and_changed_files_are_measured(fair: pd.DataFrame, tmp_path: Path, opened: list[str]) -> None:
+def test_only_new_and_changed_files_are_measured(fair, tmp_path, opened):
     rows = fair.head(4).copy()
     changing = tmp_path / "changing.wav"
     changing.write_bytes(Path(rows["path"][3]).read_bytes())
@@ -70,9 +68,7 @@ def test_only_new_and_changed_files_are_measured(fair: pd.DataFrame, tmp_path: P
     assert table["duration"][3] == pytest.approx(5000 / 16000)
 
 
-def test_a_killed_audit_measures_only_what_it_had_not_finished(
-    fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[str]
-) -> None:
+def test_a_killed_audit_measures_only_what_it_had_not_finished(fair, tmp_path, monkeypatch, opened):
     monkeypatch.setattr(measure, "SAVE_SECONDS", 0)
     first = measured(fair, tmp_path)
     opened.clear()
@@ -90,12 +86,10 @@ def test_a_killed_audit_measures_only_what_it_had_not_finished(
     np.testing.assert_array_equal(first.lfcc, again.lfcc)
 
 
-def test_what_was_measured_before_an_interruption_is_kept(
-    fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: list[str]
-) -> None:
+def test_what_was_measured_before_an_interruption_is_kept(fair, tmp_path, monkeypatch, opened):
     whole, calls = measures.measure_clip, []
 
-    def interrupted(path: str, sample_rate: int) -> dict:
+    def interrupted(path, sample_rate):
         calls.append(path)
         if len(calls) > 40:
             raise KeyboardInterrupt
@@ -110,13 +104,11 @@ def test_what_was_measured_before_an_interruption_is_kept(
     assert len(set(opened)) <= 160 - 30  # finished batches are kept
 
 
-def test_a_file_that_could_not_be_measured_is_tried_again(
-    fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_could_not_be_measured_is_tried_again(fair, tmp_path, monkeypatch):
     rows = fair.head(2)
     measured(rows.head(1), tmp_path)  # decoded and measured before
 
-    def fails(path: str, *_: object) -> None:
+    def fails(path, *_):
         raise audio.AudioError(path, "Input/output error")
 
     open_store(Manifest(rows), 16000, cache=tmp_path, num_workers=0, progress=False)
@@ -129,16 +121,14 @@ def test_a_file_that_could_not_be_measured_is_tried_again(
 
 
 @pytest.mark.slow
-def test_processes_measure_the_same(fair: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_measure_the_same(fair, tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "FEW_FILES", 1)
     one, two = measured(fair, tmp_path / "a"), measured(fair, tmp_path / "b", num_workers=2)
     pd.testing.assert_frame_equal(one.table, two.table)
     np.testing.assert_array_equal(one.lfcc, two.lfcc)
 
 
-def test_bad_files_have_reasons_and_no_measures_and_are_not_opened_again(
-    fair: pd.DataFrame, tmp_path: Path, opened: list[str]
-) -> None:
+def test_bad_files_have_reasons_and_no_measures_and_are_not_opened_again(fair, tmp_path, opened):
     (tmp_path / "text.wav").write_text("no audio")
     rows = fair.head(3).copy()
     rows["path"] = [str(tmp_path / "gone.wav"), str(tmp_path / "text.wav"), rows["path"][2]]

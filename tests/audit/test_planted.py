@@ -1,9 +1,6 @@
 """A corpus with faults that were planted: each is found and named."""
 
-from __future__ import annotations
-
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +27,7 @@ class Planter:
     folder: Path
     rows: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, name: str, label: str, split: str, waveform: np.ndarray | None, rate: int = RATE, **row: Any) -> Path:
+    def add(self, name, label, split, waveform, rate=RATE, **row):
         path = self.folder / row.pop("file", f"{name}.wav")
         if waveform is not None and path.suffix in (".wav", ".flac"):
             audio.write_audio(path, waveform, rate)
@@ -50,25 +47,25 @@ class Planter:
         )
         return path
 
-    def write(self) -> Path:
+    def write(self):
         path = self.folder / "table.csv"
         pd.DataFrame(self.rows).to_csv(path, index=False)
         return path
 
 
-def mu_law(clip: np.ndarray) -> np.ndarray:
+def mu_law(clip):
     compressed = np.sign(clip) * np.log1p(255 * np.abs(clip)) / np.log(256)
     levels = np.round(compressed * 127) / 127
     return np.sign(levels) * (256 ** np.abs(levels) - 1) / 255
 
 
-def lowpass(clip: np.ndarray, hz: float) -> np.ndarray:
+def lowpass(clip, hz):
     bins = np.fft.rfft(clip)
     bins[np.fft.rfftfreq(len(clip), 1 / RATE) > hz] = 0
     return np.fft.irfft(bins, len(clip))
 
 
-def plant(folder: Path, babble: Callable[..., np.ndarray]) -> Path:
+def plant(folder, babble):
     """About 190 clips: bona fide recordings, spoofs with every trace of a careless pipeline, and broken files."""
     made = Planter(folder)
     generator = np.random.default_rng(0)
@@ -176,7 +173,7 @@ PLANTED = {
 
 
 @pytest.fixture(scope="module")
-def report(babble: Callable[..., np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def report(babble, tmp_path_factory):
     table = plant(tmp_path_factory.mktemp("planted"), babble)
     cache = tmp_path_factory.mktemp("cache")
     settings = DictConfig({"sample_rate": RATE, "seed": 0, "cache": cache, "num_workers": 0})
@@ -185,7 +182,7 @@ def report(babble: Callable[..., np.ndarray], tmp_path_factory: pytest.TempPathF
 
 
 @pytest.mark.parametrize("fault", PLANTED)
-def test_a_planted_fault_is_found_and_named(report: dict[str, Any], fault: str) -> None:
+def test_a_planted_fault_is_found_and_named(report, fault):
     kind, *words = PLANTED[fault]
     found = [found for found in report["findings"] if found["kind"] == kind]
     assert found, sorted(found["kind"] for found in report["findings"])
@@ -194,12 +191,12 @@ def test_a_planted_fault_is_found_and_named(report: dict[str, Any], fault: str) 
         assert word in said
 
 
-def test_nothing_else_is_found(report: dict[str, Any]) -> None:
+def test_nothing_else_is_found(report):
     expected = {kind for kind, *_ in PLANTED.values()} | {"shortcut-noise"}  # digital silence has no noise
     assert {found["kind"] for found in report["findings"]} <= expected
 
 
-def test_scalars_point_the_way_they_were_planted(report: dict[str, Any]) -> None:
+def test_scalars_point_the_way_they_were_planted(report):
     rows = {row["name"]: row for row in report["scalars"]}
     for name in ("leading_silence", "multiple_256", "loudness", "sample_rate", "channels", "dc"):
         assert rows[name]["strength"] > 0.55
@@ -207,6 +204,6 @@ def test_scalars_point_the_way_they_were_planted(report: dict[str, Any]) -> None
     assert rows["effective_bits"]["higher_in"] == "bona fide"
 
 
-def test_the_headline_says_that_nobody_needs_to_listen(report: dict[str, Any]) -> None:
+def test_the_headline_says_that_nobody_needs_to_listen(report):
     assert report["headline"]["auc"] > 0.95
     assert "dev" not in report["models"][0]["places"]

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +8,7 @@ from dfx.audit.shortcuts import shortcut_auc_of_values
 from dfx.metrics import auc
 
 
-def table(clips: int = 400, **columns: np.ndarray) -> pd.DataFrame:
+def table(clips=400, **columns):
     """Measures of clips that nothing but the label tells apart, half of them spoof; train, train, dev, eval in turn."""
     generator = np.random.default_rng(0)
     label = np.arange(clips) % 2
@@ -33,15 +31,15 @@ def table(clips: int = 400, **columns: np.ndarray) -> pd.DataFrame:
 SPOOF = np.arange(400) % 2 == 0
 
 
-def by_name(rows: list[dict]) -> dict[str, dict]:
+def by_name(rows):
     return {row["name"]: row for row in rows}
 
 
-def said(rows: list[dict], made: pd.DataFrame) -> dict[str, str]:
+def said(rows, made):
     return {found.kind: f"{found.severity} {found.text}" for found in shortcuts.find_shortcuts(rows, made, 16000)}
 
 
-def test_nothing_is_found_where_nothing_is() -> None:
+def test_nothing_is_found_where_nothing_is():
     made = table()
     rows = shortcuts.evaluate_shortcut_scalars(made, {})
     assert not said(rows, made)
@@ -64,7 +62,7 @@ def test_nothing_is_found_where_nothing_is() -> None:
         ("format", np.where(SPOOF, "mpeg/mpeg_layer_iii", "wav/pcm_16"), "shortcut-file", "file format"),
     ],
 )
-def test_each_scalar_is_named_with_its_advice(column: str, values: np.ndarray, kind: str, words: str) -> None:
+def test_each_scalar_is_named_with_its_advice(column, values, kind, words):
     made = table(**{column: values})
     found = said(shortcuts.evaluate_shortcut_scalars(made, {}), made)
     assert list(found) == [kind]
@@ -72,14 +70,14 @@ def test_each_scalar_is_named_with_its_advice(column: str, values: np.ndarray, k
     assert "What to do: " in found[kind]
 
 
-def test_severity_grows_with_the_leak() -> None:
+def test_severity_grows_with_the_leak():
     generator = np.random.default_rng(1)
     for shift, severity in ((0.3, "note"), (0.6, "warning"), (2.0, "error")):
         made = table(4000, loudness=generator.standard_normal(4000) + shift * (np.arange(4000) % 2))
         assert said(shortcuts.evaluate_shortcut_scalars(made, {}), made)["shortcut-level"].startswith(severity)
 
 
-def test_the_direction_is_that_of_train() -> None:
+def test_the_direction_is_that_of_train():
     made = table()
     turned = np.where(made["split"] == "eval", -1, 1) * np.where(SPOOF, 1.0, -1.0)
     row = by_name(shortcuts.evaluate_shortcut_scalars(table(loudness=turned), {"elsewhere": table(loudness=-turned)}))[
@@ -90,7 +88,7 @@ def test_the_direction_is_that_of_train() -> None:
     assert row["places"]["elsewhere"]["auc"] == pytest.approx(0.25)  # right in its eval, wrong elsewhere
 
 
-def test_a_class_too_few_has_no_auc() -> None:
+def test_a_class_too_few_has_no_auc():
     made = table()
     made = made[(made["label"] == 1) | (made["split"] == "dev")]
     rows = by_name(shortcuts.evaluate_shortcut_scalars(made, {}))
@@ -99,18 +97,16 @@ def test_a_class_too_few_has_no_auc() -> None:
     assert by_name(shortcuts.evaluate_shortcut_scalars(made[made["label"] == 1], {}))["loudness"]["auc"] is None
 
 
-def corpus(made: pd.DataFrame, cepstra: np.ndarray | None = None) -> shortcut_models.ShortcutClips:
+def corpus(made, cepstra=None):
     noise = np.random.default_rng(2).standard_normal((len(made), 40)).astype(np.float32)
     return shortcut_models.ShortcutClips(made, noise if cepstra is None else cepstra)
 
 
-def places(
-    clips: shortcut_models.ShortcutClips, others: dict[str, shortcut_models.ShortcutClips] | None = None
-) -> dict:
+def places(clips, others=None):
     return {row["name"]: row["places"] for row in shortcut_models.evaluate_shortcut_models(clips, others or {}, seed=0)}
 
 
-def test_models_find_what_one_auc_does_not_see() -> None:
+def test_models_find_what_one_auc_does_not_see():
     either_end = np.where(SPOOF, np.random.default_rng(3).choice([-1.0, 1.0], 400), 0.0)
     made = table(loudness=either_end)
     assert by_name(shortcuts.evaluate_shortcut_scalars(made, {}))["loudness"]["strength"] < 0.55
@@ -121,7 +117,7 @@ def test_models_find_what_one_auc_does_not_see() -> None:
     assert set(tested["all scalars"]) == {"dev", "eval", "elsewhere"}
 
 
-def test_length_is_in_one_model_and_not_in_the_other() -> None:
+def test_length_is_in_one_model_and_not_in_the_other():
     made = table(num_samples=np.where(SPOOF, 256 * 51, 256 * 51 + 1))
     found = {name: tested["eval"]["auc"] for name, tested in places(corpus(made)).items()}
     assert found["all scalars"] == found["basic scalars, multiple of 256"] == 1
@@ -129,13 +125,13 @@ def test_length_is_in_one_model_and_not_in_the_other() -> None:
     assert found["basic scalars"] < 0.7
 
 
-def test_cepstra_have_a_model_of_their_own() -> None:
+def test_cepstra_have_a_model_of_their_own():
     cepstra = np.zeros((400, 40), np.float32)
     cepstra[SPOOF, 3] = 1
     assert places(corpus(table(), cepstra))[shortcut_models.CEPSTRA]["eval"]["auc"] == 1
 
 
-def test_only_so_many_clips_are_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_clips_are_learned_from(monkeypatch):
     monkeypatch.setattr(shortcut_models, "MAX_TRAIN", 60)
     monkeypatch.setattr(shortcut_models, "CHUNK", 33)
     made = table(num_samples=np.where(SPOOF, 256 * 51, 256 * 51 + 1))
@@ -144,13 +140,13 @@ def test_only_so_many_clips_are_learned_from(monkeypatch: pytest.MonkeyPatch) ->
     assert again[0][-2]["places"]["eval"]["auc"] == 1
 
 
-def test_a_rare_class_is_drawn_whole() -> None:
+def test_a_rare_class_is_drawn_whole():
     drawn = shortcut_models.draw_balanced_clips(np.arange(1000) + 5, np.arange(1000) < 990, 100, seed=0)
     assert len(drawn) == len(set(drawn)) == 100
     assert set(range(995, 1005)) <= set(drawn)
 
 
-def test_no_model_without_both_classes_in_train() -> None:
+def test_no_model_without_both_classes_in_train():
     made = table()
     assert places(corpus(made[(made["label"] == 1) | (made["split"] != "train")])) == {}
 
@@ -160,51 +156,43 @@ def auc_of_spoof(spoof, bonafide):
     return shortcut_auc_of_values(pd.DataFrame({"label": label}), np.concatenate([spoof, bonafide]))
 
 
-def test_auc_counts_ties_half() -> None:
+def test_auc_counts_ties_half():
     generator = np.random.default_rng(0)
     spoof, bonafide = generator.integers(0, 9, 80), generator.integers(2, 11, 50)
     found = auc_of_spoof(spoof, bonafide)
-    assert found is not None
     assert found.auc == pytest.approx(auc(spoof, bonafide))
     assert found.strength == pytest.approx(auc(bonafide, spoof))
     assert found.reversed() == pytest.approx(auc_of_spoof(-spoof, -bonafide))
 
 
-def test_auc_needs_ten_clips_of_each_class() -> None:
+def test_auc_needs_ten_clips_of_each_class():
     assert auc_of_spoof(np.ones(9), np.ones(10)) is None
     assert auc_of_spoof(np.ones(10), []) is None
 
 
-def test_the_interval_covers_the_truth() -> None:
+def test_the_interval_covers_the_truth():
     generator = np.random.default_rng(1)
     truth = 0.7602  # of normal values, means one deviation apart: Phi(1 / sqrt(2))
     hits = 0
     for _ in range(400):
         found = auc_of_spoof(generator.normal(1, 1, 60), generator.normal(0, 1, 40))
-        assert found is not None
         hits += found.low <= truth <= found.high
     assert 0.92 <= hits / 400 <= 0.98
 
 
-def test_perfect_separation_of_few_clips_is_not_certain() -> None:
-    few, many = (
-        auc_of_spoof(np.ones(10), np.zeros(10)),
-        auc_of_spoof(np.ones(1000), np.zeros(1000)),
-    )
-    assert few is not None
-    assert many is not None
+def test_perfect_separation_of_few_clips_is_not_certain():
+    few, many = (auc_of_spoof(np.ones(10), np.zeros(10)), auc_of_spoof(np.ones(1000), np.zeros(1000)))
     assert few.deviation == pytest.approx(0.1)
     assert (many.low, many.high) == (pytest.approx(0.998, abs=1e-3), 1)
 
 
-def test_one_value_tells_nothing() -> None:
+def test_one_value_tells_nothing():
     found = auc_of_spoof(np.ones(20), np.ones(20))
     assert found == (0.5, 0.5, 0.5, 0)
-    assert found is not None
     assert found.is_chance
 
 
-def what_to_beat(*scalars: dict[str, float]) -> dict:
+def what_to_beat(*scalars):
     rows = []
     for number, aucs in enumerate(scalars):
         cells = {place: {"auc": value, "low": value - 0.04, "high": value + 0.04} for place, value in aucs.items()}
@@ -212,14 +200,14 @@ def what_to_beat(*scalars: dict[str, float]) -> dict:
     return shortcut_models.shortcut_auc_to_beat(rows, [], "")
 
 
-def test_dev_chooses_what_is_to_beat() -> None:
+def test_dev_chooses_what_is_to_beat():
     found = what_to_beat({"dev": 0.7, "eval": 0.6}, {"dev": 0.5, "eval": 0.65})
     assert (found["name"], found["auc"], found["eer"]) == ("scalar 0 alone", 0.6, None)
     assert "that much is reached on the files as they are" in found["text"]
     assert found["text"].endswith("without listening (scalar 0 alone, chosen on dev).")
 
 
-def test_without_dev_eval_chooses_and_chance_is_called_so() -> None:
+def test_without_dev_eval_chooses_and_chance_is_called_so():
     found = what_to_beat({"eval": 0.49}, {"eval": 0.52})
     assert (found["name"], found["auc"]) == ("scalar 1 alone", 0.52)
     assert "no more than chance is reached on the files as they are" in found["text"]

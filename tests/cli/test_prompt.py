@@ -1,33 +1,23 @@
 """The command line: a typing error gives one sentence, and --help is fast and complete."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from dfx import train
 from dfx.config.schema import CONF_DIR
-
-Typed = Callable[..., tuple[str | int | None, str]]
+from setups import type_command
 
 
 @pytest.fixture
-def type_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Typed:
+def type_in(tmp_path, monkeypatch, capsys):
     """Types a command of dfx.train in an empty folder; gives what it exits with and prints."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
 
-    def typed(*arguments: str) -> tuple[str | int | None, str]:
-        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
-        code: str | int | None = 0
-        try:
-            train.main()
-        except SystemExit as stop:
-            code = stop.code
+    def typed(*arguments):
+        code = type_command(train.main, *arguments)
         shown = capsys.readouterr()
         assert not (tmp_path / "mlflow.db").exists()
         return code, shown.out + shown.err
@@ -44,10 +34,7 @@ def type_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (["data.batchsize=3"], "data.batchsize: there is no such key; did you mean 'data.batch_size'?"),
         (["schedule=warmup"], "schedule=warmup: there is no such schedule; "),
         (["conditioning.trim=40"], "conditioning.trim: there is no such key; did you mean"),
-        (
-            ["experiment=lfcc_lcn"],
-            "experiment=lfcc_lcn: there is no such experiment; did you mean 'lfcc_lcnn'?",
-        ),
+        (["experiment=lfcc_lcn"], "experiment=lfcc_lcn: there is no such experiment; did you mean 'lfcc_lcnn'?"),
         (["batch_size=16"], "batch_size: there is no such key; did you mean 'data.batch_size'?"),
         (["lr=0.1"], "lr: there is no such key; did you mean 'optimizer.lr'?"),
         (["seed=abc"], "seed: Value 'abc' of type 'str' could not be converted to Integer"),
@@ -55,9 +42,7 @@ def type_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (["-m", "model=lcnn,lccn"], "model=lccn: there is no such model; did you mean 'lcnn'?"),
     ],
 )
-def test_a_typing_error_gives_one_sentence_and_touches_nothing(
-    arguments: list[str], sentence: str, type_in: Typed
-) -> None:
+def test_a_typing_error_gives_one_sentence_and_touches_nothing(arguments, sentence, type_in):
     code, shown = type_in(*arguments)
     assert str(code).startswith(f"Error: {sentence}")
     assert "\n" not in str(code)
@@ -70,10 +55,9 @@ def test_a_typing_error_gives_one_sentence_and_touches_nothing(
         ("sede: 3", "sede: there is no such key (in experiment/mine.yaml); did you mean 'seed'?"),
         ("data: {batchsize: 5}", "data.batchsize: there is no such key (in experiment/mine.yaml);"),
         ("model: {widht: 5}", "model.widht: LCNNLight has no such argument; did you mean 'width'?"),
-        ("model: {dropout: much}", "model.dropout: expected float, got 'much' (str)."),
     ],
 )
-def test_an_experiment_file_is_checked_alike(text: str, sentence: str, tmp_path: Path, type_in: Typed) -> None:
+def test_an_experiment_file_is_checked_alike(text, sentence, tmp_path, type_in):
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{text}\n")
     code, shown = type_in("--config-dir", str(tmp_path), "experiment=mine")
@@ -81,7 +65,7 @@ def test_an_experiment_file_is_checked_alike(text: str, sentence: str, tmp_path:
     assert "Traceback" not in shown
 
 
-def test_help_lists_every_option_with_its_meaning_and_those_of_a_plug_in(tmp_path: Path, type_in: Typed) -> None:
+def test_help_lists_every_option_with_its_meaning_and_those_of_a_plug_in(tmp_path, type_in):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.yaml").write_text("# a model of my own\n_target_: x.Y\n")
     code, text = type_in("--help", "--config-dir", str(tmp_path))
@@ -95,7 +79,7 @@ def test_help_lists_every_option_with_its_meaning_and_those_of_a_plug_in(tmp_pat
     assert "  data.batch_size=32 " in text
 
 
-def test_the_whole_trace_is_shown_on_request(type_in: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_whole_trace_is_shown_on_request(type_in, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(Exception, match="lccn"):
         type_in("model=lccn")
@@ -103,7 +87,7 @@ def test_the_whole_trace_is_shown_on_request(type_in: Typed, monkeypatch: pytest
 
 @pytest.mark.slow
 @pytest.mark.parametrize("argument", [["--help"], ["--cfg", "job"]])
-def test_help_and_cfg_do_not_import_torch(argument: list[str], tmp_path: Path) -> None:
+def test_help_and_cfg_do_not_import_torch(argument, tmp_path):
     command = [sys.executable, "-X", "importtime", "-m", "dfx.train", *argument]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
@@ -111,7 +95,7 @@ def test_help_and_cfg_do_not_import_torch(argument: list[str], tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_an_error_of_the_command_itself_has_no_trace(tmp_path: Path) -> None:
+def test_an_error_of_the_command_itself_has_no_trace(tmp_path):
     command = [sys.executable, "-m", "dfx", "train", "model=lccn"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1

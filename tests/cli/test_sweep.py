@@ -1,16 +1,8 @@
 """A sweep records every cell under one parent run, also after failures and interrupts."""
 
-from __future__ import annotations
-
 import json
 import os
-import random
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import mlflow
 import pytest
@@ -18,11 +10,10 @@ from mlflow.tracking import MlflowClient
 
 from dfx import train
 from dfx.tracking import provenance, runs
-from dfx.tracking.runs import RunRecord
+from setups import type_command
 
 SMALL = ["trainer=smoke", "segment_seconds=0.5", "trainer.enable_progress_bar=false", "dataset=manifest"]
 SENTENCE = "Picky takes 60 bins, got 80: use feature=lfcc."
-Typed = Callable[..., int]
 PLUGIN = """
 import torch
 from dfx.models.blocks import IncompatiblePairError
@@ -41,27 +32,20 @@ class Picky(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def type_in(home: Path, corpus_file: Path) -> Typed:
+def type_in(home, corpus_file):
     """Types a command of dfx.train and gives its exit status."""
 
-    def typed(*arguments: str, experiment: str) -> int:
+    def typed(*arguments, experiment):
         named = [f"experiment_name={experiment}"]
         if not any(argument.startswith("dataset.path=") for argument in arguments):
             named.append(f"dataset.path={corpus_file}")
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(sys, "argv", ["train.py", *arguments, *SMALL, *named])
-            patched.setenv("HYDRA_FULL_ERROR", "0")
-            patched.setenv("COLUMNS", "200")
-            try:
-                train.main()
-            except SystemExit as stop:
-                return stop.code if isinstance(stop.code, int) else 1
-        return 0
+        code = type_command(train.main, *arguments, *SMALL, *named)
+        return code if isinstance(code, int) else 1
 
     return typed
 
 
-def places(parent: RunRecord) -> dict[str, RunRecord]:
+def places(parent):
     """Runs of a sweep by their place in the grid; fails where two have the same."""
     found = runs.find_runs(sweep=parent.run_id)
     by_place = {run.tags[f"sweep.{parent.run_id}"]: run for run in found}
@@ -73,21 +57,21 @@ GRID = ["-m", "feature=lfcc,mfcc", "model=mlp", "seed=0,1"]
 
 
 @pytest.fixture(scope="module")
-def alone(type_in: Typed) -> RunRecord:
+def alone(type_in):
     """One cell of the grid, run by itself before there was a sweep."""
     assert type_in("feature=lfcc", "model=mlp", "seed=1", experiment="grid") == 0
     return runs.find_runs("grid")[0]
 
 
 @pytest.fixture(scope="module")
-def grid(type_in: Typed, alone: RunRecord) -> RunRecord:
+def grid(type_in, alone):
     """A finished sweep."""
     assert type_in(*GRID, experiment="grid") == 0
     (parent,) = runs.find_sweep_runs("grid")
     return parent
 
 
-def test_a_grid_is_one_parent_with_its_cells(grid: RunRecord, alone: RunRecord) -> None:
+def test_a_grid_is_one_parent_with_its_cells(grid, alone):
     assert grid.status == "FINISHED"
     assert grid.name == "sweep 2 feature × 2 seed on manifest"
     assert json.loads(grid.tags["axes"]) == {"feature": ["lfcc", "mfcc"], "seed": ["0", "1"]}
@@ -102,9 +86,7 @@ def test_a_grid_is_one_parent_with_its_cells(grid: RunRecord, alone: RunRecord) 
     assert cells["feature=mfcc seed=0"].tags["command"].startswith(command)
 
 
-def test_a_finished_sweep_is_shown_and_not_repeated(
-    type_in: Typed, grid: RunRecord, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_finished_sweep_is_shown_and_not_repeated(type_in, grid, capsys, monkeypatch):
     before = places(grid)
     monkeypatch.setattr(mlflow, "start_run", None)  # a cell that computes anything fails
     assert type_in(*GRID, "num_threads=1", experiment="grid") == 0  # how it is run is not part of what it is
@@ -116,7 +98,7 @@ def test_a_finished_sweep_is_shown_and_not_repeated(
     assert len(runs.find_sweep_runs("grid")) == 1
 
 
-def test_a_sweep_of_other_axes_shares_cells(type_in: Typed, grid: RunRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_of_other_axes_shares_cells(type_in, grid, monkeypatch):
     monkeypatch.setattr(mlflow, "start_run", None)
     assert type_in("-m", "feature=lfcc", "model=mlp", "seed=1,0", experiment="grid") == 0
     other = runs.find_sweep_runs("grid")[0]
@@ -125,9 +107,7 @@ def test_a_sweep_of_other_axes_shares_cells(type_in: Typed, grid: RunRecord, mon
     assert len(places(grid)) == 4
 
 
-def test_the_axes_of_a_file_are_narrowed_on_the_command_line(
-    type_in: Typed, grid: RunRecord, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_axes_of_a_file_are_narrowed_on_the_command_line(type_in, grid, capsys, monkeypatch):
     monkeypatch.setattr(mlflow, "start_run", None)
     typed = ["experiment=feature_model_grid", "feature=lfcc,mfcc", "model=mlp", "seed=1"]
     assert type_in(*typed, experiment="grid") == 0
@@ -136,7 +116,7 @@ def test_the_axes_of_a_file_are_narrowed_on_the_command_line(
     assert set(places(parent)) == {"feature=lfcc", "feature=mfcc"}
 
 
-def test_a_cell_of_a_file_is_made_alone_by_its_command(type_in: Typed, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cell_of_a_file_is_made_alone_by_its_command(type_in, capsys):
     assert type_in("experiment=feature_model_grid", "feature=lfcc", "model=mlp", "seed=1", experiment="file") == 0
     (parent,) = runs.find_sweep_runs("file")
     (cell,) = places(parent).values()
@@ -150,12 +130,7 @@ def test_a_cell_of_a_file_is_made_alone_by_its_command(type_in: Typed, capsys: p
     assert len(runs.find_runs("file")) == 2
 
 
-def test_what_fails_or_does_not_fit_stops_no_other_cell(
-    type_in: Typed,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_fails_or_does_not_fit_stops_no_other_cell(type_in, capsys, tmp_path, monkeypatch):
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / "picky_lab.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(tmp_path / "lab")
@@ -186,9 +161,7 @@ def test_what_fails_or_does_not_fit_stops_no_other_cell(
 
 
 @pytest.mark.slow
-def test_a_cell_in_a_process_of_its_own_says_why_it_has_no_result(
-    type_in: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cell_in_a_process_of_its_own_says_why_it_has_no_result(type_in, tmp_path, monkeypatch):
     (tmp_path / "picky_lab.py").write_text(PLUGIN)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
@@ -203,9 +176,7 @@ def test_a_cell_in_a_process_of_its_own_says_why_it_has_no_result(
     assert skipped.tags["skipped"] == SENTENCE
 
 
-def test_a_cell_that_fails_before_it_has_a_run_is_kept_until_it_succeeds(
-    type_in: Typed, corpus_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cell_that_fails_before_it_has_a_run_is_kept_until_it_succeeds(type_in, corpus_file, tmp_path, capsys):
     late = tmp_path / "late.csv"
     typed = ["-m", "feature=lfcc", "model=mlp", f"dataset.path={late}"]
     assert type_in(*typed, experiment="late") == 1
@@ -224,7 +195,7 @@ def test_a_cell_that_fails_before_it_has_a_run_is_kept_until_it_succeeds(
     assert finished.status == "FINISHED"
 
 
-def test_a_run_again_takes_the_place_of_the_first(type_in: Typed) -> None:
+def test_a_run_again_takes_the_place_of_the_first(type_in):
     typed = ["-m", "feature=lfcc", "model=mlp"]
     assert type_in(*typed, experiment="again") == 0
     (parent,) = runs.find_sweep_runs("again")
@@ -238,7 +209,7 @@ def test_a_run_again_takes_the_place_of_the_first(type_in: Typed) -> None:
     assert "mlflow.parentRunId" not in kept.tags
 
 
-def test_other_code_is_told(type_in: Typed, alone: RunRecord, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_code_is_told(type_in, alone, capsys):
     typed = ["feature=lfcc", "model=mlp", "seed=1"]
     assert type_in(*typed, experiment="grid") == 0
     assert "other code" not in capsys.readouterr().err
@@ -247,64 +218,25 @@ def test_other_code_is_told(type_in: Typed, alone: RunRecord, capsys: pytest.Cap
     assert "was run by other code, commit 012345678," in capsys.readouterr().err
 
 
-def test_ctrl_c_ends_the_sweep_as_killed(type_in: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("left", ["KILLED", pytest.param("RUNNING", marks=pytest.mark.slow)])
+def test_ctrl_c_ends_the_sweep_as_killed_and_the_same_command_continues(left, type_in, monkeypatch):
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     typed = ["-m", "feature=lfcc,mfcc", "model=mlp"]
     environment = provenance.environment_provenance
 
-    def interrupted() -> object:  # the last step before a cell trains
+    def interrupted():  # the last step before a cell trains
         os.kill(os.getpid(), signal.SIGINT)
         return environment()
 
     with monkeypatch.context() as patched:
         patched.setattr(provenance, "environment_provenance", interrupted)
-        assert type_in(*typed, experiment="ctrl-c") == 1
+        assert type_in(*typed, experiment=left) == 1
     signal.signal(signal.SIGINT, handler)
-    assert runs.find_sweep_runs("ctrl-c")[0].status == "KILLED"
-    assert [run.status for run in places(runs.find_sweep_runs("ctrl-c")[0]).values()] == ["KILLED"]
-    assert type_in(*typed, experiment="ctrl-c") == 0
-    (parent,) = runs.find_sweep_runs("ctrl-c")
-    assert parent.status == "FINISHED"
-    assert [run.status for run in places(runs.find_sweep_runs("ctrl-c")[0]).values()] == ["FINISHED"] * 2
-
-
-@pytest.mark.slow
-def test_a_sweep_that_is_killed_at_any_moment_ends_like_one_that_is_not(corpus_file: Path, tmp_path: Path) -> None:
-    typed = ["-m", "feature=lfcc,mfcc", "model=mlp", "seed=0,1", *SMALL, f"dataset.path={corpus_file}"]
-    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    environment |= {"DFX_CACHE": str(tmp_path / "cache"), "COLUMNS": "200"}
-
-    def start(folder: Path) -> subprocess.Popen[str]:
-        folder.mkdir(exist_ok=True)
-        return subprocess.Popen(
-            [sys.executable, "-m", "dfx.train", *typed, "trainer.max_epochs=3"],
-            cwd=folder,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-        )
-
-    def table_of(process: subprocess.Popen[str]) -> str:
-        shown = process.communicate(timeout=300)[0]
-        assert process.returncode == 0
-        return shown[shown.rindex("EER on dev (%)") : shown.rindex("┘")]
-
-    whole = start(tmp_path / "whole")
-    began = time.monotonic()
-    expected = table_of(whole)
-    duration = time.monotonic() - began
-    generator = random.Random(0)
-    for _ in range(3):
-        process = start(tmp_path / "killed")
-        try:
-            process.wait(timeout=generator.uniform(0.4, 0.9) * duration)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-    assert table_of(start(tmp_path / "killed")) == expected
-    client = MlflowClient(f"sqlite:///{tmp_path / 'killed'}/mlflow.db")
-    found = client.search_runs([client.get_experiment_by_name("dfx").experiment_id])
-    assert sorted(run.info.status for run in found) == ["FINISHED"] * 5
-    assert sum(run.data.tags.get("kind") == "sweep" for run in found) == 1
+    (parent,) = runs.find_sweep_runs(left)
+    (cell,) = places(parent).values()
+    assert (parent.status, cell.status) == ("KILLED", "KILLED")
+    for run in (parent, cell):  # a process that is killed leaves them RUNNING
+        MlflowClient().update_run(run.run_id, status=left)
+    assert type_in(*typed, experiment=left) == 0
+    (parent,) = runs.find_sweep_runs(left)
+    assert [run.status for run in (parent, *places(parent).values())] == ["FINISHED"] * 3

@@ -1,26 +1,16 @@
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
 
 from dfx.config import corpora
 from dfx.config.corpora import corpus_options, expand_corpora
 from dfx.config.identity import config_hash
-from dfx.config.schema import CONF_DIR, register_schema
+from dfx.config.schema import CONF_DIR
 from dfx.detector.checks import check_config
+from setups import composed
 
-register_schema()
 SPLITS = ["dataset=combined", "dataset.train=[demo]", "dataset.dev=[demo]"]
-
-
-def composed(*overrides: str, command: str = "train") -> DictConfig:
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return expand_corpora(compose(command, overrides=list(overrides)))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +25,7 @@ def composed(*overrides: str, command: str = "train") -> DictConfig:
     ],
 )
 @pytest.mark.parametrize("name", ["[in_the_wild:all]", "in_the_wild:all"])
-def test_what_names_a_corpus_is_one_configuration_however_it_is_written(name: str, options_of: list[str]) -> None:
+def test_what_names_a_corpus_is_one_configuration_however_it_is_written(name, options_of):
     cfg = composed(*SPLITS, f"dataset.eval={name}", *options_of)
     check_config(cfg)
     assert list(cfg.dataset.corpora) == ["demo", "in_the_wild"]
@@ -47,10 +37,7 @@ def test_what_names_a_corpus_is_one_configuration_however_it_is_written(name: st
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        (
-            "+dataset.corpora.in_the_wlid.root=x",
-            "corpora.in_the_wlid: nothing is called 'in_the_wlid'; did you mean",
-        ),
+        ("+dataset.corpora.in_the_wlid.root=x", "corpora.in_the_wlid: nothing is called 'in_the_wlid'; did you mean"),
         ("+dataset.corpora.demo=x", r"corpora.demo=x: give its options, dataset.corpora.demo=\{root: DIR\}"),
         (
             "dataset.eval=mine +dataset.corpora.mine.path=x",
@@ -59,17 +46,26 @@ def test_what_names_a_corpus_is_one_configuration_however_it_is_written(name: st
         ("dataset.eval=deep_voice_table", "sets keys of the whole run"),
     ],
 )
-def test_what_cannot_be_is_said(overrides: str, sentence: str) -> None:
+def test_what_cannot_be_is_said(overrides, sentence):
     with pytest.raises(ValueError, match=sentence):
         composed(*SPLITS, "dataset.eval=[demo]", *overrides.split())
 
 
-def test_a_key_that_is_missing_inside_is_asked_for_as_hydra_takes_it() -> None:
+def test_a_key_that_is_missing_inside_is_asked_for_as_hydra_takes_it():
     with pytest.raises(ValueError, match=r"\+dataset.corpora.vocoded.bonafide=VALUE"):
         check_config(composed(*SPLITS, "dataset.eval=vocoded"))
 
 
-def test_an_option_that_names_itself_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_a_member_is_made_is_no_part_of_the_identity_and_what_it_holds_is():
+    def of(demo):
+        return composed(*SPLITS, "dataset.eval=[demo]", f"dataset.corpora={{demo:{{{demo}}}}}")
+
+    assert config_hash(of("")) == config_hash(of("num_workers:1")) != config_hash(of("num_clips:800"))
+    with pytest.raises(ValueError, match="num_clip: Demo has no such argument; did you mean 'num_clips'"):
+        check_config(of("num_clip:800"))
+
+
+def test_an_option_that_names_itself_is_refused(tmp_path, monkeypatch):
     own = tmp_path / "loop.yaml"
     own.write_text("_target_: dfx.datasets.Combined\ntrain: loop\ndev: loop\neval: loop\ncorpora: null\n")
     known = {**corpus_options(), "loop": own}
@@ -78,14 +74,14 @@ def test_an_option_that_names_itself_is_refused(tmp_path: Path, monkeypatch: pyt
         composed(*SPLITS, "dataset.eval=loop")
 
 
-def test_a_folder_may_stand_for_recordings() -> None:
+def test_a_folder_may_stand_for_recordings():
     cfg = composed("dataset=vocoded", "dataset.bonafide=/my/voice", "+dataset.corpora.ljspeech.root=x")
     assert cfg.dataset.corpora == {}
     named = composed("dataset=vocoded", "dataset.bonafide=ljspeech", "+dataset.corpora.ljspeech.root=x")
     assert named.dataset.corpora.ljspeech.root == "x"
 
 
-def test_a_command_looks_at_other_corpora() -> None:
+def test_a_command_looks_at_other_corpora():
     cfg = composed("dataset=demo", "others=[in_the_wild]", "+corpora.in_the_wild.root=x", command="audit")
     assert cfg.corpora.in_the_wild._target_ == "dfx.datasets.InTheWild"
     assert cfg.corpora.in_the_wild.root == "x"
@@ -93,22 +89,15 @@ def test_a_command_looks_at_other_corpora() -> None:
         composed("dataset=demo", "others=[in_the_wlid]", command="audit")
 
 
-def test_an_option_is_the_one_that_hydra_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_option_is_the_one_that_hydra_finds(tmp_path, monkeypatch):
     (tmp_path / "dataset").mkdir()
     for name in ("demo", "mine"):
         (tmp_path / "dataset" / f"{name}.yaml").write_text("_target_: dfx.datasets.Folder\npath: x\n")
 
-    class Source:
-        schema, path = "file", str(tmp_path)
-
-    class Runtime:
-        config_sources = (Source,)
-
-    class Given:
-        runtime = Runtime
-
+    source = SimpleNamespace(schema="file", path=str(tmp_path))
+    given = SimpleNamespace(runtime=SimpleNamespace(config_sources=[source]))
     monkeypatch.setattr(HydraConfig, "initialized", lambda: True)
-    monkeypatch.setattr(HydraConfig, "get", lambda: Given)
-    found: dict[str, Any] = corpus_options()
+    monkeypatch.setattr(HydraConfig, "get", lambda: given)
+    found = corpus_options()
     assert found["mine"].parent == tmp_path / "dataset"
     assert found["demo"].parent == CONF_DIR / "dataset"

@@ -1,23 +1,17 @@
-from __future__ import annotations
-
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # replicas.py, which holds no tests
+from replicas import REPLICAS
 
 
 @pytest.fixture(scope="session")
-def replica(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def replica(tmp_path_factory):
     """Folder of the copy of a corpus, written when first asked for; tests do not change it."""
-    from replicas import REPLICAS
+    made = {}
 
-    made: dict[str, Path] = {}
-
-    def of(name: str) -> Path:
+    def of(name):
         if name not in made:
             made[name] = REPLICAS[name](tmp_path_factory.mktemp(name))
         return made[name]
@@ -26,6 +20,6 @@ def replica(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def changed(replica: Callable[[str], Path], tmp_path: Path) -> Callable[[str], Path]:
+def changed(replica, tmp_path):
     """The same, for a test that changes it."""
     return lambda name: Path(shutil.copytree(replica(name), tmp_path / name))

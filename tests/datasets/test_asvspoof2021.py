@@ -1,17 +1,14 @@
-from __future__ import annotations
-
 import shutil
-from pathlib import Path
 
 import pytest
-from replicas import NUM_SPEAKERS, Replica, corpus, found
 
 from dfx.datasets import ASVspoof2021
+from replicas import NUM_SPEAKERS, corpus, found
 
 NUM = 4 * NUM_SPEAKERS  # trials of the subset eval
 
 
-def early(key: Path, track: str) -> None:
+def early(key, track):
     """Make the key as it was in 2021: 8 columns (PA: 7), blank except for label and subset."""
     rows = []
     for line in key.read_text().splitlines():
@@ -40,7 +37,7 @@ def early(key: Path, track: str) -> None:
         ),
     ],
 )
-def test_columns_of_a_full_key(replica: Replica, track: str, columns: str, spoof: str) -> None:
+def test_columns_of_a_full_key(replica, track, columns, spoof):
     name = f"asvspoof2021_{track.lower()}"
     dataset = corpus(name, replica(name))
     table = dataset.manifest().table
@@ -53,7 +50,7 @@ def test_columns_of_a_full_key(replica: Replica, track: str, columns: str, spoof
 
 
 @pytest.mark.parametrize("track", ["LA", "DF", "PA"])
-def test_an_early_key(changed: Replica, track: str) -> None:
+def test_an_early_key(changed, track):
     name = f"asvspoof2021_{track.lower()}"
     root = changed(name)
     (key,) = [path for path in root.rglob("trial_metadata.txt") if path.parent.name == "CM"]
@@ -71,7 +68,7 @@ def test_an_early_key(changed: Replica, track: str) -> None:
         corpus(name, root, divide=True).manifest()
 
 
-def test_subsets(replica: Replica) -> None:
+def test_subsets(replica):
     name, root = "asvspoof2021_la", replica("asvspoof2021_la")
     assert len(corpus(name, root, subset="progress").manifest()) == 4
     everything = corpus(name, root, subset="all")
@@ -83,7 +80,7 @@ def test_subsets(replica: Replica) -> None:
         ASVspoof2021(track="SV")
 
 
-def test_trials_can_be_divided_by_speaker(replica: Replica, tmp_path: Path) -> None:
+def test_trials_can_be_divided_by_speaker(replica, tmp_path):
     kept = tmp_path / "splits.csv"
     name = "asvspoof2021_df"
     dataset = corpus(name, replica(name), divide=True, split_file=str(kept))
@@ -108,7 +105,7 @@ def test_trials_can_be_divided_by_speaker(replica: Replica, tmp_path: Path) -> N
         "",
     ],
 )
-def test_keys_and_merged_audio_where_people_put_them(changed: Replica, place: str) -> None:
+def test_keys_and_merged_audio_where_people_put_them(changed, place):
     root = changed("asvspoof2021_df")
     text = (root / "DF-keys-full" / "keys" / "DF" / "CM" / "trial_metadata.txt").read_text()
     shutil.rmtree(root / "DF-keys-full")
@@ -125,7 +122,7 @@ def test_keys_and_merged_audio_where_people_put_them(changed: Replica, place: st
         assert len(corpus("asvspoof2021_df", merged.parent).manifest()) == NUM
 
 
-def test_audio_without_keys_is_explained(changed: Replica) -> None:
+def test_audio_without_keys_is_explained(changed):
     root = changed("asvspoof2021_la")
     shutil.rmtree(root / "keys")
     for place in (root, root / "ASVspoof2021_LA_eval"):
@@ -135,7 +132,7 @@ def test_audio_without_keys_is_explained(changed: Replica) -> None:
         assert "LA-keys-full.tar.gz" in str(error.value)
 
 
-def test_missing_parts_are_counted(changed: Replica) -> None:
+def test_missing_parts_are_counted(changed):
     root = changed("asvspoof2021_df")
     for parts, missing in ((["03"], NUM // 4), (["00", "01", "02"], NUM)):
         for part in parts:
@@ -150,19 +147,11 @@ def test_missing_parts_are_counted(changed: Replica) -> None:
     [
         ("LA_1 LA_E_9 alaw x A07 spoof notrim eval x - - - -", "1 of 45 .* not of the track DF: 'LA_E_9'"),
         ("T DF_E_9 x x A07 spoof notrim test x - - - -", "1 of 45 .* in none of the subsets .*: 'DF_E_9'"),
-        ("T DF_E_9 x x spoof", r"1 of 45 lines have fewer than 13 columns \('T DF_E_9 x x spoof'\)"),
     ],
 )
-def test_a_damaged_key_is_explained(changed: Replica, line: str, sentence: str) -> None:
+def test_a_damaged_key_is_explained(changed, line, sentence):
     root = changed("asvspoof2021_df")
     with (root / "DF-keys-full" / "keys" / "DF" / "CM" / "trial_metadata.txt").open("a") as key:
         key.write(f"{line}\n")
     with pytest.raises(ValueError, match=sentence):
         corpus("asvspoof2021_df", root).manifest()
-
-
-def test_a_key_of_another_width_is_explained(changed: Replica) -> None:
-    root = changed("asvspoof2021_la")
-    (root / "keys" / "LA" / "CM" / "trial_metadata.txt").write_text("LA_E_1000001 spoof\n")
-    with pytest.raises(ValueError, match=r"has 2 columns in its first line .* dfx reads 8 columns"):
-        corpus("asvspoof2021_la", root).manifest()

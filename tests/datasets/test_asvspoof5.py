@@ -1,29 +1,18 @@
-from __future__ import annotations
-
 import pytest
-from replicas import Replica, corpus, found
+
+from replicas import corpus, found
 
 NAME = "asvspoof5"
 
 
-def test_columns_of_the_release(replica: Replica) -> None:
+def test_columns_of_the_release(replica):
     table = corpus(NAME, replica(NAME)).manifest().table.set_index("id")
-    columns = [
-        "speaker",
-        "gender",
-        "codec",
-        "codec_quality",
-        "original_utterance",
-        "attack_condition",
-        "attack",
-    ]
-    row = table.loc["E_0001000004", columns].tolist()
-    assert row == ["E_0000", "M", "C04", "2", "E_0001000003", "AC1", "A04"]
-    row = table.loc["T_0001000001", [*columns, "label"]].tolist()
-    assert row == ["T_0000", "F", "-", "-", "-", "-", "-", 1]
+    columns = ["speaker", "gender", "codec", "codec_quality", "original_utterance", "attack_condition", "attack"]
+    assert table.loc["E_0001000004", columns].tolist() == ["E_0000", "M", "C04", "2", "E_0001000003", "AC1", "A04"]
+    assert table.loc["T_0001000001", [*columns, "label"]].tolist() == [*["T_0000", "F", "-", "-", "-", "-", "-"], 1]
 
 
-def test_protocols_beside_the_audio_and_folders_twice_over(changed: Replica) -> None:
+def test_protocols_beside_the_audio_and_folders_twice_over(changed):
     root = changed(NAME)
     whole = corpus(NAME, root).manifest()
     for path in (root / "ASVspoof5_protocols").iterdir():
@@ -40,7 +29,7 @@ def test_protocols_beside_the_audio_and_folders_twice_over(changed: Replica) -> 
     assert "rows-without-file" not in found(dataset)
 
 
-def test_the_metadata_of_the_challenge_phase(changed: Replica) -> None:
+def test_the_metadata_of_the_challenge_phase(changed):
     root = changed(NAME)
     folder = root / "ASVspoof5_protocols"
     for split, name in (("train", "train"), ("dev", "dev.track_1")):
@@ -62,7 +51,7 @@ def test_the_metadata_of_the_challenge_phase(changed: Replica) -> None:
     assert "rows in eval, its authors publish 138688 and 542086" in dataset.findings[-1].text
 
 
-def test_track_2_is_refused_with_a_reason(changed: Replica) -> None:
+def test_track_2_is_refused_with_a_reason(changed):
     root = changed(NAME)
     folder = root / "ASVspoof5_protocols"
     (folder / "ASVspoof5.dev.track_2.trial.tsv").rename(folder / "ASVspoof5.dev.track_1.tsv")

@@ -1,14 +1,10 @@
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
-from replicas import VOICES, Replica, clip, corpus, found
 
 from dfx import audio
+from replicas import VOICES, clip, corpus, found
 
 
-def test_recordings_and_conversions_are_read(replica: Replica) -> None:
+def test_recordings_and_conversions_are_read(replica):
     dataset = corpus("deep_voice", replica("deep_voice"))
     table = dataset.manifest().table
     row = table.set_index("id").loc["FAKE/Linus-to-Obama"]
@@ -21,7 +17,7 @@ def test_recordings_and_conversions_are_read(replica: Replica) -> None:
     assert found(dataset)["shared-voices"].count == elsewhere
 
 
-def test_fragments_stay_with_their_recording(tmp_path: Path) -> None:
+def test_fragments_stay_with_their_recording(tmp_path):
     for source in VOICES:
         for number in range(3):
             clip(tmp_path / "AUDIO" / "REAL" / f"{source}-original_frag{number}.wav")
@@ -32,7 +28,7 @@ def test_fragments_stay_with_their_recording(tmp_path: Path) -> None:
     assert (table.groupby("source")["split"].nunique() == 1).all()
 
 
-def test_a_strange_name_is_a_finding_and_a_strange_folder_an_error(changed: Replica) -> None:
+def test_a_strange_name_is_a_finding_and_a_strange_folder_an_error(changed):
     root = changed("deep_voice")
     clip(root / "KAGGLE" / "AUDIO" / "FAKE" / "clip17.wav", True)
     dataset = corpus("deep_voice", root)

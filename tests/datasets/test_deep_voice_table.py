@@ -1,28 +1,19 @@
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
-from replicas import Replica, corpus
 
-from dfx.config.schema import CONF_DIR, register_schema
+import setups
 from dfx.detector import build
 from dfx.detector.checks import check_config
+from replicas import corpus
 
-register_schema()
 
-
-def composed(root: Path, *overrides: str) -> DictConfig:
+def composed(root, *overrides):
     given = ["dataset=deep_voice_table", "feature=table", "model=mlp", f"dataset.root={root}"]
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return compose("train", overrides=[*given, *overrides])
+    return setups.composed(*given, *overrides)
 
 
-def test_rows_become_utterances_and_columns_features(replica: Replica) -> None:
+def test_rows_become_utterances_and_columns_features(replica):
     root = replica("deep_voice_table")
     dataset = corpus("deep_voice_table", root)
     manifest = dataset.manifest()
@@ -34,13 +25,13 @@ def test_rows_become_utterances_and_columns_features(replica: Replica) -> None:
     assert "does not name recordings" in dataset.note
 
 
-def test_blocks_are_neighbouring_rows_of_a_class(replica: Replica) -> None:
+def test_blocks_are_neighbouring_rows_of_a_class(replica):
     table = corpus("deep_voice_table", replica("deep_voice_table")).manifest().table
     assert (table.groupby("block").size() == 50).all()
     assert (table.groupby("block")["label"].nunique() == 1).all()
 
 
-def test_batches_hold_whole_rows(replica: Replica) -> None:
+def test_batches_hold_whole_rows(replica):
     cfg = composed(replica("deep_voice_table"))
     check_config(cfg)
     dataset = build.build_dataset(cfg)
@@ -55,29 +46,26 @@ def test_batches_hold_whole_rows(replica: Replica) -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        (
-            "segment_seconds=20",
-            "is a table of 26 features, but a segment has 20: use sample_rate=1 segment_seconds=26",
-        ),
+        ("segment_seconds=20", "is a table of 26 features, but a segment has 20: use sample_rate=1 segment_seconds=26"),
         ("feature=mfcc", "is a table of ready features; the chosen feature"),
         ("augment=rawboost", "is a table of ready features; the chosen feature, augmentation"),
     ],
 )
-def test_what_takes_audio_is_refused(replica: Replica, override: str, words: str) -> None:
+def test_what_takes_audio_is_refused(replica, override, words):
     cfg = composed(replica("deep_voice_table"), override)
     dataset = build.build_dataset(cfg)
     with pytest.raises(ValueError, match=words):
         build.build_datamodule(cfg, dataset.manifest(), dataset.vectors())
 
 
-def test_audio_does_not_go_through_the_feature_of_tables(replica: Replica, tmp_path: Path) -> None:
+def test_audio_does_not_go_through_the_feature_of_tables(replica, tmp_path):
     cfg = composed(tmp_path)
     manifest = corpus("in_the_wild", replica("in_the_wild")).manifest()
     with pytest.raises(ValueError, match="feature=table takes ready features, and in_the_wild holds audio"):
         build.build_datamodule(cfg, manifest)
 
 
-def test_a_value_that_is_no_number_is_named(changed: Replica) -> None:
+def test_a_value_that_is_no_number_is_named(changed):
     root = changed("deep_voice_table")
     file = root / "KAGGLE" / "DATASET-balanced.csv"
     table = pd.read_csv(file, dtype="str")

@@ -1,18 +1,15 @@
 """What holds for every published corpus, on its small copy (`replicas.py`)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
-from replicas import NUM_SPEAKERS, REPLICAS, Replica, corpus, found
 
-from dfx import audio
+from replicas import NUM_SPEAKERS, REPLICAS, corpus, found
 
 THREE_SPLITS = [[6, 6]] * 3
 EVAL_ONLY = [[2 * NUM_SPEAKERS, 2 * NUM_SPEAKERS]]
 # corpus -> bona fide and spoof rows of each split (a number: at least so many), and kinds of findings beside row-count
-EXPECTED: dict[str, tuple[list[list[int]] | int, list[str]]] = {
+EXPECTED = {
     "add2022": (THREE_SPLITS, []),
     "asvspoof2019_la": (THREE_SPLITS, ["files-without-row"] * 2),  # recordings that enrol speakers
     "asvspoof2019_pa": (THREE_SPLITS, ["files-without-row"] * 2),
@@ -30,7 +27,6 @@ EXPECTED: dict[str, tuple[list[list[int]] | int, list[str]]] = {
     "mlaad": (6, []),
     "wavefake": (6, ["copied-files"]),
 }
-WITH_AUDIO = sorted(set(EXPECTED) - {"deep_voice_table"})
 TOGETHER = {  # columns whose values stay within one split
     "deep_voice": "source", "deep_voice_table": "block", "fakeavceleb": "speaker", "in_the_wild": "speaker",
     "mlaad": "utterance", "wavefake": "utterance",
@@ -63,12 +59,12 @@ PROTOCOLS = {  # corpora whose rows come from a protocol: its file, a row with a
 }
 
 
-def test_every_corpus_is_here() -> None:
+def test_every_corpus_is_here():
     assert set(EXPECTED) == set(REPLICAS)
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_the_copy_is_read(name: str, replica: Replica) -> None:
+def test_the_copy_is_read(name, replica):
     counts, kinds = EXPECTED[name]
     dataset = corpus(name, replica(name))
     manifest = dataset.manifest()
@@ -80,23 +76,15 @@ def test_the_copy_is_read(name: str, replica: Replica) -> None:
         assert (manifest.table.groupby(TOGETHER[name])["split"].nunique() == 1).all()
 
 
-@pytest.mark.parametrize("name", WITH_AUDIO)
-def test_every_file_can_be_decoded(name: str, replica: Replica) -> None:
-    for path in corpus(name, replica(name)).manifest().table["path"]:
-        assert audio.probe_audio(path).num_samples
-
-
 @pytest.mark.parametrize("name", EXPECTED)
-def test_it_is_found_below_the_folder_of_the_corpora(
-    name: str, replica: Replica, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_found_below_the_folder_of_the_corpora(name, replica, monkeypatch):
     expected = corpus(name, replica(name)).manifest().hash
     monkeypatch.setenv("DFX_DATA", str(replica(name)))
     assert corpus(name, None).manifest().hash == expected
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_missing_folder_is_explained(name: str, tmp_path: Path) -> None:
+def test_a_missing_folder_is_explained(name, tmp_path):
     dataset = corpus(name, tmp_path)
     with pytest.raises(ValueError, match=f"{name} was not found: .* holds nothing") as error:
         dataset.manifest()
@@ -105,7 +93,7 @@ def test_a_missing_folder_is_explained(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*PROTOCOLS, "ljspeech", "mlaad"])
-def test_missing_files_are_counted(name: str, changed: Replica) -> None:
+def test_missing_files_are_counted(name, changed):
     root = changed(name)
     first = Path(corpus(name, root).manifest().table["path"][0])
     first.rename(first.with_name(f"surplus{first.suffix}"))
@@ -118,7 +106,7 @@ def test_missing_files_are_counted(name: str, changed: Replica) -> None:
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 @pytest.mark.parametrize("problem", ["label", "id"])
-def test_a_wrong_row_is_named(name: str, problem: str, changed: Replica) -> None:
+def test_a_wrong_row_is_named(name, problem, changed):
     root = changed(name)
     file, unknown, repeated = PROTOCOLS[name]
     with (root / file).open("a") as protocol:

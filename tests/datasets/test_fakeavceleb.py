@@ -1,18 +1,16 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
 import pytest
-from replicas import Replica, corpus, found
 
 from dfx import audio
+from replicas import corpus, found
 
 NAME = "fakeavceleb"
 HEADER = "source,target1,target2,method,category,type,race,gender"
 
 
-def test_the_sound_decides_the_class(replica: Replica) -> None:
+def test_the_sound_decides_the_class(replica):
     dataset = corpus(NAME, replica(NAME))
     table = dataset.manifest().table
     assert table.groupby("type")["label"].unique().map(tuple).to_dict() == {
@@ -33,7 +31,7 @@ def test_the_sound_decides_the_class(replica: Replica) -> None:
 
 
 @pytest.mark.parametrize("ending", [",filename,path", ",path", ",path,"])
-def test_headers_of_all_copies_mean_the_same(changed: Replica, ending: str) -> None:
+def test_headers_of_all_copies_mean_the_same(changed, ending):
     root = changed(NAME)
     expected = corpus(NAME, root).manifest().hash
     file = root / "FakeAVCeleb_v1.2" / "meta_data.csv"
@@ -41,7 +39,7 @@ def test_headers_of_all_copies_mean_the_same(changed: Replica, ending: str) -> N
     assert corpus(NAME, root).manifest().hash == expected
 
 
-def test_the_videos_may_lie_one_folder_deeper(changed: Replica) -> None:
+def test_the_videos_may_lie_one_folder_deeper(changed):
     folder = changed(NAME) / "FakeAVCeleb_v1.2"
     (folder / "FakeAVCeleb").mkdir()
     for kind in folder.glob("*Video-*"):

@@ -1,19 +1,15 @@
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 
 from dfx.datasets.folder import Folder
 
 
-def touch(root: Path, *names: str) -> None:
+def touch(root, *names):
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
 
 
-def test_classes_attacks_speakers_and_suffixes_in_any_case(tmp_path: Path) -> None:
+def test_classes_attacks_speakers_and_suffixes_in_any_case(tmp_path):
     touch(
         tmp_path,
         "Real/alice/1.WAV",
@@ -31,25 +27,17 @@ def test_classes_attacks_speakers_and_suffixes_in_any_case(tmp_path: Path) -> No
     assert (speakers.groupby("speaker")["split"].nunique() == 1).all()
 
 
-def test_split_folders_are_used(tmp_path: Path) -> None:
-    names = [f"{s}/{c}/{i}.wav" for s in ("training", "validation", "testing") for c in ("real", "fake") for i in "ab"]
-    touch(tmp_path, *names)
-    counts = Folder(str(tmp_path)).manifest().counts()
-    assert counts.index.tolist() == ["train", "dev", "eval"]
-    assert (counts.to_numpy() == 2).all()
+@pytest.mark.parametrize("layout", ["{split}/{label}", "{label}/{split}"])
+def test_split_folders_are_used_above_and_below_the_class_folders(tmp_path, layout):
+    folders = [layout.format(split=s, label=c) for s in ("training", "val", "test") for c in ("real", "spoof")]
+    touch(tmp_path, *[f"{folder}/{name}.wav" for folder in folders for name in "ab"])
+    manifest = Folder(str(tmp_path)).manifest()
+    assert manifest.counts().index.tolist() == ["train", "dev", "eval"]
+    assert (manifest.counts().to_numpy() == 2).all()
+    assert set(manifest.table["attack"]) == {"-", "spoof"}
 
 
-def test_a_class_folder_above_the_split_folder_works_too(tmp_path: Path) -> None:
-    touch(
-        tmp_path,
-        *[f"{c}/{s}/{i}.wav" for s in ("train", "dev", "test") for c in ("genuine", "spoof") for i in "ab"],
-    )
-    table = Folder(str(tmp_path)).manifest().table
-    assert set(table["split"]) == {"train", "dev", "eval"}
-    assert set(table["attack"]) == {"-", "spoof"}
-
-
-def test_hidden_and_other_files_are_left_out(tmp_path: Path) -> None:
+def test_hidden_and_other_files_are_left_out(tmp_path):
     touch(tmp_path, *[f"{c}/{i}.wav" for c in ("real", "fake") for i in "abc"])
     touch(tmp_path, "real/._a.wav", ".git/real/x.wav", "real/notes.txt", "other/x.wav")
     assert len(Folder(str(tmp_path)).manifest()) == 6
@@ -63,19 +51,19 @@ def test_hidden_and_other_files_are_left_out(tmp_path: Path) -> None:
         (("train/real/a.wav", "fake/b.wav"), ["1 of 2", "outside its split folders"]),
     ],
 )
-def test_an_unexpected_layout_is_explained(tmp_path: Path, names: tuple[str, ...], words: list[str]) -> None:
+def test_an_unexpected_layout_is_explained(tmp_path, names, words):
     touch(tmp_path, *names)
     with pytest.raises(ValueError) as error:  # noqa: PT011 - the words are checked below
         Folder(str(tmp_path)).manifest()
     assert all(word in str(error.value) for word in words)
 
 
-def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"No folder at .*nowhere"):
         Folder(str(tmp_path / "nowhere")).manifest()
 
 
-def test_one_folder_below_a_class_is_no_speaker(tmp_path: Path) -> None:
+def test_one_folder_below_a_class_is_no_speaker(tmp_path):
     touch(tmp_path, *[f"real/wavs/{i}.wav" for i in range(10)], *[f"fake/melgan/{i}.wav" for i in range(10)])
     manifest = Folder(str(tmp_path)).manifest()
     assert (manifest.counts().to_numpy() > 0).all()
@@ -83,6 +71,6 @@ def test_one_folder_below_a_class_is_no_speaker(tmp_path: Path) -> None:
     assert (pairs.groupby("stem")["split"].nunique() == 1).all()  # a sentence and its copy stay on one side
 
 
-def test_two_formats_of_one_name_are_two_recordings(tmp_path: Path) -> None:
+def test_two_formats_of_one_name_are_two_recordings(tmp_path):
     touch(tmp_path, "real/a.wav", "real/a.flac", "real/b.wav", "fake/c.wav", "fake/d.wav", "fake/e.wav")
     assert {"real/a.wav", "real/a.flac", "real/b"} <= set(Folder(str(tmp_path)).manifest().table["id"])

@@ -1,13 +1,11 @@
-from __future__ import annotations
-
 import pytest
-from replicas import Replica, corpus, found
 
 from dfx.datasets import FoR
+from replicas import corpus, found
 
 
 @pytest.mark.parametrize("version", ["norm", "2sec", "original"])
-def test_each_version_is_read_with_its_official_splits(replica: Replica, version: str) -> None:
+def test_each_version_is_read_with_its_official_splits(replica, version):
     dataset = corpus("for", replica("for"), version=version)
     manifest = dataset.manifest()
     extra = version == "original"  # file0.WAV beside file0.mp3
@@ -19,7 +17,7 @@ def test_each_version_is_read_with_its_official_splits(replica: Replica, version
         assert ids <= set(manifest.table["id"])
 
 
-def test_the_history_of_a_file_is_read_from_its_name(replica: Replica) -> None:
+def test_the_history_of_a_file_is_read_from_its_name(replica):
     dataset = corpus("for", replica("for"))
     table = dataset.manifest().table
     mp3 = table["source_format"] == "mp3"
@@ -32,13 +30,13 @@ def test_the_history_of_a_file_is_read_from_its_name(replica: Replica) -> None:
 
 
 @pytest.mark.parametrize("place", ["for-2sec", "for-2sec/for-2seconds"])
-def test_the_folder_of_the_version_may_be_given(replica: Replica, place: str) -> None:
+def test_the_folder_of_the_version_may_be_given(replica, place):
     root = replica("for")
     manifest = corpus("for", root / place, version="2sec").manifest()
     assert manifest.hash == corpus("for", root, version="2sec").manifest().hash
 
 
-def test_a_wrong_version_is_refused(replica: Replica) -> None:
+def test_a_wrong_version_is_refused(replica):
     root = replica("for")
     with pytest.raises(ValueError, match=r"is the version 2sec of FoR, not norm: use dataset\.version=2sec"):
         corpus("for", root / "for-2sec" / "for-2seconds").manifest()
@@ -48,7 +46,7 @@ def test_a_wrong_version_is_refused(replica: Replica) -> None:
         corpus("for", root, version="rerec").manifest()
 
 
-def test_files_outside_the_splits_are_counted(changed: Replica) -> None:
+def test_files_outside_the_splits_are_counted(changed):
     root = changed("for")
     folder = root / "for-norm" / "for-norm" / "training"
     (folder / "real").rename(folder / "other")

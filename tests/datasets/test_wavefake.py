@@ -1,12 +1,9 @@
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
-from replicas import Replica, clip, corpus, found
+
+from replicas import clip, corpus, found
 
 
-def test_fakes_and_recordings_are_read(replica: Replica) -> None:
+def test_fakes_and_recordings_are_read(replica):
     dataset = corpus("wavefake", replica("wavefake"))
     table = dataset.manifest().table
     assert len(table) == 35 + 85
@@ -29,7 +26,7 @@ def test_fakes_and_recordings_are_read(replica: Replica) -> None:
     assert not set(speech["utterance"]) & set(table[table["source"] == "ljspeech"]["utterance"])
 
 
-def test_recordings_may_lie_elsewhere(changed: Replica, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recordings_may_lie_elsewhere(changed, tmp_path, monkeypatch):
     root = changed("wavefake")
     expected = set(corpus("wavefake", root).manifest().table["id"])
     elsewhere = tmp_path / "elsewhere"
@@ -48,14 +45,14 @@ def test_recordings_may_lie_elsewhere(changed: Replica, tmp_path: Path, monkeypa
     assert set(corpus("wavefake", root).manifest().table["id"]) == expected
 
 
-def test_a_wrong_place_for_the_recordings_is_refused(replica: Replica, tmp_path: Path) -> None:
+def test_a_wrong_place_for_the_recordings_is_refused(replica, tmp_path):
     with pytest.raises(
         ValueError, match=r"dataset\.ljspeech_root=.* has no wavs/LJ\*: give the folder of LJSpeech-1\.1"
     ):
         corpus("wavefake", replica("wavefake"), ljspeech_root=str(tmp_path)).manifest()
 
 
-def test_one_vocoder_is_enough_and_recordings_below_are_no_vocoder(tmp_path: Path) -> None:
+def test_one_vocoder_is_enough_and_recordings_below_are_no_vocoder(tmp_path):
     for number in range(6):
         clip(tmp_path / "jsut_parallel_wavegan" / f"BASIC5000_000{number}_gen.wav", True)
         clip(tmp_path / "jsut_ver1.1" / "basic5000" / "wav" / f"BASIC5000_000{number}.wav")
@@ -63,7 +60,7 @@ def test_one_vocoder_is_enough_and_recordings_below_are_no_vocoder(tmp_path: Pat
     assert table["attack"].value_counts().to_dict() == {"parallel_wavegan": 6, "-": 6}
 
 
-def test_empty_vocoder_folders_are_explained(tmp_path: Path) -> None:
+def test_empty_vocoder_folders_are_explained(tmp_path):
     (tmp_path / "ljspeech_melgan").mkdir()
     with pytest.raises(ValueError, match=r"no audio in a folder <corpus>_<vocoder>"):
         corpus("wavefake", tmp_path).manifest()

@@ -1,35 +1,25 @@
-from __future__ import annotations
-
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from dfx.config.identity import config_hash
-from dfx.config.schema import CONF_DIR, flatten_config, register_schema
+from dfx.config.schema import CONF_DIR, flatten_config
 from dfx.detector.checks import check_config
+from setups import composed
 
-register_schema()
 FILES = [path for path in sorted(CONF_DIR.glob("*/*.yaml")) if path.parent.name not in ("hydra", "mask")]
 NEEDED = {
     "dataset=folder": ["dataset.path=x"],
     "dataset=manifest": ["dataset.path=x.csv"],
-    "dataset=combined": ["dataset.train=[a]", "dataset.dev=[a]", "dataset.eval=[a]"],
+    "dataset=combined": ["dataset.train=[demo]", "dataset.dev=[demo]", "dataset.eval=[demo]"],
     "dataset=vocoded": ["dataset.bonafide=x"],
 }
 
 
-def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return compose("train", overrides=list(overrides))
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}={path.stem}")
-def test_every_option_composes_and_fits_its_class(path: Path) -> None:
+def test_every_option_composes_and_fits_its_class(path):
     option = f"{path.parent.name}={path.stem}"
     check_config(composed(option, *NEEDED.get(option, [])))
     first = next(line for line in path.read_text().splitlines() if "@package" not in line)
@@ -37,18 +27,18 @@ def test_every_option_composes_and_fits_its_class(path: Path) -> None:
     assert 10 < len(first) <= 130
 
 
-def test_values_of_own_and_shared_options_of_a_corpus_are_checked() -> None:
+def test_values_of_own_and_shared_options_of_a_corpus_are_checked():
     with pytest.raises(ValueError, match=r"(?s)divide: expected bool.*groups: expected a list"):
         check_config(composed("dataset=asvspoof2021_la", "dataset.divide=maybe", "+dataset.groups=3"))
 
 
-def test_every_feature_takes_a_mask() -> None:
+def test_every_feature_takes_a_mask():
     cfg = composed("feature=lfcc_2021", "+mask@feature.mask=specavg")
     check_config(cfg)
     assert cfg.feature.mask == composed("feature=lfcc_specavg").feature.mask
 
 
-def test_every_optimizer_schedule_and_augmentation_builds() -> None:
+def test_every_optimizer_schedule_and_augmentation_builds():
     paths = [path for path in FILES if path.parent.name in ("optimizer", "schedule", "augment")]
     for path in paths:
         cfg = composed(f"{path.parent.name}={path.stem}")
@@ -82,19 +72,19 @@ def test_every_optimizer_schedule_and_augmentation_builds() -> None:
         ("+trainer.logger=true", "trainer.logger: dfx sets this itself"),
     ],
 )
-def test_a_node_that_does_not_fit_its_class_is_explained(override: str, sentence: str) -> None:
+def test_a_node_that_does_not_fit_its_class_is_explained(override, sentence):
     with pytest.raises(ValueError, match="does not fit") as error:
         check_config(composed(*override.split()))
     assert sentence in str(error.value)
 
 
-def test_all_problems_are_listed_at_once() -> None:
+def test_all_problems_are_listed_at_once():
     with pytest.raises(ValueError, match="does not fit") as error:
         check_config(composed("+model.a=1", "+loss.b=2", "optimizer.lr=fast"))
     assert all(word in str(error.value) for word in ("model.a", "loss.b", "optimizer.lr"))
 
 
-def test_identity_covers_the_configuration_but_not_the_bookkeeping() -> None:
+def test_identity_covers_the_configuration_but_not_the_bookkeeping():
     base = config_hash(composed(), "m")
     assert config_hash(composed("rerun=true", "cache=x", "data.num_workers=2", "num_threads=1"), "m") == base
     assert config_hash(composed("seed=1"), "m") != base
@@ -105,7 +95,7 @@ def test_identity_covers_the_configuration_but_not_the_bookkeeping() -> None:
     assert config_hash(composed("dataset=in_the_wild", "dataset.split_file=x.csv"), "m") == plain
 
 
-def test_flatten_keeps_empty_containers() -> None:
+def test_flatten_keeps_empty_containers():
     assert flatten_config(OmegaConf.to_container(OmegaConf.create({"a": {"b": 1, "c": {}}, "d": [1, 2]}))) == {
         "a.b": 1,
         "a.c": {},
@@ -113,7 +103,7 @@ def test_flatten_keeps_empty_containers() -> None:
     }
 
 
-def test_the_command_line_wins_over_an_experiment_and_an_experiment_over_the_defaults() -> None:
+def test_the_command_line_wins_over_an_experiment_and_an_experiment_over_the_defaults():
     cfg = composed("trainer=smoke")
     assert (cfg.data.limit_utterances, cfg.data.batch_size, cfg.trainer.max_epochs) == (16, 8, 1)
     cfg = composed("experiment=s1", "trainer.max_epochs=3")

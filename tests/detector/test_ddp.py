@@ -1,25 +1,16 @@
 """Several processes give the scores of one, bit for bit, for the same weights; also as cells of a sweep."""
 
-from __future__ import annotations
-
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from hydra import compose, initialize_config_dir
-from mlflow.tracking import MlflowClient
 from omegaconf import OmegaConf
 
-from dfx.config.schema import CONF_DIR, register_schema
 from dfx.detector import build
 from dfx.metrics import eer
 from dfx.tables.score_table import ScoreTable
 from dfx.tracking import launchers
-
-register_schema()
+from setups import artifacts, composed, runs_in, start_dfx
 
 
 @pytest.mark.parametrize(
@@ -33,13 +24,12 @@ register_schema()
         ({}, True),  # Lightning takes all devices then
     ],
 )
-def test_a_trainer_of_several_processes_is_known(trainer: dict[str, object], several: bool) -> None:
+def test_a_trainer_of_several_processes_is_known(trainer, several):
     assert launchers.several_devices(OmegaConf.create(trainer)) == several
 
 
-def in_this_process(checkpoint: Path, options: list[str]) -> dict[str, ScoreTable]:
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        cfg = compose("train", overrides=options)
+def in_this_process(checkpoint, options):
+    cfg = composed(*options)
     data = build.build_datamodule(cfg, build.build_dataset(cfg).manifest())
     detector = build.build_detector(cfg, data)
     trainer = build.build_trainer(cfg, [])
@@ -49,9 +39,7 @@ def in_this_process(checkpoint: Path, options: list[str]) -> dict[str, ScoreTabl
 
 
 @pytest.mark.slow
-def test_a_sweep_of_cells_on_two_processes_scores_as_one_process_does(
-    home: Path, corpus_file: Path, tmp_path: Path
-) -> None:
+def test_a_sweep_of_cells_on_two_processes_scores_as_one_process_does(home, corpus_file, tmp_path):
     options = [
         "dataset=manifest",
         f"dataset.path={corpus_file}",
@@ -62,26 +50,17 @@ def test_a_sweep_of_cells_on_two_processes_scores_as_one_process_does(
         "trainer.max_epochs=2",
         "trainer.enable_progress_bar=false",
     ]
-    environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     several = ["trainer=ddp", "trainer.devices=2", "data.eval_crop=first,sliding"]
-    done = subprocess.run(
-        [sys.executable, "-m", "dfx.train", "-m", *options, *several],
-        cwd=tmp_path,
-        env={**environment, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    found = client.search_runs([client.get_experiment_by_name("dfx").experiment_id])
+    done = start_dfx(tmp_path, "train", "-m", *options, *several, output=subprocess.PIPE)
+    error = done.communicate(timeout=900)[1]
+    assert done.returncode == 0, error
+    found = runs_in(tmp_path)
     (parent,) = [run for run in found if run.data.tags.get("kind") == "sweep"]
     cells = [run for run in found if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert [run.info.status for run in found] == ["FINISHED"] * 3
     assert {run.data.params["data.eval_crop"] for run in cells} == {"first", "sliding"}
     for run in cells:
-        folder = Path(run.info.artifact_uri.removeprefix("file://"))
+        folder = artifacts(run)
         crop = f"data.eval_crop={run.data.params['data.eval_crop']}"
         alone = in_this_process(folder / "checkpoint" / "best.ckpt", [*options, crop])
         for split, table in alone.items():

@@ -1,31 +1,19 @@
 """Scores are float32 whatever precision training has."""
 
-from __future__ import annotations
-
-from pathlib import Path
-
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
-from dfx.config.schema import CONF_DIR, register_schema
 from dfx.detector import build, loading
-from dfx.tables.manifest import Manifest
-
-register_schema()
+from setups import composed
 
 
-def config(corpus_file: Path, precision: str) -> DictConfig:
+def config(corpus_file, precision):
     given = ["dataset=manifest", f"dataset.path={corpus_file}", "feature=lfcc", "model=mlp", "augment=none"]
     trainer = ["trainer=smoke", "trainer.accelerator=cpu", f"trainer.precision={precision}"]
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return compose("train", overrides=[*given, *trainer, "segment_seconds=0.5"])
+    return composed(*given, *trainer, "segment_seconds=0.5")
 
 
-def test_scores_of_a_run_in_mixed_precision_are_those_of_its_weights_in_full(
-    home: Path, corpus: Manifest, corpus_file: Path
-) -> None:
+def test_scores_of_a_run_in_mixed_precision_are_those_of_its_weights_in_full(home, corpus, corpus_file):
     cfg = config(corpus_file, "bf16-mixed")
     data = build.build_datamodule(cfg, corpus)
     detector = build.build_detector(cfg, data)
@@ -45,9 +33,7 @@ def test_scores_of_a_run_in_mixed_precision_are_those_of_its_weights_in_full(
 
 
 @pytest.mark.parametrize("precision", ["bf16-true", "16-true", "64-true"])
-def test_weights_in_another_precision_are_refused(
-    precision: str, home: Path, corpus: Manifest, corpus_file: Path
-) -> None:
+def test_weights_in_another_precision_are_refused(precision, home, corpus, corpus_file):
     cfg = config(corpus_file, precision)
     data = build.build_datamodule(cfg, corpus)
     with pytest.raises(ValueError, match=f"precision={precision}: use 32-true, or bf16-mixed"):

@@ -1,32 +1,24 @@
 """dfx.load: checkpoints, runs, registered models and ONNX files score as the run did."""
 
-from __future__ import annotations
-
 import json
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import soundfile
 import torch
-from hydra import compose, initialize_config_dir
-from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 import dfx
 from dfx import audio
-from dfx.config.schema import CONF_DIR, register_schema
-from dfx.detector import build, loading, scoring
+from dfx.audio import store_builder
+from dfx.detector import build, loading
 from dfx.detector.scoring import ScoringOptions, score_manifest
 from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import ScoreTable
 from dfx.train import train
+from setups import artifacts, composed, runs_of
 
-register_schema()
 RATES = (8000, 16000, 22050, 44100, 48000)
 MIXED = (
     "model=mlp",
@@ -39,7 +31,7 @@ MIXED = (
 
 
 @pytest.fixture(scope="module")
-def mixed_rates(corpus: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+def mixed_rates(corpus, tmp_path_factory):
     """The corpus at five sample rates, some of it in stereo, some as floats."""
     folder = tmp_path_factory.mktemp("mixed")
     table = corpus.table.copy()
@@ -54,7 +46,7 @@ def mixed_rates(corpus: Manifest, tmp_path_factory: pytest.TempPathFactory) -> M
     return Manifest(table, name="mixed")
 
 
-def trained(name: str, manifest: Manifest, folder: Path, *overrides: str) -> Run:
+def trained(name, manifest, folder, *overrides):
     """A finished run of one epoch."""
     manifest.write(folder / f"{name}.csv")
     given = [
@@ -67,28 +59,22 @@ def trained(name: str, manifest: Manifest, folder: Path, *overrides: str) -> Run
         "trainer.enable_progress_bar=false",
         "trainer.max_epochs=1",
     ]
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        train(compose("train", overrides=[*given, *overrides]))
-    client = MlflowClient()
-    (run,) = client.search_runs([client.get_experiment_by_name(name).experiment_id])
+    train(composed(*given, *overrides))
+    (run,) = runs_of(name)
     return run
 
 
 @pytest.fixture(scope="module")
-def run(mixed_rates: Manifest, home: Path) -> Run:
+def run(mixed_rates, home):
     return trained("mixed", mixed_rates, home, *MIXED)
 
 
-def artifacts(run: Run) -> Path:
-    return Path(run.info.artifact_uri.removeprefix("file://"))
-
-
-def of_run(run: Run, split: str = "eval") -> dict[str, float]:
+def of_run(run, split="eval"):
     table = ScoreTable.read(artifacts(run) / "scores" / f"{split}.csv").table
     return dict(zip(table["id"], table["score"], strict=True))
 
 
-def one_by_one(place: object, manifest: Manifest, split: str = "eval") -> dict[str, float]:
+def one_by_one(place, manifest, split="eval"):
     detector = dfx.load(str(place))
     table = manifest.split(split).table
     return {str(row.id): detector.score(str(row.path)) for row in table.itertuples()}
@@ -96,7 +82,7 @@ def one_by_one(place: object, manifest: Manifest, split: str = "eval") -> dict[s
 
 @pytest.mark.slow
 @pytest.mark.parametrize("split", ["dev", "eval"])
-def test_clips_of_any_rate_score_as_in_the_run(run: Run, mixed_rates: Manifest, split: str) -> None:
+def test_clips_of_any_rate_score_as_in_the_run(run, mixed_rates, split):
     expected = of_run(run, split)
     places = (artifacts(run) / "checkpoint" / "best.ckpt", f"runs:/{run.info.run_id}")
     for place in places:
@@ -104,7 +90,7 @@ def test_clips_of_any_rate_score_as_in_the_run(run: Run, mixed_rates: Manifest, 
 
 
 @pytest.mark.slow
-def test_a_loaded_detector_says_what_it_is(run: Run) -> None:
+def test_a_loaded_detector_says_what_it_is(run):
     detector = dfx.load(f"runs:/{run.info.run_id}/checkpoint/best.ckpt")
     assert (detector.sample_rate, detector.segment_seconds) == (16000, 0.5)
     assert detector.config["model"]["_target_"] == "dfx.models.MLP"
@@ -119,7 +105,7 @@ def test_a_loaded_detector_says_what_it_is(run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_a_registered_model_is_loaded_by_alias_and_by_version(run: Run, mixed_rates: Manifest) -> None:
+def test_a_registered_model_is_loaded_by_alias_and_by_version(run, mixed_rates):
     client = MlflowClient()
     client.create_registered_model("tones")
     for source in (f"runs:/{run.info.run_id}/checkpoint", f"runs:/{run.info.run_id}/scores"):
@@ -140,7 +126,7 @@ def test_a_registered_model_is_loaded_by_alias_and_by_version(run: Run, mixed_ra
 
 
 @pytest.mark.slow
-def test_an_array_scores_as_its_file(run: Run, mixed_rates: Manifest) -> None:
+def test_an_array_scores_as_its_file(run, mixed_rates):
     detector = dfx.load(f"runs:/{run.info.run_id}")
     for path in mixed_rates.table["path"].head(10):
         waveform, rate = soundfile.read(path)
@@ -165,12 +151,12 @@ def test_an_array_scores_as_its_file(run: Run, mixed_rates: Manifest) -> None:
         ("gone.wav", 16000, "says its sample rate: leave out sample_rate"),
     ],
 )
-def test_what_cannot_be_scored_is_explained(run: Run, clip: object, sample_rate: int | None, sentence: str) -> None:
+def test_what_cannot_be_scored_is_explained(run, clip, sample_rate, sentence):
     with pytest.raises(ValueError, match=sentence):
-        dfx.load(f"runs:/{run.info.run_id}").score(clip, sample_rate)  # type: ignore[arg-type]
+        dfx.load(f"runs:/{run.info.run_id}").score(clip, sample_rate)
 
 
-def test_what_is_no_detector_is_explained(home: Path, tmp_path: Path) -> None:
+def test_what_is_no_detector_is_explained(home, tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
     torch.save({"dfx_config": {"seed": 0}, "state_dict": {}}, tmp_path / "early.ckpt")
     for name in ("text.ckpt", "scores.csv"):
@@ -188,7 +174,7 @@ def test_what_is_no_detector_is_explained(home: Path, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(run, tmp_path_factory):
     """The detector of the run as ONNX, with its configuration in the metadata."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
@@ -197,11 +183,11 @@ def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("onnx") / "detector.onnx"
 
     class Scores(torch.nn.Module):
-        def __init__(self) -> None:
+        def __init__(self):
             super().__init__()
             self.feature, self.model, self.loss = network.feature, network.model, network.loss
 
-        def forward(self, waveform: torch.Tensor) -> torch.Tensor:
+        def forward(self, waveform):
             return self.loss.score(self.model(self.feature(waveform)))
 
     with warnings.catch_warnings():
@@ -224,7 +210,7 @@ def exported(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_an_onnx_file_scores_as_the_run(exported: Path, run: Run, mixed_rates: Manifest) -> None:
+def test_an_onnx_file_scores_as_the_run(exported, run, mixed_rates):
     expected = of_run(run)
     assert one_by_one(exported, mixed_rates) == pytest.approx(expected, abs=1e-6)
     detector = dfx.load(exported)
@@ -236,7 +222,7 @@ def test_an_onnx_file_scores_as_the_run(exported: Path, run: Run, mixed_rates: M
 
 
 @pytest.mark.slow
-def test_an_onnx_file_without_its_configuration_is_refused(exported: Path, tmp_path: Path) -> None:
+def test_an_onnx_file_without_its_configuration_is_refused(exported, tmp_path):
     import onnx
 
     model = onnx.load(exported)
@@ -251,52 +237,23 @@ def test_an_onnx_file_without_its_configuration_is_refused(exported: Path, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize("eval_crop", ["first", "sliding"])
-def test_a_detector_of_cached_maps_is_scored_from_the_map_of_the_whole_clip(
-    eval_crop: str, mixed_rates: Manifest, home: Path, tiny_wav2vec2: Path
-) -> None:
-    feature = ["feature=wav2vec2_cached", f"feature.checkpoint={tiny_wav2vec2}", "model=wav2vec2_head"]
-    run = trained(f"maps_{eval_crop}", mixed_rates, home, *feature, f"data.eval_crop={eval_crop}")
+def test_a_detector_of_cached_maps_scores_as_its_run_did(eval_crop, mixed_rates, home, weights, monkeypatch):
+    """From the map of the whole clip, by itself and through the store of maps."""
+    feature = ["feature=wav2vec2_cached", f"feature.checkpoint={weights}", "model=wav2vec2_head"]
+    mask = "+feature.mask={_target_: dfx.augment.SpecAverage}"
+    run = trained(f"maps_{eval_crop}", mixed_rates, home, *feature, mask, f"data.eval_crop={eval_crop}")
     expected = of_run(run)
     place = f"runs:/{run.info.run_id}"
     assert one_by_one(place, mixed_rates) == pytest.approx(expected, abs=1e-6)
     assert str(dfx.load(place).policy()).startswith(f"{eval_crop} 0.5 s of the map of the whole clip, ")
+    monkeypatch.setattr(store_builder, "build_store_parts", None)  # the maps are there
+    rows = np.flatnonzero(mixed_rates.table["split"] == "eval")
+    table, _ = score_manifest(dfx.load(place), mixed_rates, rows, ScoringOptions(batch_size=32))
+    assert dict(zip(table.table["id"], table.table["score"], strict=True)) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.slow
-def test_a_corpus_is_scored_once_and_bad_files_are_listed(
-    run: Run, mixed_rates: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broken = tmp_path / "broken.wav"
-    broken.write_bytes(b"RIFF")
-    table = mixed_rates.table.copy()
-    rows = np.flatnonzero(table["split"] == "eval")
-    table.loc[rows[3], "path"] = str(broken)
-    manifest = Manifest(table, name="mixed")
-    options = ScoringOptions(max_bad_fraction=0.1)
-    first, bad = score_manifest(dfx.load(f"runs:/{run.info.run_id}"), manifest, rows, options)
-    expected = of_run(run)
-    del expected[bad["id"][0]]
-    assert dict(zip(first.table["id"], first.table["score"], strict=True)) == pytest.approx(expected, abs=1e-6)
-    assert bad["id"].tolist() == [table["id"][rows[3]]]
-    assert bad["reason"][0]
-    assert {"speaker"} <= set(first.table)
-    monkeypatch.setattr(loading, "load_network", None)
-    again, bad_again = score_manifest(dfx.load(f"runs:/{run.info.run_id}"), manifest, rows, options)
-    pd.testing.assert_frame_equal(again.table, first.table)
-    pd.testing.assert_frame_equal(bad_again, bad)
-    with pytest.raises(ValueError, match="are bad, more than"):
-        score_manifest(dfx.load(f"runs:/{run.info.run_id}"), manifest, rows, ScoringOptions())
-    for version in ("VERSION", "STORE_VERSION", "CONDITIONING_VERSION", "MAPS_VERSION"):
-        with monkeypatch.context() as patched:
-            patched.setattr(scoring, version, 99)
-            with pytest.raises(TypeError):  # it asks for the weights
-                score_manifest(dfx.load(f"runs:/{run.info.run_id}"), manifest, rows, options)
-
-
-def test_a_detector_of_ready_features_scores_a_row(tmp_path: Path) -> None:
-    given = ["feature=table", "model=mlp", "augment=none", "sample_rate=1", "segment_seconds=4"]
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        cfg = compose("train", overrides=given)
+def test_a_detector_of_ready_features_scores_a_row(tmp_path):
+    cfg = composed("feature=table", "model=mlp", "augment=none", "sample_rate=1", "segment_seconds=4")
     network = build.build_detector(cfg).eval()
     config = build.build_checkpoint_config(cfg, network.feature)
     torch.save({"dfx_config": config, "state_dict": network.state_dict()}, tmp_path / "table.ckpt")
@@ -306,9 +263,3 @@ def test_a_detector_of_ready_features_scores_a_row(tmp_path: Path) -> None:
     assert detector.score(row) == pytest.approx(expected, abs=1e-6)
     with pytest.raises(ValueError, match="takes rows of 4 features, got 3"):
         detector.score(row[:3])
-
-
-def test_importing_dfx_imports_nothing_else() -> None:
-    code = "import sys, dfx; dfx.load; print([name for name in ('torch', 'mlflow', 'numpy') if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -7,7 +5,7 @@ from dfx.detector.sampling import PADDING, SeededSampler, SequentialBatches
 
 
 @pytest.mark.parametrize(("size", "batch_size"), [(48, 10), (7, 8), (33, 32), (1, 4)])
-def test_an_epoch_holds_every_utterance_once_in_batches_of_like_size(size: int, batch_size: int) -> None:
+def test_an_epoch_holds_every_utterance_once_in_batches_of_like_size(size, batch_size):
     sampler = SeededSampler(np.zeros(size, dtype=int), None, batch_size, seed=0)
     drawn = list(sampler)
     assert len(drawn) == len(sampler)
@@ -16,8 +14,8 @@ def test_an_epoch_holds_every_utterance_once_in_batches_of_like_size(size: int, 
     assert max(map(len, drawn)) <= batch_size
 
 
-def test_order_and_seeds_follow_from_seed_and_epoch() -> None:
-    def draw(seed: int, epoch: int) -> list[list[tuple[int, int]]]:
+def test_order_and_seeds_follow_from_seed_and_epoch():
+    def draw(seed, epoch):
         sampler = SeededSampler(np.zeros(20, dtype=int), None, 6, seed=seed)
         sampler.set_epoch(epoch)
         return list(sampler)
@@ -27,7 +25,7 @@ def test_order_and_seeds_follow_from_seed_and_epoch() -> None:
     assert draw(0, 1) != draw(1, 1)
 
 
-def test_processes_share_an_epoch_without_overlap_and_with_equally_many_steps() -> None:
+def test_processes_share_an_epoch_without_overlap_and_with_equally_many_steps():
     parts = [list(SeededSampler(np.zeros(37, dtype=int), None, 4, 0, rank, 3)) for rank in range(3)]
     assert len({len(part) for part in parts}) == 1
     assert sorted(i for part in parts for batch in part for i, _ in batch) == list(range(37))
@@ -35,7 +33,7 @@ def test_processes_share_an_epoch_without_overlap_and_with_equally_many_steps() 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 9])
 @pytest.mark.parametrize("windows", [np.ones(7, int), np.array([1, 5, 2, 1, 9, 1, 3])])
-def test_processes_are_dealt_the_batches_of_one_and_equally_many(world: int, windows: np.ndarray) -> None:
+def test_processes_are_dealt_the_batches_of_one_and_equally_many(world, windows):
     alone = list(SequentialBatches(windows, 4))
     expected = [(i, w) for i in range(7) for w in range(windows[i])]
     assert [draw for batch in alone for draw in batch] == expected
@@ -48,7 +46,7 @@ def test_processes_are_dealt_the_batches_of_one_and_equally_many(world: int, win
     assert all(batch == [PADDING] for batch in dealt[len(alone) :])
 
 
-def test_shares_are_met_and_draws_repeat_evenly() -> None:
+def test_shares_are_met_and_draws_repeat_evenly():
     groups = np.array([0] * 10 + [1] * 90)
     sampler = SeededSampler(groups, np.array([0.5, 0.5]), 10, seed=0)
     drawn = np.array([index for batch in sampler for index, _ in batch])

@@ -1,28 +1,17 @@
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
-from dfx.config.corpora import expand_corpora
-from dfx.config.schema import CONF_DIR, register_schema
 from dfx.detector import build
 from dfx.detector.detector import CONFIG_KEY
-
-register_schema()
-
-Evaluate = Callable[..., dict[str, Any]]
+from setups import composed
 
 
 @pytest.fixture
-def evaluate(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
+def evaluate(home, tmp_path, monkeypatch):
     """The command on overrides, in this process; gives what it wrote to metrics.json, and where.
 
     Figures and the run in MLflow take most of its time, and are made where `whole` asks for them.
@@ -31,70 +20,57 @@ def evaluate(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eva
     from dfx.evaluate.__main__ import evaluate as command
     from dfx.tracking import run as tracking
 
-    def run(*overrides: str, bootstrap: int = 0, whole: bool = False) -> dict[str, Any]:
+    def run(*overrides, bootstrap=0, whole=False):
         out = tmp_path / "report"
-        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            cfg = compose("evaluate", overrides=[f"out={out}", f"bootstrap={bootstrap}", *overrides])
+        cfg = composed(f"out={out}", f"bootstrap={bootstrap}", *overrides, command="evaluate")
         with monkeypatch.context() as patch:
             if not whole:
                 patch.setattr(figures, "draw_evaluation_figures", lambda measured: [])
                 patch.setattr(tracking, "log_report", lambda *arguments: None)
-            command(expand_corpora(cfg))
-        found: dict[str, Any] = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+            command(cfg)
+        found = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
         return found | {"folder": out, "rows": pd.read_csv(out / "results.csv", keep_default_na=False)}
 
     return run
 
 
-def _write_detector(path: Path, seed: int) -> None:
+def _write_detector(path, seed):
     """A checkpoint as dfx.train writes it, of a detector that was never trained."""
-    overrides = ["feature=lfcc", "model=mlp", "segment_seconds=0.5", f"seed={seed}"]
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        cfg = compose("train", overrides=overrides)
+    cfg = composed("feature=lfcc", "model=mlp", "segment_seconds=0.5", f"seed={seed}")
     detector = build.build_detector(cfg).eval()
     config = build.build_checkpoint_config(cfg, detector.feature)
     torch.save({CONFIG_KEY: config, "state_dict": detector.state_dict()}, path)
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("first") / "best.ckpt"
-    _write_detector(path, 0)
     return path
 
 
 @pytest.fixture(scope="session")
-def other_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("second") / "best.ckpt"
-    _write_detector(path, 1)
-    return path
+def checkpoint(tmp_path_factory):
+    return _write_detector(tmp_path_factory.mktemp("first") / "best.ckpt", 0)
 
 
-WriteScores = Callable[..., Path]
+@pytest.fixture(scope="session")
+def other_checkpoint(tmp_path_factory):
+    return _write_detector(tmp_path_factory.mktemp("second") / "best.ckpt", 1)
 
 
 @pytest.fixture
-def write_scores(tmp_path: Path) -> WriteScores:
-    """A score file `NAME.csv` of made-up trials, and of others where `part` is another word."""
+def write_scores(tmp_path):
+    """Writes a score file `NAME.csv`: two attacks and two codecs, bona fide `shift` deviations above spoof.
 
-    def write(name: str, seed: int, part: str = "e", trials: int = 300, shift: float = 2.0) -> Path:
-        path = tmp_path / f"{name}.csv"
-        _scores(seed, part, trials, shift).to_csv(path, index=False)
-        return path
+    The trials are the same for each file, and others where `part` is another word.
+    """
+
+    def write(name, seed, part="e", trials=300, shift=2.0):
+        number = np.arange(trials)
+        label = number % 3 == 0
+        columns = {
+            "id": [f"{part}{one:04d}" for one in number],
+            "attack": np.where(label, "-", np.where(number % 2, "A1", "A2")),
+            "label": np.where(label, "bonafide", "spoof"),
+            "score": np.random.default_rng(seed).standard_normal(trials) + shift * label,
+            "codec": np.where(number // 3 % 2, "gsm", "none"),
+        }
+        pd.DataFrame(columns).to_csv(tmp_path / f"{name}.csv", index=False)
+        return tmp_path / f"{name}.csv"
 
     return write
-
-
-def _scores(seed: int, part: str, trials: int, shift: float) -> pd.DataFrame:
-    """Two attacks and two codecs, bona fide `shift` deviations above spoof."""
-    generator = np.random.default_rng(seed)
-    label = np.arange(trials) % 3 == 0
-    return pd.DataFrame(
-        {
-            "id": [f"{part}{number:04d}" for number in range(trials)],
-            "attack": np.where(label, "-", np.where(np.arange(trials) % 2, "A1", "A2")),
-            "label": np.where(label, "bonafide", "spoof"),
-            "score": generator.standard_normal(trials) + shift * label,
-            "codec": np.where(np.arange(trials) // 3 % 2, "gsm", "none"),
-        }
-    )

@@ -1,11 +1,5 @@
 """The command on score files of any system: metrics, breakdowns, comparison, calibration, fusion, files, errors."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,58 +7,31 @@ from mlflow.tracking import MlflowClient
 
 from dfx import metrics
 from dfx.tables.score_table import ScoreTable
-
-Evaluate = Callable[..., dict[str, Any]]
-WriteScores = Callable[..., Path]
-PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "scores"
+from setups import runs_of
 
 
-def number(found: dict[str, Any], system: str, metric: str, by: str = "", part: str = "") -> pd.Series:
+def number(found, system, metric, by="", part=""):
     rows = found["rows"]
     chosen = rows[(rows.system == system) & (rows.metric == metric) & (rows.by == by) & (rows.part == part)]
     assert len(chosen) == 1
     return chosen.iloc[0]
 
 
-def values(found: dict[str, Any]) -> dict[str, float]:
+def values(found):
     return {name: number["value"] for name, number in found["results"][0]["metrics"].items()}
 
 
-def says(found: dict[str, Any], words: str) -> bool:
+def says(found, words):
     """Whether a note or a finding has these words."""
     return any(words in text for text in (*found["notes"], *(one["text"] for one in found["findings"])))
 
 
-def classes(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def classes(table):
     bonafide = table.label == "bonafide"
     return table.score[bonafide].to_numpy(), table.score[~bonafide].to_numpy()
 
 
-@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published score files are not in ../shared/data/scores")
-def test_published_scores_give_the_numbers_of_the_organisers_code(evaluate: Evaluate) -> None:
-    files = (
-        f"{key}={PUBLISHED}/asvspoof2019_la_eval_{name}.txt" for key, name in (("scores", "cm_softmax"), ("asv", "asv"))
-    )
-    found = evaluate(*files)
-    (result,) = found["results"]
-    golden = {
-        "eer": 0.05057773285300,
-        "threshold": 0.994228482,
-        "eer_interpolated": 0.05057783820530,
-        "auc": 0.985349166571,
-        "min_tdcf_2019": 0.120836818418,
-        "min_tdcf_revised": 0.175989256106,
-        "min_dcf": 0.114349047406,
-        "act_dcf": 1.0,
-        "cllr": 0.7921914596,
-    }
-    assert {name: values(found)[name] for name in golden} == pytest.approx(golden, abs=1e-9)
-    assert (result["bonafide"], result["spoof"]) == (7355, 63882)
-    assert len(result["by"]["attack"]) == 13
-    assert result["by"]["attack"]["A17"]["value"] == pytest.approx(0.234823, abs=1e-6)
-
-
-def test_metrics_are_those_of_the_metrics_package(evaluate: Evaluate, write_scores: WriteScores) -> None:
+def test_metrics_are_those_of_the_metrics_package(evaluate, write_scores):
     file, dev = write_scores("system", 0), write_scores("dev", 1, part="d")
     found = evaluate(f"scores={file}", f"dev_scores={dev}", "llr=true")
     table, of_dev = ScoreTable.read(file), ScoreTable.read(dev)
@@ -78,7 +45,7 @@ def test_metrics_are_those_of_the_metrics_package(evaluate: Evaluate, write_scor
     assert found["notes"] == found["findings"] == []
 
 
-def test_without_dev_and_scale_metrics_are_left_out_with_a_note(evaluate: Evaluate, write_scores: WriteScores) -> None:
+def test_without_dev_and_scale_metrics_are_left_out_with_a_note(evaluate, write_scores):
     file = write_scores("system", 0)
     found = evaluate(f"scores={file}")
     assert not {"accuracy", "balanced_accuracy", "f1", "dev_threshold"} & set(found["rows"].metric)
@@ -90,13 +57,13 @@ def test_without_dev_and_scale_metrics_are_left_out_with_a_note(evaluate: Evalua
     assert not list(found["folder"].glob("reliability*"))
 
 
-def test_a_threshold_from_the_judged_trials_gives_a_warning(evaluate: Evaluate, write_scores: WriteScores) -> None:
+def test_a_threshold_from_the_judged_trials_gives_a_warning(evaluate, write_scores):
     file, dev = write_scores("system", 0), write_scores("dev", 1, part="d")
     assert says(evaluate(f"scores={file}", f"dev_scores={file}"), "also gave the threshold")
     assert not says(evaluate(f"scores={file}", f"dev_scores={dev}"), "also gave the threshold")
 
 
-def test_a_key_gives_the_labels_and_the_name_of_the_corpus(evaluate: Evaluate, write_scores: WriteScores) -> None:
+def test_a_key_gives_the_labels_and_the_name_of_the_corpus(evaluate, write_scores):
     file = write_scores("all", 0)
     table = pd.read_csv(file)
     bare, key = file.with_name("bare.txt"), file.with_name("key.csv")
@@ -107,7 +74,7 @@ def test_a_key_gives_the_labels_and_the_name_of_the_corpus(evaluate: Evaluate, w
     assert number(found, "bare", "eer").value == metrics.eer(*classes(table))[0]
 
 
-def test_breakdowns_by_attack_and_by_another_column(evaluate: Evaluate, write_scores: WriteScores) -> None:
+def test_breakdowns_by_attack_and_by_another_column(evaluate, write_scores):
     file = write_scores("system", 0)
     table = pd.read_csv(file)
     bonafide, _ = classes(table)
@@ -124,7 +91,7 @@ def test_breakdowns_by_attack_and_by_another_column(evaluate: Evaluate, write_sc
     assert says(found, "codec=gsm (1 in all) has no bona fide trial")
 
 
-def test_intervals_contain_the_value(evaluate: Evaluate, write_scores: WriteScores) -> None:
+def test_intervals_contain_the_value(evaluate, write_scores):
     found = evaluate(f"scores={write_scores('system', 0)}", bootstrap=100)
     row = number(found, "system", "eer")
     assert float(row.low) < row.value < float(row.high)
@@ -133,9 +100,7 @@ def test_intervals_contain_the_value(evaluate: Evaluate, write_scores: WriteScor
 
 
 @pytest.mark.parametrize(("kept", "whole"), [(100, True), (1, False)])
-def test_a_single_trial_has_no_interval_and_is_no_error(
-    evaluate: Evaluate, write_scores: WriteScores, kept: int, whole: bool
-) -> None:
+def test_a_single_trial_has_no_interval_and_is_no_error(evaluate, write_scores, kept, whole):
     files = [write_scores(name, seed) for seed, name in enumerate(("one", "two"))]
     for file in files:
         table = pd.read_csv(file)
@@ -149,7 +114,7 @@ def test_a_single_trial_has_no_interval_and_is_no_error(
     assert says(found, "no systems are compared") is not whole
 
 
-def test_two_systems_are_compared_on_the_same_trials_only(evaluate: Evaluate, write_scores: WriteScores) -> None:
+def test_two_systems_are_compared_on_the_same_trials_only(evaluate, write_scores):
     good, bad = write_scores("good", 0, shift=3.0), write_scores("bad", 1, shift=1.0)
     (pair,) = evaluate(f"scores=[{good},{bad}]", bootstrap=200)["comparisons"]
     assert (pair["first"], pair["second"]) == ("good", "bad")
@@ -162,7 +127,7 @@ def test_two_systems_are_compared_on_the_same_trials_only(evaluate: Evaluate, wr
         evaluate(f"scores=[{good},{fewer}]", "compare=true")
 
 
-def test_calibration_and_fusion_give_further_systems(evaluate: Evaluate, write_scores: WriteScores) -> None:
+def test_calibration_and_fusion_give_further_systems(evaluate, write_scores):
     files = [write_scores(name, seed) for seed, name in enumerate(("a", "b"))]
     devs = [write_scores(f"dev_{name}", 10 + seed, part="d") for seed, name in enumerate(("a", "b"))]
     given = [f"scores=[{files[0]},{files[1]}]", f"dev_scores=[{devs[0]},{devs[1]}]", "llr=false"]
@@ -179,7 +144,7 @@ def test_calibration_and_fusion_give_further_systems(evaluate: Evaluate, write_s
     assert averaged["results"][2]["system"] == "fusion (mean)"
 
 
-def test_speaker_verification_adds_tandem_costs(evaluate: Evaluate, tmp_path: Path) -> None:
+def test_speaker_verification_adds_tandem_costs(evaluate, tmp_path):
     generator = np.random.default_rng(0)
     kinds = np.array(["target", "nontarget", "spoof"])[np.arange(300) % 3]
     shift = {"target": 3.0, "nontarget": 0.0, "spoof": 1.0}
@@ -202,9 +167,7 @@ def test_speaker_verification_adds_tandem_costs(evaluate: Evaluate, tmp_path: Pa
     assert values(evaluate(*files, "asv=asvspoof5"))["min_tdcf_revised"] == fixed
 
 
-def test_the_report_is_complete_and_logged_and_replaces_an_earlier_one(
-    evaluate: Evaluate, write_scores: WriteScores
-) -> None:
+def test_the_report_is_complete_and_logged_and_replaces_an_earlier_one(evaluate, write_scores):
     found = evaluate(f"scores={write_scores('first', 0)}", "llr=true", "experiment_name=whole", whole=True)
     folder, corpus = found["folder"], found["results"][0]["corpus"]
     page = (folder / "report.html").read_text(encoding="utf-8")
@@ -213,11 +176,10 @@ def test_the_report_is_complete_and_logged_and_replaces_an_earlier_one(
     text = (folder / "report.md").read_text(encoding="utf-8")
     assert all(f"]({image.name})" in text for image in folder.glob("*.png"))
     assert pd.read_csv(next(folder.glob("*.txt")), sep=" ", header=None).shape == (300, 4)
-    client = MlflowClient()
-    (run,) = client.search_runs([client.get_experiment_by_name("whole").experiment_id])
+    (run,) = runs_of("whole")
     assert run.data.metrics[f"{corpus}/eer"] == number(found, "first", "eer").value
     assert run.data.tags["trials_hash"] == found["results"][0]["trials_hash"]
-    assert "report.html" in {entry.path for entry in client.list_artifacts(run.info.run_id)}
+    assert "report.html" in {entry.path for entry in MlflowClient().list_artifacts(run.info.run_id)}
     (folder / "thesis.txt").write_text("of the user")
     evaluate(f"scores={write_scores('second', 0)}", "llr=false")
     names = {file.name for file in folder.iterdir()}
@@ -230,7 +192,6 @@ def test_the_report_is_complete_and_logged_and_replaces_an_earlier_one(
     [
         ([], "There is nothing to measure"),
         (["scores=nowhere.txt"], "There is no file 'nowhere.txt'"),
-        (["systems=nowhere.ckpt"], "There is no (system|detector) 'nowhere.ckpt'"),
         (["systems=x.ckpt", "key=k.txt"], "key=k.txt has no effect without scores"),
         (["scores=x.txt", "others=[demo]"], "has no effect without systems"),
         (["scores=x.txt", "fuse=median"], "fuse=median: use one of logistic, mean"),
@@ -242,18 +203,15 @@ def test_the_report_is_complete_and_logged_and_replaces_an_earlier_one(
         (["scores={a}", "calibrate=true"], "cannot be calibrated: it has no dev scores"),
         (["scores={a}", "fuse=mean"], "fuse=mean needs two systems"),
         (["scores=[{a},{b}]", "fuse=logistic"], "learnt on dev; there are no dev scores of a, b"),
-        (["systems={a}"], "is no detector but a table"),
     ],
 )
-def test_errors_are_one_sentence(
-    evaluate: Evaluate, write_scores: WriteScores, overrides: list[str], words: str
-) -> None:
+def test_errors_are_one_sentence(evaluate, write_scores, overrides, words):
     files = {"a": write_scores("a", 0), "b": write_scores("b", 1)}
     with pytest.raises(ValueError, match=words):
         evaluate(*(override.format(**files) for override in overrides))
 
 
-def test_scores_that_rank_the_wrong_way_are_reported_as_they_are(evaluate: Evaluate, write_scores: WriteScores) -> None:
+def test_scores_that_rank_the_wrong_way_are_reported_as_they_are(evaluate, write_scores):
     file = write_scores("system", 0)
     table = pd.read_csv(file)
     table.assign(score=-table.score).to_csv(file, index=False)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import scipy.fft
@@ -11,7 +9,7 @@ from dfx.features import LFCC
 RATE = 16000
 
 
-def by_definition(waveform: np.ndarray, n_fft: int, fmax: float) -> np.ndarray:
+def by_definition(waveform, n_fft, fmax):
     """LFCC of one clip step by step in float64 (frames, 60), as the definition of the NII variant reads."""
     eps = 2.0**-23
     emphasised = scipy.signal.lfilter([1, -0.97], [1], waveform.astype(np.float64))
@@ -28,7 +26,7 @@ def by_definition(waveform: np.ndarray, n_fft: int, fmax: float) -> np.ndarray:
     cepstra = scipy.fft.dct(np.log10(power @ np.transpose(bank) + eps), type=2, norm="ortho", axis=1)
     cepstra[:, 0] = np.log10(power.sum(1) / n_fft + eps)
 
-    def slope(x: np.ndarray) -> np.ndarray:
+    def slope(x):
         repeated = np.concatenate([x[:1], x, x[-1:]])
         return repeated[2:] - repeated[:-2]
 
@@ -37,7 +35,7 @@ def by_definition(waveform: np.ndarray, n_fft: int, fmax: float) -> np.ndarray:
 
 @pytest.mark.parametrize(("n_fft", "fmax"), [(512, None), (1024, 4000.0)])
 @pytest.mark.parametrize("level", [0.3, 1e-4, 0.0])
-def test_lfcc_is_the_nii_definition(n_fft: int, fmax: float | None, level: float) -> None:
+def test_lfcc_is_the_nii_definition(n_fft, fmax, level):
     rng = np.random.default_rng(0)
     envelope = 1 + np.sin(2 * np.pi * 3 * np.arange(RATE) / RATE)
     waveform = (level * envelope * scipy.signal.lfilter([1], [1, -0.9], rng.normal(size=RATE))).astype(np.float32)
@@ -46,6 +44,6 @@ def test_lfcc_is_the_nii_definition(n_fft: int, fmax: float | None, level: float
     np.testing.assert_allclose(feature[0, 0].T, by_definition(waveform, n_fft, fmax or RATE / 2), atol=1e-4)
 
 
-def test_deltas_are_an_option() -> None:
+def test_deltas_are_an_option():
     waveform = torch.randn(2, RATE)
     torch.testing.assert_close(LFCC(RATE, deltas=False)(waveform), LFCC(RATE)(waveform)[:, :, :20])

@@ -1,7 +1,4 @@
-from __future__ import annotations
-
 import urllib.error
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +13,7 @@ KINDS = ("base", "asr", "large", "wavlm")
 Architectures = dict[str, dict[str, Any]]
 
 
-def saved(path: Path, architecture: dict[str, Any]) -> torch.nn.Module:
+def saved(path, architecture):
     factory = wavlm_model if "encoder_num_buckets" in architecture else wav2vec2_model
     model = factory(**architecture).eval()
     torch.save({"architecture": architecture, "state_dict": model.state_dict()}, path)
@@ -24,13 +21,13 @@ def saved(path: Path, architecture: dict[str, Any]) -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_channels_are_the_hidden_states(tmp_path: Path, architectures: Architectures, kind: str) -> None:
+def test_channels_are_the_hidden_states(tmp_path, architectures, kind):
     architecture = architectures[kind]
     model = saved(tmp_path / "tiny.pt", architecture)
     waveform = torch.randn(2, 1600)
     if architecture["extractor_mode"] == "layer_norm":
         waveform = (waveform - waveform.mean(1, keepdim=True)) / waveform.std(1, keepdim=True, correction=0)
-    first: list[torch.Tensor] = []
+    first = []
     model.encoder.transformer.layers[0].register_forward_pre_hook(lambda _, inputs: first.append(inputs[0]))
     with torch.no_grad():
         layers, _ = model.extract_features(waveform)
@@ -44,16 +41,14 @@ def test_channels_are_the_hidden_states(tmp_path: Path, architectures: Architect
     torch.testing.assert_close(states[:, 3], last)
 
 
-def test_inputs_are_normalised_clip_by_clip_where_the_model_was_trained_so(
-    architectures: Architectures,
-) -> None:
+def test_inputs_are_normalised_clip_by_clip_where_the_model_was_trained_so(architectures):
     waveform = torch.randn(2, 1600)
     large, base = (Wav2Vec2(RATE, architecture=architectures[kind]).eval() for kind in ("large", "base"))
     torch.testing.assert_close(large(waveform * 0.01 + 0.1), large(waveform), atol=1e-3, rtol=1e-3)
     assert (base(waveform * 0.01 + 0.1) - base(waveform)).abs().max() > 1e-3
 
 
-def test_every_bundle_needs_normalisation_exactly_if_its_extractor_has_layer_norms() -> None:
+def test_every_bundle_needs_normalisation_exactly_if_its_extractor_has_layer_norms():
     bundles = [
         bundle
         for bundle in vars(torchaudio.pipelines).values()
@@ -65,7 +60,7 @@ def test_every_bundle_needs_normalisation_exactly_if_its_extractor_has_layer_nor
         assert bundle.sample_rate == RATE
 
 
-def test_a_frozen_encoder_has_no_gradient_and_no_dropout(architectures: Architectures) -> None:
+def test_a_frozen_encoder_has_no_gradient_and_no_dropout(architectures):
     feature = Wav2Vec2(RATE, architecture=architectures["base"])
     feature.train()
     feature.start_epoch(100)
@@ -76,7 +71,7 @@ def test_a_frozen_encoder_has_no_gradient_and_no_dropout(architectures: Architec
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_fine_tuning_starts_with_its_epoch_and_trains_every_weight(architectures: Architectures, kind: str) -> None:
+def test_fine_tuning_starts_with_its_epoch_and_trains_every_weight(architectures, kind):
     architecture = architectures[kind]
     feature = Wav2Vec2(RATE, architecture=architecture, finetune_from_epoch=2).train()
     waveform = torch.randn(2, 1600)
@@ -92,7 +87,7 @@ def test_fine_tuning_starts_with_its_epoch_and_trains_every_weight(architectures
     assert torch.equal(feature(waveform), feature(waveform))
 
 
-def test_it_is_rebuilt_without_its_file(tmp_path: Path, architectures: Architectures) -> None:
+def test_it_is_rebuilt_without_its_file(tmp_path, architectures):
     saved(tmp_path / "tiny.pt", architectures["wavlm"])
     feature = Wav2Vec2(RATE, checkpoint=tmp_path / "tiny.pt").eval()
     (tmp_path / "tiny.pt").unlink()
@@ -103,7 +98,7 @@ def test_it_is_rebuilt_without_its_file(tmp_path: Path, architectures: Architect
     assert torch.equal(twin(waveform), feature(waveform))
 
 
-def test_a_bundle_is_taken_by_name(monkeypatch: pytest.MonkeyPatch, architectures: Architectures) -> None:
+def test_a_bundle_is_taken_by_name(monkeypatch, architectures):
     bundle = torchaudio.pipelines.WAV2VEC2_XLSR53
     model = wav2vec2_model(**architectures["large"])
     monkeypatch.setattr(bundle, "_params", architectures["large"])
@@ -115,17 +110,14 @@ def test_a_bundle_is_taken_by_name(monkeypatch: pytest.MonkeyPatch, architecture
     assert torch.equal(feature(waveform), twin(waveform))
 
 
-def test_missing_weights_are_explained(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, architectures: Architectures
-) -> None:
-    def offline(self: object, dl_kwargs: object) -> None:
+def test_missing_weights_are_explained(monkeypatch, tmp_path, architectures):
+    def offline(self, dl_kwargs):
         raise urllib.error.URLError("no route to host")
 
     monkeypatch.setattr(torchaudio.pipelines.WAV2VEC2_BASE, "_params", architectures["base"])
     monkeypatch.setattr(torchaudio.pipelines.Wav2Vec2Bundle, "_get_state_dict", offline)
     with pytest.raises(
-        ValueError,
-        match=r"WAV2VEC2_BASE could not be downloaded \(.*no route.*copy the file wav2vec2_.*\.pth to",
+        ValueError, match=r"WAV2VEC2_BASE could not be downloaded \(.*no route.*copy the file wav2vec2_.*\.pth to"
     ):
         Wav2Vec2(RATE)
     with pytest.raises(
@@ -141,7 +133,7 @@ def test_missing_weights_are_explained(
 
 
 @pytest.mark.parametrize("wrong", ["no architecture", "no weights", "other arguments", "no dict", "no checkpoint"])
-def test_another_file_is_refused(tmp_path: Path, architectures: Architectures, wrong: str) -> None:
+def test_another_file_is_refused(tmp_path, architectures, wrong):
     path = tmp_path / "other.pt"
     content = {
         "no architecture": {"state_dict": {}},

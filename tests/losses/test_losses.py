@@ -13,17 +13,17 @@ each_posterior = pytest.mark.parametrize("loss", [BCE, CE])
 
 
 @pytest.fixture(autouse=True)
-def _seed() -> None:
+def _seed():
     torch.manual_seed(0)
 
 
-def separable(batch: int = 32) -> tuple[torch.Tensor, torch.Tensor]:
+def separable(batch=32):
     """Embeddings around two orthogonal directions, and their labels."""
     label = torch.arange(batch) % 2
     return 3.0 * torch.eye(8)[label] + 0.3 * torch.randn(batch, 8), label
 
 
-def with_logits(loss, logits: list[float]):
+def with_logits(loss, logits):
     """A loss on embeddings of width 1 whose posterior log odds are the embedding, and these embeddings."""
     layer = loss.linear
     with torch.no_grad():
@@ -32,7 +32,7 @@ def with_logits(loss, logits: list[float]):
     return torch.tensor(logits)[:, None]
 
 
-def softplus(x: float) -> float:
+def softplus(x):
     return math.log1p(math.exp(x))
 
 
@@ -153,7 +153,7 @@ def test_the_score_converges_to_the_log_likelihood_ratio(loss, weight):
     loss.set_prior(20, 60)
     optimizer = torch.optim.LBFGS(loss.parameters(), max_iter=100, line_search_fn="strong_wolfe")
 
-    def closure() -> torch.Tensor:
+    def closure():
         optimizer.zero_grad()
         value = loss(embedding, label)
         value.backward()

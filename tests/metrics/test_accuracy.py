@@ -11,11 +11,7 @@ def test_decisions_equal_scikit_learn_with_spoof_as_the_positive_class(threshold
     bonafide, spoof = generator.normal(1, 1, 30).round(1), generator.normal(-1, 1, 70).round(1)
     is_spoof = np.repeat([0, 1], [30, 70])
     called_spoof = np.concatenate([bonafide, spoof]) <= threshold  # a score at the threshold is rejected
-    for ours, theirs in (
-        (accuracy, accuracy_score),
-        (balanced_accuracy, balanced_accuracy_score),
-        (f1, f1_score),
-    ):
+    for ours, theirs in ((accuracy, accuracy_score), (balanced_accuracy, balanced_accuracy_score), (f1, f1_score)):
         assert ours(bonafide, spoof, threshold) == pytest.approx(theirs(is_spoof, called_spoof))
 
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest, norm
 
-from dfx.metrics import AsvRates, ConfidenceInterval, PairedEers, bootstrap_intervals, cluster_column, eer
+from dfx.metrics import AsvRates, PairedEers, bootstrap_intervals, cluster_column, eer
 from dfx.metrics.bootstrap import Bootstrap
 from dfx.metrics.resampled import NAMES
 from dfx.tables.score_table import ScoreTable
@@ -11,9 +11,7 @@ from dfx.tables.score_table import ScoreTable
 RATES = AsvRates(p_miss=0.02, p_fa=0.03, p_fa_spoof=0.5)
 
 
-def simulated(
-    seed: int, num_bonafide: int, num_spoof: int, true_eer: float, num_speakers: int = 0, effect: float = 0.7
-) -> ScoreTable:
+def simulated(seed, num_bonafide, num_spoof, true_eer, num_speakers=0, effect=0.7):
     """Unit normals at equal distances from 0; with speakers, each adds an effect of its own to its trials."""
     generator = np.random.default_rng(seed)
     label = np.repeat([1, 0], [num_bonafide, num_spoof])
@@ -28,7 +26,7 @@ def simulated(
     return ScoreTable(table.assign(score=score + np.where(label == 1, 1, -1) * spread * norm.isf(true_eer)))
 
 
-def covers(interval: ConfidenceInterval, truth: float) -> bool:
+def covers(interval, truth):
     return interval.low <= truth <= interval.high
 
 
@@ -51,7 +49,7 @@ def test_the_same_seed_gives_the_same_interval_and_another_one_another():
 
 
 def test_more_trials_are_narrower():
-    def width(num_trials: int) -> float:
+    def width(num_trials):
         table = simulated(0, num_trials, num_trials, 0.1)
         low, high = bootstrap_intervals(table, ["eer"])["eer"]
         return high - low
@@ -156,7 +154,7 @@ def test_what_cannot_be_resampled_is_an_error(change, options, sentence):
         bootstrap_intervals(table, ["eer"], **options)
 
 
-def coverage(tables: list[ScoreTable], true_eer: float, cluster: str | None = None) -> float:
+def coverage(tables, true_eer, cluster=None):
     found = [bootstrap_intervals(table, ["eer"], cluster=cluster, resamples=200)["eer"] for table in tables]
     return float(np.mean([covers(interval, true_eer) for interval in found]))
 

@@ -6,12 +6,7 @@ from sklearn.metrics import brier_score_loss
 
 from dfx.metrics import act_dcf, auc, brier, cllr, ece, eer, learn_calibration, min_cllr, min_dcf
 from dfx.tables.score_table import ScoreTable
-
-
-def ratios(scale: float = 1.0, num_bonafide: int = 2000) -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihood ratios, calibrated at scale 1: for unit normals at +-1 the ratio of a value x is 2 x."""
-    generator = np.random.default_rng(0)
-    return scale * 2 * generator.normal(1, 1, num_bonafide), scale * 2 * generator.normal(-1, 1, 10_000)
+from setups import ratios
 
 
 def probabilities(bonafide, spoof):
@@ -43,23 +38,23 @@ def test_extremes_by_hand():
     assert brier([0.0], [0.0, 0.0, 0.0]) == pytest.approx(0.25 * 0.75)
 
 
-def table(scores: np.ndarray, labels: np.ndarray) -> ScoreTable:
+def table(scores, labels):
     ids = np.arange(len(scores)).astype(str)
     return ScoreTable(pd.DataFrame({"id": ids, "attack": "-", "label": labels, "score": scores, "codec": "x"}))
 
 
-def simulated(seed: int, distance: float = 2.0, num: tuple[int, int] = (1500, 6000)) -> ScoreTable:
+def simulated(seed, distance=2.0, num=(1500, 6000)):
     """Gaussian scores, scaled and shifted: `distance` standard deviations between the classes."""
     labels = np.repeat([1, 0], num)
     scores = np.random.default_rng(seed).normal(size=len(labels)) + distance * labels
     return table(0.01 * scores - 7, labels)
 
 
-def rates(scored: ScoreTable) -> tuple[float, float]:
+def rates(scored):
     return eer(scored.bonafide, scored.spoof)[0], auc(scored.bonafide, scored.spoof)
 
 
-def test_calibration_keeps_the_order_and_makes_ratios_of_scores() -> None:
+def test_calibration_keeps_the_order_and_makes_ratios_of_scores():
     dev, other = simulated(0), simulated(1)
     calibration = learn_calibration(dev)
     on_dev, on_other = calibration.apply(dev), calibration.apply(other)
@@ -78,19 +73,19 @@ def test_calibration_keeps_the_order_and_makes_ratios_of_scores() -> None:
 
 
 @pytest.mark.parametrize("num_spoof", [1500, 30_000])
-def test_the_proportion_of_the_classes_does_not_move_a_ratio(num_spoof: int) -> None:
+def test_the_proportion_of_the_classes_does_not_move_a_ratio(num_spoof):
     calibration = learn_calibration(simulated(0, num=(1500, num_spoof)))
     middle_between_classes = -7 + 0.01
     assert calibration.slope * middle_between_classes + calibration.intercept == pytest.approx(0, abs=0.1)
 
 
-def test_classes_weigh_the_same_however_few_trials_one_has() -> None:
+def test_classes_weigh_the_same_however_few_trials_one_has():
     dev = simulated(0, distance=1.0, num=(12, 1000))
     probability = 1 / (1 + np.exp(-learn_calibration(dev).apply(dev).table["score"]))
     assert probability.groupby(dev.table["label"]).mean().sum() == pytest.approx(1, abs=1e-6)
 
 
-def test_the_scale_and_the_order_of_the_trials_do_not_matter() -> None:
+def test_the_scale_and_the_order_of_the_trials_do_not_matter():
     dev = simulated(0)
     order = np.random.default_rng(5).permutation(len(dev))
     first, again = learn_calibration(dev), learn_calibration(ScoreTable(dev.table.iloc[order]))
@@ -100,7 +95,7 @@ def test_the_scale_and_the_order_of_the_trials_do_not_matter() -> None:
     np.testing.assert_allclose(learn_calibration(scaled).apply(scaled).table["score"], expected, atol=1e-6)
 
 
-def test_a_dev_set_without_errors_is_bounded_and_told() -> None:
+def test_a_dev_set_without_errors_is_bounded_and_told():
     labels = np.repeat([1, 0], [20, 50])
     dev = table(labels + np.random.default_rng(0).uniform(0, 0.1, 70), labels)
     calibration = learn_calibration(dev)
@@ -122,6 +117,6 @@ STEPS = np.linspace(0, 1, 50)
         (np.r_[STEPS - 0.02, STEPS], "slope of -.*, where the AUC is 0.490 .* dfx does not turn"),
     ],
 )
-def test_scores_that_do_not_rank_are_not_calibrated(scores: np.ndarray, sentence: str) -> None:
+def test_scores_that_do_not_rank_are_not_calibrated(scores, sentence):
     with pytest.raises(ValueError, match=sentence):
         learn_calibration(table(scores, np.repeat([1, 0], 50)))

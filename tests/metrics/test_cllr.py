@@ -3,12 +3,7 @@ import pytest
 from sklearn.isotonic import IsotonicRegression
 
 from dfx.metrics import cllr, min_cllr
-
-
-def ratios() -> tuple[np.ndarray, np.ndarray]:
-    """Calibrated log-likelihood ratios: for unit normals at +-1 the ratio of a value x is 2 x."""
-    generator = np.random.default_rng(0)
-    return 2 * generator.normal(1, 1, 2000), 2 * generator.normal(-1, 1, 10_000)
+from setups import ratios
 
 
 def test_cllr_by_hand():

@@ -7,13 +7,13 @@ from dfx.metrics import PairedEers, auc, delong_auc_difference, eer
 from dfx.tables.score_table import ScoreTable
 
 
-def system(noise: np.ndarray, true_eer: float, num_bonafide: int, **columns: object) -> ScoreTable:
+def system(noise, true_eer, num_bonafide, **columns):
     label = np.repeat([1, 0], [num_bonafide, noise.size - num_bonafide])
     rows = {"id": np.arange(noise.size).astype(str), "attack": "-", "label": label}
     return ScoreTable(pd.DataFrame(rows | {"score": noise + (2 * label - 1) * norm.isf(true_eer)}).assign(**columns))
 
 
-def pair(seed: int, first: float, second: float, num_bonafide: int = 300, num_spoof: int = 900):
+def pair(seed, first, second, num_bonafide=300, num_spoof=900):
     """Two systems whose errors have a correlation of a half."""
     generator = np.random.default_rng(seed)
     shared, *own = generator.normal(size=(3, num_bonafide + num_spoof))
@@ -100,10 +100,7 @@ def test_equal_systems_are_called_different_in_5_of_100_corpora():
     for seed in range(500):
         first, second = pair(seed, 0.15, 0.15, 300, 900)
         p_values.append(
-            (
-                eer_difference([first], [second], resamples=200).p_value,
-                delong_auc_difference(first, second).p_value,
-            )
+            (eer_difference([first], [second], resamples=200).p_value, delong_auc_difference(first, second).p_value)
         )
     rejected = (np.array(p_values) <= 0.05).mean(axis=0)
     assert 0.025 <= rejected[0] <= 0.07

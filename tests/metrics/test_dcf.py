@@ -2,13 +2,7 @@ import numpy as np
 import pytest
 
 from dfx.metrics import act_dcf, min_dcf
-
-
-@pytest.fixture
-def calibrated() -> tuple[np.ndarray, np.ndarray]:
-    """Log-likelihood ratios: for unit normals at +-1 the ratio of a value x is 2 x."""
-    generator = np.random.default_rng(0)
-    return 2 * generator.normal(1, 1, 50_000), 2 * generator.normal(-1, 1, 50_000)
+from setups import ratios
 
 
 def test_min_dcf_by_hand():
@@ -27,17 +21,17 @@ def test_act_dcf_uses_the_bayes_threshold():
     assert act_dcf([1.0], [threshold + 0.01]) == pytest.approx(1.0)  # every spoof accepted: .5 / .5
 
 
-def test_calibrated_scores_have_equal_actual_and_minimum_cost(calibrated):
-    bonafide, spoof = calibrated
+def test_calibrated_scores_have_equal_actual_and_minimum_cost():
+    bonafide, spoof = ratios(num_bonafide=50_000)
     assert act_dcf(bonafide, spoof) == pytest.approx(min_dcf(bonafide, spoof), abs=0.01)
     assert act_dcf(bonafide + 3, spoof + 3) > 1.5 * act_dcf(bonafide, spoof)
     assert min_dcf(bonafide + 3, spoof + 3) == pytest.approx(min_dcf(bonafide, spoof))
 
 
-def test_costs_and_prior_change_the_cost(calibrated):
+def test_costs_and_prior_change_the_cost():
     # With equal costs and prior: half of one bona fide in four, normalised by a half.
     assert min_dcf([0, 5, 6, 7], [1, 2], p_spoof=0.5, c_fa=1.0) == pytest.approx(0.25)
     with pytest.raises(ValueError, match="prior between 0 and 1"):
-        min_dcf(*calibrated, p_spoof=0.0)
+        min_dcf(*ratios(), p_spoof=0.0)
     with pytest.raises(ValueError, match="c_miss=-1"):
-        act_dcf(*calibrated, c_miss=-1)
+        act_dcf(*ratios(), c_miss=-1)

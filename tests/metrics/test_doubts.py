@@ -1,24 +1,14 @@
-from __future__ import annotations
-
 import numpy as np
-import pandas as pd
 import pytest
 
 from dfx.metrics.doubts import doubts, scores_are_backwards
-from dfx.tables.score_table import ScoreTable
+from setups import score_table
 
 NORMAL = np.random.default_rng(0).normal(size=(2, 200))
 ONES = np.ones(50)
 
 
-def table_of(bonafide: np.ndarray, spoof: np.ndarray) -> ScoreTable:
-    scores = np.concatenate([bonafide, spoof])
-    labels = [1] * len(bonafide) + [0] * len(spoof)
-    ids = [f"u{number}" for number in range(len(scores))]
-    return ScoreTable(pd.DataFrame({"id": ids, "attack": "-", "label": labels, "score": scores}))
-
-
-def probability(ratios: np.ndarray) -> np.ndarray:
+def probability(ratios):
     return 1 / (1 + np.exp(-ratios))
 
 
@@ -33,13 +23,13 @@ def probability(ratios: np.ndarray) -> np.ndarray:
         (probability(NORMAL[0] + 2), probability(NORMAL[1] - 2), "probabilities", "need log-likelihood"),
     ],
 )
-def test_suspicious_scores_give_a_finding(bonafide: np.ndarray, spoof: np.ndarray, kind: str, sentence: str) -> None:
-    found = doubts(table_of(bonafide, spoof))
+def test_suspicious_scores_give_a_finding(bonafide, spoof, kind, sentence):
+    found = doubts(score_table(bonafide, spoof))
     assert found[0].kind == kind
     assert sentence in found[0].text
 
 
-def test_ordinary_scores_give_none() -> None:
-    assert doubts(table_of(NORMAL[0] + 1, NORMAL[1] - 1)) == []
-    assert doubts(table_of(NORMAL[0], NORMAL[1])) == []  # an AUC of one half is not the wrong way
+def test_ordinary_scores_give_none():
+    assert doubts(score_table(NORMAL[0] + 1, NORMAL[1] - 1)) == []
+    assert doubts(score_table(NORMAL[0], NORMAL[1])) == []  # an AUC of one half is not the wrong way
     assert not scores_are_backwards([0.0, 0.1], [0.5, 2.0])  # one order in six: too few trials to say

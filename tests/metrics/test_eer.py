@@ -5,7 +5,7 @@ from dfx import metrics
 from dfx.metrics import det_curve, eer, interpolated_eer
 
 
-def rounded_scores(seed: int, decimals: int) -> tuple[np.ndarray, np.ndarray]:
+def rounded_scores(seed, decimals):
     """Two overlapping classes; few decimals make many ties."""
     generator = np.random.default_rng(seed)
     return generator.normal(1, 1, 300).round(decimals), generator.normal(-1, 1, 700).round(decimals)

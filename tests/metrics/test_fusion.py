@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,16 +6,16 @@ from dfx.metrics import cllr, eer, fuse_scores, min_cllr
 from dfx.tables.score_table import ScoreTable
 
 
-def table(scores: np.ndarray, labels: np.ndarray) -> ScoreTable:
+def table(scores, labels):
     ids = [f"u{number}" for number in range(len(scores))]
     return ScoreTable(pd.DataFrame({"id": ids, "attack": "-", "label": labels, "score": scores}))
 
 
-def equal_error_rate(scored: ScoreTable) -> float:
+def equal_error_rate(scored):
     return eer(scored.bonafide, scored.spoof)[0]
 
 
-def systems(seed: int) -> list[ScoreTable]:
+def systems(seed):
     """Two systems of independent noise, the second much wider and in another order of trials."""
     rng = np.random.default_rng(seed)
     labels = np.repeat([1, 0], [600, 1200])
@@ -28,7 +26,7 @@ def systems(seed: int) -> list[ScoreTable]:
 
 
 @pytest.mark.parametrize("method", ["logistic", "mean"])
-def test_two_independent_systems_beat_each(method: str) -> None:
+def test_two_independent_systems_beat_each(method):
     dev, tested = systems(0), systems(1)
     fused, findings = fuse_scores(tested, method, dev)
     assert findings == []
@@ -43,14 +41,14 @@ def test_two_independent_systems_beat_each(method: str) -> None:
     pd.testing.assert_frame_equal(again.table[::-1].reset_index(drop=True), fused.table)
 
 
-def test_eval_decides_nothing() -> None:
+def test_eval_decides_nothing():
     dev, tested = systems(0), systems(1)
     wrong = [ScoreTable(system.table.assign(label=1 - system.table["label"])) for system in tested]
     expected = fuse_scores(tested, "logistic", dev)[0].table["score"]
     np.testing.assert_array_equal(fuse_scores(wrong, "logistic", dev)[0].table["score"], expected)
 
 
-def test_without_dev_the_mean_is_of_raw_scores_and_scales_are_told() -> None:
+def test_without_dev_the_mean_is_of_raw_scores_and_scales_are_told():
     first, second = systems(0)
     fused, findings = fuse_scores([first, second], "mean")
     expected = first.table.set_index("id")["score"] / 2 + second.table.set_index("id")["score"] / 2
@@ -60,7 +58,7 @@ def test_without_dev_the_mean_is_of_raw_scores_and_scales_are_told() -> None:
     assert fuse_scores([first, first], "mean")[1] == []
 
 
-def test_a_negative_weight_is_told() -> None:
+def test_a_negative_weight_is_told():
     rng = np.random.default_rng(0)
     labels = np.repeat([1, 0], 500)
     noise = rng.normal(size=1000)
@@ -71,7 +69,7 @@ def test_a_negative_weight_is_told() -> None:
     assert "gives system 2 a negative weight" in findings[0].text
 
 
-def changed(system: ScoreTable, **columns: object) -> ScoreTable:
+def changed(system, **columns):
     return ScoreTable(system.table.assign(**columns))
 
 
@@ -91,8 +89,6 @@ NEGATED = changed(SECOND, score=-SECOND.table["score"])
         (BOTH, [FIRST, changed(SECOND, score=1.0)], "mean", "All 1800 dev scores of system 2 are alike"),
     ],
 )
-def test_what_cannot_be_fused_is_an_error(
-    tables: list[ScoreTable], dev: list[ScoreTable] | None, method: str, sentence: str
-) -> None:
+def test_what_cannot_be_fused_is_an_error(tables, dev, method, sentence):
     with pytest.raises(ValueError, match=sentence):
         fuse_scores(tables, method, dev)

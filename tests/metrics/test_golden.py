@@ -20,7 +20,7 @@ ATTACKS = {  # EER in percent
 
 
 @pytest.fixture(scope="module")
-def countermeasure() -> ScoreTable:
+def countermeasure():
     return ScoreTable.read(SCORES / "asvspoof2019_la_eval_cm_softmax.txt")
 
 
@@ -40,9 +40,9 @@ def test_eer_of_each_attack(countermeasure):
 
 
 @pytest.fixture(scope="module")
-def verification() -> dict[str, list[float]]:
+def verification():
     """Scores of the organisers' speaker verification system: target, nontarget, spoof."""
-    groups: dict[str, list[float]] = {"target": [], "nontarget": [], "spoof": []}
+    groups = {"target": [], "nontarget": [], "spoof": []}
     for line in (SCORES / "asvspoof2019_la_eval_asv.txt").read_text(encoding="utf-8").splitlines():
         _, kind, score = line.split()
         groups[kind].append(float(score))

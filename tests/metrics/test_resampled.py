@@ -55,14 +55,6 @@ def test_a_trial_drawn_three_times_counts_as_three(decimals):
             assert {name: measured[name][row] for name in NAMES} == pytest.approx(expected, abs=1e-12)
 
 
-def test_ties_are_the_organisers():
-    scores, is_bonafide = np.array([1.0, 1, 0, 0, 0, 1]), np.array([True, True, True, False, False, False])
-    once = np.ones((1, 6), int)
-    assert ResampledMetrics(scores, is_bonafide, ["eer"]).measure([once])["eer"][0] == 1 / 3
-    constant = ResampledMetrics(np.zeros(6), is_bonafide, ["eer", "eer_interpolated"]).measure([once])
-    assert (constant["eer"][0], constant["eer_interpolated"][0]) == (1.0, 0.5)
-
-
 @pytest.mark.parametrize(
     ("names", "wrong"), [(["EER"], "EER"), (["eer", "f1"], "f1"), (["min_tdcf_2019"], "min_tdcf_2019")]
 )

@@ -23,13 +23,13 @@ each_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys()
 each_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
 
 
-def feature_map(batch: int, shape: tuple[int, int, int]) -> torch.Tensor:
+def feature_map(batch, shape):
     """Values of the size of log-mel energies."""
     return 3.0 * torch.randn(batch, *shape) - 10.0
 
 
 @pytest.fixture(autouse=True)
-def _seed() -> None:
+def _seed():
     torch.manual_seed(0)
 
 

@@ -1,9 +1,6 @@
 """What is handed out says the same everywhere, and needs nothing else."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -15,13 +12,11 @@ from dfx.report.sweep_report import SweepReport
 from dfx.reporting import grid as grids
 from dfx.reporting import missing_cells
 from dfx.reporting.missing_cells import MissingCell
-from dfx.tracking.runs import RunRecord
 
-Make = Callable[..., RunRecord]
 BEAT = {"eer": 0.3125, "auc": 0.75, "low": 0.7, "high": 0.8, "name": "all scalars"}
 
 
-def report(runs: list[RunRecord], metric: str = "eval/eer", beat: bool = True) -> SweepReport:
+def report(runs, metric="eval/eer", beat=True):
     grid = grids.grid_of_runs(runs, "feature", "model")
     missing = [
         MissingCell("feature=lfcc model=mlp_x seed=2", "missing", "", "python -m dfx.train model=mlp_x seed=2"),
@@ -43,30 +38,24 @@ def report(runs: list[RunRecord], metric: str = "eval/eer", beat: bool = True) -
     )
 
 
-def write(report: SweepReport, folder: Path) -> list[Path]:
+def write(report, folder):
     return document.build_report_document(report, folder).write(folder, document.files_beside_document(report))
 
 
 @pytest.fixture
-def made(make: Make) -> SweepReport:
+def made(make):
     far = {("lfcc", "lcnn"): 3.0, ("lfcc", "mlp_x"): 2.9, ("mfcc", "mlp_x"): 0.5}
     return report([make(*place, seed, of, of) for place, of in far.items() for seed in (0, 1)])
 
 
-def test_the_folder_holds_everything_and_the_page_needs_nothing(made: SweepReport, tmp_path: Path) -> None:
+def test_the_folder_holds_everything_and_the_page_needs_nothing(made, tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "curves.png").write_text("of an earlier report")
     files = write(made, folder)
     assert files[0].name == "report.html"
     assert set(files) == set(folder.iterdir())
-    assert {path.name for path in files} >= {
-        "report.md",
-        "table.tex",
-        "cells.csv",
-        "runs.csv",
-        "commands.txt",
-    }
+    assert {path.name for path in files} >= {"report.md", "table.tex", "cells.csv", "runs.csv", "commands.txt"}
     assert {path.stem for path in files if path.suffix == ".png"} == set(figures.FIGURES)
     html = (folder / "report.html").read_text(encoding="utf-8")
     assert not re.findall(r'(?:src|href)="(?!data:)', html)
@@ -88,7 +77,7 @@ def test_the_folder_holds_everything_and_the_page_needs_nothing(made: SweepRepor
     ]
 
 
-def test_the_table_says_what_was_chosen_what_is_as_good_and_what_is_missing(made: SweepReport) -> None:
+def test_the_table_says_what_was_chosen_what_is_as_good_and_what_is_missing(made):
     table = tables.result_table(made)
     assert table.head == ["feature \\ model", "lcnn", "mlp_x"]
     assert re.fullmatch(r"\d+\.\d\d ± \d+\.\d\d ★ \[\d+\.\d\d, \d+\.\d\d\]", str(table.rows[0][1]))
@@ -103,7 +92,7 @@ def test_the_table_says_what_was_chosen_what_is_as_good_and_what_is_missing(made
     assert "**" not in next(line for line in lines if line.startswith("| mfcc"))
 
 
-def test_latex_is_whole(made: SweepReport) -> None:
+def test_latex_is_whole(made):
     text = exports.export_latex_table(made)
     rows = [line for line in text.splitlines() if line.endswith(r"\\") or line.endswith("[2pt]")]
     assert all(line.replace(r"\&", "").count("&") == 2 for line in rows)
@@ -113,7 +102,7 @@ def test_latex_is_whole(made: SweepReport) -> None:
     assert exports.escape_latex("a_b 5% \\ ^") == r"a\_b 5\% \textbackslash{} \textasciicircum{}"
 
 
-def test_the_files_for_programs_are_unrounded(made: SweepReport, tmp_path: Path) -> None:
+def test_the_files_for_programs_are_unrounded(made, tmp_path):
     write(made, tmp_path)
     cells, runs = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("cells", "runs"))
     assert len(cells) == 3
@@ -125,7 +114,7 @@ def test_the_files_for_programs_are_unrounded(made: SweepReport, tmp_path: Path)
     assert group["eval/eer"].mean() == pytest.approx(best.mean)
 
 
-def test_one_seed_and_one_cell_make_a_report_too(make: Make, tmp_path: Path) -> None:
+def test_one_seed_and_one_cell_make_a_report_too(make, tmp_path):
     alone = report([make("lfcc", "lcnn", 0)], beat=False)
     write(alone, tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
@@ -134,7 +123,7 @@ def test_one_seed_and_one_cell_make_a_report_too(make: Make, tmp_path: Path) -> 
     assert "has to beat" not in text
 
 
-def test_other_metrics_read_as_what_they_are(make: Make, tmp_path: Path) -> None:
+def test_other_metrics_read_as_what_they_are(make, tmp_path):
     made = report([make("lfcc", "lcnn", seed) for seed in (0, 1)], "eval/auc")
     table = tables.result_table(made)
     assert table.title == "AUC on eval"
@@ -144,25 +133,25 @@ def test_other_metrics_read_as_what_they_are(make: Make, tmp_path: Path) -> None
     write(made, tmp_path)
 
 
-def test_the_lead_says_no_more_than_was_tested(make: Make) -> None:
+def test_the_lead_says_no_more_than_was_tested(make):
     assert "significantly" not in report([make("lfcc", "lcnn", 0)]).lead
     runs = [make("lfcc", model, 0, far, far) for model, far in (("a", 5.0), ("b", 0.5))]
     assert report(runs).lead.endswith("All others that were tested are significantly worse.")
 
 
-def test_the_lead_prefers_cells_with_several_seeds_also_without_a_test(make: Make) -> None:
+def test_the_lead_prefers_cells_with_several_seeds_also_without_a_test(make):
     runs = [make("lfcc", "lucky", 0, 5.0), *(make("lfcc", "steady", seed) for seed in (0, 1))]
     assert report(runs, "eval/auc").lead.startswith("Dev chooses lfcc · steady: AUC")
     assert report(runs[:1], "eval/auc").lead.startswith("Dev chooses lfcc · lucky: AUC")
 
 
-def test_the_middle_seed_is_drawn(make: Make) -> None:
+def test_the_middle_seed_is_drawn(make):
     runs = [make("lfcc", "lcnn", seed, dev=far) for seed, far in enumerate((1.0, 3.0, 2.0, 2.5))]
     cell = grids.grid_of_runs(runs, "feature", "model").cells["lfcc", "lcnn"]
     assert figures.median_run(cell) is runs[3]
 
 
-def test_the_terminal_shows_what_matters(made: SweepReport, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_terminal_shows_what_matters(made, capsys):
     document.build_report_document(made, Path("out")).show(Path("out/report.html"))
     shown = capsys.readouterr().out
     assert made.lead in shown

@@ -1,12 +1,6 @@
 """The command reads the latest sweep, writes, shows, and keeps the report with the sweep."""
 
-from __future__ import annotations
-
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,20 +10,18 @@ from omegaconf import DictConfig, OmegaConf
 
 from dfx.config.schema import CONF_DIR
 from dfx.report import figures, sweep_report
-from dfx.report.__main__ import quote_report_query
+from dfx.report.__main__ import main, quote_report_query
 from dfx.tracking import runs
-from dfx.tracking.runs import RunRecord
-
-Make = Callable[..., RunRecord]
+from setups import type_command
 
 
-def settings(**changed: str) -> DictConfig:
+def settings(**changed):
     """Configuration of the command."""
     return DictConfig({**OmegaConf.load(CONF_DIR / "report.yaml"), "resamples": 200, **changed})
 
 
 @pytest.fixture
-def sweep(make: Make, home: Path) -> str:
+def sweep(make, home):
     """A sweep of two features and two seeds in MLflow, of which one run is missing; the id of its parent."""
     client = MlflowClient()
     known = client.get_experiment_by_name("grid")
@@ -49,12 +41,11 @@ def sweep(make: Make, home: Path) -> str:
     return str(parent)
 
 
-def test_the_latest_sweep_is_reported_with_what_has_to_be_beaten(sweep: str, home: Path, tmp_path: Path) -> None:
+def test_the_latest_sweep_is_reported_with_what_has_to_be_beaten(sweep, home, tmp_path):
     audit = tmp_path / "audits" / "0123456789abcdef-ff.json"
     audit.parent.mkdir()
     audit.write_text(json.dumps({"headline": {"auc": 0.6, "low": 0.5, "high": 0.7, "eer": 0.4, "name": "x"}}))
     report = sweep_report.collect_sweep_report(settings(cache=str(tmp_path)))
-    assert report.parent is not None
     assert report.parent.run_id == sweep
     assert report.folder == Path("mlruns/reports") / f"sweep_2_feature_2_seed-{sweep[:8]}"
     assert report.grid.rows == ["mfcc", "lfcc"]
@@ -63,16 +54,14 @@ def test_the_latest_sweep_is_reported_with_what_has_to_be_beaten(sweep: str, hom
     assert report.notes[0].startswith("One seed is not a result: lfcc · mlp has one.")
 
 
-def test_what_mlflow_sends_is_kept_in_the_cache_of_the_command(
-    sweep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_mlflow_sends_is_kept_in_the_cache_of_the_command(sweep, tmp_path, monkeypatch):
     given = []
     monkeypatch.setattr(runs, "run_artifact", lambda run, path, cache: given.append((path, cache)))
     figures.draw_report_figures(sweep_report.collect_sweep_report(settings(cache=str(tmp_path))))
     assert set(given) == {(path, str(tmp_path)) for path in ("scores/eval.csv", "history.json")}
 
 
-def test_an_experiment_or_a_filter_needs_no_sweep(sweep: str, home: Path) -> None:
+def test_an_experiment_or_a_filter_needs_no_sweep(sweep, home):
     chosen = settings(experiment_name="grid", query="tags.feature = 'mfcc'", metric="eval/auc")
     report = sweep_report.collect_sweep_report(chosen)
     assert report.parent is None
@@ -82,26 +71,13 @@ def test_an_experiment_or_a_filter_needs_no_sweep(sweep: str, home: Path) -> Non
         sweep_report.collect_sweep_report(settings(sweep="latest", experiment_name="no such"))
 
 
-def test_a_filter_needs_no_quotes_of_hydra() -> None:
+def test_a_filter_needs_no_quotes_of_hydra():
     assert quote_report_query("query=tags.model = 'lcnn'") == r"query='tags.model = \'lcnn\''"
     for typed in ('query="a = 1"', "query=null", "rows=feature", "query='a = 1'"):
         assert quote_report_query(typed) == typed
 
 
-@pytest.mark.slow
-def test_the_command(sweep: str, home: Path) -> None:
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"}
-
-    command = [
-        sys.executable,
-        "-m",
-        "dfx.report",
-        "sweep=latest",
-        "query=tags.feature = 'mfcc'",
-        "resamples=200",
-    ]
-    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert "Dev chooses mfcc · mlp" in done.stdout
-    page = runs.run_artifact(sweep, "report/report.html")
-    assert page is not None
+def test_the_command(sweep, capsys):
+    assert type_command(main, "sweep=latest", "query=tags.feature = 'mfcc'", "resamples=200") == 0
+    assert "Dev chooses mfcc · mlp" in capsys.readouterr().out
+    assert runs.run_artifact(sweep, "report/report.html") is not None

@@ -1,10 +1,7 @@
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
 
-import pytest
 from matplotlib.figure import Figure
 
 from dfx.console import say
@@ -37,7 +34,7 @@ NOTICES = (
 )
 
 
-def document(kind: str = "report", pictures: tuple[str, ...] = ("det",)) -> Document:
+def document(kind="report", pictures=("det",)):
     parts = [
         DocumentText("4 runs.", "about"),
         DocumentLead("Beat .63.", "0.63", "AUC", ["For scale."]),
@@ -52,7 +49,7 @@ def document(kind: str = "report", pictures: tuple[str, ...] = ("det",)) -> Docu
     return Document(kind, "T & U", parts, [GRID, *parts[:4]], {"rows": [1]})
 
 
-def test_markdown_escapes_its_own_signs() -> None:
+def test_markdown_escapes_its_own_signs():
     assert TABLE.markdown().splitlines() == [
         "## A & B",
         "",
@@ -64,14 +61,14 @@ def test_markdown_escapes_its_own_signs() -> None:
     ]
 
 
-def test_html_escapes_and_aligns() -> None:
+def test_html_escapes_and_aligns():
     made = TABLE.html()
     assert "<h2>A &amp; B</h2>" in made
     assert '<td class="text">&lt;b&gt;</td>' in made
     assert "<td>5.0 [4.1, 5.9]</td>" in made
 
 
-def test_a_cell_has_a_small_line_and_a_look() -> None:
+def test_a_cell_has_a_small_line_and_a_look():
     assert '<td class="good chosen">12.3 ★<div>[10, 14]</div></td>' in GRID.html()
     assert '<td class="empty">failed</td>' in GRID.html()
     lines = GRID.markdown().splitlines()
@@ -79,7 +76,7 @@ def test_a_cell_has_a_small_line_and_a_look() -> None:
     assert lines[-1] == "| audit | 5 seen 1 | 7 |"
 
 
-def test_a_page_is_one_file_that_says_everything() -> None:
+def test_a_page_is_one_file_that_says_everything():
     made = document()
     page, text = made.html(), made.markdown()
     assert "http" not in page
@@ -96,21 +93,17 @@ def test_a_page_is_one_file_that_says_everything() -> None:
     assert "None." in DocumentFindings([], overview=True).markdown()
 
 
-def test_the_terminal_shows_the_short_form(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_terminal_shows_the_short_form(capsys):
     document().show(Path("out/report.html"))
     shown = capsys.readouterr().out
-    for words in (
-        "12.3 ★ [10, 14]",
-        "5 seen 1",
-        "Error: Leaked: speaker. Two speakers <are> shared. Split again.",
-    ):
+    for words in ("12.3 ★ [10, 14]", "5 seen 1", "Error: Leaked: speaker. Two speakers <are> shared. Split again."):
         assert words in shown
     assert "1 note, in the report: Small file" in shown
     assert "A note." not in shown
     assert shown.endswith("report     out/report.html\n")
 
 
-def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_are_shown_as_they_are(capsys):
     name = "[b] :bug: 5.0"
     show_document_parts([DocumentText(name), DocumentTable(name, ["", "x"], [["", DocumentCell(name)]])])
     say(name)
@@ -119,7 +112,7 @@ def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None
     assert shown.err == f"{name}\n"
 
 
-def test_files_of_an_earlier_report_of_the_same_kind_are_replaced(tmp_path: Path) -> None:
+def test_files_of_an_earlier_report_of_the_same_kind_are_replaced(tmp_path):
     (tmp_path / "mine.txt").write_text("stays")
     files = document(pictures=("det", "curves")).write(tmp_path, {"a.csv": "1", "b.csv": Path.touch})
     assert files[0] == tmp_path / "report.html"
@@ -133,21 +126,16 @@ def test_files_of_an_earlier_report_of_the_same_kind_are_replaced(tmp_path: Path
     assert (tmp_path / "det.png").exists()
 
 
-def test_a_record_cannot_name_files_elsewhere(tmp_path: Path) -> None:
+def test_a_record_cannot_name_files_elsewhere(tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()
     (tmp_path / "mine.txt").write_text("stays")
-    for written in (
-        '{"kind": "report", "files": ["../mine.txt"]}',
-        "[]",
-        "{",
-        '{"kind": "report", "files": 1}',
-    ):
+    for written in ('{"kind": "report", "files": ["../mine.txt"]}', "[]", "{", '{"kind": "report", "files": 1}'):
         (folder / "report.json").write_text(written)
         document().write(folder)
         assert (tmp_path / "mine.txt").exists()
 
 
-def test_a_name_becomes_the_name_of_a_file() -> None:
+def test_a_name_becomes_the_name_of_a_file():
     assert document_file_name("lcnn · demo: a/b") == "lcnn_demo_a_b"
     assert document_file_name("..") == "_"

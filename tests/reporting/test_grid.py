@@ -1,19 +1,12 @@
 """Runs become cells: one run a seed, and what is not the same is not averaged."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
 from dfx.reporting import grid as grids
-from dfx.tracking.runs import RunRecord
-
-Make = Callable[..., RunRecord]
 
 
-def test_a_cell_is_the_mean_and_the_sample_deviation_over_its_seeds(make: Make) -> None:
+def test_a_cell_is_the_mean_and_the_sample_deviation_over_its_seeds(make):
     runs = [make("lfcc", "lcnn", seed, evaluation=1 + seed / 3) for seed in (2, 0, 1)]
     grid = grids.grid_of_runs(runs, "feature", "model")
     cell = grid.cells["lfcc", "lcnn"]
@@ -25,14 +18,14 @@ def test_a_cell_is_the_mean_and_the_sample_deviation_over_its_seeds(make: Make) 
     assert grid.notes == []
 
 
-def test_of_a_repeated_seed_the_newest_counts_and_it_is_said(make: Make) -> None:
+def test_of_a_repeated_seed_the_newest_counts_and_it_is_said(make):
     runs = [make("lfcc", "lcnn", 0, evaluation=distance) for distance in (1.0, 2.0, 3.0)]
     grid = grids.grid_of_runs(runs, "feature", "model")
     assert grid.cells["lfcc", "lcnn"].runs == (runs[2],)
     assert grid.notes == ["2 finished runs repeat a cell and a seed that a newer run has; the newest of each is taken."]
 
 
-def test_two_learning_rates_are_not_averaged(make: Make) -> None:
+def test_two_learning_rates_are_not_averaged(make):
     runs = [make("lfcc", "lcnn", seed, params={"optimizer.lr": lr}) for seed in (0, 1) for lr in ("0.001", "0.0003")]
     runs += [make("lfcc", "mlp", seed) for seed in (0, 1)]
     grid = grids.grid_of_runs(runs, "feature", "model")
@@ -45,14 +38,10 @@ def test_two_learning_rates_are_not_averaged(make: Make) -> None:
     assert grid.notes[0].startswith("Runs of one feature and model differ in optimizer.lr: they have separate rows")
 
 
-def test_a_setting_of_the_column_splits_the_column_and_an_option_explains_its_settings(make: Make) -> None:
+def test_a_setting_of_the_column_splits_the_column_and_an_option_explains_its_settings(make):
     runs = [make("lfcc", "lcnn", 0, params={"model.dropout": rate}) for rate in ("0.2", "0.5")]
     runs += [make("lfcc", "mlp", 0)]
-    assert grids.grid_of_runs(runs, "feature", "model").columns == [
-        "lcnn, dropout=0.2",
-        "lcnn, dropout=0.5",
-        "mlp",
-    ]
+    assert grids.grid_of_runs(runs, "feature", "model").columns == ["lcnn, dropout=0.2", "lcnn, dropout=0.5", "mlp"]
     losses = {"bce": "dfx.losses.BCE", "oc_softmax": "dfx.losses.OCSoftmax"}
     runs = [
         make("lfcc", "lcnn", 0, tags={"loss": name}, params={"loss._target_": target})
@@ -62,38 +51,25 @@ def test_a_setting_of_the_column_splits_the_column_and_an_option_explains_its_se
     assert grids.grid_of_runs(runs, "loss", "model").rows == ["bce", "oc_softmax"]
 
 
-def test_what_follows_from_the_seed_or_only_keeps_books_does_not_split(make: Make) -> None:
+def test_what_follows_from_the_seed_or_only_keeps_books_does_not_split(make):
     runs = [
-        make(
-            "lfcc",
-            "lcnn",
-            seed,
-            params={"dataset.seed": str(seed), "dataset.root": f"/d{seed}", "num_threads": "1"},
-        )
+        make("lfcc", "lcnn", seed, params={"dataset.seed": str(seed), "dataset.root": f"/d{seed}", "num_threads": "1"})
         for seed in (1, 2)
     ]
     assert len(grids.grid_of_runs(runs, "feature", "model").cells["lfcc", "lcnn"].runs) == 2
 
 
-def test_the_order_is_what_was_typed_or_else_that_of_numbers(make: Make) -> None:
+def test_the_order_is_what_was_typed_or_else_that_of_numbers(make):
     runs = [make(feature, "mlp", 0) for feature in ("lfcc", "mfcc", "cqcc")]
-    assert grids.grid_of_runs(runs, "feature", "model", {"feature": ["mfcc", "lfcc"]}).rows == [
-        "mfcc",
-        "lfcc",
-        "cqcc",
-    ]
+    assert grids.grid_of_runs(runs, "feature", "model", {"feature": ["mfcc", "lfcc"]}).rows == ["mfcc", "lfcc", "cqcc"]
     runs = [make("lfcc", "mlp", 0, params={"data.batch_size": size}) for size in ("16", "128", "8")]
     assert grids.grid_of_runs(runs, "data.batch_size", "model").rows == ["8", "16", "128"]
     drawn = {"data.batch_size": ["interval(8,128)"]}
     assert grids.grid_of_runs(runs, "data.batch_size", "model", drawn).rows == ["8", "16", "128"]
 
 
-def test_only_finished_runs_of_training_count(make: Make) -> None:
-    runs = [
-        make("lfcc", "mlp", 0),
-        make("lfcc", "mlp", 1, status="FAILED"),
-        make("x", "y", 0, tags={"kind": "sweep"}),
-    ]
+def test_only_finished_runs_of_training_count(make):
+    runs = [make("lfcc", "mlp", 0), make("lfcc", "mlp", 1, status="FAILED"), make("x", "y", 0, tags={"kind": "sweep"})]
     grid = grids.grid_of_runs(runs, "feature", "model")
     assert [len(cell.runs) for cell in grid.cells.values()] == [1]
     with pytest.raises(ValueError, match="There is no finished run to report, got none"):
@@ -102,27 +78,21 @@ def test_only_finished_runs_of_training_count(make: Make) -> None:
         grids.grid_of_runs(runs, "feature", "modle")
 
 
-def test_versions_of_the_code_are_told(make: Make) -> None:
+def test_versions_of_the_code_are_told(make):
     runs = [make("lfcc", "mlp", seed, tags={"git_commit": str(seed)}) for seed in (0, 1)]
     assert grids.grid_of_runs(runs, "feature", "model").notes == [
         "The runs come from 2 versions of the code (tag git_commit)."
     ]
 
 
-def place(parent: str, **values: object) -> dict[str, str]:
+def place(parent, **values):
     return {f"sweep.{parent}": " ".join(f"{key}={value}" for key, value in values.items())}
 
 
-def test_the_grid_of_a_sweep_follows_its_axes_and_says_why_a_place_is_empty(make: Make) -> None:
+def test_the_grid_of_a_sweep_follows_its_axes_and_says_why_a_place_is_empty(make):
     axes = {"feature": ["mfcc", "lfcc"], "model": ["lcnn", "mlp"], "seed": ["0", "1"]}
     runs = [
-        make(
-            feature,
-            model,
-            seed,
-            status=status,
-            tags=place("p", feature=feature, model=model, seed=seed) | more,
-        )
+        make(feature, model, seed, status=status, tags=place("p", feature=feature, model=model, seed=seed) | more)
         for feature, model, seed, status, more in (
             ("mfcc", "lcnn", 0, "FINISHED", {}),
             ("mfcc", "lcnn", 1, "FINISHED", {}),
@@ -146,7 +116,7 @@ def test_the_grid_of_a_sweep_follows_its_axes_and_says_why_a_place_is_empty(make
     assert [str(cell) for cell in table.rows[1]] == ["lfcc", "skipped", "failed"]
 
 
-def test_further_axes_of_a_sweep_are_rows_and_drawn_values_stand_as_they_were_drawn(make: Make) -> None:
+def test_further_axes_of_a_sweep_are_rows_and_drawn_values_stand_as_they_were_drawn(make):
     axes = {"feature": ["mfcc", "lfcc"], "model": ["lcnn", "mlp"], "augment": ["none", "noise"]}
     runs = [make("lfcc", "mlp", 0, tags=place("p", feature="lfcc", model="mlp", augment="noise"))]
     grid = grids.grid_of_sweep(runs, "p", axes)

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -8,7 +6,7 @@ from dfx.metrics import ConfidenceInterval
 from dfx.reporting import metric_names
 
 
-def test_a_metric_is_found_with_and_without_its_split() -> None:
+def test_a_metric_is_found_with_and_without_its_split():
     for name in ("eer", "eval/eer", "eval/eer/A07"):
         assert metric_names.find_metric(name) is metric_names.METRICS["eer"]
     assert metric_names.metric_heading("eval/eer/tacotron2:2Bmelgan") == "EER of tacotron2+melgan on eval (%)"
@@ -22,7 +20,7 @@ def test_a_metric_is_found_with_and_without_its_split() -> None:
         metric_names.higher_is_better("dev_threshold")
 
 
-def test_numbers_are_shown_as_their_metric_says() -> None:
+def test_numbers_are_shown_as_their_metric_says():
     assert metric_names.metric_number(0.05061, "eval/eer") == "5.06"
     assert metric_names.metric_number(0.05061, "eval/eer", "+") == "+5.06"
     assert metric_names.metric_number(0.5, "cllr") == "0.5000"

@@ -1,14 +1,12 @@
-from __future__ import annotations
-
-from pathlib import Path
-
+import numpy as np
 import pandas as pd
 import pytest
 
 from dfx.reporting import run_results
-from dfx.reporting.run_results import seen_unseen_eer
+from dfx.reporting.run_results import seen_unseen_eer, wrong_way_warning
 from dfx.tables.score_table import ScoreTable
 from dfx.tracking.run import TrackedRun
+from setups import score_table
 
 
 def test_spoof_of_unknown_attack_is_neither_seen_nor_unseen():
@@ -20,9 +18,13 @@ def test_spoof_of_unknown_attack_is_neither_seen_nor_unseen():
     assert seen_unseen_eer(unknown, {"-"}) == {}
 
 
-def test_the_result_of_a_run_is_a_table_with_meanings(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_detector_that_ranks_the_wrong_way_round_is_reported():
+    bonafide, spoof = np.random.default_rng(0).normal(size=(2, 40))
+    assert "well below 0.5" in wrong_way_warning(score_table(bonafide - 1.5, spoof))
+    assert not wrong_way_warning(score_table(bonafide, spoof))
+
+
+def test_the_result_of_a_run_is_a_table_with_meanings(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(TrackedRun, "artifact_uri", "artifacts/of/run")
     metrics = {"dev/eer": 0.032, "eval/eer": 0.0629, "eval/auc": 0.9, "eval/eer_unseen": 0.1192}
     metrics |= {"eval/eer/A07": 0.02, "eval/eer/A08": 0.21, "epochs": 19.0, "best_epoch": 10.0}

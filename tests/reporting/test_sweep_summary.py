@@ -1,32 +1,16 @@
-from __future__ import annotations
-
-from collections.abc import Callable
-
-import pytest
-
 from dfx.reporting import sweep_summary
-from dfx.tracking.runs import RunRecord
 
-Make = Callable[..., RunRecord]
 AXES = {"feature": ["lfcc", "mfcc"], "seed": ["0", "1"]}
 
 
-def test_the_summary_counts_cells_and_lists_those_without_a_result(
-    make: Make, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_summary_counts_cells_and_lists_those_without_a_result(make, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     found = [
         make("lfcc", "mlp", 0, tags={"sweep.p": "feature=lfcc seed=0"}),
         make("lfcc", "mlp", 0, tags={"sweep.p": "feature=lfcc seed=0", "error": "No memory."}, status="FAILED"),
         make("lfcc", "mlp", 1, tags={"sweep.p": "feature=lfcc seed=1"}),
         make("lfcc", "mlp", 1, tags={"sweep.p": "feature=lfcc seed=1"}, status="RUNNING"),
-        make(
-            "mfcc",
-            "mlp",
-            0,
-            tags={"sweep.p": "feature=mfcc seed=0", "skipped": "Too short."},
-            status="KILLED",
-        ),
+        make("mfcc", "mlp", 0, tags={"sweep.p": "feature=mfcc seed=0", "skipped": "Too short."}, status="KILLED"),
     ]
     assert not sweep_summary.show_sweep_summary("p", AXES, 4, 2, found)
     shown = capsys.readouterr().out
@@ -40,7 +24,7 @@ def test_the_summary_counts_cells_and_lists_those_without_a_result(
     assert sweep_summary.show_sweep_summary("p", AXES, None, 2, [found[0], found[-1]])
 
 
-def test_a_cell_under_way_is_no_result(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cell_under_way_is_no_result(make, capsys):
     run = make("lfcc", "mlp", 0, tags={"sweep.p": "seed=0", "command": "dfx train seed=0"}, status="RUNNING")
     assert not sweep_summary.show_sweep_summary("p", {"seed": ["0"]}, 1, 0, [run])
     shown = capsys.readouterr().out

@@ -1,9 +1,5 @@
-from __future__ import annotations
-
 import gzip
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +7,6 @@ import pytest
 
 from dfx.metrics import eer
 from dfx.scorefiles import join_scores, read_asv_scores, read_key, read_scores
-from dfx.tables.findings import Finding
 from dfx.tables.score_table import ScoreTable
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "scores"
@@ -22,13 +17,13 @@ ATTACKS = ["-", "-", "A07", "A08"]
 KEY = pd.DataFrame({"id": IDS, "label": LABELS, "attack": ATTACKS})
 
 
-def write(tmp_path: Path, text: str | bytes, name: str = "file.txt") -> Path:
+def write(tmp_path, text, name="file.txt"):
     path = tmp_path / name
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return path
 
 
-def lines(form: str) -> str:
+def lines(form):
     words = ["spoof", "bonafide"]
     rows = zip(IDS, SCORES, LABELS, ATTACKS, strict=True)
     return "".join(
@@ -37,11 +32,11 @@ def lines(form: str) -> str:
     )
 
 
-def scored(ids: list[str] = IDS, scores: list[float] = SCORES, **more: list) -> pd.DataFrame:
+def scored(ids=IDS, scores=SCORES, **more):
     return pd.DataFrame({"id": ids, "score": scores} | more)
 
 
-def by_kind(findings: list[Finding]) -> dict[str, str]:
+def by_kind(findings):
     return {finding.kind: finding.text for finding in findings}
 
 
@@ -68,9 +63,7 @@ def by_kind(findings: list[Finding]) -> dict[str, str]:
         ("path,score", '"{id}",{score}', "id score"),
     ],
 )
-def test_score_formats_are_recognised_by_columns_and_every_bit_is_kept(
-    tmp_path: Path, header: str, form: str, columns: str
-) -> None:
+def test_score_formats_are_recognised_by_columns_and_every_bit_is_kept(tmp_path, header, form, columns):
     table = read_scores(write(tmp_path, f"{header}\n{lines(form)}"))
     assert list(table) == columns.split()
     assert table["id"].tolist() == IDS
@@ -93,19 +86,19 @@ PLAIN = lines("{id} {score}")
     ],
     ids=["windows", "powershell", "mac", "gzip", "comments", "no-end"],
 )
-def test_encodings_and_line_ends_do_not_matter(tmp_path: Path, data: bytes) -> None:
+def test_encodings_and_line_ends_do_not_matter(tmp_path, data):
     table = read_scores(write(tmp_path, data))
     assert (table["id"].tolist(), table["score"].tolist()) == (IDS, SCORES)
 
 
-def test_ids_may_hold_spaces(tmp_path: Path) -> None:
+def test_ids_may_hold_spaces(tmp_path):
     table = read_scores(write(tmp_path, "my clip 1.wav 0.5\nother.wav -1\nno 3.wav 2\n"))
     assert table["id"].tolist() == ["my clip 1.wav", "other.wav", "no 3.wav"]
     table = read_scores(write(tmp_path, "u 1 A01 spoof 0.5\nu2 - bonafide 1\nu3 - bonafide 1\n"))
     assert table["id"].tolist() == ["u 1", "u2", "u3"]
 
 
-def test_what_dfx_writes_is_read(tmp_path: Path) -> None:
+def test_what_dfx_writes_is_read(tmp_path):
     table = ScoreTable(KEY.assign(score=SCORES, id=["a b", "50%", "c,d", 'say "e"'], codec="x"))
     table.write(tmp_path / "a.csv")
     table.write_plain(tmp_path / "a.txt")
@@ -123,10 +116,7 @@ def test_what_dfx_writes_is_read(tmp_path: Path) -> None:
         ("LA_0039 {id} - {attack} {word}", "speaker"),
         ("LA_0039 {id} {attack} {word}", "speaker"),
         ("PA_0039 {id} aaa {attack} {word}", "speaker environment"),
-        (
-            "LA_0009 {id} alaw ita_tx {attack} {word} notrim eval",
-            "speaker codec transmission trim subset",
-        ),
+        ("LA_0009 {id} alaw ita_tx {attack} {word} notrim eval", "speaker codec transmission trim subset"),
         (
             "PA_0010 {id} R3 M3 d4 r1 m1 s4 c4 {word} notrim eval",
             "speaker asv_room asv_mic asv_distance attacker_room attacker_mic replay_device attacker_distance trim "
@@ -138,10 +128,7 @@ def test_what_dfx_writes_is_read(tmp_path: Path) -> None:
         ),
         ("- DF_{id} - - - {word} - eval", "subset"),
         ("- {id} - - {word} - eval", "subset"),
-        (
-            "E_0101 {id} F C01 4 - AC1 {attack} {word} -",
-            "speaker gender codec codec_quality attack_condition",
-        ),
+        ("E_0101 {id} F C01 4 - AC1 {attack} {word} -", "speaker gender codec codec_quality attack_condition"),
         ("E_0101 {id} F C01 {attack} {word}", "speaker gender codec"),
         ("{id} {attack} {word} {score}", ""),
         ("s1 {id} {score} {word}", "speaker"),
@@ -150,7 +137,7 @@ def test_what_dfx_writes_is_read(tmp_path: Path) -> None:
         ("id,path,label,attack,speaker,split\n{id},/x/{id}.wav,{word},{attack},s1,eval", "speaker split"),
     ],
 )
-def test_key_formats_are_recognised_by_columns(tmp_path: Path, form: str, columns: str) -> None:
+def test_key_formats_are_recognised_by_columns(tmp_path, form, columns):
     header, _, form = form.rpartition("\n")
     key = read_key(write(tmp_path, f"{header}\n{lines(form)}"))
     assert list(key) == ["id", "label", "attack", *columns.split()]
@@ -159,7 +146,7 @@ def test_key_formats_are_recognised_by_columns(tmp_path: Path, form: str, column
     assert key["attack"].tolist() == (ATTACKS if "{attack}" in form else ["-"] * 4)
 
 
-def test_a_manifest_as_parquet_is_a_key(tmp_path: Path) -> None:
+def test_a_manifest_as_parquet_is_a_key(tmp_path):
     path = tmp_path / "manifest.parquet"
     KEY.assign(label=["bonafide", "bonafide", "spoof", "spoof"], path="x.wav").to_parquet(path)
     pd.testing.assert_frame_equal(read_key(path), KEY, check_dtype=False)
@@ -179,22 +166,10 @@ SEVEN_WORDS = "".join(f"u{n} high\n" for n in range(7)) + "u7 1\n" * 9
         ),
         (read_scores, SEVEN_WORDS, r"7 of 16 .*, 'u4: high', \.\.\. \(7 in all\)\)"),
         (read_scores, "id,probability\nu1,0.5\n", "has no score column: it has id, probability. Call"),
-        (
-            read_scores,
-            "id,fake_probability,label\nu1,0.5,spoof\n",
-            "no score column: .*fake.*1 - probability",
-        ),
+        (read_scores, "id,fake_probability,label\nu1,0.5,spoof\n", "no score column: .*fake.*1 - probability"),
         (read_scores, "bonafide target 7.98\nA07 spoof -3\n", "holds scores of speaker verification"),
-        (
-            read_scores,
-            "u1 1 0.5\nu2 0 0.7\n",
-            "2 of 2 labels are unknown .*Unknown label '1': dfx does not guess",
-        ),
-        (
-            read_scores,
-            "u1 - bonafide 1\nu2 A1 spoof 1\nu3 A1 spoofy 1\n",
-            r"1 of 3 labels are unknown \('spoofy'\)",
-        ),
+        (read_scores, "u1 1 0.5\nu2 0 0.7\n", "2 of 2 labels are unknown .*Unknown label '1': dfx does not guess"),
+        (read_scores, "u1 - bonafide 1\nu2 A1 spoof 1\nu3 A1 spoofy 1\n", r"1 of 3 labels are unknown \('spoofy'\)"),
         (read_scores, "id,score\nu1,0.5,7\n", "more fields than the header"),
         (read_scores, "id,score\nu1,0.5\nu2,0.5,7\n", "file.txt is not a table .*line 3"),
         (read_scores, "id,score\n", "a header .* and no trial below"),
@@ -209,29 +184,23 @@ SEVEN_WORDS = "".join(f"u{n} high\n" for n in range(7)) + "u7 1\n" * 9
         (read_key, "id,label\nu1,bonafide\nu2,maybe\n", r"1 of 2 labels are unknown \('maybe'\)"),
         (read_asv_scores, "u1 0.5\n", "1 of 1 lines do not have the columns attack, kind, score .'u1 0.5'"),
         (read_asv_scores, "bonafide target 1\nA07 spoof 1\n", "got 1 target, 0 nontarget, 1 spoof of 2"),
-        (
-            read_asv_scores,
-            "bonafide target 1\nb nontarget 1\nA07 spoof nan\n",
-            "1 of 3 scores are not finite",
-        ),
+        (read_asv_scores, "bonafide target 1\nb nontarget 1\nA07 spoof nan\n", "1 of 3 scores are not finite"),
         (read_asv_scores, "u1 - bonafide 1\n", "do not have the columns attack, kind, score"),
     ],
 )
-def test_a_file_of_another_kind_or_damaged_is_refused(
-    tmp_path: Path, read: Callable[[Path], Any], text: str | bytes, sentence: str
-) -> None:
+def test_a_file_of_another_kind_or_damaged_is_refused(tmp_path, read, text, sentence):
     with pytest.raises(ValueError, match=sentence):
         read(write(tmp_path, text))
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no file '.*nowhere\.txt': give the path of a score file or a key"):
         read_scores(tmp_path / "nowhere.txt")
     with pytest.raises(ValueError, match="is a folder"):
         read_key(tmp_path)
 
 
-def test_scores_in_any_order_are_joined() -> None:
+def test_scores_in_any_order_are_joined():
     table, findings = join_scores(scored(IDS[::-1], SCORES[::-1]), KEY.assign(speaker=list("abcd")))
     assert table.table["score"].tolist() == SCORES
     assert table.table["speaker"].tolist() == list("abcd")
@@ -260,14 +229,12 @@ def test_scores_in_any_order_are_joined() -> None:
         ),
     ],
 )
-def test_what_would_give_a_wrong_number_is_refused(
-    scores: pd.DataFrame, key: pd.DataFrame | None, sentence: str
-) -> None:
+def test_what_would_give_a_wrong_number_is_refused(scores, key, sentence):
     with pytest.raises(ValueError, match=sentence):
         join_scores(scores, key, "x.txt")
 
 
-def test_scores_that_are_not_in_the_key_are_left_out_with_a_warning() -> None:
+def test_scores_that_are_not_in_the_key_are_left_out_with_a_warning():
     table, (found,) = join_scores(scored([*IDS, "enrol"], [*SCORES, 0.0]), KEY, "x.txt")
     assert len(table) == 4
     assert (found.kind, found.severity) == ("extra-trials", "warning")
@@ -283,7 +250,7 @@ def test_scores_that_are_not_in_the_key_are_left_out_with_a_warning() -> None:
         (r"C:\data\{}.flac", "folder and extension"),
     ],
 )
-def test_folders_and_extensions_may_differ_where_each_id_has_one_partner(form: str, what: str) -> None:
+def test_folders_and_extensions_may_differ_where_each_id_has_one_partner(form, what):
     other = [form.format(name) for name in IDS]
     for scores, key in ((scored(other), KEY), (scored(), KEY.assign(id=other))):
         table, findings = join_scores(scores, key)
@@ -292,7 +259,7 @@ def test_folders_and_extensions_may_differ_where_each_id_has_one_partner(form: s
         assert f"match scores only without {what}" in by_kind(findings)["ids-adapted"]
 
 
-def test_folders_that_distinguish_trials_are_kept() -> None:
+def test_folders_that_distinguish_trials_are_kept():
     ids = ["a/1.wav", "b/1.wav", "a/2.wav", "b/2.wav"]
     with pytest.raises(ValueError, match="no trial in common"):
         join_scores(scored(ids), KEY.assign(id=["1", "2", "3", "4"]))
@@ -300,7 +267,7 @@ def test_folders_that_distinguish_trials_are_kept() -> None:
     assert table.table["score"].tolist() == SCORES
 
 
-def test_eval_is_the_default_part_of_a_key_with_subsets() -> None:
+def test_eval_is_the_default_part_of_a_key_with_subsets():
     hidden = ["h1", "h2", "h3", "h4"]
     key = pd.concat([KEY.assign(subset="eval"), KEY.assign(subset="hidden_track_1", id=hidden)])
     everything = pd.concat([scored(), scored(hidden)])
@@ -318,7 +285,7 @@ def test_eval_is_the_default_part_of_a_key_with_subsets() -> None:
         join_scores(scored(), KEY, part="dev")
 
 
-def test_a_key_of_several_splits_is_divided_by_the_letter_in_the_ids(tmp_path: Path) -> None:
+def test_a_key_of_several_splits_is_divided_by_the_letter_in_the_ids(tmp_path):
     text = lines("s {id} - {attack} {word}")
     key = read_key(write(tmp_path, text + text.replace("_E_", "_D_")))
     table, findings = join_scores(scored(), key)
@@ -328,7 +295,7 @@ def test_a_key_of_several_splits_is_divided_by_the_letter_in_the_ids(tmp_path: P
     assert dev.table["split"].unique().tolist() == ["dev"]
 
 
-def test_in_track_2_a_trial_is_a_speaker_and_an_utterance(tmp_path: Path) -> None:
+def test_in_track_2_a_trial_is_a_speaker_and_an_utterance(tmp_path):
     trials = ["s1\tu1", "s2\tu1", "s1\tu2", "s2\tu2"]
     scores = "spk\tfilename\tcm-score\tasv-score\tsasv-score\n"
     scores += "".join(f"{trial}\t{1 - n // 2}\t{n}\t{-n}\n" for n, trial in enumerate(trials))
@@ -348,7 +315,7 @@ def test_in_track_2_a_trial_is_a_speaker_and_an_utterance(tmp_path: Path) -> Non
         read_asv_scores(score_file, others)
 
 
-def test_scores_of_speaker_verification(tmp_path: Path) -> None:
+def test_scores_of_speaker_verification(tmp_path):
     text = "bonafide target 1.5\nbonafide nontarget -1\nA07 spoof 0.25\nA08 spoof 0.5\n"
     asv = read_asv_scores(write(tmp_path, text))
     assert [group.tolist() for group in asv] == [[1.5], [-1], [0.25, 0.5]]
@@ -359,7 +326,7 @@ def test_scores_of_speaker_verification(tmp_path: Path) -> None:
     assert [group.tolist() for group in asv] == [[1.5], [-1], [0.25]]
 
 
-def test_speaker_verification_is_read_for_the_part_of_the_key_that_is_measured(tmp_path: Path) -> None:
+def test_speaker_verification_is_read_for_the_part_of_the_key_that_is_measured(tmp_path):
     trials = [(kind, part) for part in ("eval", "hidden_track") for kind in ("target", "nontarget", "spoof")]
     rows = [f"s LA_E_{n} none - {kind} {kind} notrim {part}\n" for n, (kind, part) in enumerate(trials)]
     scores = [f"s LA_E_{n} {n}\n" for n in range(6)]
@@ -382,7 +349,7 @@ def test_speaker_verification_is_read_for_the_part_of_the_key_that_is_measured(t
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the published score files are not in ../shared/data/scores")
-def test_published_scores_are_joined_with_the_published_protocol() -> None:
+def test_published_scores_are_joined_with_the_published_protocol():
     scores = read_scores(SHARED / "asvspoof2019_la_eval_cm_softmax.txt")
     table, _ = join_scores(scores[["id", "score"]], read_key(SHARED / "asvspoof2019_la_protocol.txt"))
     own, _ = join_scores(scores)

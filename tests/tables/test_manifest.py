@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ from dfx.tables import manifest
 from dfx.tables.manifest import Manifest
 
 
-def table(**changes: object) -> pd.DataFrame:
+def table(**changes):
     columns = {
         "id": ["a", "b", "c d"],
         "path": ["/x/a.wav", "/x/b.wav", "/x/c d.wav"],
@@ -22,12 +20,12 @@ def table(**changes: object) -> pd.DataFrame:
     return pd.DataFrame(columns | changes)
 
 
-def write_csv(folder: Path, text: str) -> Path:
+def write_csv(folder, text):
     (folder / "m.csv").write_text(text)
     return folder / "m.csv"
 
 
-def test_columns_are_typed_and_extra_ones_kept() -> None:
+def test_columns_are_typed_and_extra_ones_kept():
     made = Manifest(table(codec=["a", "b", "c"], snr_db=[1.0, np.nan, 3.0]), "mine")
     assert list(made.table) == [*manifest.COLUMNS, "codec", "snr_db"]
     assert made.table["label"].dtype == np.int64
@@ -35,7 +33,7 @@ def test_columns_are_typed_and_extra_ones_kept() -> None:
     assert made.table["snr_db"].isna().sum() == 1
 
 
-def test_defaults_of_attack_speaker_and_split() -> None:
+def test_defaults_of_attack_speaker_and_split():
     bare = table().drop(columns=["attack", "speaker", "split"])
     made = Manifest(bare, require_split=False).table
     assert made["attack"].tolist() == ["-", "spoof", "spoof"]
@@ -57,24 +55,21 @@ def test_defaults_of_attack_speaker_and_split() -> None:
         ({"path": ["/x/a", "b.wav", "/x/c"]}, "1 of 3 .* have a relative path: 'b'"),
         ({"label": [1, 2, 0]}, r"1 of 3 labels are not 1 or 0 \('2'\)"),
         ({"label": ["real", "fake", "fake"]}, "3 of 3 labels are not 1 or 0 .*parse_label"),
-        (
-            {"attack": ["A07", "A07", "A08"]},
-            "1 of 3 .* are bona fide and have an attack: 'a'. Write '-' there",
-        ),
+        ({"attack": ["A07", "A07", "A08"]}, "1 of 3 .* are bona fide and have an attack: 'a'. Write '-' there"),
         ({"split": ["train", "test", "eval"]}, "1 of 3 .* have an unknown split: 'b'. Use train, dev, eval"),
     ],
 )
-def test_one_sentence_names_what_is_wrong(changes: dict[str, object], message: str) -> None:
+def test_one_sentence_names_what_is_wrong(changes, message):
     with pytest.raises(ValueError, match=message):
         Manifest(table(**changes))
 
 
-def test_an_empty_table_is_refused() -> None:
+def test_an_empty_table_is_refused():
     with pytest.raises(ValueError, match="Manifest mine is empty"):
         Manifest(table().iloc[:0], "mine")
 
 
-def test_split_and_counts() -> None:
+def test_split_and_counts():
     made = Manifest(table(split=["dev", "dev", "eval"]), "mine")
     assert made.split("dev").table["id"].tolist() == ["a", "b"]
     assert made.split("eval").table.index.tolist() == [0]
@@ -86,7 +81,7 @@ def test_split_and_counts() -> None:
     assert counts["spoof"].tolist() == [1, 1]
 
 
-def test_hash_follows_contents_and_order() -> None:
+def test_hash_follows_contents_and_order():
     first = Manifest(table())
     assert first.hash == Manifest(table(), "other name").hash
     assert len(first.hash) == 16
@@ -98,7 +93,7 @@ def test_hash_follows_contents_and_order() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_written_and_read_back(tmp_path: Path, suffix: str) -> None:
+def test_written_and_read_back(tmp_path, suffix):
     paths = [f"{tmp_path}/clips/a.wav", "/elsewhere/b.wav", f"{tmp_path}/c, d.wav"]
     made = Manifest(table(path=paths, note=["x", 'quo"ted', None], seconds=[1.5, 2.0, 0.1]), "m")
     made.write(tmp_path / "sub" / ".." / f"m{suffix}")
@@ -108,37 +103,32 @@ def test_written_and_read_back(tmp_path: Path, suffix: str) -> None:
     assert back.table["note"].isna().tolist() == [False, False, True]
 
 
-def test_a_written_manifest_moves_with_its_files(tmp_path: Path) -> None:
+def test_a_written_manifest_moves_with_its_files(tmp_path):
     made = Manifest(table(path=[f"{tmp_path}/one/{name}.wav" for name in "abc"]))
     made.write(tmp_path / "one" / "m.csv")
     (tmp_path / "one").rename(tmp_path / "two")
     assert manifest.read_manifest(tmp_path / "two" / "m.csv").table["path"][0] == f"{tmp_path}/two/a.wav"
 
 
-def test_the_least_a_file_needs(tmp_path: Path) -> None:
+def test_the_least_a_file_needs(tmp_path):
     path = write_csv(tmp_path, "path,label\nreal/a.wav,Bona-Fide\n./fake/a b.wav,FAKE\n/abs/c.flac,spoof\n")
     made = manifest.read_manifest(path)
     assert made.name == "m"
     assert made.table["id"].tolist() == ["real/a", "fake/a b", "/abs/c"]
-    assert made.table["path"].tolist() == [
-        f"{tmp_path}/real/a.wav",
-        f"{tmp_path}/fake/a b.wav",
-        "/abs/c.flac",
-    ]
+    assert made.table["path"].tolist() == [f"{tmp_path}/real/a.wav", f"{tmp_path}/fake/a b.wav", "/abs/c.flac"]
     assert made.table["label"].tolist() == [1, 0, 0]
     assert made.table["attack"].tolist() == ["-", "spoof", "spoof"]
     assert made.table["split"].tolist() == ["", "", ""]
 
 
-def test_columns_and_splits_are_mapped(tmp_path: Path) -> None:
+def test_columns_and_splits_are_mapped(tmp_path):
     path = write_csv(
         tmp_path,
         "file,label,system,attack,part\na.wav,real,-,x,Training\nb.wav,fake,XTTS,y,validation\nc.wav,fake,,z,Hidden\n",
     )
     columns = {"path": "file", "attack": "system", "split": "part"}
     with pytest.raises(
-        ValueError,
-        match=r"1 of 3 rows have an unknown split \('Hidden'\). Say what each is: 'dataset.splits=",
+        ValueError, match=r"1 of 3 rows have an unknown split \('Hidden'\). Say what each is: 'dataset.splits="
     ):
         manifest.read_manifest(path, columns)
     made = manifest.read_manifest(path, columns, {"hidden": "eval"}).table
@@ -149,7 +139,7 @@ def test_columns_and_splits_are_mapped(tmp_path: Path) -> None:
         manifest.read_manifest(path, columns, {"hidden": "test"})
 
 
-def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> None:
+def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path):
     path = write_csv(tmp_path, "\ufeffid,path,label,speaker,attack\n0012,a.wav,real,007,-\n0013,b.wav,fake,NA,None\n")
     made = manifest.read_manifest(path).table
     assert made["id"].tolist() == ["0012", "0013"]
@@ -165,10 +155,7 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> No
         ("name,kind\na,b\n", "has no column path and no column label: it has name, kind. Name the column"),
         ("file,kind\na,b\n", "has no column label: it has file, kind. Name the column"),
         ("path,label\na.wav,real\n,fake\n", r"1 of 2 .* have no path: '1'"),
-        (
-            "path,label\na.wav,real\nb.wav,1\nc.wav,\n",
-            r"2 of 3 labels are unknown \('1', 'nan'\). Unknown label '1'",
-        ),
+        ("path,label\na.wav,real\nb.wav,1\nc.wav,\n", r"2 of 3 labels are unknown \('1', 'nan'\). Unknown label '1'"),
         ("id,path,label\nx,a.wav,real\nx,b.wav,fake\n", "2 of 2 .* have a duplicate id: 'x', 'x'"),
         (
             "path,label\na.wav,real\na.flac,fake\n",
@@ -177,12 +164,12 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path: Path) -> No
         ('path,label\n"a.wav,real\n', "is not a comma-separated UTF-8 table"),
     ],
 )
-def test_a_wrong_file_is_refused_with_a_sentence(tmp_path: Path, text: str, message: str) -> None:
+def test_a_wrong_file_is_refused_with_a_sentence(tmp_path, text, message):
     with pytest.raises(ValueError, match=message):
         manifest.read_manifest(write_csv(tmp_path, text))
 
 
-def test_wrong_arguments_are_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_wrong_arguments_are_refused_with_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="There is no manifest"):
         manifest.read_manifest(tmp_path / "none.csv")
     with pytest.raises(ValueError, match=r"its suffix is '.txt'; use .csv or .parquet"):
@@ -194,7 +181,7 @@ def test_wrong_arguments_are_refused_with_a_sentence(tmp_path: Path) -> None:
         manifest.read_manifest(path, {"atack": "label"})
 
 
-def test_objects_and_categories_become_text() -> None:
+def test_objects_and_categories_become_text():
     made = Manifest(
         table(
             path=[Path("/x/a"), Path("/x/b"), Path("/x/c")],

@@ -7,7 +7,7 @@ import pytest
 from dfx.tables.score_table import ScoreTable
 
 
-def rows(**changes: list) -> pd.DataFrame:
+def rows(**changes):
     columns = {
         "id": ["u1", "u2", "u3", "u4"],
         "attack": ["-", "-", "A01", "A02"],
@@ -43,16 +43,10 @@ def test_other_types_are_converted_and_the_given_frame_is_unchanged():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (
-            {"score": [1.0, math.nan, 2.0, math.inf]},
-            r"2 of 4 .* not a finite number: 'u2 \(nan\)', 'u4 \(inf\)'\.",
-        ),
+        ({"score": [1.0, math.nan, 2.0, math.inf]}, r"2 of 4 .* not a finite number: 'u2 \(nan\)', 'u4 \(inf\)'\."),
         ({"score": ["1", "2", "three", "4"]}, r"1 of 4 .* not a finite number: 'u3 \(three\)'\."),
         ({"score": [1, 2, None, 4]}, r"1 of 4 .* not a finite number: 'u3"),
-        (
-            {"id": ["a", "b", "a", "a"]},
-            r"2 of 4 utterances repeat an id: 'a', 'a'\. Score each utterance once\.",
-        ),
+        ({"id": ["a", "b", "a", "a"]}, r"2 of 4 utterances repeat an id: 'a', 'a'\. Score each utterance once\."),
         ({"id": ["a", "b", None, "d"]}, r"1 of 4 utterances have no id"),
         ({"attack": ["-", "-", "A01", ""]}, r"1 of 4 utterances have no attack: 'u4'"),
         ({"label": [1, 1, 0, 2]}, r"1 of 4 utterances have an unknown label: 'u4 \(2\)'\."),
@@ -79,7 +73,7 @@ AWKWARD = ["a b", 'say "hi"', "50% off", "x,y", "NA"]
 
 
 @pytest.fixture
-def awkward() -> ScoreTable:
+def awkward():
     frame = pd.DataFrame({"id": AWKWARD, "attack": ["-", "-", "A 1", "g+w", "None"], "label": [1, 1, 0, 0, 0]})
     scores = [0.1 + 0.2, 1 / 3, -1e-308, 123456789.123456789, np.nextafter(1.0, 2.0)]
     return ScoreTable(frame.assign(score=scores))

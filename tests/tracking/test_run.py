@@ -1,68 +1,52 @@
 """A run in MLflow stays complete when Ctrl-C comes during a write."""
 
-from __future__ import annotations
-
 import os
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pandas as pd
 import pytest
-from hydra import compose, initialize_config_dir
 from mlflow.tracking import MlflowClient
-from omegaconf import DictConfig
 
-from dfx.config.schema import CONF_DIR, register_schema
 from dfx.tables.manifest import Manifest
 from dfx.tracking.run import track_run
+from setups import composed, runs_of
 
-register_schema()
 TAGS = {"feature": "lfcc", "model": "mlp", "dataset": "two", "seed": "0"}
 TWO = Manifest(
     pd.DataFrame(
-        {
-            "id": ["a", "b"],
-            "path": ["/a.wav", "/b.wav"],
-            "label": [0, 1],
-            "attack": ["A1", "-"],
-            "split": ["eval"] * 2,
-        }
+        {"id": ["a", "b"], "path": ["/a.wav", "/b.wav"], "label": [0, 1], "attack": ["A1", "-"], "split": ["eval"] * 2}
     ),
     name="two",
 )
 
 
 @pytest.fixture(autouse=True)
-def minds_ctrl_c() -> Iterator[None]:
+def minds_ctrl_c():
     """A job in the background of a shell ignores it."""
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, handler)
 
 
-def configuration(name: str) -> DictConfig:
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return compose("train", overrides=["model=mlp", "feature=lfcc", f"experiment_name={name}"])
+def configuration(name):
+    return composed("model=mlp", "feature=lfcc", f"experiment_name={name}")
 
 
 @pytest.mark.parametrize(
     ("call", "status", "epochs"),
     [("create_run", "KILLED", 0), ("log_batch", "KILLED", 1), ("set_terminated", "FINISHED", 1)],
 )
-def test_ctrl_c_in_the_midst_of_a_write_waits_until_it_is_whole(
-    call: str, status: str, epochs: int, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_in_the_midst_of_a_write_waits_until_it_is_whole(call, status, epochs, home, monkeypatch):
     # Otherwise the open transaction locks the database, and the run stays RUNNING for ever; or, in the first write,
     # MLflow closes it as FINISHED at exit.
     write = getattr(MlflowClient, call)
 
-    def interrupted(*arguments: object, **options: object) -> object:
+    def interrupted(*arguments, **options):
         monkeypatch.setattr(MlflowClient, call, write)
         os.kill(os.getpid(), signal.SIGINT)
         return write(*arguments, **options)
 
-    def work() -> None:
+    def work():
         if call == "create_run":
             monkeypatch.setattr(MlflowClient, call, interrupted)
         with track_run(configuration(call), "0" * 64, TWO, TAGS) as run:
@@ -71,8 +55,7 @@ def test_ctrl_c_in_the_midst_of_a_write_waits_until_it_is_whole(
 
     with pytest.raises(KeyboardInterrupt):
         work()
-    experiment = MlflowClient().get_experiment_by_name(call)
-    (kept,) = MlflowClient().search_runs([experiment.experiment_id])
+    (kept,) = runs_of(call)
     assert kept.info.status == status
     assert kept.data.params["model._target_"] == "dfx.models.MLP"
     for name in ("epoch/dev/eer", "epoch/dev/auc"):

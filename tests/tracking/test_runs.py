@@ -1,7 +1,5 @@
 """Reading runs, histories and artifacts from MLflow, without writing anything."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from dfx.tracking import runs
 
 
 @pytest.fixture(scope="module")
-def kept(home: Path) -> dict[str, str]:
+def kept(home):
     """Two sweeps over three cells, of which both have the second; run ids by name."""
     client = MlflowClient()
     experiment = client.create_experiment("grid", str(home / "files"))
@@ -31,30 +29,30 @@ def kept(home: Path) -> dict[str, str]:
     return ids
 
 
-def names(found: list[runs.RunRecord]) -> list[str]:
+def names(found):
     return [run.name for run in found]
 
 
-def test_a_sweep_has_its_cells_also_those_that_an_earlier_one_ran(kept: dict[str, str]) -> None:
+def test_a_sweep_has_its_cells_also_those_that_an_earlier_one_ran(kept):
     assert names(runs.find_sweep_runs("grid")) == ["second", "first"]
     assert names(runs.find_runs(sweep=kept["first"])) == ["cell1", "cell0"]
     assert names(runs.find_runs("grid", kept["second"], "tags.seed = '1'")) == ["cell1"]
 
 
-def test_runs_are_found_by_experiment_and_filter(kept: dict[str, str]) -> None:
+def test_runs_are_found_by_experiment_and_filter(kept):
     assert names(runs.find_runs("grid")) == ["cell2", "cell1", "cell0", "second", "first"]
     assert names(runs.find_runs(query="tags.seed = '0'")) == ["cell0"]
     assert runs.find_runs("no such experiment") == []
 
 
-def test_an_id_or_a_filter_that_mlflow_refuses_is_a_sentence(kept: dict[str, str]) -> None:
+def test_an_id_or_a_filter_that_mlflow_refuses_is_a_sentence(kept):
     with pytest.raises(ValueError, match=r"There is no run 'nope' in sqlite:.*MLFLOW_TRACKING_URI"):
         runs.get_run("nope")
     with pytest.raises(ValueError, match=r"cannot search with the filter 'tags.x =' .*: write it as in"):
         runs.find_runs("grid", query="tags.x =")
 
 
-def test_no_database_is_made_by_looking(tmp_path: Path, home: Path) -> None:
+def test_no_database_is_made_by_looking(tmp_path, home):
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/none.db")
     try:
@@ -65,7 +63,7 @@ def test_no_database_is_made_by_looking(tmp_path: Path, home: Path) -> None:
     assert not (tmp_path / "none.db").exists()
 
 
-def test_an_artifact_is_a_local_file_or_none(kept: dict[str, str], home: Path) -> None:
+def test_an_artifact_is_a_local_file_or_none(kept, home):
     run = runs.get_run(kept["cell0"])
     file = Path(run.artifact_uri) / "scores" / "eval.csv"
     file.parent.mkdir(parents=True)
@@ -74,12 +72,10 @@ def test_an_artifact_is_a_local_file_or_none(kept: dict[str, str], home: Path) -
     assert runs.run_artifact(run, "scores/dev.csv") is None
 
 
-def test_a_remote_artifact_is_fetched_once_into_each_cache(
-    kept: dict[str, str], home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_remote_artifact_is_fetched_once_into_each_cache(kept, home, tmp_path, monkeypatch):
     fetched = []
 
-    def download(self: MlflowClient, run_id: str, path: str, folder: str) -> str:
+    def download(self, run_id, path, folder):
         fetched.append(path)
         target = Path(folder, path)
         target.parent.mkdir(parents=True)
@@ -95,7 +91,6 @@ def test_a_remote_artifact_is_fetched_once_into_each_cache(
     remote = runs.RunRecord(**{**vars(record), "artifact_uri": "s3://bucket/run/artifacts"})
     for _ in range(2):
         path = runs.run_artifact(remote, "scores/eval.csv")
-        assert path is not None
         assert path.read_text(encoding="utf-8") == "id\n"
     assert fetched == ["scores/eval.csv"]
     assert runs.run_artifact(remote, "scores/dev.csv") is None
@@ -104,13 +99,11 @@ def test_a_remote_artifact_is_fetched_once_into_each_cache(
     assert elsewhere.exists()
 
 
-def test_a_remote_model_is_fetched_into_the_given_cache(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_remote_model_is_fetched_into_the_given_cache(home, tmp_path, monkeypatch):
     MlflowClient().create_registered_model("far")
     MlflowClient().create_model_version("far", "s3://bucket/model")
 
-    def download(source: str, dst_path: str) -> str:
+    def download(source, dst_path):
         Path(dst_path, "best.ckpt").touch()
         return dst_path
 
@@ -120,7 +113,7 @@ def test_a_remote_model_is_fetched_into_the_given_cache(
     assert run is None
 
 
-def test_a_history_has_one_value_a_step(kept: dict[str, str]) -> None:
+def test_a_history_has_one_value_a_step(kept):
     run_id = kept["cell1"]
     points = [Metric("epoch/dev/eer", value, 5, step) for step, value in ((1, 0.2), (0, 0.4), (2, 0.1))]
     MlflowClient().log_batch(run_id, metrics=points, tags=[RunTag("seed", "1")])

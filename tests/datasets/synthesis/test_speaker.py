@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import signal
@@ -17,18 +15,15 @@ from dfx.datasets.synthesis.speaker import (
 from dfx.datasets.synthesis.vocoders.parametric import levinson
 
 
-def vowel(voice: SpeakerVoice, *formants_hz: float) -> np.ndarray:
+def vowel(voice, *formants_hz):
     rng = np.random.default_rng(0)
     return render_speaker(
-        voice,
-        speaker_controls(voice, [PhonemeSegment(1.0, *formants_hz, voicing=1.0)], rng),
-        SAMPLE_RATE,
-        rng,
+        voice, speaker_controls(voice, [PhonemeSegment(1.0, *formants_hz, voicing=1.0)], rng), SAMPLE_RATE, rng
     )
 
 
 @pytest.mark.parametrize("pitch_hz", [90, 130, 220])
-def test_pitch_is_as_asked(pitch_hz: float) -> None:
+def test_pitch_is_as_asked(pitch_hz):
     voice = SpeakerVoice(jitter=0.004, shimmer=0.02)
     flow, pulses = glottal_source(voice, np.full(SAMPLE_RATE, pitch_hz, np.float32), np.random.default_rng(0))
     assert flow.min() >= 0
@@ -40,7 +35,7 @@ def test_pitch_is_as_asked(pitch_hz: float) -> None:
 
 @pytest.mark.parametrize("formants_hz", [(730.0, 1090.0, 2440.0), (390.0, 1990.0, 2550.0), (500.0, 1500.0, 2500.0)])
 @pytest.mark.parametrize("scale", [1.0, 1.15])
-def test_formants_are_where_asked(formants_hz: tuple[float, ...], scale: float) -> None:
+def test_formants_are_where_asked(formants_hz, scale):
     # A whisper shows the tract alone: the harmonics of a voice would move the peaks.
     voice = SpeakerVoice(tract_scale=scale, bandwidth_scale=0.8)
     rng = np.random.default_rng(0)
@@ -56,8 +51,8 @@ def test_formants_are_where_asked(formants_hz: tuple[float, ...], scale: float) 
         assert np.abs(found - hz * scale).min() < 0.06 * hz * scale, (hz * scale, found)
 
 
-def test_jitter_makes_periods_uneven() -> None:
-    def unevenness(jitter: float) -> float:
+def test_jitter_makes_periods_uneven():
+    def unevenness(jitter):
         voice = SpeakerVoice(jitter=jitter, shimmer=0.0)
         _, pulses = glottal_source(voice, np.full(SAMPLE_RATE, 100.0, np.float32), np.random.default_rng(0))
         closures = signal.find_peaks(-pulses, height=0.5 * -pulses.min(), distance=80)[0]
@@ -66,15 +61,15 @@ def test_jitter_makes_periods_uneven() -> None:
     assert unevenness(0.0) < 1.5 < unevenness(0.03)
 
 
-def test_a_soft_voice_has_less_high_frequency() -> None:
-    def share(tilt_hz: float) -> float:
+def test_a_soft_voice_has_less_high_frequency():
+    def share(tilt_hz):
         power = np.abs(np.fft.rfft(vowel(SpeakerVoice(tilt_hz=tilt_hz, breathiness=0.0), 500, 1500, 2500))) ** 2
         return float(power[2000:].sum() / power.sum())
 
     assert share(700) < 0.6 * share(2400)
 
 
-def test_speech_is_finite_and_moves() -> None:
+def test_speech_is_finite_and_moves():
     rng = np.random.default_rng(3)
     voice = draw_speaker_voice(rng, female=True)
     speech = render_speaker(

@@ -1,7 +1,6 @@
 import io
 
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib._pylab_helpers import Gcf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -11,18 +10,15 @@ from scipy.special import ndtr, ndtri
 from dfx.metrics import auc, det_curve, eer
 from dfx.reporting import figures as plots
 from dfx.reporting.figures import style
-from dfx.tables.score_table import ScoreTable
+from setups import score_table
 
 
-def scored(bonafide, spoof, attacks=("A01",)) -> ScoreTable:
+def scored(bonafide, spoof, attacks=("A01",)):
     attack = ["-"] * len(bonafide) + [attacks[number % len(attacks)] for number in range(len(spoof))]
-    label = [1] * len(bonafide) + [0] * len(spoof)
-    score = np.concatenate([bonafide, spoof])
-    ids = [f"u{number}" for number in range(len(score))]
-    return ScoreTable(pd.DataFrame({"id": ids, "attack": attack, "label": label, "score": score}))
+    return score_table(bonafide, spoof, attack=attack)
 
 
-def normal(distance: float, decimals: int = 12, attacks=("A01",), seed: int = 0) -> ScoreTable:
+def normal(distance, decimals=12, attacks=("A01",), seed=0):
     generator = np.random.default_rng(seed)
     bonafide, spoof = generator.normal(distance, 1, 400), generator.normal(-distance, 1, 900)
     return scored(bonafide.round(decimals), spoof.round(decimals), attacks)
@@ -112,7 +108,7 @@ def test_det_marks_each_equal_error_rate_on_probit_axes():
 
 
 @pytest.mark.parametrize("distance", [0.2, 0.5, 1.0, 4.0])
-def test_det_frame_is_filled_by_good_and_by_bad_curves(distance: float):
+def test_det_frame_is_filled_by_good_and_by_bad_curves(distance):
     table = normal(distance)
     axes = plots.det_error_curves({"one": table}).axes[0]
     low, high = ndtr(axes.get_xlim())
@@ -177,13 +173,13 @@ def test_histogram_shows_a_threshold_beyond_the_scores():
     assert high > 9
 
 
-def test_histograms_hold_every_value_and_draw_constant_ones() -> None:
+def test_histograms_hold_every_value_and_draw_constant_ones():
     figure = plots.histograms({"a": (np.arange(400.0), np.array([-1e6, 3.0])), "b": (np.ones(3), np.ones(2))}, "T")
     for axes in figure.axes:
         assert [patch.get_data().values.sum() for patch in axes.patches] == pytest.approx([100] * 4)
 
 
-def test_intervals_have_a_line_for_each_name() -> None:
+def test_intervals_have_a_line_for_each_name():
     points = {"dev": [(0.6, 0.5, 0.8), None, (0.4, np.nan, np.nan)], "eval": [None, (0.9, 0.8, 1.0), None]}
     axes = plots.interval_figure(["a", "b", "c"], points, "AUC", "T", marked=[2]).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
@@ -195,16 +191,11 @@ def test_intervals_have_a_line_for_each_name() -> None:
 def test_confusion_counts_a_score_at_the_threshold_as_rejected():
     figure = plots.confusion_heat_map(scored([1.0, 2.0, 3.0, 4.0], [0.0, 1.0]), threshold=1.0)
     texts = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
-    assert texts == {
-        (0, 0): "3\n75.00 %",
-        (1, 0): "1\n25.00 %",
-        (0, 1): "0\n0.00 %",
-        (1, 1): "2\n100.00 %",
-    }
+    assert texts == {(0, 0): "3\n75.00 %", (1, 0): "1\n25.00 %", (0, 1): "0\n0.00 %", (1, 1): "2\n100.00 %"}
     assert "Accuracy 83.33 %" in figure._supxlabel.get_text()
 
 
-def dashed(axes) -> list[float]:
+def dashed(axes):
     return [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == "--"]
 
 

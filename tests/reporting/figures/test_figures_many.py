@@ -1,7 +1,5 @@
 """Figures of many systems: heat map, trade-off and learning curves."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -11,7 +9,7 @@ from dfx.reporting import figures as plots
 from dfx.reporting.figures.tradeoff import pareto_front
 
 
-def test_a_heat_map_has_a_text_in_each_cell_that_can_be_read() -> None:
+def test_a_heat_map_has_a_text_in_each_cell_that_can_be_read():
     values = np.array([[5.0, 50.0], [np.nan, 20.0]])
     texts = [["5", "50"], ["failed", "20"]]
     figure = plots.heat_map(
@@ -27,13 +25,13 @@ def test_a_heat_map_has_a_text_in_each_cell_that_can_be_read() -> None:
     figure.canvas.draw()
 
 
-def test_the_front_is_what_no_other_beats() -> None:
+def test_the_front_is_what_no_other_beats():
     assert pareto_front([1, 2, 3, 4], [0.3, 0.2, 0.4, 0.1]) == [0, 1, 3]
     assert pareto_front([1, 1, 2], [0.3, 0.2, 0.2]) == [1]
     assert pareto_front([1, 2], [0.7, 0.9], higher_is_better=True) == [0, 1]
 
 
-def test_quality_against_cost_has_a_panel_for_each_cost() -> None:
+def test_quality_against_cost_has_a_panel_for_each_cost():
     systems = [
         plots.TradeoffSystem("lfcc", "lcnn", 5.0, 1.0, {"parameters": 1e6, "latency": 9.0}),
         plots.TradeoffSystem("lfcc", "mlp", 9.0, math.nan, {"parameters": 1e3}),
@@ -45,12 +43,11 @@ def test_quality_against_cost_has_a_panel_for_each_cost() -> None:
     figure.canvas.draw()
 
 
-def test_learning_curves_are_means_over_seeds_as_far_as_all_go() -> None:
+def test_learning_curves_are_means_over_seeds_as_far_as_all_go():
     figure = plots.learning_curves({"a": [[40, 20, 10], [20, 10]], "b": [[30]]}, "T")
     solid, dotted = figure.axes[0].lines[:2]
     assert np.asarray(solid.get_ydata()).tolist() == [30, 15]
     assert np.asarray(dotted.get_ydata()).tolist() == [15, 10]
     legend = figure.axes[0].get_legend()
-    assert legend is not None
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
     figure.canvas.draw()

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +7,7 @@ from dfx.reporting import figures as plots
 from dfx.tables.score_table import ScoreTable
 
 
-def ratios(stretch: float = 1.0, trials: int = 4000, seed: int = 0) -> ScoreTable:
+def ratios(stretch=1.0, trials=4000, seed=0):
     """Log-likelihood ratios of two normal classes, true ones where `stretch` is 1."""
     generator = np.random.default_rng(seed)
     label = (np.arange(trials) % 4 == 0).astype(int)
@@ -19,7 +17,7 @@ def ratios(stretch: float = 1.0, trials: int = 4000, seed: int = 0) -> ScoreTabl
     return ScoreTable(pd.DataFrame({"id": ids, "attack": "-", "label": label, "score": score}))
 
 
-def test_calibrated_ratios_lie_on_the_line_and_stretched_ones_do_not() -> None:
+def test_calibrated_ratios_lie_on_the_line_and_stretched_ones_do_not():
     figure = plots.reliability({"true": ratios(), "overconfident": ratios(3.0)}, "T")
     lines = [line for line in figure.axes[0].get_lines() if line.get_marker() == "o"]
     distance = [np.abs(line.get_ydata() - line.get_xdata()).max() for line in lines]
@@ -29,6 +27,6 @@ def test_calibrated_ratios_lie_on_the_line_and_stretched_ones_do_not() -> None:
     assert texts[1] == f"overconfident: ECE {metrics.ece(table.bonafide, table.spoof):.4f}"
 
 
-def test_every_trial_is_in_a_bin() -> None:
+def test_every_trial_is_in_a_bin():
     (stairs,) = plots.reliability({"true": ratios()}, "T").axes[1].patches
     assert stairs.get_data().values.sum() == pytest.approx(100)

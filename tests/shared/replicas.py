@@ -3,15 +3,9 @@
 Each function of `REPLICAS` writes one below a folder and returns what to give as `dataset.root`.
 """
 
-from __future__ import annotations
-
 import csv
-from collections.abc import Callable, Iterator
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
 import pandas as pd
 import soundfile
@@ -19,28 +13,27 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from dfx.config.schema import CONF_DIR
-from dfx.tables.findings import Finding
+from setups import write_sound
 
-Replica = Callable[[str], Path]  # of the fixtures `replica` and `changed`: name of a corpus -> dataset.root
 LETTERS = {"train": "T", "dev": "D", "eval": "E"}
 NUM_SPEAKERS = 9  # so that a division by speaker leaves both classes in every split
 FORMATS = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG", ".mp3": "MP3"}
 VOICES = ("biden", "linus", "margot", "musk", "obama", "ryan", "taylor", "trump")
 
 
-def corpus(name: str, root: Path | None, **options: Any) -> Any:
+def corpus(name, root, **options):
     """The dataset of an option, with these of its keys."""
     node = OmegaConf.load(CONF_DIR / "dataset" / f"{name}.yaml")
     node = node.get("dataset", node)
     return instantiate(node, root=str(root) if root else None, _convert_="all", **options)
 
 
-def found(dataset: Any) -> dict[str, Finding]:
+def found(dataset):
     """The findings of a dataset by kind."""
     return {finding.kind: finding for finding in dataset.findings}
 
 
-def waveform(name: str, fake: bool, seconds: float, rate: int, channels: int = 1) -> np.ndarray:
+def waveform(name, fake, seconds, rate, channels=1):
     """Noise, and in fakes a tone in it, (samples, channels); the same for the same name."""
     generator = np.random.default_rng(list(name.encode()))
     time = np.arange(round(seconds * rate)) / rate
@@ -48,37 +41,18 @@ def waveform(name: str, fake: bool, seconds: float, rate: int, channels: int = 1
     return samples + (0.1 * np.sin(2 * np.pi * 1000 * time)[:, None] if fake else 0.0)
 
 
-def clip(path: Path, fake: bool = False, seconds: float = 0.4, rate: int = 16000, channels: int = 1) -> Path:
+def clip(path, fake=False, seconds=0.4, rate=16000, channels=1):
     """An audio file in the format of its suffix, in any case; .mp4 is a video with a sound track."""
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = waveform("/".join(path.parts[-3:]), fake, seconds, rate, channels)
     if path.suffix.lower() == ".mp4":
-        video(path, samples, rate)
+        write_sound(path, samples[:, 0], "aac", rate, film=True)
     else:
         soundfile.write(path, samples, rate, format=FORMATS[path.suffix.lower()])
     return path
 
 
-def video(path: Path, samples: np.ndarray, rate: int) -> None:
-    """Grey pictures with the samples as an AAC track."""
-    with av.open(str(path), "w") as file:
-        pictures = file.add_stream("mpeg4", rate=25)
-        pictures.width, pictures.height, pictures.pix_fmt = 32, 32, "yuv420p"
-        sound = file.add_stream("aac", rate=rate, layout="mono")
-        for number in range(max(1, round(len(samples) / rate * 25))):
-            picture = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 128, np.uint8), format="rgb24")
-            picture.pts, picture.time_base = number, Fraction(1, 25)
-            file.mux(pictures.encode(picture))
-        for start in range(0, len(samples), 1024):
-            piece = np.ascontiguousarray(samples[start : start + 1024].T.astype(np.float32))
-            frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
-            file.mux(sound.encode(frame))
-        for stream in (pictures, sound):
-            file.mux(stream.encode(None))
-
-
-def trap(folder: Path, name: str = "x.wav") -> None:
+def trap(folder, name="x.wav"):
     """Files that are no part of a corpus: AppleDouble, .DS_Store, a text."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"._{name}").write_bytes(b"\x00\x05\x16\x07")
@@ -86,13 +60,13 @@ def trap(folder: Path, name: str = "x.wav") -> None:
     (folder / "readme.txt").write_text("read me")
 
 
-def lines(path: Path, *rows: str, newline: str = "\n", mark: bool = False) -> None:
+def lines(path, *rows, newline="\n", mark=False):
     """A text file; `mark` puts a byte-order mark before it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(("\ufeff" * mark + newline.join(rows) + newline).encode())
 
 
-def ljspeech(root: Path) -> Path:
+def ljspeech(root):
     """LJSpeech-1.1 with transcripts full of quotation marks."""
     folder = root / "LJSpeech-1.1"
     ids = [f"LJ{1 + number // 10:03d}-{number % 10 + 1:04d}" for number in range(30)]
@@ -104,7 +78,7 @@ def ljspeech(root: Path) -> Path:
     return root
 
 
-def wavefake(root: Path) -> Path:
+def wavefake(root):
     """Four vocoders, text-to-speech with the copy of itself, and the two genuine sets beside."""
     folder = root / "generated_audio"
     english = [f"LJ001-{number:04d}" for number in range(1, 21)]
@@ -126,7 +100,7 @@ def wavefake(root: Path) -> Path:
     return root
 
 
-def in_the_wild(root: Path) -> Path:
+def in_the_wild(root):
     """Twelve speakers of both classes; names with commas, a byte-order mark, Windows line ends."""
     folder = root / "release_in_the_wild"
     rows = []
@@ -140,30 +114,23 @@ def in_the_wild(root: Path) -> Path:
     return root
 
 
-def fake_or_real(root: Path) -> Path:
+def fake_or_real(root):
     """Three of the versions: norm with fakes that were MP3, 2sec in its inner folder, original in two formats."""
     steps = ".wav_16k.wav_norm.wav_mono.wav_silence.wav"
     for split in ("training", "validation", "testing"):
         for number in range(8):
-            for version, ending in (
-                ("for-norm/for-norm", steps),
-                ("for-2sec/for-2seconds", f"{steps}_2sec.wav"),
-            ):
+            for version, ending in (("for-norm/for-norm", steps), ("for-2sec/for-2seconds", f"{steps}_2sec.wav")):
                 former = ".mp3" if split != "testing" else ""
                 clip(root / version / split / "real" / f"file{number}{ending}")
                 clip(root / version / split / "fake" / f"file{number}{former}{ending}", True)
             clip(root / "for-original" / "for-original" / split / "real" / f"file{number}.wav")
-            clip(
-                root / "for-original" / "for-original" / split / "fake" / f"file{number}.mp3",
-                True,
-                rate=44100,
-            )
+            clip(root / "for-original" / "for-original" / split / "fake" / f"file{number}.mp3", True, rate=44100)
     clip(root / "for-original" / "for-original" / "training" / "fake" / "file0.WAV", True)
     trap(root / "for-norm" / "for-norm" / "training" / "fake", "file0.wav")
     return root
 
 
-def fakeavceleb(root: Path) -> Path:
+def fakeavceleb(root):
     """Fifteen people in four combinations of sound and picture; the last column has no name."""
     folder = root / "FakeAVCeleb_v1.2"
     rows = []
@@ -185,7 +152,7 @@ def fakeavceleb(root: Path) -> Path:
     return root
 
 
-def deep_voice(root: Path) -> Path:
+def deep_voice(root):
     """8 stereo recordings and their 56 conversions, names in mixed case, and the demonstrations."""
     folder = root / "KAGGLE" / "AUDIO"
     for number, source in enumerate(VOICES):
@@ -200,7 +167,7 @@ def deep_voice(root: Path) -> Path:
     return root
 
 
-def deep_voice_table(root: Path) -> Path:
+def deep_voice_table(root):
     """600 windows of each class, features of very different size."""
     names = ["chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff", "zero_crossing_rate"]
     names += [f"mfcc{number}" for number in range(1, 21)]
@@ -215,7 +182,7 @@ def deep_voice_table(root: Path) -> Path:
     return root
 
 
-def mlaad(root: Path) -> Path:
+def mlaad(root):
     """Two languages, three systems, one with a space in its name; M-AILABS beside it with AppleDouble files."""
     recordings = []
     for number in range(40):
@@ -243,7 +210,7 @@ def mlaad(root: Path) -> Path:
     return root
 
 
-def dacon_voice(root: Path) -> Path:
+def dacon_voice(root):
     """60 labelled clips, five of the test, three without labels."""
     folder = root / "open"
     rows = []
@@ -261,18 +228,18 @@ def dacon_voice(root: Path) -> Path:
     return root
 
 
-def trials(prefix: str, num: int = 4 * NUM_SPEAKERS, first: int = 1000001) -> Iterator[tuple[int, str, bool, str]]:
+def trials(prefix, num=4 * NUM_SPEAKERS, first=1000001):
     """Number, name, whether it is a spoof, and speaker (of the corpus's form) of each trial; half are spoofs."""
     for number in range(num):
         yield number, f"{prefix}{first + number}", number % 2 == 1, f"{number // 4 % NUM_SPEAKERS:04d}"
 
 
-def asvspoof2019_la(root: Path) -> Path:
+def asvspoof2019_la(root):
     """LA.zip of ASVspoof 2019, unpacked; recordings that enrol speakers lie among the trials."""
     return _asvspoof2019(root, "LA", lambda number: "-", lambda number: f"A{1 + number % 6:02d}")
 
 
-def asvspoof2019_pa(root: Path) -> Path:
+def asvspoof2019_pa(root):
     """PA.zip of ASVspoof 2019, unpacked: the third column names the room."""
     letters = "abc"
     rooms = [f"{s}{r}{d}" for s in letters for r in letters for d in letters]
@@ -280,7 +247,7 @@ def asvspoof2019_pa(root: Path) -> Path:
     return _asvspoof2019(root, "PA", lambda number: rooms[number % 27], lambda number: attacks[number % 9])
 
 
-def _asvspoof2019(root: Path, access: str, environment: Callable[[int], str], attack: Callable[[int], str]) -> Path:
+def _asvspoof2019(root, access, environment, attack):
     base = root / access
     for split, letter in LETTERS.items():
         flac = base / f"ASVspoof2019_{access}_{split}" / "flac"
@@ -298,15 +265,12 @@ def _asvspoof2019(root: Path, access: str, environment: Callable[[int], str], at
         if split != "train":
             clip(flac / f"{access}_{letter}_A000001.flac")
             enrolment = f"ASVspoof2019.{access}.asv.{split}.female.trn.txt"
-            lines(
-                base / f"ASVspoof2019_{access}_asv_protocols" / enrolment,
-                f"{access}_0000 {access}_{letter}_A000001",
-            )
+            lines(base / f"ASVspoof2019_{access}_asv_protocols" / enrolment, f"{access}_0000 {access}_{letter}_A000001")
     lines(base / f"README.{access}.txt", "ASVspoof 2019")
     return root
 
 
-def asvspoof2021_la(root: Path) -> Path:
+def asvspoof2021_la(root):
     """Audio and full keys of ASVspoof 2021 LA, unpacked side by side."""
     codecs = ("none", "alaw", "pstn", "g722", "ulaw", "gsm", "opus")
     rows = []
@@ -324,7 +288,7 @@ def asvspoof2021_la(root: Path) -> Path:
     return root
 
 
-def asvspoof2021_df(root: Path) -> Path:
+def asvspoof2021_df(root):
     """ASVspoof 2021 DF as its four archives unpack, with the full key of 13 columns in the folder of its archive."""
     rows = []
     for number, name, spoof, speaker, subset in _trials2021("DF_E_", 2000001):
@@ -342,7 +306,7 @@ def asvspoof2021_df(root: Path) -> Path:
     return root
 
 
-def asvspoof2021_pa(root: Path) -> Path:
+def asvspoof2021_pa(root):
     """ASVspoof 2021 PA: parts of the audio within one folder, the key of 12 columns inside it."""
     base = root / "ASVspoof2021_PA_eval"
     rows = []
@@ -357,14 +321,14 @@ def asvspoof2021_pa(root: Path) -> Path:
     return root
 
 
-def _trials2021(prefix: str, first: int = 1000001) -> Iterator[tuple[int, str, bool, str, str]]:
+def _trials2021(prefix, first=1000001):
     """The trials of the subset eval, then four of progress and four hidden ones."""
     for number, name, spoof, speaker in trials(prefix, 4 * NUM_SPEAKERS + 8, first):
         rest = number - 4 * NUM_SPEAKERS
         yield number, name, spoof, speaker, "eval" if rest < 0 else "progress" if rest < 4 else "hidden"
 
 
-def asvspoof5(root: Path) -> Path:
+def asvspoof5(root):
     """ASVspoof 5, protocols in the folder of their archive: ten columns between spaces, no header, called .tsv."""
     protocols = {"train": "train", "dev": "dev.track_1", "eval": "eval.track_1"}
     folders = {"train": "flac_T", "dev": "flac_D", "eval": "flac_E_eval"}
@@ -387,7 +351,7 @@ def asvspoof5(root: Path) -> Path:
     return root
 
 
-def add2022(root: Path) -> Path:
+def add2022(root):
     """ADD 2022: training archive with a folder of labels, test of track 1 unpacked twice over, labels beside it."""
     archive = root / "ADD_train_dev"
     for split, prefix in (("train", "ADD_T_"), ("dev", "ADD_D_")):
@@ -400,12 +364,12 @@ def add2022(root: Path) -> Path:
     return root
 
 
-def _add_line(folder: Path, name: str, spoof: bool) -> str:
+def _add_line(folder, name, spoof):
     clip(folder / f"{name}.wav", spoof)
     return f"{name}.wav {'fake' if spoof else 'genuine'}"
 
 
-REPLICAS: dict[str, Callable[[Path], Path]] = {
+REPLICAS = {
     "ljspeech": ljspeech,
     "wavefake": wavefake,
     "in_the_wild": in_the_wild,
