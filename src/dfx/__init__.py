@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from dfx.detector.scoring import SavedDetector
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(place: str | Path) -> SavedDetector:
+def load(place: str | Path, trust: Sequence[str] = ()) -> SavedDetector:
     """Open a trained detector, to score audio with it.
 
         import dfx
@@ -26,10 +27,12 @@ def load(place: str | Path) -> SavedDetector:
     Args:
         place: a checkpoint (`best.ckpt`), an MLflow run (`runs:/RUN_ID`), a registered model (`models:/NAME@ALIAS`,
             `models:/NAME/VERSION`) or an ONNX file (`model.onnx`).
+        trust: packages outside dfx whose classes the file may name, `["my_lab"]`: their code is run.
 
     Raises:
-        ValueError: if there is no such file, run or model, or it is no detector of dfx.
+        ValueError: if there is no such file, run or model, or it is no detector of dfx, or names a class
+            that is not trusted.
     """
     from dfx.detector import loading
 
-    return loading.load_detector(place)
+    return loading.load_detector(place, trust)

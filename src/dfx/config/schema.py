@@ -120,6 +120,7 @@ class EvaluateConfig:
     """Keys of `conf/evaluate.yaml`."""
 
     systems: Any = MISSING
+    trust: list[str] = MISSING
     scores: Any = MISSING
     key: Any = MISSING
     dev_scores: Any = MISSING

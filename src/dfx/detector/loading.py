@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from dfx.detector import build, onnx
 from dfx.detector.detector import CONFIG_KEY, Detector
+from dfx.detector.foreign_config import check_foreign_config
 from dfx.detector.scoring import SavedDetector
 from dfx.tracking import runs
 from dfx.tracking.runs import RunRecord
@@ -21,7 +22,7 @@ CHECKPOINT = "checkpoint/best.ckpt"  # in the artifacts of a run
 DEV_SCORES, EVAL_SCORES = "scores/dev.csv", "scores/eval.csv"
 
 
-def load_detector(place: str | Path, cache: str | Path | None = None) -> SavedDetector:
+def load_detector(place: str | Path, trust: Sequence[str] = (), cache: str | Path | None = None) -> SavedDetector:
     """Open a trained detector; see `dfx.load`. What has to be downloaded is kept in `cache`.
 
     Raises:
@@ -31,17 +32,17 @@ def load_detector(place: str | Path, cache: str | Path | None = None) -> SavedDe
     if place.startswith(RUN):
         run_id, _, path = place.removeprefix(RUN).partition("/")
         run = runs.get_run(run_id)
-        return _of_run(run, _artifact(run, path or CHECKPOINT, cache), cache)
+        return _of_run(run, _artifact(run, path or CHECKPOINT, cache), trust, cache)
     if place.startswith(MODEL):
         files, registered_from = runs.registered_model(place, cache)
         file = next((path for path in files if path.suffix in (".ckpt", onnx.SUFFIX)), None)
         if registered_from is not None:
-            return _of_run(registered_from, file or _artifact(registered_from, CHECKPOINT, cache), cache)
+            return _of_run(registered_from, file or _artifact(registered_from, CHECKPOINT, cache), trust, cache)
         if file is None:
             raise ValueError(
                 f"{place} holds no checkpoint (.ckpt) and no ONNX file (.onnx): register the run of a detector."
             )
-        return _of_file(file)
+        return _of_file(file, trust)
     file = Path(place).expanduser()
     if not file.is_file():
         raise ValueError(
@@ -50,7 +51,7 @@ def load_detector(place: str | Path, cache: str | Path | None = None) -> SavedDe
         )
     if file.suffix in (".csv", ".txt", ".tsv"):
         raise ValueError(f"{place} is no detector but a table: scores={place} measures scores that were made before.")
-    found = _of_file(file)
+    found = _of_file(file, trust)
     # A run whose artifacts are in a local folder has its dev scores beside the checkpoint.
     artifacts = file.parent.parent
     if file == artifacts / CHECKPOINT and (artifacts / DEV_SCORES).exists():
@@ -68,12 +69,12 @@ def _artifact(run: RunRecord, path: str, cache: str | Path | None) -> Path:
     return file
 
 
-def _of_run(run: RunRecord, file: Path, cache: str | Path | None) -> SavedDetector:
+def _of_run(run: RunRecord, file: Path, trust: Sequence[str], cache: str | Path | None) -> SavedDetector:
     tags = run.tags
     corpus = run.name.removeprefix(f"{tags.get('feature')}-{tags.get('model')}-")
     corpus = corpus.removesuffix(f"-s{tags.get('seed')}")
     return replace(
-        _of_file(file),
+        _of_file(file, trust),
         name=run.name,
         trained_on=corpus if corpus != run.name else tags.get("dataset", ""),
         dev_scores=runs.run_artifact(run, DEV_SCORES, cache),
@@ -81,33 +82,40 @@ def _of_run(run: RunRecord, file: Path, cache: str | Path | None) -> SavedDetect
     )
 
 
-def _of_file(file: Path) -> SavedDetector:
+def _of_file(file: Path, trust: Sequence[str]) -> SavedDetector:
     is_onnx = file.suffix == onnx.SUFFIX
     # mmap: the weights are not read before the first score.
-    config = onnx.read_onnx_config(file) if is_onnx else _read_checkpoint(file, mmap=True)[CONFIG_KEY]
-    missing = [part for part in build.CHECKPOINT_KEYS if part not in config]
-    if missing:
-        raise ValueError(
-            f"{file} does not say its {', '.join(missing)}, as an early version of dfx left it out: train it again."
-        )
+    stored = onnx.read_onnx_config(file) if is_onnx else _read_checkpoint(file, mmap=True)[CONFIG_KEY]
+    config = check_foreign_config(stored, file, build.CHECKPOINT_KEYS, trust)
     kinds = [str(config[part]["_target_"]).rpartition(".")[2].lower() for part in ("feature", "model")]
 
     def read_network(device: torch.device) -> Detector | onnx.OnnxNetwork:
-        return onnx.OnnxNetwork(file) if is_onnx else load_network(file).to(device)
+        return onnx.OnnxNetwork(file) if is_onnx else load_network(file, trust).to(device)
 
     return SavedDetector(f"{'-'.join(kinds)}-s{config['seed']}", file, config, read_network)
 
 
-def load_network(file: str | Path) -> Detector:
+def load_network(file: str | Path, trust: Sequence[str] = ()) -> Detector:
     """Load the LightningModule of a checkpoint on the CPU, in eval mode: feature, model and loss with trained weights.
 
+    Args:
+        file: the checkpoint.
+        trust: see `dfx.load`.
+
     Raises:
-        ValueError: if the file is not a checkpoint of dfx.
+        ValueError: if the file is not a checkpoint of dfx, or its weights do not fit its configuration.
     """
     state = _read_checkpoint(Path(file))
-    made = build.build_detector(OmegaConf.create(state[CONFIG_KEY]))
-    made.load_state_dict(state["state_dict"])
-    made.checkpoint_config = state[CONFIG_KEY]
+    config = check_foreign_config(state[CONFIG_KEY], Path(file), build.CHECKPOINT_KEYS, trust)
+    try:
+        made = build.build_detector(OmegaConf.create(config))
+        made.load_state_dict(state["state_dict"])
+    except Exception as error:  # the classes may raise anything for arguments that dfx has not checked
+        raise ValueError(
+            f"{file} cannot be built from its configuration ({str(error).splitlines()[0]}): it is damaged, or of "
+            "another version of dfx."
+        ) from error
+    made.checkpoint_config = config
     return made.eval()
 
 

@@ -58,7 +58,10 @@ def read_onnx_config(file: Path) -> dict[str, Any]:
             "JSON of the configuration in a checkpoint. Write it there, or score with other software and give the "
             "file as scores=FILE."
         )
-    config: dict[str, Any] = json.loads(text)
+    try:
+        config: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} has metadata {CONFIG_KEY!r} that are no JSON: export it again.") from error
     return config
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from omegaconf import DictConfig
@@ -19,12 +20,13 @@ FROM_RUN = "dev split of its training"
 Given = str | Sequence[str] | Mapping[str, str] | None
 
 
-def _load_all(given: Given, cache: str | None) -> list[SavedDetector]:
+def _load_all(given: Given, cfg: DictConfig) -> list[SavedDetector]:
     """Load the detectors that a user names: a place (see `dfx.load`), a list of places, or a mapping name -> place."""
+    load = partial(loading.load_detector, trust=cfg.trust, cache=cfg.cache)
     if isinstance(given, Mapping):
-        found = [replace(loading.load_detector(place, cache), name=str(name)) for name, place in given.items()]
+        found = [replace(load(place), name=str(name)) for name, place in given.items()]
     else:
-        found = [loading.load_detector(place, cache) for place in ([given] if isinstance(given, str) else given or [])]
+        found = [load(place) for place in ([given] if isinstance(given, str) else given or [])]
     for number, detector in enumerate(found):
         twin = next((other for other in found[:number] if other.digest == detector.digest), None)
         if twin:
@@ -50,7 +52,7 @@ def score_detectors(cfg: DictConfig, given: Given, home: TrialCorpus | None, tri
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
     options = ScoringOptions(cfg.eval_crop, cfg.batch_size, cfg.num_workers, cfg.max_bad_fraction, cfg.cache)
-    detectors = _load_all(given, cfg.cache)
+    detectors = _load_all(given, cfg)
     corpora = [*([trials] if trials else []), *trials_of_corpora(cfg.others, build.build_other_datasets(cfg))]
     if not corpora:
         return [_scores_of_run(detector, options) for detector in detectors]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,12 @@ class Feature(nn.Module):
     Args:
         mask: module that hides parts of the map, such as `dfx.augment.SpecAverage`; used in train mode only.
         cache: whether `dfx.detector` stores the maps (`feature_maps`).
+
+    Attributes:
+        weight_sources: arguments that name weights outside of a checkpoint; None in the configuration of a checkpoint.
     """
+
+    weight_sources: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, mask: nn.Module | None = None, cache: bool = False) -> None:
         super().__init__()

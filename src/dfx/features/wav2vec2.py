@@ -40,6 +40,8 @@ class Wav2Vec2(Feature):
             stored that training changes.
     """
 
+    weight_sources = ("bundle", "checkpoint")
+
     def __init__(
         self,
         sample_rate: int,
@@ -101,7 +103,7 @@ class Wav2Vec2(Feature):
 
     def rebuild(self) -> dict[str, Any]:
         """Return the constructor arguments that build the same encoder with random weights."""
-        return {"bundle": None, "checkpoint": None, "architecture": self.architecture}
+        return {**dict.fromkeys(self.weight_sources), "architecture": self.architecture}
 
     def extract(self, waveform: Tensor) -> Tensor:
         """Turn waveforms (batch, samples) into hidden states (batch, layers + 1, dim, frames).

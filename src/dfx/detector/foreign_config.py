@@ -1,0 +1,117 @@
+"""Check the configuration in a detector file before anything is built from it: a file of others is data, not code.
+
+Hydra calls whatever a `_target_` names. So a configuration from a checkpoint, an ONNX file or an MLflow artifact may
+name the features, models, losses and masks of dfx only, and what is in packages that the user trusts. Their arguments
+may not name files, URLs or hub models.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from dfx.config.schema import join_config_key
+from dfx.features.base import Feature
+
+PACKAGES = ("dfx.features", "dfx.models", "dfx.losses", "dfx.augment")
+NETWORK = ("feature", "model", "loss")  # the keys from which objects are built
+MARKS = ("_target_", "_partial_", "_convert_")  # keys of Hydra that an own configuration has
+MOST_LEVELS = 20
+
+
+def check_foreign_config(config: Any, file: Path, keys: Sequence[str], trust: Sequence[str] = ()) -> dict[str, Any]:
+    """Check the configuration in a detector file, and return it; nothing that it names is imported before.
+
+    Args:
+        config: as read from the file.
+        file: for messages.
+        keys: that it must have.
+        trust: packages whose classes it may name besides those of dfx: `["my_lab"]`.
+
+    Raises:
+        ValueError: if it is no configuration of a detector, or names what is not allowed.
+    """
+    if not isinstance(config, Mapping):
+        raise ValueError(f"{file} holds no configuration of a detector: give a file that dfx wrote.")
+    missing = [key for key in keys if key not in config]
+    if missing:
+        raise ValueError(
+            f"{file} does not say its {', '.join(missing)}, as an early version of dfx left it out: train it again."
+        )
+    problems = list(_problems(dict(config), "", tuple(trust), 0))
+    for key in NETWORK:
+        if not isinstance(config[key], Mapping) or "_target_" not in config[key]:
+            problems.append(f"{key} names no class.")
+    if problems:
+        raise ValueError(
+            f"{file} was not opened, since its configuration is not that of a detector of dfx:\n  "
+            + "\n  ".join(problems[:5])
+        )
+    return dict(config)
+
+
+def _problems(value: Any, path: str, trust: tuple[str, ...], level: int) -> Iterator[str]:
+    if level > MOST_LEVELS:
+        yield f"{path[:60]}… has more than {MOST_LEVELS} levels."
+    elif isinstance(value, Mapping):
+        if "_target_" in value:
+            yield from _target_problems(value, path, trust)
+        for key, item in value.items():
+            if not isinstance(key, str):
+                yield f"{path}: the key {key!r:.60} is no text."
+            elif key.startswith("_") and key not in MARKS:
+                yield f"{join_config_key(path, key)}: a key of Hydra that dfx does not write."
+            else:
+                yield from _problems(item, join_config_key(path, key), trust, level + 1)
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from _problems(item, f"{path}[{number}]", trust, level + 1)
+    elif isinstance(value, str):
+        if "${" in value:
+            yield f"{path}={value!r:.80}: interpolations are not resolved."
+    elif value is not None and not isinstance(value, bool | int | float):
+        yield f"{path}: {type(value).__name__} is no value of a configuration."
+
+
+def _target_problems(node: Mapping[str, Any], path: str, trust: tuple[str, ...]) -> Iterator[str]:
+    target = node["_target_"]
+    if path.split(".")[0] not in NETWORK:
+        yield f"{join_config_key(path, '_target_')}={target!r:.80}: only {', '.join(NETWORK)} name classes."
+        return
+    if isinstance(target, str) and any(target.startswith(f"{package}.") for package in trust):
+        return
+    component = _component(target)
+    if component is None:
+        package = str(target).partition(".")[0]
+        yield (
+            f"{path}._target_={target!r:.80} is none of the features, models, losses and masks of dfx. If it is of a "
+            f"package that you know and trust, say so: trust={package:.40}."
+        )
+        return
+    for name, parameter in inspect.signature(component).parameters.items():
+        value = node.get(name, None if parameter.default is parameter.empty else parameter.default)
+        if value is not None and name in _external_arguments(component):
+            yield f"{path}.{name}={value!r:.80}: a detector file holds its weights, and names no other file or model."
+
+
+def _component(target: Any) -> type[nn.Module] | None:
+    """Class of dfx that a `_target_` names, as `dfx.features.LFCC`; None for anything else."""
+    package, _, name = str(target).rpartition(".")
+    if package not in PACKAGES:
+        return None
+    found = vars(importlib.import_module(package)).get(name)
+    own = isinstance(found, type) and issubclass(found, nn.Module) and found.__module__.startswith(f"{package}.")
+    return found if own else None
+
+
+def _external_arguments(component: type[nn.Module]) -> set[str]:
+    """Arguments that name a file or a model to download: paths by their type, others by `Feature.weight_sources`."""
+    hints = typing.get_type_hints(component.__init__)
+    paths = {name for name, hint in hints.items() if Path in (hint, *typing.get_args(hint))}
+    return paths | set(component.weight_sources if issubclass(component, Feature) else ())
