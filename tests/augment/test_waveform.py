@@ -52,3 +52,16 @@ def test_impulses_hit_at_most_the_share_asked_for():
     waveform = 0.1 * speechlike()
     changed = boost(waveform, np.random.default_rng(0)) != waveform
     assert 0 < changed.mean() < 0.1
+
+
+def test_the_filters_do_not_delay() -> None:
+    boost = RawBoost(RATE, impulsive=False)
+    for at in (2000, 3990):
+        impulse = np.zeros(4000, dtype=np.float32)
+        impulse[at] = 1.0
+        out = boost(impulse, np.random.default_rng(3))
+        out = out - out[0]  # the mean is removed
+        near = min(at, 3999 - at)
+        before, after = out[at - near : at], out[at + 1 : at + 1 + near]
+        assert np.abs(out[at]) > 0.01
+        np.testing.assert_allclose(before[::-1], after, atol=1e-6)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dfx import metrics
-from dfx.metrics import det_curve, eer, interpolated_eer
+from dfx.metrics import accuracy, decision_threshold, det_curve, eer, interpolated_eer
 
 
 def rounded_scores(seed, decimals):
@@ -87,3 +87,15 @@ def test_a_missing_class_and_scores_that_are_not_numbers_are_errors(name, bonafi
     options = {"threshold": 0.0} if name in AT_THRESHOLD else {}
     with pytest.raises(ValueError, match=sentence):
         getattr(metrics, name)(bonafide, spoof, **options)
+
+
+def test_the_threshold_for_decisions_is_in_the_middle_of_those_that_decide_alike():
+    generator = np.random.default_rng(0)
+    for bonafide, spoof in ((generator.normal(2, 1, 90), generator.normal(0, 1, 70)), ([8.0, 9.0], [0.0, 1.0])):
+        _, organisers = eer(bonafide, spoof)
+        threshold = decision_threshold(bonafide, spoof)
+        assert accuracy(bonafide, spoof, threshold) == accuracy(bonafide, spoof, organisers)
+        above = min(score for score in (*bonafide, *spoof) if score > organisers)
+        assert threshold == pytest.approx((organisers + above) / 2)
+    assert decision_threshold([1.0, 1.0], [1.0]) == 1.0  # a constant score
+    assert decision_threshold([np.nextafter(1.0, 2)], [1.0]) == 1.0  # nothing lies between

@@ -62,7 +62,10 @@ class RawBoost:
             # The harmonics of the powers are 5 to 20 dB below the linear part.
             gain_db = 0.0 if power == 1 else -generator.uniform(5.0, 20.0)
             raised *= waveform
-            spectrum += fft.rfft(raised, size) * fft.rfft(self._notches(generator, gain_db), size)
+            response = self._notches(generator, gain_db)
+            # Each power has a filter of another length: without the delay of half of it, they would be out of step.
+            centred = np.roll(np.pad(response, (0, size - len(response))), -(len(response) // 2))
+            spectrum += fft.rfft(raised, size) * fft.rfft(centred)
         total = fft.irfft(spectrum, size)[: len(waveform)]
         return _within_full_scale(total - total.mean())
 

@@ -20,7 +20,8 @@ EpochRecord = dict[str, float]
 class RunCheckpoint(Callback):
     """Writes `best-<epoch>.ckpt` and its dev scores when dev improves, `last.ckpt` after every epoch; stops early.
 
-    Dev improves when its EER falls, or when it is equal and the AUC rises: on a small dev set the EER moves in steps.
+    Dev improves when its EER falls, when it is equal and the AUC rises, or when both are equal and the loss falls: on a
+    small or separated dev set the EER moves in steps.
     `last.ckpt` is written last, so a run that is killed in between repeats the epoch and comes to the same state.
 
     Args:
@@ -110,5 +111,5 @@ class RunCheckpoint(Callback):
             trainer.save_checkpoint(temporary, weights_only=weights_only)
 
     @staticmethod
-    def _rank(record: EpochRecord) -> tuple[float, float]:
-        return record["dev/eer"], -record["dev/auc"]
+    def _rank(record: EpochRecord) -> tuple[float, float, float]:
+        return record["dev/eer"], -record["dev/auc"], record["dev/loss"]

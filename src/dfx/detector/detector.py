@@ -20,7 +20,7 @@ from dfx.detector.datamodule import Batch
 from dfx.detector.scoring import ScoreCollector
 from dfx.features.base import Feature
 from dfx.losses.base import Loss
-from dfx.metrics import accuracy, auc, eer
+from dfx.metrics import accuracy, auc, decision_threshold, eer
 from dfx.tables.findings import some_items
 from dfx.tables.score_table import ScoreTable
 
@@ -158,12 +158,12 @@ class Detector(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Compute the metrics of the whole dev split, never a mean over batches or processes."""
         table = self.scores["dev"] = self._collectors["dev"].finish(self._gather)
-        error_rate, threshold = eer(table.bonafide, table.spoof)
+        threshold = decision_threshold(table.bonafide, table.spoof)
         losses = self._gather([(float(loss), int(count)) for loss, count in self._dev_losses])
         self._dev_losses.clear()
         self.epoch_metrics = {
             "dev/loss": sum(loss * count for loss, count in losses) / sum(count for _, count in losses),
-            "dev/eer": error_rate,
+            "dev/eer": eer(table.bonafide, table.spoof)[0],
             "dev/auc": auc(table.bonafide, table.spoof),
             "dev/accuracy": accuracy(table.bonafide, table.spoof, threshold),
         }

@@ -137,7 +137,7 @@ def _resamples(result: Result, cfg: DictConfig) -> int:
 def _all_trials(result: Result, cfg: DictConfig, rates: metrics.AsvRates | None) -> list[MeasuredRow]:
     """Compute every metric of a result on all its trials; accuracy and the like only with a threshold from dev."""
     table, dev = result.table, result.dev
-    threshold = None if dev is None else metrics.eer(dev.bonafide, dev.spoof)[1]
+    threshold = None if dev is None else metrics.decision_threshold(dev.bonafide, dev.spoof)
     values = metrics.summary(table, threshold)
     values = {name: value for name, value in values.items() if not name.startswith("eer/")}
     if threshold is not None:

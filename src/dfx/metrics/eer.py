@@ -81,6 +81,22 @@ def eer(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[float, float]:
     return float(rate), float(thresholds[point])
 
 
+def decision_threshold(bonafide: ArrayLike, spoof: ArrayLike) -> float:
+    """Threshold of the EER for decisions on other trials: the middle between the two scores that it separates.
+
+    All thresholds between these scores decide the given trials alike, and that of the organisers is the lowest. Where a
+    detector separates dev, this is the highest spoof score, far from the bona fide scores.
+
+    >>> decision_threshold([8.0, 9.0], [0.0, 1.0])
+    4.5
+    """
+    far, frr, thresholds = det_curve(bonafide, spoof)
+    point = int(closest_eer_rates(far, frr)[1])
+    low, high = thresholds[point], thresholds[min(point + 1, len(thresholds) - 1)]
+    middle = low + (high - low) / 2
+    return float(middle if middle < high else low)
+
+
 def interpolated_eer(bonafide: ArrayLike, spoof: ArrayLike) -> float:
     """Equal error rate where straight lines between the unique thresholds cross FAR = FRR.
 

@@ -14,7 +14,7 @@ from dfx.detector.checkpoint import RunCheckpoint
 from dfx.detector.costs import latency_ms, num_parameters
 from dfx.detector.datamodule import AudioDataModule
 from dfx.detector.detector import Detector
-from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, eer, scores_are_backwards, summary
+from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, decision_threshold, eer, scores_are_backwards, summary
 from dfx.reporting import figures as plots
 from dfx.reporting import metric_names
 from dfx.reporting.document import show_document_parts
@@ -49,7 +49,7 @@ def write_run_results(
     """
     dev, evaluation = scores["dev"], scores["eval"]
     seen = {str(attack) for attack in data.tables["train"]["attack"].unique()}
-    threshold = eer(dev.bonafide, dev.spoof)[1]
+    threshold = decision_threshold(dev.bonafide, dev.spoof)
     metrics: dict[str, float] = {}
     for split, table in scores.items():
         values = summary(table, threshold) | seen_unseen_eer(table, seen) | _by_corpus(table)
