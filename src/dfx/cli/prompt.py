@@ -29,6 +29,7 @@ from dfx.cli import sweep
 from dfx.config.corpora import expand_corpora
 from dfx.config.schema import CONF_DIR, did_you_mean, flatten_config, register_schema
 from dfx.tracking import launchers
+from dfx.tracking.place import name_default_database
 
 USER_ERRORS = (HydraException, OmegaConfBaseException, ValueError, OSError)
 # Errors of libraries that --help must not import, by name.
@@ -67,6 +68,7 @@ def run_command(command: str, examples: str, job: Callable[[DictConfig], Any]) -
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # sends nothing about users' runs
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra pass exceptions on to this function
+    name_default_database()
     register_schema()
     launchers.register_launchers()
 

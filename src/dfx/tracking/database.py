@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -16,6 +17,7 @@ import mlflow
 from mlflow.tracking import MlflowClient
 
 from dfx.files import locked_folder
+from dfx.tracking.place import SQLITE, VARIABLE, default_database_uri, local_path
 
 ROOT = Path("mlruns")
 
@@ -41,8 +43,14 @@ def defer_interrupts() -> Iterator[None]:
 
 
 def create_lock() -> AbstractContextManager[None]:
-    """Lock under which one process at a time creates a missing entry of MLflow, which itself has race conditions."""
-    return locked_folder(ROOT / "progress", "creating an entry of MLflow in", lambda _: None, "create.lock")
+    """Lock under which one process at a time creates a missing entry of MLflow, which itself has race conditions.
+
+    It lies beside the database, which processes with other working directories may use too.
+    """
+    uri = mlflow.get_tracking_uri()
+    database = local_path(uri) if uri.startswith(SQLITE) else None
+    folder = (database.parent if database else Path()) / ROOT / "progress"
+    return locked_folder(folder, "creating an entry of MLflow in", lambda _: None, "create.lock")
 
 
 def experiment_id(name: str) -> str:
@@ -59,12 +67,14 @@ def experiment_id(name: str) -> str:
 
 def ui_command() -> str:
     """Command or address that shows the runs."""
-    address = os.environ.get("MLFLOW_TRACKING_URI")
+    address = os.environ.get(VARIABLE)
+    if address == default_database_uri():
+        address = None
     if address and address.startswith("http"):
         return address
     # With its path if the virtual environment is not active, as after `make train`.
     command = "mlflow" if shutil.which("mlflow") else os.path.relpath(Path(sys.executable).with_name("mlflow"))
-    return f"{command} ui --backend-store-uri {address}" if address else f"{command} ui"
+    return f"{command} ui --backend-store-uri {shlex.quote(address)}" if address else f"{command} ui"
 
 
 def now_ms() -> int:
@@ -77,12 +87,12 @@ def _create_database(uri: str) -> None:
 
     MLflow needs seconds to create one, and a process that is killed meanwhile would leave one that cannot be used.
     """
-    path = Path(uri.removeprefix("sqlite:///"))
-    if not uri.startswith("sqlite:///") or path.exists():
+    path = local_path(uri)
+    if not uri.startswith(SQLITE) or path is None or path.exists():
         return
     folder = path.parent / f"{path.name}.new"
     shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed
     folder.mkdir(parents=True)
-    MlflowClient(f"sqlite:///{folder / path.name}").search_experiments(max_results=1)
+    MlflowClient(f"{SQLITE}{folder / path.name}").search_experiments(max_results=1)
     (folder / path.name).replace(path)
     shutil.rmtree(folder)

@@ -24,6 +24,7 @@ from dfx.files import locked_folder, write_text_file
 from dfx.tables.manifest import Manifest
 from dfx.tracking import cells, provenance
 from dfx.tracking.database import ROOT, create_lock, defer_interrupts, experiment_id, now_ms
+from dfx.tracking.place import local_path
 
 NO_RESULT = ("error", "skipped")  # tags with the reason why a run has no result
 BATCH = 1000  # metrics that MLflow takes in one call
@@ -58,7 +59,7 @@ class TrackedRun:
     def artifact_uri(self) -> str:
         """Where MLflow stores the artifacts; a path if that is a folder of this machine."""
         uri: str = MlflowClient().get_run(self.run_id).info.artifact_uri
-        return uri.removeprefix("file://")
+        return str(local_path(uri) or uri)
 
     @defer_interrupts()
     def log_history(self, history: list[dict[str, float]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlparse
+from urllib.parse import urlparse
 
 import mlflow
 from mlflow.entities import Run
@@ -12,6 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from dfx.files import cache_dir
+from dfx.tracking.place import SQLITE, local_path
 
 
 @dataclass(frozen=True)
@@ -86,10 +87,9 @@ def run_artifact(run: RunRecord | str, path: str, cache: str | Path | None = Non
         None if the run has no such artifact.
     """
     run = get_run(run) if isinstance(run, str) else run
-    place = urlparse(run.artifact_uri)
-    if place.scheme in ("", "file"):
-        local = Path(unquote(place.path) if place.scheme else run.artifact_uri) / path
-        return local if local.exists() else None
+    folder = local_path(run.artifact_uri)
+    if folder is not None:
+        return folder / path if (folder / path).exists() else None
     cached = cache_dir(cache) / "artifacts" / run.run_id
     if run.status == "FINISHED" and (cached / path).exists():
         return cached / path
@@ -131,8 +131,8 @@ def registered_model(place: str, cache: str | Path | None = None) -> tuple[list[
     if parts.scheme == "runs":
         run_id, _, path = parts.path.lstrip("/").partition("/")
         found = run_artifact(run_id, path, cache)
-    elif parts.scheme in ("", "file"):
-        found = Path(unquote(parts.path) if parts.scheme else source)
+    elif (local := local_path(source)) is not None:
+        found = local
     else:
         folder = cache_dir(cache) / "artifacts" / "models" / name / str(version.version)
         folder.mkdir(parents=True, exist_ok=True)
@@ -150,7 +150,8 @@ def run_metric_history(run_id: str, key: str) -> list[tuple[int, float]]:
 
 def _search(experiment: str | None, query: str) -> list[RunRecord]:
     uri = mlflow.get_tracking_uri()
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+    database = local_path(uri) if uri.startswith(SQLITE) else None
+    if database is not None and not database.exists():
         return []  # MLflow would create an empty one
     known = mlflow.get_experiment_by_name(experiment) if experiment else None
     if experiment and known is None:

@@ -1,0 +1,62 @@
+"""URIs of MLflow are paths of this machine or not; any folder can hold a database, and several can share one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dfx.tracking.place import default_database_uri, local_path, name_default_database
+
+ODD = "my thesis (2)=ü, 50%25?"
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("/runs/my thesis/1", "/runs/my thesis/1"),
+        ("file:///runs/my%20thesis/1", "/runs/my thesis/1"),
+        ("sqlite:////runs/my%20thesis/mlflow.db", "/runs/my thesis/mlflow.db"),
+        ("sqlite:///mlflow.db", "mlflow.db"),
+        ("s3://bucket/1", None),
+        ("mlflow-artifacts:/1/artifacts", None),
+        ("http://127.0.0.1:5000", None),
+    ],
+)
+def test_a_uri_as_a_path(uri: str, path: str | None) -> None:
+    assert local_path(uri) == (Path(path) if path else None)
+
+
+def test_the_database_of_an_odd_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    name_default_database()
+    assert "MLFLOW_TRACKING_URI" not in os.environ  # the default of MLflow is right
+    (tmp_path / ODD).mkdir()
+    monkeypatch.chdir(tmp_path / ODD)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    del os.environ["MLFLOW_TRACKING_URI"]
+    name_default_database()
+    assert os.environ["MLFLOW_TRACKING_URI"] == default_database_uri()
+    assert local_path(default_database_uri()) == tmp_path / ODD / "mlflow.db"
+
+
+@pytest.mark.slow
+def test_several_folders_share_a_new_database(tmp_path: Path) -> None:
+    code = "from dfx.tracking.database import experiment_id; print(experiment_id('shared'))"
+    odd = tmp_path / "my thesis (2)=ü,"
+    environment = os.environ | {"MLFLOW_TRACKING_URI": f"sqlite:///{odd}/shared.db"}
+    folders = [tmp_path / name for name in ("a", "b", "c d", "e=f")]
+    for folder in (odd, *folders):
+        folder.mkdir()
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for folder in folders
+    ]
+    said = [process.communicate(timeout=300) for process in started]
+    assert {out for out, _ in said} == {b"1\n"}, said
+    assert (odd / "shared.db").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a", "b", "c d", "e=f", odd.name])
