@@ -35,7 +35,7 @@ def test_metrics_are_those_of_the_metrics_package(evaluate, write_scores):
     file, dev = write_scores("system", 0), write_scores("dev", 1, part="d")
     found = evaluate(f"scores={file}", f"dev_scores={dev}", "llr=true")
     table, of_dev = ScoreTable.read(file), ScoreTable.read(dev)
-    threshold = metrics.eer(of_dev.bonafide, of_dev.spoof)[1]
+    threshold = metrics.decision_threshold(of_dev.bonafide, of_dev.spoof)
     expected = {k: v for k, v in metrics.summary(table, threshold).items() if not k.startswith("eer/")}
     assert values(found) == expected | {"dev_threshold": threshold}
     assert found["results"][0]["trials_hash"] == table.trials_hash

@@ -116,8 +116,10 @@ def test_speakers_are_proposed_where_they_are_known_in_both_classes():
     table = simulated(0, 100, 200, 0.1, num_speakers=20).table
     assert cluster_column(ScoreTable(table)) == "speaker"
     assert cluster_column(ScoreTable(table.drop(columns="speaker"))) is None
-    few = table.assign(speaker=lambda rows: (rows["speaker"].astype(int) % 9).astype(str))
-    assert cluster_column(ScoreTable(few)) is None
+    two = table.assign(speaker=lambda rows: (rows["speaker"].astype(int) % 2).astype(str))
+    assert cluster_column(ScoreTable(two)) == "speaker"
+    one = table.assign(speaker=lambda rows: rows["speaker"].where(rows["label"] == 1, "LJ"))
+    assert cluster_column(ScoreTable(one)) is None
     unknown = table.assign(speaker=lambda rows: rows["speaker"].where(rows["label"] == 1, "-"))
     assert cluster_column(ScoreTable(unknown)) is None
 
@@ -171,3 +173,10 @@ def test_where_speakers_differ_they_must_be_drawn_whole():
     tables = [simulated(seed, 400, 800, 0.1, num_speakers=40, effect=1.0) for seed in range(300)]
     assert 0.92 <= coverage(tables, 0.1, "speaker") <= 0.975
     assert coverage(tables[:50], 0.1) <= 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_speakers", [3, 9, 12, 30])
+def test_intervals_from_few_speakers_hold_the_truth_too(num_speakers):
+    tables = [simulated(seed, 300, 600, 0.1, num_speakers=num_speakers, effect=0.5) for seed in range(200)]
+    assert 0.92 <= coverage(tables, 0.1, "speaker") <= 0.99

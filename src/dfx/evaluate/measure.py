@@ -124,7 +124,7 @@ def measure_results(results: Sequence[Result], cfg: DictConfig, rates: metrics.A
             rows += found
             notes += lacking
     pairs, not_compared = _compare_all(uncalibrated, cfg)
-    return Measurements(results, rows, pairs, [*notes, *_notes_on_missing(results), *not_compared])
+    return Measurements(results, rows, pairs, [*notes, *_notes_on_intervals(results, cfg), *_notes_on_missing(results), *not_compared])
 
 
 def _resamples(result: Result, cfg: DictConfig) -> int:
@@ -273,6 +273,26 @@ def _compare(first: Result, second: Result, cfg: DictConfig) -> MeasuredPair:
         eer,
         metrics.delong_auc_difference(first.table, second.table),
     )
+
+
+def _notes_on_intervals(results: Sequence[Result], cfg: DictConfig) -> list[str]:
+    """What was drawn again for the intervals on each corpus, in sentences."""
+    notes = {}
+    for result in results:
+        if not (resamples := _resamples(result, cfg)):
+            continue
+        how = f"{result.corpus}: 95 % intervals by {resamples:,} draws of "
+        if metrics.cluster_column(result.table):
+            speakers = result.table.table.groupby("label")["speaker"].nunique()
+            notes[result.corpus] = (
+                f"{how}whole speakers ({speakers[BONAFIDE]} with bona fide, {speakers[SPOOF]} with spoof trials)."
+            )
+        else:
+            notes[result.corpus] = (
+                f"{how}single trials, since fewer than two speakers of a class are known: where trials of a speaker "
+                "resemble each other, they are too short."
+            )
+    return list(notes.values())
 
 
 def _notes_on_missing(results: Sequence[Result]) -> list[str]:

@@ -33,7 +33,7 @@ from dfx.metrics.tandem import AsvRates
 from dfx.tables.labels import BONAFIDE
 from dfx.tables.score_table import ScoreTable
 
-MIN_CLUSTERS = 10  # speakers of each class; a bootstrap of fewer says little
+MIN_CLUSTERS = 2  # speakers of each class; Student's t makes intervals from few of them as long as they must be
 UNKNOWN = ("-", "")  # names that mean an unknown speaker
 CHUNK = 1 << 18  # numbers in memory, if a resample is not larger by itself: 2 MiB, which the processor's cache holds
 _TOP = {"cllr": math.inf, "act_dcf": sum(dcf_weights()) / min(dcf_weights())}  # largest value, where it is not 1
@@ -85,7 +85,7 @@ def bootstrap_intervals(
 def cluster_column(table: ScoreTable) -> str | None:
     """Column whose trials should be drawn together: "speaker" if speakers are known, else None.
 
-    Most trials of each class must have a known speaker, and each class must have at least ten speakers.
+    Most trials of each class must have a known speaker, and each class must have at least two speakers.
     """
     if "speaker" not in table.table:
         return None

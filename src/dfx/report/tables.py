@@ -66,7 +66,7 @@ def table_caption(report: SweepReport, brief: bool = False) -> str:
     seeds = counted(numbers[-1], "seed") + (" where no other number is given" if len(numbers) > 1 else "")
     words = [f"{metric_names.metric_heading(measured.metric)}, mean ± sample deviation over {seeds}"]
     tested = sum(one.difference is not None for one in measured.cells.values())
-    if not brief and any(one.interval for one in measured.cells.values()):
+    if any(one.interval for one in measured.cells.values()):
         drawn = f"{measured.cluster}s" if measured.cluster else "trials"
         words[0] += (
             f"; in brackets its 95 % interval, by resampling {drawn} ({measured.resamples:,} times, the seeds as they "
