@@ -124,7 +124,8 @@ def measure_results(results: Sequence[Result], cfg: DictConfig, rates: metrics.A
             rows += found
             notes += lacking
     pairs, not_compared = _compare_all(uncalibrated, cfg)
-    return Measurements(results, rows, pairs, [*notes, *_notes_on_intervals(results, cfg), *_notes_on_missing(results), *not_compared])
+    notes += [*_notes_on_intervals(results, cfg), *_notes_on_missing(results), *not_compared]
+    return Measurements(results, rows, pairs, notes)
 
 
 def _resamples(result: Result, cfg: DictConfig) -> int:
