@@ -218,7 +218,7 @@ def compare(folder: Path) -> None:
     opened = build(corpus, cache / "0", 0)
     generator = np.random.default_rng(0)
     rows = generator.integers(0, NUM_CLIPS, 5000).tolist()
-    crops = [(row, int(generator.integers(0, max(1, opened.length(row) - CROP_SAMPLES)))) for row in rows]
+    crops = [(row, int(generator.integers(0, max(1, opened.lengths[row] - CROP_SAMPLES)))) for row in rows]
     # Each crop is dropped before the next, as in training; keeping them would measure the allocation of memory.
     stored = seconds(lambda: sum(len(opened.read(row, at, CROP_SAMPLES)) for row, at in crops)) / len(crops)
     few, paths = crops[:200], corpus.table["path"].tolist()

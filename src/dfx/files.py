@@ -87,15 +87,7 @@ def locked_folder(folder: Path, doing: str, say: Callable[[str], None], name: st
 
 @contextlib.contextmanager
 def full_disk_is_an_error(folder: Path, what: str) -> Iterator[None]:
-    """Convert the OSError of a full disk to a ValueError with a sentence for the user.
-
-    Args:
-        folder: where files are written.
-        what: what is written: "waveforms".
-
-    Raises:
-        ValueError: if the disk fills up, or a quota ends.
-    """
+    """Convert the OSError of a full disk to a ValueError that says what is written to the folder: "waveforms"."""
     try:
         yield
     except OSError as error:

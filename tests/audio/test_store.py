@@ -105,7 +105,7 @@ def test_sixteen_bit_files_are_exact_in_every_part(tmp_path):
     assert len(list(store.path.glob("*.pcm"))) == 5
     assert_holds(store, corpus)
     assert store.lengths.tolist() == [8000 + i for i in range(10)]
-    assert store.length(3) == 8003
+    assert store.lengths[3] == 8003
     assert len(store.bad) == 0
     assert {path.suffix for path in store.path.iterdir()} == {".pcm", ".parquet"}  # no lock, nothing unfinished
 
@@ -595,6 +595,35 @@ def test_small_parts_are_merged_and_a_reader_opens_again(tmp_path):
     assert store_upkeep.verify_store(reader.path) == (1, 0)
 
 
+def test_a_thread_does_not_read_while_another_opens_the_parts_again(tmp_path, monkeypatch):
+    store = open_quietly(make_corpus(tmp_path), tmp_path)
+    expected, refresh = everything(store), parts.PartCatalogue.refresh
+    reader = pickle.loads(pickle.dumps(store))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(store_upkeep, "SMALL_BYTES", 1 << 30)
+        shutil.copy(store.path / f"{parts.part_names(store.path)[0]}.pcm", store.path / "0.pcm")
+        shutil.copy(store.path / f"{parts.part_names(store.path)[0]}.parquet", store.path / "0.parquet")
+        assert store_upkeep.compact_store(store.path) == 1
+    reloading, go_on, found = threading.Event(), threading.Event(), {}
+
+    def slow(catalogue):
+        reloading.set()
+        go_on.wait(10)
+        refresh(catalogue)
+
+    monkeypatch.setattr(parts.PartCatalogue, "refresh", slow)
+    threads = [threading.Thread(target=lambda row=row: found.update({row: reader.read(row)})) for row in (3, 7)]
+    threads[0].start()
+    reloading.wait(10)
+    threads[1].start()
+    threads[1].join(0.2)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    for row in (3, 7):
+        np.testing.assert_array_equal(found[row], expected[row])
+
+
 def test_a_part_that_another_host_has_merged_is_looked_for_again(tmp_path, monkeypatch):
     store = open_quietly(make_corpus(tmp_path, 2), tmp_path)
     expected, pread, stale = store.read(0), os.pread, [True]
@@ -770,7 +799,7 @@ def test_two_hours_in_bounded_memory(tmp_path):
         for conditions in (Conditions(), Conditions(3000, 30, -23)):
             made = store.open_store(corpus, 16000, conditions, folder / "cache", num_workers=0, progress=False)
             made.read(0, 3600 * 16000, 64000)
-        print(made.length(0), peak() - before)
+        print(made.lengths[0], peak() - before)
     """
     run = run_script(tmp_path, textwrap.dedent(body))
     out, err = run.communicate(timeout=120)

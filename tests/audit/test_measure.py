@@ -40,7 +40,7 @@ def test_rows_keep_their_order_and_may_share_a_file(fair, tmp_path):
     assert found.table["digest"][3] == alone.table["digest"][0]
     np.testing.assert_array_equal(found.lfcc[3], alone.lfcc[0])
     np.testing.assert_array_equal(found.fingerprint[3], alone.fingerprint[0])
-    assert found.table["duration"][0] == pytest.approx(found.store.length(0) / 16000)
+    assert found.table["duration"][0] == pytest.approx(found.store.lengths[0] / 16000)
 
 
 def test_a_measure_replaces_metadata_of_the_same_name(fair, tmp_path):

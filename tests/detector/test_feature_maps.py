@@ -63,10 +63,10 @@ def test_a_map_is_that_of_the_whole_utterance_in_half_precision(kind, weights, c
     feature.eval()
     for row in (0, 7, 30):
         exact = direct(feature, clips, row)
-        assert store.length(row) == len(exact)
+        assert store.lengths[row] == len(exact)
         close(store.read(row), exact)
         np.testing.assert_array_equal(store.read(row, 3, 5), store.read(row)[3:8])
-        np.testing.assert_array_equal(store.read(row, store.length(row) - 2, 5), store.read(row)[-2:])
+        np.testing.assert_array_equal(store.read(row, store.lengths[row] - 2, 5), store.read(row)[-2:])
     with pytest.raises(ValueError, match=r"Row 0 has \d+ frames, but was to be read from 9999"):
         store.read(0, 9999)
 
@@ -149,7 +149,7 @@ def test_a_long_utterance_is_computed_in_windows(weights, corpus, clips, tmp_pat
     feature = Wav2Vec2(RATE, checkpoint=weights, cache=True).eval()
     store = opened(feature, clips, corpus, tmp_path, rows)
     # Attention sees windows, not the whole, so values differ; the number of frames must not.
-    assert all(store.length(row) == len(direct(feature, clips, row)) for row in exact)
+    assert all(store.lengths[row] == len(direct(feature, clips, row)) for row in exact)
 
 
 def test_an_utterance_shorter_than_a_frame_has_one(corpus, tmp_path, weights):
@@ -260,7 +260,7 @@ def test_short_utterances_are_filled_by_frames(corpus, corpus_file, weights, cac
         data = build.build_datamodule(cfg, corpus)
         batch = next(iter(data.val_dataloader()))
         row = int(data.tables["dev"]["row"].iloc[0])
-        length = data.maps.length(row)
+        length = data.maps.lengths[row]
         kept = torch.from_numpy(data.maps.read(row).astype(np.float32)).permute(1, 2, 0)
         example = batch["feature"][0].float()
         assert torch.equal(example[..., :length], kept)

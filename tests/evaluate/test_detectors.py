@@ -25,7 +25,8 @@ def by_hand(checkpoint, corpus_file, split="eval", policy="first"):
     with torch.inference_mode():
         for row in manifest.read_manifest(corpus_file).split(split).table.itertuples():
             waveform = audio.read_audio(str(row.path), 16000)
-            starts = segments.segment_windows(len(waveform), 8000, 4000) if policy == "sliding" else [0]
+            last = max(len(waveform) - 8000, 0)
+            starts = sorted({*range(0, last, 4000), last}) if policy == "sliding" else [0]
             cuts = np.stack([segments.fit_segment(waveform[start : start + 8000], 8000) for start in starts])
             found[str(row.id)] = float(detector(torch.from_numpy(cuts).float()).double().mean())
     return found

@@ -10,13 +10,4 @@ from dfx.audio.read_write import (
     round_to_pcm,
     write_audio,
 )
-from dfx.audio.samples import (
-    FULL_SCALE,
-    AudioError,
-    AudioInfo,
-    Pcm,
-    Waveform,
-    from_int16,
-    mono_samples,
-    to_int16,
-)
+from dfx.audio.samples import FULL_SCALE, AudioError, AudioInfo, Pcm, Waveform, from_int16, mono_samples, to_int16

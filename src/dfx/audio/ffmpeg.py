@@ -12,21 +12,11 @@ from typing import Any
 import av
 import numpy as np
 
-from dfx.audio.samples import (
-    AudioError,
-    AudioInfo,
-    Waveform,
-    mono_samples,
-    require_finite_samples,
-    require_sample_rate,
-)
+from dfx.audio.samples import AudioError, AudioInfo, Waveform, mono_samples, require_finite_samples, require_sample_rate
 
 # Playlists are refused: they refer to other files or hosts, and FFmpeg would wait for a live stream for ever.
 PLAYLISTS = {"concat", "dash", "hls", "rtp", "rtsp", "sdp", "webm_dash_manifest"}
-OPTIONS = {
-    "protocol_whitelist": "file",
-    "format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS)),
-}
+OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS))}
 # PyAV 18 counts the planes of a frame up to a null pointer; with eight planes it would read invalid memory.
 MAX_PLANES = 7
 
@@ -42,9 +32,6 @@ def decode_with_ffmpeg(
         skip: samples that another decoder has already returned.
         promised: samples in the header, or 0.
         failure: error message of the other decoder.
-
-    Raises:
-        AudioError: if nothing can be decoded.
     """
     done, rate, held = 0, 0, 0
     pieces: list[Waveform] = []
@@ -60,13 +47,11 @@ def decode_with_ffmpeg(
         if "mp4" in container.format.name:
             promised = promised or round(_seconds(stream) * stream.codec_context.sample_rate)
         for frame in _frames(container, stream):
-            if pieces and frame.sample_rate != rate:  # audio.read_blocks refuses the change
+            if pieces and frame.sample_rate != rate:  # `read_write` refuses the change
                 yield np.concatenate(pieces), rate
                 pieces, held = [], 0
-            piece, rate = (
-                require_finite_samples(path, _mono(path, frame)),
-                require_sample_rate(path, frame.sample_rate),
-            )
+            piece = require_finite_samples(path, _mono(path, frame))
+            rate = require_sample_rate(path, frame.sample_rate)
             done += len(piece)
             if done <= skip:
                 continue  # an empty slice would keep the whole piece in memory
@@ -83,11 +68,7 @@ def decode_with_ffmpeg(
 
 
 def probe_with_ffmpeg(path: Path, failure: str) -> AudioInfo:
-    """Read the header of a file.
-
-    Raises:
-        AudioError: if FFmpeg finds no audio in it.
-    """
+    """Read the header of a file; an AudioError if FFmpeg finds no audio in it."""
     with _open(path, failure) as container:
         stream = container.streams.audio[0]
         codec = stream.codec_context

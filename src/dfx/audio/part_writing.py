@@ -66,23 +66,21 @@ class StoreJob(NamedTuple):
 
 Made = tuple[StoreJob, list[PartEntry]]
 # Blocks of one recording of a job, each with its scale; a block with another scale is the first one again.
-Blocks = Callable[[StoreJob, int], Iterable[tuple[int, NDArray[Any]]]]
+Blocks = Iterable[tuple[int, NDArray[Any]]]
 
 
 def decode_job(job: StoreJob, folder: Path, sample_rate: int) -> Made:
     """Decode the files of a job into the samples of a part."""
-
-    def blocks(job: StoreJob, at: int) -> Iterator[tuple[int, Pcm]]:
-        return audio.read_pcm(job.paths[at], sample_rate)
-
-    return write_part_samples(job, folder, blocks, SAMPLE_BYTES, check_files=True)
+    return write_part_samples(
+        job, folder, lambda at: audio.read_pcm(job.paths[at], sample_rate), SAMPLE_BYTES, check_files=True
+    )
 
 
 def condition_job(job: StoreJob, folder: Path, sample_rate: int, conditions: Conditions) -> Made:
     """Condition the decoded clips of a job into the samples of a part."""
     sources = job.sources
 
-    def blocks(job: StoreJob, at: int) -> Iterator[tuple[int, Pcm]]:
+    def blocks(at: int) -> Iterator[tuple[int, Pcm]]:
         nonlocal sources
         if not sources[at].path.exists():  # it was merged into another part
             sources = _decoded_clips(sources[at].path.parent, job)
@@ -113,7 +111,9 @@ def _decoded_clips(folder: Path, job: StoreJob) -> list[DecodedClip]:
     return [decoded_clip(plain, recording) for recording in range(len(job.paths))]
 
 
-def write_part_samples(job: StoreJob, folder: Path, blocks: Blocks, unit_bytes: int, check_files: bool = False) -> Made:
+def write_part_samples(
+    job: StoreJob, folder: Path, blocks: Callable[[int], Blocks], unit_bytes: int, check_files: bool = False
+) -> Made:
     """Write the samples of a part, atomically; returns the job and the rows of its table.
 
     A write error is an OSError, and leaves no file behind. There is no fsync (it would double the time): data lost in a
@@ -122,7 +122,7 @@ def write_part_samples(job: StoreJob, folder: Path, blocks: Blocks, unit_bytes: 
     Args:
         job: the recordings.
         folder: of the store.
-        blocks: function that gives the blocks of a recording.
+        blocks: gives the blocks of a recording of the job, by its position.
         unit_bytes: of a sample, or of a frame of a map.
         check_files: whether blocks are read from the source files, which may change at the same time.
     """
@@ -143,7 +143,7 @@ def write_part_samples(job: StoreJob, folder: Path, blocks: Blocks, unit_bytes: 
                 for _ in range(1 if job.reason else 3):
                     _rewind(data, start)
                     facts = parts.stat_recording(path) if check_files else known
-                    scale, checksum, reason = (1, 0, reason) if job.reason else _append(data, job, at, blocks)
+                    scale, checksum, reason = (1, 0, reason) if job.reason else _append(data, blocks(at))
                     if not check_files or facts == parts.stat_recording(path):
                         break
                     reason = parts.reason_with_limits("it was changed while it was decoded, three times")
@@ -157,11 +157,11 @@ def write_part_samples(job: StoreJob, folder: Path, blocks: Blocks, unit_bytes: 
     return job, entries
 
 
-def _append(data: Any, job: StoreJob, at: int, blocks: Blocks) -> tuple[int, int, str]:
+def _append(data: Any, blocks: Blocks) -> tuple[int, int, str]:
     """Write the samples of one recording; returns its scale, its checksum, and the reason if it is bad."""
     start, scale, checksum = data.tell(), 0, 0
     try:
-        for block_scale, block in blocks(job, at):
+        for block_scale, block in blocks:
             if block_scale != scale:
                 _rewind(data, start)
                 scale, checksum = block_scale, 0

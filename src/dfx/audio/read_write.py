@@ -2,8 +2,7 @@
 
 soundfile reads what libsndfile knows (wav, flac, ogg, mp3, ...). PyAV reads the rest (m4a, the sound of mp4 video, amr,
 ...; see `ffmpeg`) and takes over where libsndfile fails: it stops at many FLAC files of ASVspoof 2021 that FFmpeg
-decodes. Channels are averaged and soxr (HQ) resamples. A 16-bit mono file at that rate is read exactly:
-sample / 32768.
+decodes. Channels are averaged and soxr (HQ) resamples. A 16-bit mono file at that rate is read exactly: sample / 32768.
 
 A damaged file is used if a part of it can be decoded. A FLAC, WAV or MP4 file that ends more than a tenth before the
 length in its header is an error, so that half-copied corpora are noticed; the length of other formats is not checked
@@ -76,9 +75,6 @@ def read_pcm(path: str | Path, sample_rate: int) -> Iterator[tuple[int, Pcm]]:
     """Read a clip in blocks of 16-bit integers, each with its scale: a waveform is samples / 32768 * scale.
 
     A clip that exceeds full scale is decoded twice: a block with another scale is the first block of the clip again.
-
-    Raises:
-        AudioError: as `read_audio`, possibly after some blocks were yielded.
     """
     yield from round_to_pcm(lambda: _blocks(Path(path), sample_rate, 30.0))
 
@@ -158,7 +154,7 @@ def _require_file(path: Path) -> None:
 def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDArray]:
     """Mono blocks at `sample_rate`; 16-bit integers if the file is 16-bit mono at this rate, else float32."""
     total = 0
-    for block in _at_rate(path, sample_rate, block_seconds):
+    for block in _resampled(_decode(path, block_seconds), path, sample_rate):
         total += len(block)
         if len(block):
             yield block
@@ -169,10 +165,6 @@ def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDAr
 def resample_waveform(waveform: Waveform, source_rate: int, sample_rate: int) -> Waveform:
     """Resample a waveform (samples,) as `read_audio` resamples a file."""
     return np.concatenate([*_resampled(iter([(waveform, source_rate)]), Path("the waveform"), sample_rate)])
-
-
-def _at_rate(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDArray]:
-    yield from _resampled(_decode(path, block_seconds), path, sample_rate)
 
 
 def _resampled(blocks: Iterator[tuple[NDArray, int]], path: Path, sample_rate: int) -> Iterator[NDArray]:
@@ -223,7 +215,10 @@ def _decode_soundfile(path: Path, block_seconds: float) -> Generator[tuple[NDArr
     try:
         with _FrontToBack(os.fsencode(path)) as file:
             rate = require_sample_rate(path, file.samplerate)
-            promised = _promised(path, file)
+            if file.format == "FLAC":
+                promised = _num_frames(file)
+            elif file.format in ("WAV", "WAVEX"):
+                promised = _riff_frames(path)
             size = max(1, min(round(block_seconds * rate), BLOCK_VALUES // file.channels))
             exact = file.subtype == "PCM_16"  # float32 would take a third of the time of a WAV file
             while len(block := file.read(size, dtype="int16" if exact else "float32", always_2d=True)):
@@ -239,12 +234,6 @@ def _decode_soundfile(path: Path, block_seconds: float) -> Generator[tuple[NDArr
 
 def _why(error: Exception) -> str:
     return str(getattr(error, "error_string", error))  # libsndfile's own words, without the path
-
-
-def _promised(path: Path, file: soundfile.SoundFile) -> int:
-    if file.format == "FLAC":
-        return _num_frames(file)
-    return _riff_frames(path) if file.format in ("WAV", "WAVEX") else 0
 
 
 def _num_frames(file: soundfile.SoundFile) -> int:

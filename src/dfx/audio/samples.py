@@ -39,7 +39,7 @@ class AudioInfo(NamedTuple):
 
 
 def to_int16(waveform: NDArray[np.floating]) -> Pcm:
-    """Convert samples to 16-bit integers, rounded and clipped; exact inverse of the division by 32768 in `read`."""
+    """Convert samples to 16-bit integers, rounded and clipped; exact inverse of the division by 32768 on reading."""
     scaled = np.multiply(waveform, np.float32(FULL_SCALE))
     np.rint(scaled, out=scaled)
     np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled)
@@ -62,11 +62,7 @@ def from_int16(samples: Pcm, scale: int = 1) -> Waveform:
 
 
 def require_sample_rate(path: Path, rate: int) -> int:
-    """Check the sample rate in a header, and return it.
-
-    Raises:
-        AudioError: if it is not plausible.
-    """
+    """Return the sample rate of a header; an AudioError if it is not plausible."""
     if not MIN_RATE <= rate <= MAX_RATE:
         raise AudioError(
             path, f"it claims a sample rate of {rate} Hz, and {MIN_RATE:,} to {MAX_RATE:,} Hz are plausible"
@@ -91,11 +87,7 @@ def mono_samples(channels: NDArray) -> Waveform:
 
 
 def require_finite_samples(path: Path, block: Waveform) -> Waveform:
-    """Return a block after a check that all its values are finite.
-
-    Raises:
-        AudioError: if one is NaN or infinite.
-    """
+    """Return a block; an AudioError if one of its samples is NaN or infinite."""
     if not np.isfinite(block).all():
         raise AudioError(path, "it holds NaN or infinite samples")
     return block

@@ -9,30 +9,9 @@ from numpy.typing import NDArray
 
 Value = TypeVar("Value", bound=np.generic)
 
-POLICIES = ("random", "first", "centre")
-SLIDING = "sliding"  # policy with several segments of one utterance
+TRAIN_POLICIES = ("random", "first", "centre")
+EVAL_POLICIES = ("first", "centre", "sliding")  # sliding: several segments of one utterance
 PADS = ("repeat", "zero")
-
-
-def segment_start(length: int, num_samples: int, policy: str, generator: np.random.Generator | None = None) -> int:
-    """First sample of a crop of `num_samples` in a clip of `length` samples; 0 if the clip is not longer.
-
-    `random` draws uniformly from every start that keeps the crop inside the clip; it draws nothing for a clip that
-    is not longer than the crop.
-
-    Raises:
-        ValueError: if the policy is unknown, or `random` has no generator.
-    """
-    if policy not in POLICIES:
-        raise ValueError(f"Unknown crop policy {policy!r}: use one of {', '.join(POLICIES)}.")
-    spare = length - num_samples
-    if spare <= 0 or policy == "first":
-        return 0
-    if policy == "centre":
-        return spare // 2
-    if generator is None:
-        raise ValueError("The crop policy 'random' needs a numpy.random.Generator, got None: pass one, seeded.")
-    return int(generator.integers(0, spare + 1))
 
 
 def fit_segment(waveform: NDArray[Value], num_samples: int, pad: str = "repeat") -> NDArray[Value]:
@@ -64,40 +43,13 @@ def fit_segment(waveform: NDArray[Value], num_samples: int, pad: str = "repeat")
     return filled
 
 
-def segment_windows(length: int, num_samples: int, hop: int) -> list[int]:
-    """Starts of windows of `num_samples` at a distance of `hop` that cover all of `length` samples.
-
-    The last window ends with the clip, so it may overlap its neighbour more than the others do. A clip that is not
-    longer than one window has one, at 0.
-
-    Raises:
-        ValueError: if `hop` or `num_samples` is not positive, or `hop` exceeds `num_samples`.
-    """
-    (count,) = num_segment_windows(np.array([length]), num_samples, hop).tolist()
-    last = max(length - num_samples, 0)
-    return [min(number * hop, last) for number in range(count)]
-
-
-def num_segment_windows(lengths: NDArray[np.integer], num_samples: int, hop: int) -> NDArray[np.int64]:
-    """Number of `segment_windows` for clips of these lengths, (clips,).
-
-    Raises:
-        ValueError: if `hop` or `num_samples` is not positive, or `hop` exceeds `num_samples`.
-    """
-    if not 0 < hop <= num_samples:
-        raise ValueError(
-            f"Windows of {num_samples} samples cannot slide by {hop}: use a hop from 1 to the window's length."
-        )
-    spare = np.maximum(np.asarray(lengths, np.int64) - num_samples, 0)
-    return 1 - (-spare // hop)
-
-
 class Crop(NamedTuple):
     """Rule for cutting segments from utterances: length, position and padding.
 
     Attributes:
         num_samples: its length.
-        policy: where it starts: "random", "first" or "centre"; "sliding": one of the windows over all of it.
+        policy: where it starts: "random" (any start that keeps it inside, equally likely), "first" or "centre";
+            "sliding": one of the windows over the whole utterance.
         pad: how a shorter utterance is filled: "repeat" or "zero".
     """
 
@@ -111,13 +63,27 @@ class Crop(NamedTuple):
         return -(-self.num_samples // 2)
 
     def start(self, length: int, number: int, generator: np.random.Generator) -> int:
-        """First sample of a segment in an utterance of `length` samples; `number` is the index of the window."""
-        if self.policy == SLIDING:
-            return segment_windows(length, self.num_samples, self.hop)[number]
-        return segment_start(length, self.num_samples, self.policy, generator)
+        """First sample of a segment in an utterance of `length` samples; 0 if the utterance is not longer.
+
+        Args:
+            length: of the utterance.
+            number: of the sliding window; the last one ends with the utterance, and may overlap its neighbour more.
+            generator: for a random start; not used for an utterance that is not longer.
+
+        Raises:
+            ValueError: if the policy is unknown.
+        """
+        spare = max(length - self.num_samples, 0)
+        if self.policy == "sliding":
+            return min(number * self.hop, spare)
+        if self.policy not in TRAIN_POLICIES:
+            raise ValueError(f"Unknown crop policy {self.policy!r}: use one of {', '.join(TRAIN_POLICIES)}, sliding.")
+        if self.policy == "random" and spare:
+            return int(generator.integers(0, spare + 1))
+        return spare // 2 if self.policy == "centre" else 0
 
     def num_windows(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Number of windows for utterances of these lengths, (utterances,): one, except for sliding windows."""
-        if self.policy == SLIDING:
-            return num_segment_windows(lengths, self.num_samples, self.hop)
+        if self.policy == "sliding":
+            return 1 - (-np.maximum(lengths - self.num_samples, 0) // self.hop)
         return np.ones(len(lengths), np.int64)

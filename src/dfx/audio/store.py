@@ -21,14 +21,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dfx import audio, files
-from dfx.audio import parts
+from dfx.audio import parts, store_builder
 from dfx.audio.conditioning import Conditions
+from dfx.audio.part_writing import SAMPLE_BYTES
 from dfx.audio.parts import BAD, PartCatalogue
 from dfx.tables.manifest import Manifest
 
 VERSION = 3  # of format and decoder; increase it to decode all files again
 MAX_OPEN_FILES = 256  # for each process, which may open 1,024
-SAMPLE_BYTES = 2
 
 
 class StoreReader:
@@ -40,6 +40,7 @@ class StoreReader:
     Attributes:
         path: folder of the store.
         lengths: (rows,) in samples (of maps: in frames), -1 without an array.
+        recordings: (rows,) number of each row's recording in the catalogue.
     """
 
     unit = "samples"
@@ -48,7 +49,7 @@ class StoreReader:
         self.path = catalogue.folder
         self.catalogue = catalogue
         self.lengths: NDArray[np.int64] = catalogue.length[rows]
-        self._recordings = rows
+        self.recordings = rows
         self._open_none()
 
     def __len__(self) -> int:
@@ -61,14 +62,6 @@ class StoreReader:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._open_none()
-
-    def length(self, row: int) -> int:
-        """Length of one row; -1 if it has no array."""
-        return int(self.lengths[row])
-
-    def recording(self, row: int) -> int:
-        """Number of the recording of a row in the catalogue."""
-        return int(self._recordings[row])
 
     def read_bytes(self, row: int, start: int, num_units: int | None) -> bytes:
         """Read `num_units` samples (frames) of one row from `start` as bytes, or fewer at its end.
@@ -87,22 +80,23 @@ class StoreReader:
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ESTALE):
                 raise
-            self.catalogue.reload()  # the part was merged into another one, or rebuilt
-            if self.catalogue.length[self._recordings[row]] != length:
-                raise ValueError(
-                    f"Row {row} is gone from {self.path}: it was changed while in use. Start again: opening a store "
-                    "makes what is missing."
-                ) from None
-            data = self._pread(row, start, stop)
+            with self._lock:  # another thread would read where the catalogue is not filled yet
+                self.catalogue.reload()  # the part was merged into another one, or rebuilt
+                if self.catalogue.length[self.recordings[row]] != length:
+                    raise ValueError(
+                        f"Row {row} is gone from {self.path}: it was changed while in use. Start again: opening a "
+                        "store makes what is missing."
+                    ) from None
+                data = self._pread(row, start, stop)
         if len(data) != (stop - start) * self.catalogue.unit_bytes:
             raise ValueError(
-                f"{self.catalogue.path_of(self.recording(row))} ends early: it was changed while in use. Start again: "
+                f"{self.catalogue.path_of(self.recordings[row])} ends early: it was changed while in use. Start again: "
                 "opening a store repairs it."
             )
         return data
 
     def _pread(self, row: int, start: int, stop: int) -> bytes:
-        recording, unit = self.recording(row), self.catalogue.unit_bytes
+        recording, unit = self.recordings[row], self.catalogue.unit_bytes
         if os.getpid() != self._pid:  # before the lock, which another thread may have held at the fork
             self._open_none()
         with self._lock:  # another thread might close the file
@@ -130,9 +124,7 @@ class WaveformStore(StoreReader):
     """Decoded waveforms of the rows of a manifest, read in slices; made by `open_store`.
 
     Attributes:
-        path: folder of the store.
         sample_rate: of every waveform, in Hz.
-        lengths: (rows,) in samples, -1 for a bad file.
         bad: table id, path, reason of the bad files.
         bad_files: path of this table as CSV; written if there are bad files.
     """
@@ -140,6 +132,7 @@ class WaveformStore(StoreReader):
     def __init__(self, catalogue: PartCatalogue, rows: NDArray[np.intp], sample_rate: int, manifest: Manifest) -> None:
         super().__init__(catalogue, rows)
         self.sample_rate = sample_rate
+        self._scales = catalogue.scale[rows]
         bad = np.flatnonzero(self.lengths == BAD)
         reasons = [catalogue.reasons.get(recording, "") for recording in rows[bad].tolist()]
         table = manifest.table.iloc[bad][["id", "path"]].reset_index(drop=True)
@@ -160,7 +153,7 @@ class WaveformStore(StoreReader):
                 f"{self.bad_files}."
             )
         data = self.read_bytes(row, start, num_samples)
-        return audio.from_int16(np.frombuffer(data, "<i2"), self.catalogue.scale[self._recordings[row]])
+        return audio.from_int16(np.frombuffer(data, "<i2"), self._scales[row])
 
 
 def open_store(
@@ -189,11 +182,10 @@ def open_store(
         ValueError: if too many files are bad, the disk is too small or fills up, a condition is invalid, or
             decoding processes are killed.
     """
-    from dfx.audio import store_builder
-
     catalogue, rows = plain_store_catalogue(manifest, sample_rate, cache)
     catalogue.remove_damaged()
-    store_builder.build_decoded_store(catalogue, sample_rate, num_workers, progress)
+    batches = parts.part_batches(catalogue.sizes)
+    store_builder.build_decoded_store(catalogue, batches, sample_rate, num_workers, progress)
     store = WaveformStore(catalogue, rows, sample_rate, manifest)
     if conditions != Conditions():
         conditioned = PartCatalogue(
@@ -245,11 +237,9 @@ def build_store_shard(
     Raises:
         ValueError: as `open_store`.
     """
-    from dfx.audio import store_builder
-
     catalogue, _ = plain_store_catalogue(manifest, sample_rate, cache)
-    decoded = store_builder.build_decoded_store(catalogue, sample_rate, num_workers, progress, shard, num_shards)
     batches = parts.part_batches(catalogue.sizes)[shard::num_shards]
+    decoded = store_builder.build_decoded_store(catalogue, batches, sample_rate, num_workers, progress)
     mine = {recording for batch in batches for recording in batch.tolist()}
     num_bad = len(mine & catalogue.reasons.keys())
     return StoreShard(catalogue.folder, len(mine), decoded, num_bad, not len(catalogue.missing()))

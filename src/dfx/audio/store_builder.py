@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -19,18 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfx import audio, console, files
-from dfx.audio import parts, workers
+from dfx.audio import part_writing, parts, workers
 from dfx.audio.conditioning import Conditions
-from dfx.audio.part_writing import (
-    SAMPLE_BYTES,
-    Made,
-    StoreJob,
-    condition_job,
-    decode_job,
-    decoded_clip,
-    read_progress,
-    remove_unfinished,
-)
+from dfx.audio.part_writing import SAMPLE_BYTES, Made, StoreJob
 from dfx.audio.parts import PartCatalogue
 
 SLOWEST_BYTES = 50_000  # of a file decoded in a second; Opus at 5 kbit/s, the slowest, reaches ten times that
@@ -45,18 +37,12 @@ ROUNDS = 3  # attempts to make what is missing
 
 def build_decoded_store(
     catalogue: PartCatalogue,
+    chosen: Sequence[NDArray[np.intp]],
     sample_rate: int,
     num_workers: int | None,
     progress: bool,
-    shard: int = 0,
-    num_shards: int = 1,
 ) -> int:
-    """Decode the recordings that are missing in a store; returns the number that this process decoded.
-
-    Raises:
-        ValueError: if the disk has too little room or fills up, or decoding processes are killed.
-    """
-    chosen = parts.part_batches(catalogue.sizes)[shard::num_shards]
+    """Decode the recordings of some batches that a store lacks; returns the number that this process decoded."""
     missing = _missing(catalogue, chosen)
     if not len(missing):
         return 0
@@ -68,7 +54,7 @@ def build_decoded_store(
     return build_store_parts(
         catalogue,
         chosen,
-        partial(decode_job, folder=catalogue.folder, sample_rate=sample_rate),
+        partial(part_writing.decode_job, folder=catalogue.folder, sample_rate=sample_rate),
         num_workers,
         source,
         ("decoding audio", "decoding", "waveforms"),
@@ -84,11 +70,7 @@ def build_conditioned_store(
     num_workers: int | None,
     progress: bool,
 ) -> int:
-    """Condition the decoded clips that are missing in a store; returns the number that this process conditioned.
-
-    Raises:
-        ValueError: as `build_decoded_store`.
-    """
+    """Condition the decoded clips that are missing in a store; returns the number that this process conditioned."""
     chosen = parts.part_batches(np.maximum(plain.length, 0) * SAMPLE_BYTES)
     missing = _missing(conditioned, chosen)
     if not len(missing):
@@ -100,7 +82,7 @@ def build_conditioned_store(
     return build_store_parts(
         conditioned,
         chosen,
-        partial(condition_job, folder=conditioned.folder, sample_rate=sample_rate, conditions=conditions),
+        partial(part_writing.condition_job, folder=conditioned.folder, sample_rate=sample_rate, conditions=conditions),
         num_workers,
         size,
         ("conditioning clips", "conditioning", "waveforms"),
@@ -155,27 +137,29 @@ def build_store_parts(
     )
 
 
+@dataclass
 class _Builder:
-    """Processes batches: first those that no other process has locked, then the others if still incomplete."""
+    """Processes batches: first those that no other process has locked, then the others if still incomplete.
 
-    def __init__(
-        self,
-        catalogue: PartCatalogue,
-        chosen: Sequence[NDArray[np.intp]],
-        function: Callable[[StoreJob], Made],
-        num_workers: int,
-        doing: str,
-        plain: PartCatalogue | None,
-    ) -> None:
-        self.catalogue, self.chosen, self.plain = catalogue, chosen, plain
-        self.function, self.num_workers, self.doing = function, num_workers, doing
-        self.num_made = 0
-        self.locks: dict[int, filelock.BaseFileLock] = {}
-        self.left: dict[int, int] = {}  # unfinished recordings of each batch
-        self.unfinished: set[str] = set()  # names of parts
-        self.busy: list[int] = []  # batches that other processes have locked
-        self.made_by_others = 0
-        self.waits = False
+    A job whose worker died or took too long is tried once more, with the file alone; after that the file is a bad file.
+    A decoder that crashes or hangs must not affect other files of the job, and there are other causes: a network that
+    was interrupted, a machine out of memory.
+    """
+
+    catalogue: PartCatalogue
+    chosen: Sequence[NDArray[np.intp]]
+    function: Callable[[StoreJob], Made]
+    num_workers: int
+    doing: str
+    plain: PartCatalogue | None
+    num_made: int = 0
+    made_by_others: int = 0
+    num_crashed: int = 0  # files
+    locks: dict[int, filelock.BaseFileLock] = field(default_factory=dict)
+    left: dict[int, int] = field(default_factory=dict)  # unfinished recordings of each batch
+    unfinished: set[str] = field(default_factory=set)  # names of parts
+    busy: list[int] = field(default_factory=list)  # batches that other processes have locked
+    waits: bool = False
 
     def run(self) -> Generator[int]:
         """Process all batches; yields numbers of newly finished recordings."""
@@ -188,19 +172,15 @@ class _Builder:
             todo = self.busy
 
     def _round(self, todo: Sequence[int]) -> Generator[int]:
-        crashes = _CrashPolicy(self.catalogue.folder, self.doing, self.unfinished)
         made = workers.run_in_workers(
-            self.function, self._jobs(todo), self.num_workers, self.doing, _seconds_of, crashes
+            self.function, self._jobs(todo), self.num_workers, self.doing, _seconds_of, self._after_crash
         )
         try:
             with contextlib.closing(made):
                 for job, entries in made:
                     parts.write_part_table(self.catalogue.folder, job.name, entries, self.catalogue.unit_bytes)
                     self.unfinished.discard(job.name)
-                    for recording, entry in zip(job.recordings, entries, strict=True):
-                        # The file may have changed since the catalogue was made.
-                        self.catalogue.sizes[recording] = entry.size
-                        self.catalogue.mtimes[recording] = entry.mtime_ns
+                    self.catalogue.add_part(job.name, job.recordings, entries)
                     self.num_made += len(entries)
                     self.left[job.batch] -= len(entries)
                     if not self.left[job.batch]:
@@ -211,7 +191,7 @@ class _Builder:
             for number in list(self.locks):
                 self._release(number)
             for name in self.unfinished:
-                remove_unfinished(self.catalogue.folder, name)
+                part_writing.remove_unfinished(self.catalogue.folder, name)
         self.catalogue.refresh()
 
     def _jobs(self, todo: Sequence[int]) -> Iterator[StoreJob]:
@@ -231,21 +211,17 @@ class _Builder:
                 self._release(number)
                 continue
             self.left[number] = len(missing)
-            yield self._job(number, missing.tolist())
-
-    def _job(self, number: int, recordings: list[int]) -> StoreJob:
-        catalogue, plain = self.catalogue, self.plain
-        job = StoreJob(
-            number,
-            parts.new_part_name(),
-            recordings,
-            [catalogue.paths[recording] for recording in recordings],
-            [(int(catalogue.sizes[recording]), int(catalogue.mtimes[recording])) for recording in recordings],
-        )
-        if plain is not None:
-            job = job._replace(sources=[decoded_clip(plain, recording) for recording in recordings])
-        self.unfinished.add(job.name)
-        return job
+            sizes, mtimes = self.catalogue.sizes[missing].tolist(), self.catalogue.mtimes[missing].tolist()
+            job = StoreJob(
+                number,
+                parts.new_part_name(),
+                missing.tolist(),
+                [self.catalogue.paths[recording] for recording in missing],
+                list(zip(sizes, mtimes, strict=True)),
+                [part_writing.decoded_clip(self.plain, recording) for recording in missing] if self.plain else [],
+            )
+            self.unfinished.add(job.name)
+            yield job
 
     def _lock(self, number: int) -> filelock.BaseFileLock:
         paths = "\0".join(self.catalogue.paths[recording] for recording in self.chosen[number].tolist())
@@ -266,26 +242,11 @@ class _Builder:
             pass
         self.catalogue.refresh()
 
-
-class _CrashPolicy:
-    """Retry policy for jobs whose worker died or took too long: after a second failure the file is a bad file.
-
-    A decoder that crashes or hangs must not affect other files of the job. The second attempt, with the file alone, is
-    for other causes: a network that was interrupted, a machine out of memory.
-    """
-
-    def __init__(self, folder: Path, doing: str, unfinished: set[str]) -> None:
-        self.folder, self.doing, self.unfinished = folder, doing, unfinished
-        self.num_files = 0
-
-    def __call__(self, job: StoreJob, status: int) -> list[StoreJob]:
-        """Return the jobs that replace a failed one.
-
-        Raises:
-            ValueError: if the files are probably not the cause.
-        """
-        at = read_progress(self.folder, job.name)
-        remove_unfinished(self.folder, job.name)
+    def _after_crash(self, job: StoreJob, status: int) -> list[StoreJob]:
+        """Jobs that replace one whose worker died; a ValueError if the files are probably not the cause."""
+        folder = self.catalogue.folder
+        at = part_writing.read_progress(folder, job.name)
+        part_writing.remove_unfinished(folder, job.name)
         self.unfinished.discard(job.name)
         killed = status in (-signal.SIGKILL, -signal.SIGTERM)
         if job.attempts and (killed or at is None):
@@ -300,16 +261,16 @@ class _CrashPolicy:
             before, alone, after = job.share(0, at), job.share(at, at + 1), job.share(at + 1, len(job.paths))
             again = [share for share in (before, alone._replace(attempts=1), after) if share.paths]
         else:
-            again = [job.share(0, 1)._replace(reason=self._reason(job, status))]
+            again = [job.share(0, 1)._replace(reason=self._crash_reason(job, status))]
         self.unfinished.update(share.name for share in again)
         return again
 
-    def _reason(self, job: StoreJob, status: int) -> str:
+    def _crash_reason(self, job: StoreJob, status: int) -> str:
         reason = f"its decoder crashed ({workers.worker_exit_status(status)})"
         if status == workers.TOOK_TOO_LONG:
             reason = f"decoding it took longer than {_seconds_of(job):.0f} s"
-        self.num_files += 1
-        if self.num_files > MOST_CRASHES:
+        self.num_crashed += 1
+        if self.num_crashed > MOST_CRASHES:
             raise ValueError(
                 f"More than {MOST_CRASHES} files crash or hang their decoder, the last one {job.paths[0]}: {reason}. "
                 "So many are not bad: reinstall soundfile, soxr and av; finished files are kept."
@@ -350,11 +311,7 @@ def _announce_decoding(paths: list[str], source: int, folder: Path, sample_rate:
 
 
 def require_room_for_store(what: str, size: int, folder: Path, otherwise: str = "") -> None:
-    """Check that the disk has room for `size` bytes.
-
-    Raises:
-        ValueError: if it has less.
-    """
+    """Raise a ValueError if the disk has less room than `size` bytes."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise ValueError(

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from dfx import console, files
 from dfx.audio import parts
 from dfx.audio.parts import BAD, PartEntry
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SMALL_BYTES = 16 << 20  # parts smaller than this are merged
 LARGE_BYTES = 256 << 20  # approximate size of a merged part
@@ -47,7 +43,7 @@ def compact_store(folder: Path) -> int:
         groups: list[list[str]] = [[]]
         total = 0
         for name in parts.part_names(folder):
-            size = _size(folder, name)
+            size = parts.stat_recording(str(folder / f"{name}.pcm"))[0]
             if size < SMALL_BYTES:
                 groups[-1].append(name)
                 total += size
@@ -98,11 +94,7 @@ def clean_store(folder: Path, confirm: bool) -> StaleRecordings:
     """Find recordings whose source file was deleted or changed, and with `confirm` remove them."""
     stale = StaleRecordings(0, 0, 0)
     with _locked(folder):
-        for name in parts.part_names(folder):
-            found = _read(folder, name)
-            if found is None:
-                continue
-            entries, unit_bytes = parts.part_entries(found[0]), found[1]
+        for name, entries, unit_bytes in _readable_parts(folder, parts.part_names(folder)):
             there: dict[PartEntry, bool | None] = {entry: _is_there(entry) for entry in entries}
             gone = [entry for entry in entries if there[entry] is False]
             size = sum(max(entry.length, 0) for entry in gone) * unit_bytes
@@ -132,12 +124,8 @@ def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[PartEntry], boo
         files.atomic_write(folder / f"{new}.pcm") as temporary,
         temporary.open("wb") as data,
     ):
-        for name in names:
-            found = _read(folder, name)
-            if found is None:
-                continue
-            table, unit_bytes = found
-            for entry in filter(keep, parts.part_entries(table)):
+        for name, entries, unit_bytes in _readable_parts(folder, names):
+            for entry in filter(keep, entries):
                 start, key = data.tell(), entry._replace(offset=0)
                 if key in seen:
                     continue
@@ -159,36 +147,24 @@ def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[PartEntry], boo
         parts.remove_part(folder, name)
 
 
-def _read(folder: Path, name: str) -> tuple[pa.Table, int] | None:
-    try:
-        return parts.read_part_table(folder, name)
-    except ValueError as error:
-        console.say(f"{folder} is damaged; opening the store, or verify=true, lets this be made again: {error}")
-        return None
+def _readable_parts(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, list[PartEntry], int]]:
+    """Name, recordings and bytes per sample of the parts whose table is not damaged."""
+    for name in names:
+        try:
+            found = parts.read_part_table(folder, name)
+        except ValueError as error:
+            console.say(f"{folder} is damaged; opening the store, or verify=true, lets this be made again: {error}")
+            continue
+        if found is not None:
+            yield name, parts.part_entries(found[0]), found[1]
 
 
 def _pieces(folder: Path, name: str, entry: PartEntry, unit_bytes: int) -> Iterator[bytes]:
-    """Read the bytes of a recording in pieces, since it may be hours long.
-
-    Raises:
-        ValueError: at the end, if the checksum differs from that in the table.
-    """
-    left, checksum = max(entry.length, 0) * unit_bytes, 0
     with (folder / f"{name}.pcm").open("rb") as data:
-        data.seek(entry.offset * unit_bytes)
-        while left and (piece := data.read(min(left, 1 << 20))):
-            left -= len(piece)
-            checksum = zlib.crc32(piece, checksum)
-            yield piece
-    if left or checksum != entry.crc32:
-        raise ValueError(f"{folder / name}.pcm is damaged at {os.fsdecode(entry.path)}: its checksum is wrong")
-
-
-def _size(folder: Path, name: str) -> int:
-    try:
-        return (folder / f"{name}.pcm").stat().st_size
-    except FileNotFoundError:
-        return 0
+        try:
+            yield from parts.read_in_pieces(data, entry.offset, entry.length, entry.crc32, unit_bytes)
+        except ValueError as error:
+            raise ValueError(f"{data.name} is damaged at {os.fsdecode(entry.path)}: {error}") from None
 
 
 def _locked(folder: Path) -> AbstractContextManager[None]:

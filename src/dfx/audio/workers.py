@@ -83,7 +83,12 @@ def run_in_workers(
                     result, error = future.result()
                 except (ProcessExpired, TimeoutError) as end:
                     status = end.exitcode if isinstance(end, ProcessExpired) else TOOK_TOO_LONG
-                    again.extend((failed or _refuse(doing))(job, status))
+                    if failed is None:
+                        raise ValueError(
+                            f"A process that was {doing} died ({worker_exit_status(status)}): it ran out of memory, or "
+                            "a library crashed. num_workers=0 does the work in this process instead."
+                        ) from None
+                    again.extend(failed(job, status))
                     continue
                 if error is not None:
                     raise error
@@ -108,16 +113,6 @@ def worker_exit_status(status: int) -> str:
         return f"signal {-status}, {signal.Signals(-status).name}"
     except ValueError:
         return f"exit status {status}"
-
-
-def _refuse(doing: str) -> Callable[[Any, int], Sequence[Any]]:
-    def refuse(_: Any, status: int) -> Sequence[Any]:
-        raise ValueError(
-            f"A process that was {doing} died ({worker_exit_status(status)}): it ran out of memory, or a library "
-            "crashed. num_workers=0 does the work in this process instead."
-        )
-
-    return refuse
 
 
 def _call(function: Callable[[Job], Result], job: Job) -> tuple[Result | None, Exception | None]:

@@ -129,7 +129,7 @@ def _correlation(store: WaveformStore, left: int, right: int, start_s: NDArray[n
     """Largest absolute normalised correlation of two clips over all shifts."""
     size = round(COMPARED_S * store.sample_rate)
     clips = [
-        store.read(row, min(round(float(start_s[row]) * store.sample_rate), store.length(row)), size)
+        store.read(row, min(round(float(start_s[row]) * store.sample_rate), int(store.lengths[row])), size)
         for row in (left, right)
     ]
     number = scipy.fft.next_fast_len(len(clips[0]) + len(clips[1]), real=True)

@@ -13,13 +13,10 @@ class SpecAverage(nn.Module):
     the CPU, so that a seed gives the same regions on every device.
 
     Args:
-        num_time_masks: regions of consecutive frames for each example.
-        max_time_fraction: widest time region, as a fraction of the frames.
+        num_time_masks: regions of consecutive frames for each example, 0 or more.
+        max_time_fraction: widest time region, as a fraction of the frames in [0, 1].
         num_freq_masks: regions of consecutive bins for each example.
         max_freq_fraction: widest frequency region, as a fraction of the bins.
-
-    Raises:
-        ValueError: if a number is negative or a fraction outside [0, 1].
 
     Source:
         Cohen et al., "A study on data augmentation in voice anti-spoofing", Speech Communication, 2022.
@@ -36,10 +33,7 @@ class SpecAverage(nn.Module):
         for name, number in (("num_time_masks", num_time_masks), ("num_freq_masks", num_freq_masks)):
             if number < 0:
                 raise ValueError(f"SpecAverage hides 0 or more regions, got {name}={number}: use 0 to hide none.")
-        for name, part in (
-            ("max_time_fraction", max_time_fraction),
-            ("max_freq_fraction", max_freq_fraction),
-        ):
+        for name, part in (("max_time_fraction", max_time_fraction), ("max_freq_fraction", max_freq_fraction)):
             if not 0 <= part <= 1:
                 raise ValueError(f"SpecAverage takes fractions of the map, got {name}={part}: use 0 to 1.")
         self.num_time_masks = num_time_masks

@@ -128,7 +128,9 @@ def _is_users(error: Exception) -> bool:
 
 def _help_text(command: str, examples: str, arguments: list[str]) -> str:
     """Text of `--help`: every key of the root and every option of every group, each with one line of explanation."""
-    folders = [CONF_DIR, *_config_dirs(arguments)]
+    given = [argument.partition("=")[2] for argument in arguments if argument.startswith("--config-dir=")]
+    given += [value for key, value in itertools.pairwise(arguments) if key in ("--config-dir", "-cd")]
+    folders = [CONF_DIR, *(Path(folder) for folder in given if Path(folder).is_dir())]
     file = CONF_DIR / f"{command}.yaml"
     text = file.read_text(encoding="utf-8")
     lines = [
@@ -215,12 +217,6 @@ def _known_keys(command: str, arguments: list[str], wrong: str) -> list[str]:
         except (HydraException, OmegaConfBaseException):
             continue
     return []
-
-
-def _config_dirs(arguments: list[str]) -> list[Path]:
-    folders = [a.partition("=")[2] for a in arguments if a.startswith("--config-dir=")]
-    folders += [b for a, b in itertools.pairwise(arguments) if a in ("--config-dir", "-cd")]
-    return [Path(folder) for folder in folders if Path(folder).is_dir()]
 
 
 def first_comment(path: Path) -> str:

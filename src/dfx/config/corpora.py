@@ -17,11 +17,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from dfx.config.schema import CONF_DIR, did_you_mean
 
-SPLITS = (
-    "train",
-    "dev",
-    "eval",
-)  # keys that list corpora, "NAME" or "NAME:SPLIT"; a single one needs no list
+SPLITS = ("train", "dev", "eval")  # keys that list corpora, "NAME" or "NAME:SPLIT"; a single one needs no list
 ONE = "bonafide"  # key that names one corpus or a folder
 OPTION = "dataset"  # key of `corpora.NAME` with the option, if NAME is the user's own name
 

@@ -39,10 +39,8 @@ def config_hash(cfg: DictConfig, *data: str) -> str:
     """
     resolved = typing.cast(Node, OmegaConf.to_container(cfg, resolve=True))
     for key in BOOKKEEPING:
-        *parents, leaf = key.split(".")
-        node = resolved
-        for parent in parents:
-            node = node.get(parent) or {}
+        group, _, leaf = key.rpartition(".")
+        node = resolved.get(group) or {} if group else resolved
         node.pop(leaf, None)
     _strip(resolved.get("dataset") or {})
     text = json.dumps([resolved, data], sort_keys=True, default=str)

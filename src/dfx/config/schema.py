@@ -23,23 +23,19 @@ CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[3] / "con
 Node = dict[str, Any]
 
 
-# Values and meaning of the keys are in the YAML files; here are only names and types, which Hydra compares with what
-# is typed. The nodes of the component groups are open, since each class checks its own keys.
+# Keys and types of each command's YAML, which Hydra compares with what is typed; values and meaning are in the YAML.
+# The nodes of the component groups are open, since each class checks its own keys.
 
 
 @dataclass
-class ConditioningConfig:
-    """Keys of `conf/conditioning/*.yaml`."""
-
+class _Conditioning:
     bandwidth_hz: float | None = MISSING
     trim_db: float | None = MISSING
     loudness_db: float | None = MISSING
 
 
 @dataclass
-class DataConfig:
-    """Keys of the node `data` of `conf/train.yaml`."""
-
+class _Data:
     batch_size: int = MISSING
     num_workers: int = MISSING
     train_crop: str = MISSING
@@ -51,11 +47,9 @@ class DataConfig:
 
 
 @dataclass
-class TrainConfig:
-    """Keys of `conf/train.yaml`."""
-
+class _Train:
     dataset: Node = MISSING
-    conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
+    conditioning: _Conditioning = field(default_factory=_Conditioning)
     feature: Node = MISSING
     model: Node = MISSING
     loss: Node = MISSING
@@ -63,7 +57,7 @@ class TrainConfig:
     optimizer: Node = MISSING
     schedule: Node = MISSING
     trainer: Node = MISSING
-    data: DataConfig = field(default_factory=DataConfig)
+    data: _Data = field(default_factory=_Data)
     seed: int = MISSING
     sample_rate: int = MISSING
     segment_seconds: float = MISSING
@@ -75,9 +69,7 @@ class TrainConfig:
 
 
 @dataclass
-class AuditConfig:
-    """Keys of `conf/audit.yaml`."""
-
+class _Audit:
     dataset: Node = MISSING
     others: list[str] = MISSING
     corpora: Node = MISSING
@@ -90,9 +82,7 @@ class AuditConfig:
 
 
 @dataclass
-class DownloadConfig:
-    """Keys of `conf/download.yaml`."""
-
+class _Download:
     dataset: Node = MISSING
     data: str | None = MISSING
     keep_archives: bool = MISSING
@@ -100,9 +90,7 @@ class DownloadConfig:
 
 
 @dataclass
-class PrepareConfig:
-    """Keys of `conf/prepare.yaml`."""
-
+class _Prepare:
     dataset: Node = MISSING
     sample_rate: int = MISSING
     max_bad_fraction: float = MISSING
@@ -116,9 +104,7 @@ class PrepareConfig:
 
 
 @dataclass
-class EvaluateConfig:
-    """Keys of `conf/evaluate.yaml`."""
-
+class _Evaluate:
     systems: Any = MISSING
     trust: list[str] = MISSING
     scores: Any = MISSING
@@ -149,9 +135,7 @@ class EvaluateConfig:
 
 
 @dataclass
-class ReportConfig:
-    """Keys of `conf/report.yaml`."""
-
+class _Report:
     sweep: str | None = MISSING
     experiment_name: str | None = MISSING
     query: str | None = MISSING
@@ -164,12 +148,12 @@ class ReportConfig:
 
 
 SCHEMAS = {
-    "train": TrainConfig,
-    "audit": AuditConfig,
-    "download": DownloadConfig,
-    "prepare": PrepareConfig,
-    "evaluate": EvaluateConfig,
-    "report": ReportConfig,
+    "train": _Train,
+    "audit": _Audit,
+    "download": _Download,
+    "prepare": _Prepare,
+    "evaluate": _Evaluate,
+    "report": _Report,
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,16 +29,7 @@ from dfx.tables.manifest import Manifest
 from dfx.tracking import launchers
 
 # Keys of the configuration that a checkpoint holds: they rebuild the detector and say how clips are prepared.
-CHECKPOINT_KEYS = (
-    "feature",
-    "model",
-    "loss",
-    "conditioning",
-    "data",
-    "seed",
-    "sample_rate",
-    "segment_seconds",
-)
+CHECKPOINT_KEYS = ("feature", "model", "loss", "conditioning", "data", "seed", "sample_rate", "segment_seconds")
 QUIET = (  # warnings of Lightning that are not for users of dfx
     ".*GPU available but not used.*",  # a choice of the configuration, not an oversight
     ".*does not have many workers.*",  # the store needs none; `data.num_workers`
@@ -66,10 +56,7 @@ def build_datamodule(
 ) -> AudioDataModule:
     """Build the batches of a corpus; decodes audio and computes cached feature maps if they are missing.
 
-    Args:
-        cfg: the configuration.
-        manifest: the corpus.
-        vectors: ready features of its rows, for a corpus that has these instead of audio.
+    A corpus that has ready features instead of audio gives them as `vectors`, a row for each utterance.
 
     Raises:
         ValueError: if a split lacks a class, too many files are bad, vectors do not fit the segments or the feature, or
@@ -89,20 +76,13 @@ def build_datamodule(
     max_bad_fraction = options.pop("max_bad_fraction")
     if vectors is not None:
         _check_vectors(cfg, vectors, manifest.name, conditions)
-        table = ArrayStore(vectors, path=Path(manifest.table["path"].iloc[0]))
-        return AudioDataModule(manifest, table, num_segment_samples(cfg), cfg.seed, **options)
+        return AudioDataModule(manifest, ArrayStore(vectors), num_segment_samples(cfg), cfg.seed, **options)
     if cfg.feature.get("_target_") == "dfx.features.Table":
         raise IncompatiblePairError(
             f"feature=table takes ready features, and {manifest.name} holds audio: use another feature, or "
             "dataset=deep_voice_table."
         )
-    store = open_store(
-        manifest,
-        cfg.sample_rate,
-        conditions,
-        cfg.cache,
-        max_bad_fraction,
-    )
+    store = open_store(manifest, cfg.sample_rate, conditions, cfg.cache, max_bad_fraction)
     if len(store.bad):
         console.say(
             f"{len(store.bad)} of {len(store)} files cannot be read and are left out; {store.bad_files} says why."
@@ -159,11 +139,7 @@ def num_segment_samples(cfg: DictConfig) -> int:
 
 
 def build_detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
-    """Build feature, model and loss; each gets the output shape of the one before it.
-
-    Args:
-        cfg: the configuration.
-        data: the corpus to train on; None for a detector that only scores.
+    """Build feature, model and loss, to train on `data` or only to score; each gets the output shape of the one before.
 
     Raises:
         ValueError: if the model cannot take the feature's map.

@@ -50,13 +50,14 @@ class RunCheckpoint(Callback):
         return self.folder / f"best-{self.best_epoch}.ckpt"
 
     def dev_scores(self) -> ScoreTable:
-        """Path of the dev scores of the best weights."""
+        """Dev scores of the best weights."""
         return ScoreTable.read(self.best.with_suffix(".csv"))
 
     @property
     def best_epoch(self) -> int:
         """The epoch (from 0) with the best dev scores."""
-        return min(range(len(self.history)), key=lambda epoch: self._rank(self.history[epoch]))
+        ranks = [(record["dev/eer"], -record["dev/auc"], record["dev/loss"]) for record in self.history]
+        return ranks.index(min(ranks))
 
     def state_dict(self) -> dict[str, Any]:
         """History, and whether training has ended; Lightning stores it in the checkpoint."""
@@ -109,7 +110,3 @@ class RunCheckpoint(Callback):
             return
         with files.atomic_write(path) as temporary:
             trainer.save_checkpoint(temporary, weights_only=weights_only)
-
-    @staticmethod
-    def _rank(record: EpochRecord) -> tuple[float, float, float]:
-        return record["dev/eer"], -record["dev/auc"], record["dev/loss"]

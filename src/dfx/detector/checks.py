@@ -17,14 +17,15 @@ from typing import Any
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
+from dfx.audio import segments
 from dfx.audio.conditioning import Conditions
 from dfx.config.schema import Node, did_you_mean, flatten_config, join_config_key
 
 # Allowed words of the root; the classes check their own arguments.
 WORDS = {
-    "data.train_crop": ("random", "first", "centre"),
-    "data.eval_crop": ("first", "centre", "sliding"),
-    "data.pad": ("repeat", "zero"),
+    "data.train_crop": segments.TRAIN_POLICIES,
+    "data.eval_crop": segments.EVAL_POLICIES,
+    "data.pad": segments.PADS,
     "data.balance": ("none", "class", "attack", "corpus"),
 }
 POSITIVE = (
@@ -46,12 +47,7 @@ NOT_FOR_THE_TRAINER = {
     **dict.fromkeys(("num_sanity_val_steps", "use_distributed_sampler", "reload_dataloaders_every_n_epochs"), _OWN),
 }
 
-SCALARS: dict[Any, Any] = {
-    bool: bool,
-    int: int,
-    float: (int, float),
-    str: str,
-}  # type of argument -> of its value
+SCALARS: dict[Any, Any] = {bool: bool, int: int, float: (int, float), str: str}  # type of argument -> of its value
 LISTS = (list, tuple, Sequence)  # types of arguments that are given as a list
 
 
@@ -102,7 +98,9 @@ def _argument_problems(path: str, node: Node) -> Iterator[str]:
     try:
         call = get_object(target)
     except Exception as error:  # an import may raise anything; the user has to read it
-        yield f"{path}._target_: {target!r} cannot be imported ({_first_line(error)})."
+        cause = error.__cause__ or error
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
+        yield f"{path}._target_: {target!r} cannot be imported ({reason})."
         return
     parameters = inspect.signature(call).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -127,11 +125,6 @@ def _argument_problems(path: str, node: Node) -> Iterator[str]:
                     f"{path}.{name} is required by {call.__name__}: give {path}.{name}=VALUE; "
                     "what dfx itself passes (input_shape, embedding_dim) needs `_partial_: true` in the YAML."
                 )
-
-
-def _first_line(error: BaseException) -> str:
-    cause = error.__cause__ or error
-    return (str(cause).splitlines() or [type(cause).__name__])[0]
 
 
 def _type_hints(call: Callable[..., Any]) -> dict[str, Any]:

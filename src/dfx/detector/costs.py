@@ -1,4 +1,4 @@
-"""Size and latency of a detector."""
+"""Latency of a detector."""
 
 from __future__ import annotations
 
@@ -7,31 +7,22 @@ import time
 import numpy as np
 import torch
 
-from dfx.audio.segments import SLIDING, Crop
+from dfx.audio.segments import Crop
 from dfx.detector.detector import Detector
 
 CLIP_SECONDS = 5.0  # the usual length for timing detectors in the field
 REPEATS = 7
 
 
-def num_parameters(detector: Detector) -> int:
-    """Number of weights of feature, model and loss together, trained or frozen."""
-    return sum(parameter.numel() for parameter in detector.parameters())
-
-
 def latency_ms(detector: Detector, num_samples: int, sample_rate: int) -> float:
     """Time in ms to score one clip of 5 s on one core, from samples to score; the shortest of several tries.
 
     Windows slide over the whole clip, so that detectors of different segments do the same work. The shortest time is
-    taken because other work of the machine can only add to it.
-
-    Args:
-        detector: on the CPU; in eval mode afterwards.
-        num_samples: length of its segments.
-        sample_rate: of its waveforms, in Hz.
+    taken because other work of the machine can only add to it. The detector is on the CPU, and in eval mode afterwards;
+    `num_samples` is the length of its segments.
     """
     length = round(CLIP_SECONDS * sample_rate)
-    windows = int(Crop(num_samples, SLIDING, "repeat").num_windows(np.array([length]))[0])
+    windows = int(Crop(num_samples, "sliding", "repeat").num_windows(np.array([length]))[0])
     clip = 0.1 * torch.randn(windows, num_samples, generator=torch.Generator().manual_seed(0))
     threads = torch.get_num_threads()
     detector.eval()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,23 +15,13 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from dfx.audio import segments
 from dfx.audio.segments import Crop
 from dfx.audio.store import WaveformStore
+from dfx.detector.feature_maps import FeatureMaps
 from dfx.detector.sampling import Draw, SeededSampler, SequentialBatches
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF
 from dfx.tables.manifest import SPLITS, Manifest
 
 Batch = dict[str, torch.Tensor]
 Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-
-
-class ReadableStore(Protocol):
-    """Interface of a store of utterances: waveforms, feature maps, or arrays in memory."""
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        """Samples (or frames) of each row."""
-
-    def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[Any]:
-        """Read `num_samples` samples (or frames) of one row from `start`, or fewer at its end."""
 
 
 class ArrayStore:
@@ -42,13 +31,9 @@ class ArrayStore:
         sample_rate: in Hz; 1 for ready features, so that seconds count columns.
         lengths: (rows,), of each array.
         bad: table id, path, reason of bad files; empty.
-        path: the file that the arrays come from, if any.
     """
 
-    def __init__(
-        self, arrays: Sequence[NDArray[Any]] | NDArray[Any], sample_rate: int = 1, path: Path | None = None
-    ) -> None:
-        self.path = path
+    def __init__(self, arrays: Sequence[NDArray[Any]] | NDArray[Any], sample_rate: int = 1) -> None:
         self.sample_rate = sample_rate
         self.lengths: NDArray[np.int64] = np.array([len(array) for array in arrays], np.int64)
         self.bad = pd.DataFrame({"id": [], "path": [], "reason": []}, dtype="str")
@@ -57,15 +42,14 @@ class ArrayStore:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def length(self, row: int) -> int:
-        """Length of one array."""
-        return int(self.lengths[row])
-
     def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[Any]:
         """Read `num_samples` values of one array from `start`, or fewer at its end."""
         stop = None if num_samples is None else start + num_samples
         values: NDArray[Any] = self._arrays[row][start:stop]
         return values
+
+
+ReadableStore = WaveformStore | FeatureMaps | ArrayStore
 
 
 class AudioDataset(Dataset[Batch]):
@@ -174,7 +158,7 @@ class AudioDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.store = store
-        self.maps: ReadableStore | None = None
+        self.maps: FeatureMaps | None = None
         self._map_frames = 0
         self.seed, self.augment = seed, augment
         self.batch_size, self.num_workers, self.balance = batch_size, num_workers, balance
@@ -202,7 +186,7 @@ class AudioDataModule(LightningDataModule):
         """Rows of the manifest that are used in any split."""
         return np.unique(np.concatenate([table["row"].to_numpy() for table in self.tables.values()]))
 
-    def use_cached_features(self, maps: ReadableStore, num_frames: int) -> None:
+    def use_cached_features(self, maps: FeatureMaps, num_frames: int) -> None:
         """Make batches of crops of cached feature maps, `num_frames` long, instead of waveforms; without augment."""
         self.maps, self._map_frames = maps, num_frames
 

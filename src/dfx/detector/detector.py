@@ -7,7 +7,8 @@ for a part of an utterance is not exactly the same part of the cached map.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,11 +29,8 @@ CONFIG_KEY = "dfx_config"  # in a checkpoint: the configuration that rebuilds th
 NOT_TRIALS = ["path", "row", "split"]  # columns of a split that its score table leaves out
 
 
-class OptimizerFactory(Protocol):
-    """Builds the optimizer and its schedule."""
-
-    def __call__(self, parameters: list[torch.nn.Parameter], total_steps: int, steps_per_epoch: int) -> Any:
-        """Return the value for Lightning's `configure_optimizers`."""
+# (parameters, total_steps, steps_per_epoch) -> the value for Lightning's `configure_optimizers`
+OptimizerFactory = Callable[[list[torch.nn.Parameter], int, int], Any]
 
 
 class Detector(LightningModule):

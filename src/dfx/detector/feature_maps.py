@@ -42,12 +42,7 @@ MARGIN_SECONDS = 1.0  # context on both sides of a window, computed but not stor
 
 
 class FeatureMaps(StoreReader):
-    """Stored feature maps of the rows of a manifest, read in crops; made by `open_feature_maps`.
-
-    Attributes:
-        path: folder of the store.
-        lengths: (rows,) in frames, -1 for a row that was not asked for.
-    """
+    """Stored feature maps of the rows of a manifest, read in crops; made by `open_feature_maps`."""
 
     unit = "frames"
 
@@ -56,10 +51,7 @@ class FeatureMaps(StoreReader):
         self._shape = shape
 
     def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[np.float16]:
-        """Read `num_samples` frames of one row from `start`, or fewer at the end of the utterance.
-
-        Returns:
-            (frames, channels, bins) float16.
+        """Read `num_samples` frames of one row from `start`, or fewer at its end; (frames, channels, bins) float16.
 
         Raises:
             ValueError: if the row has no map, or `start` is outside it.
@@ -84,17 +76,8 @@ def open_feature_maps(
     """Open the maps of a feature of some utterances; computes those that are not in the store.
 
     Several processes may call it at the same time, also on hosts that share the folder: they share the work.
-
-    Args:
-        feature: frozen, with its weights; unchanged afterwards.
-        clips: the waveforms of the manifest.
-        manifest: the utterances.
-        rows: those whose maps are wanted.
-        config: resolved configuration of the feature.
-        conditions: those of the clips.
-        cache: folder of the stores; the default one if None.
-        device: where maps are computed.
-        progress: show a bar on stderr.
+    The feature is frozen, and unchanged afterwards; `config` is its resolved configuration. `rows` are the utterances
+    whose maps are wanted, `conditions` those of the clips.
 
     Raises:
         ValueError: if the feature is trained or does not define `hop_samples`, the disk has too little
@@ -104,7 +87,7 @@ def open_feature_maps(
     config = {k: v for k, v in config.items() if k not in NOT_THE_MAP} | feature.rebuild()
     key = _key(feature, config, clips.sample_rate, conditions or Conditions())
     channels, bins, _ = feature.output_shape(max(clips.sample_rate, feature.min_samples))
-    wanted, first = np.unique([clips.recording(row) for row in rows.tolist()], return_index=True)
+    wanted, first = np.unique(clips.recordings[rows], return_index=True)
     source = clips.catalogue
     catalogue = PartCatalogue(
         files.cache_dir(cache) / "features" / key,
@@ -124,7 +107,7 @@ def open_feature_maps(
         _announce(feature, clips, own_row[missing], catalogue, device)
         _compute(feature, clips, own_row, catalogue, chosen, device, progress)
     recordings = np.zeros(len(manifest), np.intp)
-    recordings[rows] = np.searchsorted(wanted, [clips.recording(row) for row in rows.tolist()])
+    recordings[rows] = np.searchsorted(wanted, clips.recordings[rows])
     maps = FeatureMaps(catalogue, recordings, (channels, bins))
     maps.lengths[np.setdiff1d(np.arange(len(manifest)), rows)] = parts.BAD
     if (maps.lengths[rows] <= 0).any():
@@ -140,7 +123,7 @@ def feature_map_pieces(
     An utterance of up to 31 s is one piece. Windows slide over a longer one; the frames at their ends are taken from
     the neighbour with context on both sides. An utterance that is too short for a frame is repeated.
     """
-    length, hop = clips.length(row), feature.hop_samples
+    length, hop = int(clips.lengths[row]), feature.hop_samples
     window, margin = (round(seconds * clips.sample_rate) // hop for seconds in (WINDOW_SECONDS, MARGIN_SECONDS))
     for first in itertools.count(0, window):
         start, stop = max(first - margin, 0), first + window + margin
@@ -162,11 +145,11 @@ def _compute(
     device: torch.device | str,
     progress: bool,
 ) -> None:
-    def blocks(job: StoreJob, at: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
-        for piece in feature_map_pieces(feature, clips, int(own_row[job.recordings[at]]), device):
-            yield 1, half_precision_map(piece, job.paths[at]).cpu().contiguous().numpy()
-
     def make(job: StoreJob) -> Made:
+        def blocks(at: int) -> Iterator[tuple[int, NDArray[np.float16]]]:
+            for piece in feature_map_pieces(feature, clips, int(own_row[job.recordings[at]]), device):
+                yield 1, half_precision_map(piece, job.paths[at]).cpu().contiguous().numpy()
+
         return write_part_samples(job, catalogue.folder, blocks, catalogue.unit_bytes)
 
     was_training = feature.training
@@ -206,11 +189,7 @@ def _is_stored(weight: str) -> bool:
 
 
 def half_precision_map(piece: Tensor, path: str) -> Tensor:
-    """Convert a piece of a map to half precision.
-
-    Raises:
-        ValueError: if it has values that are too large for it, or not finite.
-    """
+    """Convert a piece of a map to half precision; a ValueError if it has values that are too large or not finite."""
     if not piece.isfinite().all():
         raise ValueError(
             f"The map of {path} has values that are no finite numbers: look at the file (dfx.audit) and at the "
@@ -226,11 +205,7 @@ def half_precision_map(piece: Tensor, path: str) -> Tensor:
 
 
 def _announce(
-    feature: Feature,
-    clips: WaveformStore,
-    rows: NDArray[np.intp],
-    catalogue: PartCatalogue,
-    device: torch.device | str,
+    feature: Feature, clips: WaveformStore, rows: NDArray[np.intp], catalogue: PartCatalogue, device: torch.device | str
 ) -> None:
     """Print what will be written; a ValueError if the disk is too small for it."""
     samples = int(clips.lengths[rows].sum())

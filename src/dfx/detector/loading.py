@@ -23,11 +23,7 @@ DEV_SCORES, EVAL_SCORES = "scores/dev.csv", "scores/eval.csv"
 
 
 def load_detector(place: str | Path, trust: Sequence[str] = (), cache: str | Path | None = None) -> SavedDetector:
-    """Open a trained detector; see `dfx.load`. What has to be downloaded is kept in `cache`.
-
-    Raises:
-        ValueError: if there is no such file, run or model, or it is no detector of dfx.
-    """
+    """Open a trained detector; see `dfx.load`. What has to be downloaded is kept in `cache`."""
     place = str(place)
     if place.startswith(RUN):
         run_id, _, path = place.removeprefix(RUN).partition("/")

@@ -21,11 +21,7 @@ SUFFIX = ".onnx"
 
 
 class OnnxNetwork:
-    """An ONNX file that scores batches of waveforms.
-
-    Raises:
-        ValueError: if it cannot be loaded, or does not have one input and one output.
-    """
+    """An ONNX file that scores batches of waveforms; a ValueError if it has not one input and one output."""
 
     feature = None  # it is part of the graph
 
@@ -46,11 +42,7 @@ class OnnxNetwork:
 
 
 def read_onnx_config(file: Path) -> dict[str, Any]:
-    """Read the configuration of the detector from the metadata of the file.
-
-    Raises:
-        ValueError: if the file is no ONNX file, or has no configuration.
-    """
+    """Read the configuration of the detector from the metadata of the file; a ValueError if it has none."""
     text = _session(file).get_modelmeta().custom_metadata_map.get(CONFIG_KEY)
     if text is None:
         raise ValueError(

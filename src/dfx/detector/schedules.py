@@ -16,13 +16,10 @@ def constant(optimizer: Optimizer, total_steps: int, steps_per_epoch: int) -> La
 def step_halving(
     optimizer: Optimizer, total_steps: int, steps_per_epoch: int, every_epochs: int = 10, factor: float = 0.5
 ) -> LambdaLR:
-    """Learning rate that is multiplied by `factor` after every `every_epochs` epochs.
+    """Learning rate that is multiplied by `factor`, in (0, 1], after every `every_epochs` epochs.
 
     Source: Wang and Yamagishi, "A comparative study on recent neural spoofing countermeasures for synthetic speech
     detection", 2021, section 3.2 (Adam, halved every ten epochs).
-
-    Raises:
-        ValueError: if every_epochs is less than 1 or factor is not in (0, 1].
     """
     if every_epochs < 1 or not 0 < factor <= 1:
         raise ValueError(
@@ -47,11 +44,8 @@ def cosine(
         optimizer: whose learning rate changes.
         total_steps: optimizer steps of the whole training.
         steps_per_epoch: not used; every schedule takes it.
-        warmup_fraction: share of total_steps for the warm-up.
-        final_fraction: last rate as a share of the full one.
-
-    Raises:
-        ValueError: if a fraction is not in [0, 1].
+        warmup_fraction: share of total_steps for the warm-up, in [0, 1].
+        final_fraction: last rate as a share of the full one, in [0, 1].
     """
     if not (0 <= warmup_fraction <= 1 and 0 <= final_fraction <= 1):
         raise ValueError(

@@ -237,20 +237,11 @@ class ScoringOptions(NamedTuple):
 
 
 def score_manifest(
-    detector: SavedDetector,
-    manifest: Manifest,
-    rows: np.ndarray,
-    options: ScoringOptions | None = None,
-    name: str = "",
+    detector: SavedDetector, manifest: Manifest, rows: np.ndarray, options: ScoringOptions | None = None, name: str = ""
 ) -> tuple[ScoreTable, pd.DataFrame]:
-    """Score utterances of a corpus. Scores are cached by detector file, recordings and policy.
+    """Score some rows (trials,) of a corpus. Scores are cached by detector file, recordings and policy.
 
-    Args:
-        detector: the detector.
-        manifest: the corpus.
-        rows: (trials,) the rows of the manifest to score.
-        options: of the scoring.
-        name: of the trials, for the progress bar and errors.
+    The progress bar and errors call the trials by `name`.
 
     Returns:
         The score table with the metadata of the manifest, and the files that cannot be read: id, reason.
@@ -275,29 +266,22 @@ def score_manifest(
             config, chosen = detector.config["feature"], rows[usable]
             more = (config, policy.conditions, options.cache, detector.device)
             dataset = _dataset(
-                detector,
-                policy,
-                clips,
-                chosen,
-                lambda f: open_feature_maps(f, clips, manifest, chosen, *more),
+                detector, policy, clips, chosen, lambda f: open_feature_maps(f, clips, manifest, chosen, *more)
             )
             loader = scoring_loader(dataset, options.batch_size, options.num_workers)
             collector = ScoreCollector(trials[usable], name)
-            work = _collect(detector, loader, collector)
-            label = f"{detector.name} on {name}"
-            console.progress_bar(work, label, int(dataset.num_windows().sum()), show=True)
+
+            def collect() -> Generator[int]:
+                for index, scores in _window_scores(detector, loader):
+                    collector.add(index, scores)
+                    yield len(scores)
+
+            console.progress_bar(collect(), f"{detector.name} on {name}", int(dataset.num_windows().sum()), show=True)
             cached = ScoreTable(collector.finish().table[COLUMNS])
             with files.atomic_write(path) as temporary:
                 cached.write(temporary)
     scores = trials["id"][usable].map(cached.table.set_index("id")["score"])
     return ScoreTable(trials[usable].assign(score=scores)), bad
-
-
-def _collect(detector: SavedDetector, loader: DataLoader[Batch], collector: ScoreCollector) -> Generator[int]:
-    """Add the scores of all windows to the collector; yields their number in each batch."""
-    for index, scores in _window_scores(detector, loader):
-        collector.add(index, scores)
-        yield len(scores)
 
 
 def _dataset(
@@ -319,12 +303,8 @@ def _dataset(
 def _whole_map(detector: SavedDetector, feature: Feature, clips: Any) -> ArrayStore:
     """Compute the feature map of a clip in memory, with the rounding of the store of maps."""
     with torch.inference_mode():
-        whole = torch.cat(
-            [
-                half_precision_map(piece, "the clip").cpu()
-                for piece in feature_map_pieces(feature, clips, 0, detector.device)
-            ]
-        )
+        pieces = feature_map_pieces(feature, clips, 0, detector.device)
+        whole = torch.cat([half_precision_map(piece, "the clip").cpu() for piece in pieces])
     return ArrayStore([whole.numpy()], clips.sample_rate)
 
 
@@ -338,11 +318,7 @@ def _window_scores(detector: SavedDetector, loader: DataLoader[Batch]) -> Iterat
 
 
 def _cached_scores(
-    detector: SavedDetector,
-    manifest: Manifest,
-    rows: np.ndarray,
-    policy: ScoringPolicy,
-    options: ScoringOptions,
+    detector: SavedDetector, manifest: Manifest, rows: np.ndarray, policy: ScoringPolicy, options: ScoringOptions
 ) -> Path:
     """Path of the cached scores; its name is a hash of everything that they depend on."""
     chosen = Manifest(manifest.table.iloc[rows], require_split=False)
@@ -358,11 +334,7 @@ def _cached_scores(
 
 
 def _mono(waveform: ArrayLike) -> audio.Waveform:
-    """Average a waveform given as an array to one channel.
-
-    Raises:
-        ValueError: if it has no samples, samples that are not finite numbers, or another shape or type.
-    """
+    """Average a waveform given as an array to one channel, after a check of its type, shape and values."""
     array = np.asarray(waveform)
     if array.dtype.kind != "f":
         raise ValueError(

@@ -20,7 +20,7 @@ from dfx.tables.findings import Finding, make_finding
 if TYPE_CHECKING:
     from dfx.evaluate.trials import Trials
 
-CHOICES = {"eval_crop": (*segments.POLICIES[1:], segments.SLIDING), "fuse": fusion.METHODS}
+CHOICES = {"eval_crop": segments.EVAL_POLICIES, "fuse": fusion.METHODS}
 NEEDS = {  # key -> the key without which it has no effect
     **dict.fromkeys(("key", "dev_scores", "llr"), "scores"),
     **dict.fromkeys(("others", "eval_crop"), "systems"),

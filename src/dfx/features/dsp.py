@@ -106,13 +106,10 @@ class BandPower(nn.Module):
     Frames are centred on multiples of the hop, with zeros beyond both ends: 1 + samples // hop_length of them.
 
     Args:
-        window: analysis window, put in the middle of a frame.
+        window: analysis window, put in the middle of a frame; not longer than one.
         n_fft: samples of a frame.
         hop_length: samples from one frame to the next.
         bank: non-negative weights of the lowest FFT bins (filters, at most n_fft // 2 + 1).
-
-    Raises:
-        ValueError: if the window is longer than a frame.
     """
 
     window: Tensor
@@ -138,11 +135,7 @@ class BandPower(nn.Module):
             self.register_buffer(f"block{i}", weights, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Return the energies (batch, filters, frames) of waveforms (batch, samples).
-
-        Raises:
-            ValueError: if the waveforms are shorter than one frame.
-        """
+        """Return the energies (batch, filters, frames) of waveforms (batch, samples) of at least one frame."""
         if waveform.shape[1] < self.n_fft:
             raise ValueError(
                 f"A waveform must hold at least one frame of n_fft={self.n_fft} samples, got {waveform.shape[1]}: "

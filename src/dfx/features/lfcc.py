@@ -25,9 +25,6 @@ class LFCC(FilterBankFeature):
         fmax_hz: upper edge of the highest filter; None for half the sample rate.
         deltas: append both differences: three times as many coefficients.
 
-    Raises:
-        ValueError: if an option is out of its range.
-
     Source:
         Wang & Yamagishi, "A comparative study on recent neural spoofing countermeasures", Interspeech 2021; its code.
     """

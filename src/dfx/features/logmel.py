@@ -24,9 +24,6 @@ class LogMel(FilterBankFeature):
         eps: power that keeps the logarithm of silence finite.
         top_db: with "db", values further than this below the maximum of their clip are raised to it; None for no limit.
         mask, cache: see `Feature`.
-
-    Raises:
-        ValueError: if an option is out of its range.
     """
 
     def __init__(

@@ -13,12 +13,9 @@ class MFCC(LogMel):
     Without deltas equal to `librosa.feature.mfcc` of the same settings.
 
     Args:
-        num_coefficients: cepstral coefficients, from number 0.
+        num_coefficients: cepstral coefficients, from number 0; at most num_bands.
         deltas: append the first and second difference over time, x[t + 1] - x[t - 1], as `LFCC` does.
         sample_rate, n_fft and the rest: as in `LogMel`, with scale="db".
-
-    Raises:
-        ValueError: if an option is out of its range.
     """
 
     dct: Tensor
@@ -40,18 +37,7 @@ class MFCC(LogMel):
         cache: bool = False,
     ) -> None:
         super().__init__(
-            sample_rate,
-            n_fft,
-            win_length,
-            hop_length,
-            num_bands,
-            fmin_hz,
-            fmax_hz,
-            "db",
-            eps,
-            top_db,
-            mask,
-            cache,
+            sample_rate, n_fft, win_length, hop_length, num_bands, fmin_hz, fmax_hz, "db", eps, top_db, mask, cache
         )
         if not 0 < num_coefficients <= num_bands:
             raise ValueError(

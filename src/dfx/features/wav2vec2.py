@@ -106,11 +106,7 @@ class Wav2Vec2(Feature):
         return {**dict.fromkeys(self.weight_sources), "architecture": self.architecture}
 
     def extract(self, waveform: Tensor) -> Tensor:
-        """Turn waveforms (batch, samples) into hidden states (batch, layers + 1, dim, frames).
-
-        Raises:
-            ValueError: if the waveforms are too short for one frame.
-        """
+        """Turn waveforms (batch, samples) of at least one frame into hidden states (batch, layers + 1, dim, frames)."""
         if waveform.shape[1] < self.min_samples:
             raise ValueError(
                 f"Wav2Vec2 needs at least {self.min_samples} samples for one frame, got {waveform.shape[1]}: "

@@ -23,11 +23,8 @@ class AMSoftmax(CosineLoss):
 
     Args:
         embedding_dim: width of the embeddings.
-        scale: s.
-        margin: m.
-
-    Raises:
-        ValueError: if scale is not positive or margin is negative.
+        scale: s, above 0.
+        margin: m, 0 or more.
     """
 
     def __init__(self, embedding_dim: int, scale: float = 20.0, margin: float = 0.9) -> None:

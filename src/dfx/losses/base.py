@@ -24,13 +24,10 @@ class Loss(nn.Module):
     is (batch,) int64 with 1 = bona fide.
 
     Args:
-        embedding_dim: width of the embeddings.
+        embedding_dim: width of the embeddings, at least 1.
 
     Attributes:
         llr: whether the score is a log-likelihood ratio, as Cllr and actDCF require.
-
-    Raises:
-        ValueError: if embedding_dim is less than 1.
     """
 
     llr = False
@@ -45,10 +42,7 @@ class Loss(nn.Module):
     def set_prior(self, num_bonafide: float, num_spoof: float) -> None:
         """Store the log odds of the classes in training, which a loss of posterior odds subtracts from its score.
 
-        Give the class counts of the training set, or (1, 1) where a sampler balances the classes.
-
-        Raises:
-            ValueError: if a count is not positive.
+        Give the class counts of the training set, all positive, or (1, 1) where a sampler balances the classes.
         """
         if num_bonafide <= 0 or num_spoof <= 0:
             raise ValueError(
@@ -74,12 +68,9 @@ class PosteriorLoss(Loss):
 
     Args:
         embedding_dim: width of the embeddings.
-        weight: how much a bona fide example counts relative to a spoofed one; "balanced" takes the inverse of the odds
-            given to `set_prior`; null counts every example once.
+        weight: a positive number: how much a bona fide example counts relative to a spoofed one; "balanced" takes the
+            inverse of the odds given to `set_prior`; null counts every example once.
         num_outputs: 1, the log odds, or 2, one for each class.
-
-    Raises:
-        ValueError: if weight is neither null, "balanced" nor a positive number.
     """
 
     llr = True

@@ -25,12 +25,9 @@ class OCSoftmax(CosineLoss):
 
     Args:
         embedding_dim: width of the embeddings.
-        r_real: cosine that bona fide speech should exceed.
+        r_real: cosine that bona fide speech should exceed; above r_fake.
         r_fake: cosine that spoofed speech should stay below.
-        alpha: steepness α.
-
-    Raises:
-        ValueError: if not -1 <= r_fake < r_real <= 1 or alpha is not positive.
+        alpha: steepness α, above 0.
     """
 
     def __init__(self, embedding_dim: int, r_real: float = 0.9, r_fake: float = 0.2, alpha: float = 20.0) -> None:

@@ -12,9 +12,8 @@ class LCNN(nn.Module):
     """LFCC-LCNN of the ASVspoof 2021 baseline, without its last linear layer (which is part of the loss).
 
     Nine convolutions with max-feature-map reduce (frames, bins) by 16; two bidirectional LSTM layers run over the
-    remaining frames, their input is added to their output, and the mean over frames is the embedding. 269,729
-    trainable parameters with 60 bins, one channel and the one output of `bce`. An axis shorter than 16 is pooled to
-    length 1.
+    remaining frames, their input is added to their output, and the mean over frames is the embedding. 269,729 trainable
+    parameters with 60 bins, one channel and the one output of `bce`. An axis shorter than 16 is pooled to length 1.
 
     Source: Wang and Yamagishi, "A comparative study on recent neural spoofing countermeasures for synthetic speech
     detection", 2021, table 1; layers as in the released reference implementation.

@@ -25,11 +25,7 @@ class LCNNLight(nn.Module):
     """
 
     def __init__(
-        self,
-        input_shape: tuple[int, int, int],
-        width: int = 16,
-        embedding_dim: int = 64,
-        dropout: float = 0.5,
+        self, input_shape: tuple[int, int, int], width: int = 16, embedding_dim: int = 64, dropout: float = 0.5
     ) -> None:
         super().__init__()
         channels, bins, _ = check_shape(input_shape, "LCNNLight")

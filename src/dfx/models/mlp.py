@@ -27,10 +27,7 @@ class MLP(nn.Module):
         self.embedding_dim = width
         self.norm = InputNorm(channels, bins)
         self.pool = StatisticsPool()
-        self.layers = nn.Sequential(
-            *_layer(2 * channels * bins, width, dropout),
-            *_layer(width, width, dropout),
-        )
+        self.layers = nn.Sequential(*_layer(2 * channels * bins, width, dropout), *_layer(width, width, dropout))
 
     def forward(self, x: Tensor) -> Tensor:
         """Embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
@@ -39,9 +36,4 @@ class MLP(nn.Module):
 
 
 def _layer(inputs: int, outputs: int, dropout: float) -> tuple[nn.Module, ...]:
-    return (
-        nn.Linear(inputs, outputs, bias=False),
-        RowNorm(outputs),
-        nn.ReLU(inplace=True),
-        nn.Dropout(dropout),
-    )
+    return (nn.Linear(inputs, outputs, bias=False), RowNorm(outputs), nn.ReLU(inplace=True), nn.Dropout(dropout))

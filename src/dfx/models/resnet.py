@@ -23,9 +23,6 @@ class ResNet(nn.Module):
     Args:
         depth: 18 or 34 layers.
         se: whether each block ends in squeeze-and-excitation (reduction 16).
-
-    Raises:
-        ValueError: if the depth is unknown.
     """
 
     def __init__(self, input_shape: tuple[int, int, int], depth: int = 18, se: bool = False) -> None:

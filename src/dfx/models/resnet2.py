@@ -14,9 +14,8 @@ class ResNet2(nn.Module):
     """Residual network with a long receptive field: dilations 1 to 8 over frames, attentive-statistics pooling.
 
     The input is normalised per bin. The stem halves bins and frames, two of the six blocks do so again, and the last
-    three are dilated by 2, 4 and 8, so that the receptive field is 463 frames, 4.6 s at a hop of 10 ms.
-    Bins stay separate until the pooling, where attention weighs the frames and mean and deviation are projected to the
-    embedding.
+    three are dilated by 2, 4 and 8, so that the receptive field is 463 frames, 4.6 s at a hop of 10 ms. Bins stay
+    separate until the pooling, where attention weighs the frames and mean and deviation are projected to the embedding.
 
     Source: "ResNet2" of project S1, described as residual, dilated, attention pooling; the numbers are ours.
 
@@ -27,11 +26,7 @@ class ResNet2(nn.Module):
     """
 
     def __init__(
-        self,
-        input_shape: tuple[int, int, int],
-        width: int = 16,
-        embedding_dim: int = 128,
-        dropout: float = 0.3,
+        self, input_shape: tuple[int, int, int], width: int = 16, embedding_dim: int = 128, dropout: float = 0.3
     ) -> None:
         super().__init__()
         channels, bins, _ = check_shape(input_shape, "ResNet2")

@@ -26,11 +26,7 @@ class Wav2Vec2Head(nn.Module):
     """
 
     def __init__(
-        self,
-        input_shape: tuple[int, int, int],
-        hidden: int = 128,
-        embedding_dim: int = 128,
-        dropout: float = 0.2,
+        self, input_shape: tuple[int, int, int], hidden: int = 128, embedding_dim: int = 128, dropout: float = 0.2
     ) -> None:
         super().__init__()
         channels, bins, _ = check_shape(input_shape, "Wav2Vec2Head")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from dfx import files
 from dfx.console import plain_console, say
 from dfx.detector.checkpoint import RunCheckpoint
-from dfx.detector.costs import latency_ms, num_parameters
+from dfx.detector.costs import latency_ms
 from dfx.detector.datamodule import AudioDataModule
 from dfx.detector.detector import Detector
 from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, decision_threshold, eer, scores_are_backwards, summary
@@ -59,7 +59,7 @@ def write_run_results(
     metrics["best_epoch"] = float(keeper.best_epoch)
     metrics["epochs"] = float(len(keeper.history))
     metrics["bad_files"] = float(len(data.store.bad))
-    metrics["cost/parameters"] = float(num_parameters(detector))
+    metrics["cost/parameters"] = float(sum(parameter.numel() for parameter in detector.parameters()))
     metrics["cost/train_seconds"] = sum(record.get("train/seconds", 0.0) for record in keeper.history)
     if data.store.sample_rate > 1:  # not a table of ready features
         metrics["cost/latency_ms"] = latency_ms(detector.cpu(), data.crops["eval"].num_samples, data.store.sample_rate)

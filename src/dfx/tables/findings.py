@@ -32,11 +32,7 @@ class Finding:
 
 
 def make_finding(kind: str, severity: str, text: str, items: Iterable[Any] = (), count: int | None = None) -> Finding:
-    """Make a finding; its `count` and `examples` come from the items that it is about.
-
-    Raises:
-        ValueError: if the severity is unknown.
-    """
+    """Make a finding; its `count` and `examples` come from the items that it is about."""
     if severity not in SEVERITIES:
         raise ValueError(f"Unknown severity {severity!r}: use one of {', '.join(SEVERITIES)}.")
     names = [str(item) for item in items]
@@ -59,9 +55,6 @@ def refuse_rows(table: pd.DataFrame, bad: Any, what: str, advice: str, show: str
         what: the problem, as a verb and its object: "repeat an id".
         advice: what to do.
         show: column whose value is shown beside each id.
-
-    Raises:
-        ValueError: if a row is bad.
     """
     if bad.any():
         rows = table[bad]

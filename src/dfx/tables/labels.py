@@ -16,18 +16,7 @@ BONAFIDE_WORDS = frozenset(
     ["bonafide", "real", "genuine", "human", "authentic", "original", "natural", "reals", "realaudio", "live"]
 )
 SPOOF_WORDS = frozenset(
-    [
-        "spoof",
-        "spoofed",
-        "fake",
-        "fakes",
-        "deepfake",
-        "deepfakes",
-        "synthetic",
-        "generated",
-        "fakeaudio",
-        "cloned",
-    ]
+    ["spoof", "spoofed", "fake", "fakes", "deepfake", "deepfakes", "synthetic", "generated", "fakeaudio", "cloned"]
 )
 
 

@@ -36,6 +36,7 @@ NO_ATTACK = "-"
 NO_SPEAKER = "-"
 UNNAMED_ATTACK = "spoof"
 SUFFIXES = (".csv", ".parquet")
+ABSOLUTE = r"/|\\|[A-Za-z]:"  # start of a path, also on Windows
 
 
 class Manifest:
@@ -94,7 +95,7 @@ class Manifest:
         """
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = f"{_normal(path.parent)}{os.sep}"
+        folder = _prefix(path.parent)
         table = self.table.assign(
             label=self.table["label"].map(NAMES), path=self.table["path"].str.removeprefix(folder)
         )
@@ -137,15 +138,17 @@ def read_manifest(
             f"Name the column that holds it: 'dataset.columns={{{missing[0]}: NAME IN THE FILE}}'; columns are "
             "separated by commas."
         )
+    folder = _prefix(path.parent)
     paths = table["path"].astype("str").where(table["path"].notna())
     named = table if "id" in table else table.assign(id=table.index)
     refuse_rows(named, paths.isna() | (paths == ""), f"of {path} have no path", "Fill in or remove the rows")
     if "id" not in table:
-        table["id"] = _ids(paths, path.parent)
+        inside = paths.str.removeprefix(folder).str.removeprefix("./")
+        table["id"] = inside.str.replace(r"\.[^./\\]+$", "", regex=True)
         twice = table["id"].duplicated(keep=False)
         what = f"of {path} have no id, and a path that without its suffix is not unique"
         refuse_rows(table.assign(id=paths), twice, what, "Add a column id")
-    table["path"] = _absolute(paths, path.parent)
+    table["path"] = paths.where(paths.str.match(ABSOLUTE), folder + paths.str.removeprefix("./"))
     table["label"] = parse_labels(table["label"], path)
     bonafide = table["label"] == BONAFIDE
     if "attack" in table:
@@ -203,18 +206,8 @@ def _rename(table: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.D
     return table.rename(columns={given: name for name, given in columns.items()})
 
 
-def _ids(paths: pd.Series, folder: Path) -> pd.Series:
-    prefix = f"{_normal(folder)}{os.sep}"
-    return paths.str.removeprefix(prefix).str.removeprefix("./").str.replace(r"\.[^./\\]+$", "", regex=True)
-
-
-def _normal(folder: Path) -> str:
-    return os.path.abspath(folder)  # noqa: PTH100  (without `..`, so that one file has one name)
-
-
-def _absolute(paths: pd.Series, folder: Path) -> pd.Series:
-    prefix = f"{_normal(folder)}{os.sep}"
-    return paths.where(paths.str.match(r"/|\\|[A-Za-z]:"), prefix + paths.str.removeprefix("./"))
+def _prefix(folder: Path) -> str:
+    return f"{os.path.abspath(folder)}{os.sep}"  # noqa: PTH100  (without `..`, so that one file has one name)
 
 
 def parse_labels(words: pd.Series, path: Path) -> pd.Series:
@@ -280,7 +273,7 @@ def _checked(table: pd.DataFrame, name: str, require_split: bool) -> pd.DataFram
         "split": _text(table.get("split"), pd.Series("", index=table.index, dtype="str")),
     }
     table = pd.DataFrame(filled | {name: table[name] for name in table.columns if name not in filled})
-    relative = ~table["path"].str.match(r"/|\\|[A-Za-z]:")
+    relative = ~table["path"].str.match(ABSOLUTE)
     named_bonafide = (label == BONAFIDE) & (table["attack"] != NO_ATTACK)
     other_split = ~table["split"].isin(SPLITS if require_split else (*SPLITS, ""))
     for bad, what, advice in (

@@ -76,11 +76,7 @@ def read_protocol(path: Path, layouts: Layouts) -> pd.DataFrame:
 
 
 def read_protocol_text(path: Path) -> str:
-    """Read a text file, also gzip-packed; the byte-order mark and comments (lines that begin with `#`) are left out.
-
-    Raises:
-        ValueError: if a packed file is damaged.
-    """
+    """Read a text file, also gzip-packed; the byte-order mark and comments (lines that begin with `#`) are left out."""
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
         try:
@@ -94,11 +90,7 @@ def read_protocol_text(path: Path) -> str:
 
 
 def first_protocol_line(text: str, path: Path) -> str:
-    """Return the first line that is not blank.
-
-    Raises:
-        ValueError: if there is none.
-    """
+    """Return the first line that is not blank; a ValueError if there is none."""
     found = re.search(r"\S.*", text)
     if found is None:
         raise ValueError(f"{path} is empty: obtain it again.")
@@ -141,11 +133,7 @@ def protocol_line_widths(frame: pd.DataFrame) -> pd.Series:
 
 
 def name_protocol_columns(frame: pd.DataFrame, names: Sequence[str], path: Path) -> pd.DataFrame:
-    """Name the columns that `split_protocol_columns` made; surplus fields of a line belong to its `id`.
-
-    Raises:
-        ValueError: if a line has too few.
-    """
+    """Name the columns that `split_protocol_columns` made; surplus fields of a line belong to its `id`."""
     widths, width = protocol_line_widths(frame), len(names)
     short = frame[widths < width]
     if len(short):
@@ -160,11 +148,7 @@ def name_protocol_columns(frame: pd.DataFrame, names: Sequence[str], path: Path)
         start = list(names).index("id")
         rows = zip(frame[long].to_numpy().tolist(), (widths[long] - width).tolist(), strict=True)
         table.loc[long] = [
-            [
-                *row[:start],
-                " ".join(row[start : start + spaces + 1]),
-                *row[start + spaces + 1 : width + spaces],
-            ]
+            [*row[:start], " ".join(row[start : start + spaces + 1]), *row[start + spaces + 1 : width + spaces]]
             for row, spaces in rows
         ]
     return table[[name for name in names if name]]
