@@ -27,6 +27,7 @@ def test_without_quoting_every_line_is_a_row(tmp_path):
         ("id,label\n1,real\n2\n\n3\n", r"2 of 3 rows do not have 2 fields \('2', '3'\)"),
         ("id,label\n1,real,x\n2,fake,x\n", "2 of 2 rows do not have 2 fields"),
         ("name,label\n1,real\n", "has no column id: it has name, label"),
+        ('id,label\n1,"real\n2,fake\n3,"real"\n', "has 4 lines, and quotation marks join them to 2 rows: .* line 2"),
         ('id,label\n1,"real\n' + "2,fake\n" * 20_000, "a quotation mark is not closed"),
     ],
 )

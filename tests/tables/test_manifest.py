@@ -169,6 +169,17 @@ def test_a_wrong_file_is_refused_with_a_sentence(tmp_path, text, message):
         manifest.read_manifest(write_csv(tmp_path, text))
 
 
+def test_a_quotation_mark_that_swallows_rows_is_named(tmp_path):
+    rows = [f"{i}.wav,bonafide,train,text {i}" for i in range(48)]
+    rows[4], rows[19] = '4.wav,bonafide,train,"Well', '19.wav,spoof,train,"he said'
+    (tmp_path / "m.csv").write_text("\n".join(["path,label,split,transcript", *rows]))
+    with pytest.raises(ValueError, match=r"has 49 lines, .* join them to 34 rows: .* in line 6 \('4\.wav,"):
+        manifest.read_manifest(tmp_path / "m.csv")
+    rows[4], rows[19] = '4.wav,bonafide,train,"Well, yes"', '19.wav,spoof,train,5" of "snow"'
+    (tmp_path / "m.csv").write_text("\n\n".join(["path,label,split,transcript", *rows, ""]))
+    assert len(manifest.read_manifest(tmp_path / "m.csv")) == 48
+
+
 def test_wrong_arguments_are_refused_with_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="There is no manifest"):
         manifest.read_manifest(tmp_path / "none.csv")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx.tables.findings import some_items
+from dfx.tables.findings import refuse_joined_lines, some_items
 
 
 def read_delimited(
@@ -48,6 +48,8 @@ def read_delimited(
     else:  # split at line feeds only: transcripts contain other characters that Python takes for line ends
         rows = [line.rstrip("\r").split(separator) for line in text.split("\n")]
     rows = [row for row in rows if row not in ([], [""])]
+    if quoted:
+        refuse_joined_lines(io.StringIO(text, newline=None), len(rows), path)
     if not rows:
         raise ValueError(f"{path} is empty: copy the corpus again.")
     columns = list(names) or rows[0]

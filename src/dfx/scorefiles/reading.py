@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dfx.tables import protocols
-from dfx.tables.findings import some_items
+from dfx.tables.findings import refuse_joined_lines, some_items
 from dfx.tables.labels import BONAFIDE, is_label, normalised_word
 from dfx.tables.manifest import parse_labels
 from dfx.tables.score_table import UNKNOWN_ATTACK
@@ -145,6 +145,8 @@ def read_table_with_header(text: str, path: Path) -> pd.DataFrame | None:
     is_data = any(_is_number(word) or is_label(word) for word in header)  # a file that is called `audio`
     if not has_id or is_data:
         return None
+    if first.count('"') == 2 and first.startswith('"') and first.endswith('"') and len(header) > 1:
+        raise ValueError(f"{path} has its whole header in quotation marks ({first[:80]}): remove them.")
     try:
         table = pd.read_csv(
             io.StringIO(text),
@@ -162,6 +164,7 @@ def read_table_with_header(text: str, path: Path) -> pd.DataFrame | None:
         )
     if table.empty:
         raise ValueError(f"{path} has a header ({', '.join(header)}) and no trial below it: obtain it again.")
+    refuse_joined_lines(text.split("\n"), len(table) + 1, path)
     return _with_our_names(table.fillna(""))
 
 
@@ -172,6 +175,8 @@ def parse_numbers(table: pd.DataFrame, name: str, path: Path) -> pd.Series:
         ValueError: with the number of values that are not numbers, and the first of them.
     """
     try:
+        if table[name].str.contains("_", regex=False).any():  # Python and NumPy take 1_000 for a number
+            raise ValueError
         return pd.Series(np.array(table[name].tolist(), dtype=np.float64), index=table.index)
     except ValueError:
         bad = table[[not _is_number(str(word)) for word in table[name]]]
@@ -187,7 +192,7 @@ def _is_number(word: str) -> bool:
         float(word)
     except ValueError:
         return False
-    return True
+    return "_" not in word
 
 
 def _with_our_names(table: pd.DataFrame) -> pd.DataFrame:
@@ -236,12 +241,18 @@ def _score_columns(frame: pd.DataFrame, path: Path, first: str) -> tuple[str, ..
     if width > 1 and _share(last, _is_number) >= 0.5:
         if width > 2 and _share(before, is_label) > 0.5:
             return LABEL_THEN_SCORE[min(width, 4)]
+        if width > 2 and _share(before, lambda word: _is_number(word) and not word.isdigit()) > 0.5:
+            raise ValueError(
+                f"{path} has two columns of numbers, its first line is {first[:120]!r}, and does not say which is the "
+                "score of bona fide: keep the id and that column, or name the columns in a header (id,score)."
+            )
         if width > 2 and set(before) <= {"0", "1"}:
             parse_labels(before, path)  # raises: numbers are not labels
         return ("id", "score")
     if width > 2 and _share(last, is_label) > 0.5 and _share(before, _is_number) > 0.5:
         return SCORE_THEN_LABEL[min(width, 4)]
-    raise ValueError(f"{path} is not a score file, its first line is {first[:120]!r}: dfx reads {FORMATS}.")
+    hint = f" Its lines end with {first[-1]!r}: remove it." if first.endswith((",", ";")) else ""
+    raise ValueError(f"{path} is not a score file, its first line is {first[:120]!r}: dfx reads {FORMATS}.{hint}")
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dfx.tables.findings import refuse_rows, some_items
+from dfx.tables.findings import refuse_joined_lines, refuse_rows, some_items
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF, parse_label
 
 COLUMNS = ("id", "path", "label", "attack", "speaker", "split")
@@ -178,6 +178,8 @@ def _load(path: Path, names: Sequence[str]) -> pd.DataFrame:
         raise ValueError(f"{path} is empty: give a table with a header and at least one row.") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a comma-separated UTF-8 table ({error}): save it as one.") from error
+    with path.open(encoding="utf-8-sig") as lines:
+        refuse_joined_lines(lines, len(table) + 1, path)
     return table
 
 

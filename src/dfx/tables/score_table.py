@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.tables.findings import refuse_rows, some_items
+from dfx.tables.findings import refuse_joined_lines, refuse_rows, some_items
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF, parse_label
 
 COLUMNS = ["id", "attack", "label", "score"]
@@ -57,7 +57,7 @@ class ScoreTable:
         refuse_rows(table, table["id"].duplicated(), "repeat an id", "Score each utterance once")
         unknown = ~table["label"].isin(list(NAMES))
         refuse_rows(table, unknown, "have an unknown label", "Use 1 for bona fide and 0 for spoof", "label")
-        scores = np.array([_number(value) for value in table["score"]], dtype=np.float64)
+        scores = np.array([parse_score(value) for value in table["score"]], dtype=np.float64)
         cure = "Look at these recordings, and at the training of the detector that scored them"
         refuse_rows(table, ~np.isfinite(scores), "have a score that is not a finite number", cure, "score")
         self.table = table.assign(label=table["label"].astype(np.int64), score=scores)
@@ -129,6 +129,8 @@ class ScoreTable:
             options |= {**_PLAIN, "sep": r"\s+", "header": None, "names": COLUMNS}
         try:
             table = pd.read_csv(path, **options)
+            with path.open(encoding="utf-8-sig") as lines:
+                refuse_joined_lines(lines, len(table) + (not is_plain), path.name)
             if is_plain:
                 table = table.assign(id=table["id"].map(unquote), attack=table["attack"].map(unquote))
             table["label"] = table["label"].map({word: parse_label(word) for word in table["label"].unique()})
@@ -167,8 +169,9 @@ def scores_side_by_side(tables: Sequence[ScoreTable]) -> NDArray[np.float64]:
     return np.array(scores)
 
 
-def _number(value: Any) -> float:
+def parse_score(value: Any) -> float:
+    """Convert a value of a score column; NaN for text that is no number, and for `1_000`, a number of Python."""
     try:
-        return float(value)
+        return np.nan if isinstance(value, str) and "_" in value else float(value)
     except (TypeError, ValueError):
-        return np.nan  # so that text gives the same error as a NaN
+        return np.nan
