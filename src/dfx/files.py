@@ -86,8 +86,14 @@ def locked_folder(folder: Path, doing: str, say: Callable[[str], None], name: st
 
 
 @contextlib.contextmanager
-def full_disk_is_an_error(folder: Path, what: str) -> Iterator[None]:
-    """Convert the OSError of a full disk to a ValueError that says what is written to the folder: "waveforms"."""
+def full_disk_is_an_error(folder: Path, what: str, options: str = "$DFX_CACHE or cache=") -> Iterator[None]:
+    """Convert the OSError of a full disk to a ValueError that says what is written to the folder: "waveforms".
+
+    Args:
+        folder: where files are written.
+        what: what is written.
+        options: how users give another folder.
+    """
     try:
         yield
     except OSError as error:
@@ -95,5 +101,5 @@ def full_disk_is_an_error(folder: Path, what: str) -> Iterator[None]:
             raise
         raise ValueError(
             f"The disk filled up while {what} were written to {folder}. Free some room, or give another folder by "
-            "$DFX_CACHE or cache=; what is finished there is kept and will not be made again."
+            f"{options}; what is finished there is kept and will not be made again."
         ) from error

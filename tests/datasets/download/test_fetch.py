@@ -1,5 +1,6 @@
 """Downloads against a server on the loopback interface that resumes, cannot resume, drops, lies and refuses."""
 
+import contextlib
 import hashlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,9 @@ from dfx.datasets.download import fetch, transfer
 CONTENT = np.random.default_rng(0).bytes(300_000)
 MD5 = hashlib.md5(CONTENT).hexdigest()
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+REDIRECTS = {"ftp": "ftp://127.0.0.1/LA.zip", "file": "file:///etc/passwd"}
 
 
 class Server(ThreadingHTTPServer):
@@ -41,6 +45,17 @@ class Handler(BaseHTTPRequestHandler):
         content = self.server.content
         if behaviour == "missing":
             return self.send_error(404)
+        if behaviour in REDIRECTS:
+            self.send_response(302)
+            self.send_header("Location", REDIRECTS[behaviour])
+            return self.end_headers()
+        if behaviour == "endless":
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for _ in range(100):
+                    self.wfile.write(content)
+            return None
         if behaviour == "busy" and count < 3:
             return self.send_error(503)
         if behaviour == "page":
@@ -210,3 +225,23 @@ def test_the_name_of_the_file_follows_from_the_address():
     address = "https://example.org/records/1/files/a%20b.tar.gz?download=1"
     assert source(address).file == "a b.tar.gz"
     assert source("https://example.org/bitstreams/0-1/content", file="PA.zip").file == "PA.zip"
+
+
+@pytest.mark.parametrize("behaviour", REDIRECTS)
+def test_redirects_to_other_protocols_are_not_followed(server, tmp_path, behaviour):
+    with pytest.raises(ValueError, match=f"(redirects to|302.*) '{behaviour}:.*see the page of the corpus"):
+        fetch.fetch_file(source(server.url(behaviour)), tmp_path)
+
+
+def test_a_server_that_sends_far_more_than_the_corpus_has_is_cut_off(server, tmp_path):
+    with pytest.raises(ValueError, match="a tenth more than the corpus gives"):
+        fetch.fetch_file(source(server.url("endless"), bytes=len(CONTENT)), tmp_path)
+    assert (tmp_path / "LA.zip.part").stat().st_size < 10 * len(CONTENT)
+
+
+def test_a_symbolic_link_is_not_written_through(server, tmp_path):
+    (tmp_path / "mine").write_text("kept")
+    (tmp_path / "LA.zip.part").symlink_to(tmp_path / "mine")
+    with pytest.raises(ValueError, match="is a symbolic link"):
+        fetch.fetch_file(source(server.url("ranges")), tmp_path)
+    assert (tmp_path / "mine").read_text() == "kept"

@@ -203,3 +203,25 @@ def test_a_file_where_a_folder_must_go_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"out/LA is in the way"):
         unpack.unpack(good(tmp_path / "LA.zip"), tmp_path / "out")
     assert held(tmp_path / "out") == {"LA": b"mine"}
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path, kind, mode):
+    info, _ = member("LA/x")
+    info.type, info.size = kind, 300 << 20
+    with tarfile.open(tmp_path / "evil.tar", mode) as archive:
+        archive.fileobj.write(info.tobuf())  # the claim is enough
+        archive.fileobj.write(bytes(4096))
+    with pytest.raises(ValueError, match="a header of 314,572,800 bytes"):
+        unpack.unpack(tmp_path / "evil.tar", tmp_path / "out")
+
+
+def test_members_of_a_zip_that_overlap_are_refused(tmp_path):
+    path = zipped(tmp_path / "evil.zip", {"a": b"x" * 1000, "b": b"x" * 1000})
+    data = bytearray(path.read_bytes())
+    second = data.rindex(b"PK\x01\x02")
+    data[second + 42 : second + 46] = (5).to_bytes(4, "little")  # its local header begins within the first member
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="'b' overlaps another member"):
+        unpack.unpack(path, tmp_path / "out")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from dfx import console
+from dfx import console, files
 from dfx.datasets.download.transfer import PartialTransfer, transfer_file
 
 LENGTHS = {"md5": 32, "sha256": 64}  # hex digits of the checksums that data archives publish
@@ -22,8 +22,8 @@ LENGTHS = {"md5": 32, "sha256": 64}  # hex digits of the checksums that data arc
 class FetchSource:
     """One file to fetch: address, file name, published checksum.
 
-    `size` in bytes is for planning only (0: unknown); `strip` is the number of leading folders to remove from the names
-    inside the archive.
+    `size` in bytes is for planning, and a limit (0: unknown); `strip` is the number of leading folders to remove from
+    the names inside the archive.
     """
 
     url: str
@@ -52,7 +52,10 @@ def fetch_file(source: FetchSource, folder: Path) -> Path:
     part_path = folder / f"{source.file}.part"
     if done.exists():  # a file of this name is checked, wherever it came from
         done.replace(part_path)
+    if part_path.is_symlink():
+        raise ValueError(f"{part_path} is a symbolic link, and dfx writes to files only: remove it and start again.")
     with (
+        files.full_disk_is_an_error(folder, "downloads", "data="),
         console.byte_progress_bar(source.file, source.size) as report,
         PartialTransfer(part_path, source.url, source.algorithm, source.size, report) as part,
     ):

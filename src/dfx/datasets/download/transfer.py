@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import os
 import re
 import shutil
 import ssl
@@ -23,6 +24,8 @@ PAUSE = 1.0  # seconds after the first connection without new bytes; doubled for
 LONGEST_PAUSE = 60.0  # seconds between two attempts
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)  # answers to repeat the request; any other error is final
 
+MOST_SURPLUS = 1.1  # of the size that the corpus gives: sizes on web pages are rounded
+
 Report = Callable[[int, int], object]  # (bytes so far, bytes in all or 0)
 
 
@@ -41,7 +44,7 @@ class PartialTransfer:
         path: of the partial file.
         url: address of the file.
         algorithm: of the checksum, a name of `hashlib`.
-        total: expected bytes for the progress bar, 0 if unknown.
+        total: expected bytes, 0 if unknown; a server that sends more than a tenth beyond them is cut off.
         report: called with (bytes so far, bytes in all or 0).
     """
 
@@ -56,7 +59,11 @@ class PartialTransfer:
         self.kind = "unknown type"
         self._report = report
         self._hash = hashlib.new(algorithm)
-        self._file: IO[bytes] = path.open("a+b")
+        self._most = int(total * MOST_SURPLUS)
+        # Not through a symbolic link, which another user of the machine may have put there.
+        self._file: IO[bytes] = os.fdopen(
+            os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644), "a+b"
+        )
         self._file.seek(0)
         while chunk := self._file.read(CHUNK):
             self._count(chunk)
@@ -101,6 +108,11 @@ class PartialTransfer:
         self._hash.update(chunk)
         self.size += len(chunk)
         self._report(self.size, self.total)
+        if 0 < self._most < self.size:
+            raise ValueError(
+                f"{self.url} sends more than {self._most:,} bytes, a tenth more than the corpus gives: compare the "
+                f"address with the page of the corpus, and delete {self.path}."
+            )
 
 
 def transfer_file(part: PartialTransfer) -> None:
@@ -158,9 +170,24 @@ def _continue(part: PartialTransfer) -> None:
         raise DroppedTransferError(f"the connection closed after {part.size:,} of {total:,} bytes")
 
 
+class _WebRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http and https only, and never from https to http."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if not newurl.startswith("https://" if req.full_url.startswith("https://") else ("http://", "https://")):
+            raise ValueError(
+                f"{req.full_url} redirects to {newurl[:200]!r}, which is not as safe as https: see the page of the "
+                "corpus for another address."
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+_OPENER = urllib.request.build_opener(_WebRedirects)
+
+
 def _open(request: urllib.request.Request, part: PartialTransfer) -> Any:
     try:
-        return urllib.request.urlopen(request, timeout=TIMEOUT)
+        return _OPENER.open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE and part.size:

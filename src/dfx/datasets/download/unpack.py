@@ -16,13 +16,17 @@ import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from dfx import console
 
 MAX_RATIO = 100  # unpacked to packed size; speech is below 3, tables below 30, a zip bomb about 1,000
 SMALL = 256 << 20  # bytes that any archive may unpack to
+MAX_HEADER = 1 << 20  # bytes of one header of a tar member; the longest path of a system has 4,096
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # first bytes of a zip; the second is an empty one
+EXTENDED = (  # types of headers that are read into memory
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError)
 
 
@@ -104,6 +108,11 @@ class _SizeLimit:
 
 def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
     with zipfile.ZipFile(file) as archive:
+        end = 0
+        for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+            if info.header_offset < end:
+                raise zipfile.BadZipFile(f"{info.filename!r} overlaps another member")
+            end = info.header_offset + info.compress_size
         for info in archive.infolist():
             mode = stat.S_IFMT(info.external_attr >> 16)  # 0 if it was not made on Unix
             kind = "folder" if info.is_dir() else "file" if mode in (0, stat.S_IFREG) else "link or device"
@@ -111,9 +120,20 @@ def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
             yield _Member(info.filename, kind, info.file_size, partial(archive.open, info))
 
 
+class _TarInfo(tarfile.TarInfo):
+    """Header of a tar member, without extended headers so long that they would fill the memory."""
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> Any:
+        info = super().frombuf(buf, encoding, errors)
+        if info.type in EXTENDED and info.size > MAX_HEADER:
+            raise RuntimeError(f"a header of {info.size:,} bytes")  # tarfile.open swallows its own errors
+        return info
+
+
 def _tar_members(file: IO[bytes]) -> Iterator[_Member]:
     file.seek(0)
-    with tarfile.open(fileobj=file, mode="r:*") as archive:
+    with tarfile.open(fileobj=file, mode="r:*", tarinfo=_TarInfo) as archive:
         while (info := archive.next()) is not None:
             kind = "folder" if info.isdir() else "file" if info.isreg() or info.islnk() else "link or device"
             yield _Member(
