@@ -55,10 +55,28 @@ def test_markdown_escapes_its_own_signs():
         "",
         "| name | EER | why |",
         "| :-- | --: | :-- |",
-        "| x\\|y | 5.0 [4.1, 5.9] | <b> |",
+        "| x\\|y | 5.0 [4.1, 5.9] | &lt;b> |",
         "",
         "How to read.",
     ]
+
+
+def test_names_of_others_are_no_markup_and_break_no_row():
+    evil = "<script>alert(1)</script>\n| x | [a](javascript:b)"
+    parts = [
+        DocumentText(evil),
+        DocumentLead(evil, more=[evil]),
+        DocumentFindings([DocumentNotice(evil, "error", evil, evil, evil)]),
+        DocumentTable(evil, [evil], [[evil], [DocumentCell(evil, evil, "good")]], evil),
+        DocumentPicture("det", Figure(), evil),
+        DocumentHeading(evil),
+    ]
+    page = Document("report", evil, parts).markdown()
+    assert "<script" not in page
+    assert "](javascript" not in page
+    table = [line for line in page.splitlines() if line.startswith("| ")]
+    assert all(len(re.findall(r"(?<!\\)\|", line)) == 2 for line in table)
+    assert len(table) == 4
 
 
 def test_html_escapes_and_aligns():

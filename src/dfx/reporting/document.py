@@ -38,7 +38,7 @@ from typing import Any
 
 from dfx import files
 from dfx.console import plain_console
-from dfx.reporting.document_parts import DocumentPart, DocumentPicture, DocumentText
+from dfx.reporting.document_parts import DocumentPart, DocumentPicture, DocumentText, markdown_escaped
 
 STYLE = Path(__file__).with_suffix(".css")
 RECORD = "report.json"
@@ -74,7 +74,7 @@ class Document:
 
     def markdown(self) -> str:
         """The page as Markdown; figures are named relative to its folder."""
-        texts = [f"# {self.title}", *(part.markdown() for part in self.parts)]
+        texts = [f"# {markdown_escaped(self.title)}", *(part.markdown() for part in self.parts)]
         return "\n\n".join(text for text in texts if text) + "\n"
 
     def write(self, folder: Path, more: Mapping[str, str | Callable[[Path], object]] | None = None) -> list[Path]:

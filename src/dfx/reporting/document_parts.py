@@ -52,7 +52,7 @@ class DocumentText(NamedTuple):
         return f'<p class="{self.look}">{escaped(self.text)}</p>'
 
     def markdown(self) -> str:
-        return self.text
+        return markdown_escaped(self.text)
 
     def show(self, console: Console) -> None:
         console.print(self.text, style=(COLOURS | {"small": "dim"}).get(self.look), soft_wrap=True)
@@ -79,7 +79,7 @@ class DocumentLead(NamedTuple):
         return f'<div class="lead">{value}<div>{texts}</div></div>'
 
     def markdown(self) -> str:
-        return "\n\n".join([f"**{self.text}**", *self.more])
+        return "\n\n".join([f"**{markdown_escaped(self.text)}**", *map(markdown_escaped, self.more)])
 
     def show(self, console: Console) -> None:
         console.print()
@@ -113,9 +113,10 @@ class DocumentNotice(NamedTuple):
         return f'<div class="finding {self.severity}">{title}<div>{escaped(self.text)}</div>{rest}</div>'
 
     def markdown(self) -> str:
-        title = f"**{self.severity.capitalize()}: {self.title}.** " if self.title else ""
-        rest = [self.examples, f"**What to do:** {self.advice}" if self.advice else ""]
-        return "\n".join([f"- {title}{self.text}", *(f"  <br>{text}" for text in rest if text)])
+        title = f"**{self.severity.capitalize()}: {markdown_escaped(self.title)}.** " if self.title else ""
+        advice = f"**What to do:** {markdown_escaped(self.advice)}" if self.advice else ""
+        rest = [markdown_escaped(self.examples), advice]
+        return "\n".join([f"- {title}{markdown_escaped(self.text)}", *(f"  <br>{text}" for text in rest if text)])
 
     def show(self, console: Console) -> None:
         from rich.text import Text as Words
@@ -218,8 +219,8 @@ class DocumentTable(NamedTuple):
 
     def markdown(self) -> str:
         rules = [":--" if text else "--:" for text in self.is_text]
-        lines = [f"## {self.title}", "", *map(_markdown_row, (self.head, rules, *self.rows))]
-        return "\n".join([*lines, "", self.note] if self.note else lines)
+        lines = [f"## {markdown_escaped(self.title)}", "", *map(_markdown_row, (self.head, rules, *self.rows))]
+        return "\n".join([*lines, "", markdown_escaped(self.note)] if self.note else lines)
 
     def show(self, console: Console) -> None:
         import rich.table
@@ -263,8 +264,9 @@ class DocumentPicture:
         return f'{heading}<img alt="{escaped(self.title or self.name)}" src="data:image/png;base64,{data}">'
 
     def markdown(self) -> str:
-        link = f"![{self.title or self.name}]({self.name}.png)"
-        return f"## {self.title}\n\n{link}" if self.title else link
+        title = markdown_escaped(self.title)
+        link = f"![{title or self.name}]({self.name}.png)"
+        return f"## {title}\n\n{link}" if title else link
 
     def show(self, console: Console) -> None:
         pass  # a terminal has no pictures
@@ -279,7 +281,7 @@ class DocumentHeading(NamedTuple):
         return f"<h2>{escaped(self.text)}</h2>" if self.text else ""
 
     def markdown(self) -> str:
-        return f"## {self.text}"
+        return f"## {markdown_escaped(self.text)}"
 
     def show(self, console: Console) -> None:
         console.print(self.text, style="bold")
@@ -326,11 +328,16 @@ def _rich_cell(cell: str | DocumentCell) -> str | rich.text.Text:
     return rich.text.Text(cell.text).append(f" {cell.small}" if cell.text else cell.small, "dim")
 
 
+def markdown_escaped(text: str) -> str:
+    """Escape HTML tags and links in a text for Markdown, and put it on one line: names come from files of others."""
+    return " ".join(text.splitlines()).replace("<", "&lt;").replace("](", "]\\(")
+
+
 def _markdown_row(row: Iterable[str | DocumentCell]) -> str:
     cells = []
     for cell in row:
-        text = str(cell)
+        text = markdown_escaped(str(cell))
         if isinstance(cell, DocumentCell) and "good" in cell.looks.split():
-            text = f"**{cell.text}** {cell.small}".rstrip()
+            text = f"**{markdown_escaped(cell.text)}** {markdown_escaped(cell.small)}".rstrip()
         cells.append(text.replace("|", "\\|"))
     return "| " + " | ".join(cells) + " |"
