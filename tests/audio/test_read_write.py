@@ -312,3 +312,28 @@ def test_damage_in_the_middle_of_a_flac_costs_little(tmp_path):
     waveform = audio.read_audio(tmp_path / "a.flac", 16000)
     assert len(waveform) >= 0.9 * len(noise)
     np.testing.assert_allclose(waveform[:100_000], noise[:100_000], atol=1 / 32768)
+
+
+def test_what_no_decoder_knows_and_a_loop_of_links_are_reasons(tmp_path):
+    samples = np.arange(-800, 800, dtype=np.int64)
+    data = (samples << 52).tobytes()
+    form = struct.pack("<HHIIHH", 1, 1, 16000, 128000, 8, 64)  # PCM of 64 bits, at which soundfile raises ValueError
+    chunks = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", len(data)) + data
+    path = tmp_path / "pcm64.wav"
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(chunks)) + chunks)
+    with pytest.raises(audio.AudioError, match="its decoder failed .*'s64' format"):
+        audio.read_audio(path, 16000)
+    (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
+    with pytest.raises(audio.AudioError, match="loop"):
+        audio.read_audio(tmp_path / "loop.wav", 16000)
+
+
+def test_whatever_a_decoder_raises_is_the_reason_of_the_file(tmp_path, monkeypatch):
+    audio.write_audio(tmp_path / "a.wav", np.zeros(100), 16000)
+
+    def fail(*_, **__):
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(read_write, "_decode_soundfile", fail)
+    with pytest.raises(audio.AudioError, match=r"its decoder failed \(ZeroDivisionError: by nothing\)"):
+        audio.read_audio(tmp_path / "a.wav", 16000)

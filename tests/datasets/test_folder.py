@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from dfx.datasets.folder import Folder
@@ -74,3 +76,15 @@ def test_one_folder_below_a_class_is_no_speaker(tmp_path):
 def test_two_formats_of_one_name_are_two_recordings(tmp_path):
     touch(tmp_path, "real/a.wav", "real/a.flac", "real/b.wav", "fake/c.wav", "fake/d.wav", "fake/e.wav")
     assert {"real/a.wav", "real/a.flac", "real/b"} <= set(Folder(str(tmp_path)).manifest().table["id"])
+
+
+def test_names_that_are_no_text_are_left_out_and_named(tmp_path, capsys):
+    for name in (b"real/a.wav", b"fake/b.wav", b"fake/\xff\xfe.wav", b"fake/d\xe9/c.wav"):
+        path = tmp_path / os.fsdecode(name)
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_bytes(b"x")
+    made = Folder(str(tmp_path)).manifest()
+    assert [path.rpartition("/")[2] for path in made.table["path"]] == ["b.wav", "a.wav"]
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 files below" in said
+    assert "left out, since their names are no UTF-8" in said

@@ -203,3 +203,18 @@ def test_objects_and_categories_become_text():
     assert made.table["path"].tolist() == ["/x/a", "/x/b", "/x/c"]
     assert made.table["attack"].tolist() == ["-", "A07", "A08"]
     assert made.table["speaker"][1] == "-"
+
+
+def test_parquet_with_lists_or_damage(tmp_path):
+    path = tmp_path / "m.parquet"
+    pd.DataFrame(
+        {"path": ["a.wav", "b.wav"], "label": ["bonafide", "spoof"], "split": "train", "tags": [["x", "y"], None]}
+    ).to_parquet(path)
+    made = manifest.read_manifest(path)
+    assert "'x'" in made.table["tags"][0]
+    assert made.hash == manifest.read_manifest(path).hash
+    data = bytearray(path.read_bytes())
+    data[4:200] = bytes(196)
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="cannot be read as Parquet"):
+        manifest.read_manifest(path)

@@ -41,8 +41,6 @@ BLOCK_VALUES = 1 << 22  # samples of all channels together in a block: 16 MiB, h
 RESAMPLED_AT_ONCE = 1 << 15  # samples; soxr is a sixth slower with ten times as many (cache)
 WRITABLE = {".wav": "WAV", ".flac": "FLAC"}
 
-# RuntimeError: LibsndfileError; TypeError: suffix .raw, whose format has to be given; OSError: no permission.
-_SOUNDFILE_ERRORS = (RuntimeError, TypeError, OSError)
 # Formats of WAV in which a frame has as many bytes as `block_align` says (in ADPCM that is a block of many frames):
 # PCM, float, A-law, mu-law, and PCM or float in the long form.
 _PLAIN_WAV = {0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE}
@@ -117,7 +115,11 @@ def probe_audio(path: str | Path) -> AudioInfo:
         with soundfile.SoundFile(os.fsencode(path)) as file:
             name = f"{file.format}/{file.subtype}".lower()
             return AudioInfo(_num_frames(file), require_sample_rate(path, file.samplerate), file.channels, name)
-    except _SOUNDFILE_ERRORS as error:
+    except AudioError:
+        raise
+    except (
+        Exception
+    ) as error:  # soundfile raises RuntimeError, TypeError (suffix .raw), ValueError (64-bit WAV), OSError
         from dfx.audio import ffmpeg
 
         return ffmpeg.probe_with_ffmpeg(path, _why(error))
@@ -154,10 +156,17 @@ def _require_file(path: Path) -> None:
 def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDArray]:
     """Mono blocks at `sample_rate`; 16-bit integers if the file is 16-bit mono at this rate, else float32."""
     total = 0
-    for block in _resampled(_decode(path, block_seconds), path, sample_rate):
-        total += len(block)
-        if len(block):
-            yield block
+    try:
+        for block in _resampled(_decode(path, block_seconds), path, sample_rate):
+            total += len(block)
+            if len(block):
+                yield block
+    except AudioError:
+        raise
+    except Exception as error:  # whatever one file makes a decoder raise is the reason of this file
+        what = (str(error).splitlines() or [""])[0]
+        reason = f"its decoder failed ({type(error).__name__}: {what})"
+        raise AudioError(path, reason, isinstance(error, OSError | MemoryError)) from error
     if total == 0:
         raise AudioError(path, "it holds no samples")
 
@@ -227,7 +236,9 @@ def _decode_soundfile(path: Path, block_seconds: float) -> Generator[tuple[NDArr
                     yield block[:, 0] if file.channels == 1 else mono_samples(block.T), rate
                 else:
                     yield require_finite_samples(path, mono_samples(block.T)), rate
-    except _SOUNDFILE_ERRORS as error:
+    except AudioError:
+        raise
+    except Exception as error:  # as in `probe_audio`
         return done, promised, _why(error)
     return done, promised, ""
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from dfx import console
+from dfx.tables.findings import some_items
+
 _SUFFIXES = "wav flac ogg oga opus mp3 m4a aac mp4 m4v mov mkv webm avi wma aif aiff aifc au amr 3gp caf w64 rf64 wv"
 SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
@@ -18,6 +21,7 @@ def list_audio_files(folder: Path) -> list[str]:
     folders are followed, except those that lead back to a folder on the way to them, or to one above it.
     """
     found: list[str] = []
+    unreadable: list[bytes] = []
     prefix = len(str(folder)) + 1
     for place, subfolders, names in os.walk(folder, followlinks=True):
         subfolders[:] = sorted(
@@ -25,6 +29,9 @@ def list_audio_files(folder: Path) -> list[str]:
             for name in subfolders
             if not name.startswith(".") and name != "__MACOSX" and not _leads_back(Path(place, name), folder)
         )
+        if not all(map(_is_text, names)) or not _is_text(place):
+            unreadable += [os.fsencode(name) for name in names if not _is_text(place + name)]
+            names = [name for name in names if _is_text(place + name)]
         inside = place[prefix:].replace(os.sep, "/")
         start = f"{inside}/" if inside else ""
         found += [
@@ -32,6 +39,11 @@ def list_audio_files(folder: Path) -> list[str]:
             for name in sorted(names)  # 600,000 times: no Path
             if f".{name.rpartition('.')[2].lower()}" in SUFFIXES and not name.startswith(".")
         ]
+    if unreadable:
+        console.say(
+            f"Warning: {len(unreadable)} files below {folder} are left out, since their names are no UTF-8 "
+            f"({some_items(unreadable)}): rename them."
+        )
     return found
 
 
@@ -44,6 +56,14 @@ def audio_file_table(folder: Path) -> pd.DataFrame:
 def audio_file_stems(files: pd.Series) -> pd.Series:
     """File names without their suffix."""
     return files.str.replace(r"\.[^./]+$", "", regex=True)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _leads_back(path: Path, top: Path) -> bool:

@@ -167,7 +167,7 @@ def _load(path: Path, names: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise ValueError(f"There is no manifest {path}: give the path of a CSV or Parquet file.")
     if suffix == ".parquet":
-        return pd.read_parquet(path)
+        return _read_parquet(path)
     # Names stay text: an utterance "0012", a speaker "NA". utf-8-sig: spreadsheets write a byte-order mark.
     text = dict.fromkeys(names, "str")
     try:
@@ -180,6 +180,18 @@ def _load(path: Path, names: Sequence[str]) -> pd.DataFrame:
         raise ValueError(f"{path} is not a comma-separated UTF-8 table ({error}): save it as one.") from error
     with path.open(encoding="utf-8-sig") as lines:
         refuse_joined_lines(lines, len(table) + 1, path)
+    return table
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:  # Arrow's errors are of both kinds
+        raise ValueError(f"{path} cannot be read as Parquet ({error}): write it again, or as CSV.") from error
+    for name in filter(
+        lambda name: pd.api.types.is_object_dtype(table[name]), table
+    ):  # lists and the like, which cannot be hashed, become text
+        table[name] = table[name].where(table[name].isna(), table[name].map(str))
     return table
 
 

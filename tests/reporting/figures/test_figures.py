@@ -258,3 +258,13 @@ def test_long_names_keep_both_ends():
 def test_a_missing_class_is_named(draw):
     with pytest.raises(ValueError, match="There are no spoof scores"):
         draw(scored([1.0], []))
+
+
+def test_a_dollar_in_a_name_is_no_formula_and_a_figure_that_fails_says_why(capsys):
+    figure, axes = style.new_figure(r"$\input{x}$", (3, 2))
+    axes.set_xlabel("$\\frac{$")
+    assert style.figure_png(figure).startswith(b"\x89PNG")
+    assert capsys.readouterr().err == ""
+    figure.savefig = None
+    assert style.figure_png(figure).startswith(b"\x89PNG")
+    assert "This figure could not be drawn: TypeError" in capsys.readouterr().err

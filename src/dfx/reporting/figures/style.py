@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import matplotlib
 from matplotlib.figure import Figure
+
+from dfx import console
 
 # Okabe and Ito's palette without its yellow, for any colour vision.
 BLUE = "#0072B2"
@@ -18,6 +21,7 @@ BLACK = "#000000"
 COLOURS = [BLUE, ORANGE, GREEN, PURPLE, SKY, AMBER, BLACK]
 DASHES = ["-", "--", "-.", ":"]
 GREY = "#666666"
+matplotlib.rcParams["text.parse_math"] = False  # a `$` in the name of an attack is no formula
 DPI = 150  # 7 inches fill the page of a report
 
 
@@ -37,9 +41,16 @@ def new_panels(size: tuple[float, float], rows: int, columns: int, **layout: Any
 
 
 def figure_png(figure: Figure) -> bytes:
-    """Contents of a PNG file of a figure."""
+    """Contents of a PNG file of a figure; where it cannot be drawn, a figure that says why: a result is worth more."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=DPI)
+    try:
+        figure.savefig(file, format="png", dpi=DPI)
+    except Exception as error:
+        reason = f"This figure could not be drawn: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        console.say(f"Warning: {reason}")
+        file, figure = io.BytesIO(), Figure(figsize=(7, 1), dpi=DPI)
+        figure.text(0.02, 0.5, reason, fontsize=8, wrap=True)
+        figure.savefig(file, format="png", dpi=DPI)
     return file.getvalue()
 
 
