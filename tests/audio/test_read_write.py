@@ -321,7 +321,7 @@ def test_what_no_decoder_knows_and_a_loop_of_links_are_reasons(tmp_path):
     chunks = b"WAVEfmt " + struct.pack("<I", 16) + form + b"data" + struct.pack("<I", len(data)) + data
     path = tmp_path / "pcm64.wav"
     path.write_bytes(b"RIFF" + struct.pack("<I", len(chunks)) + chunks)
-    with pytest.raises(audio.AudioError, match="its decoder failed .*'s64' format"):
+    with pytest.raises(audio.AudioError, match=r"its decoder failed .*'s64' format"):
         audio.read_audio(path, 16000)
     (tmp_path / "loop.wav").symlink_to(tmp_path / "loop.wav")
     with pytest.raises(audio.AudioError, match="loop"):

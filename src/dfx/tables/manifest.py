@@ -188,10 +188,9 @@ def _read_parquet(path: Path) -> pd.DataFrame:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:  # Arrow's errors are of both kinds
         raise ValueError(f"{path} cannot be read as Parquet ({error}): write it again, or as CSV.") from error
-    for name in filter(
-        lambda name: pd.api.types.is_object_dtype(table[name]), table
-    ):  # lists and the like, which cannot be hashed, become text
-        table[name] = table[name].where(table[name].isna(), table[name].map(str))
+    for name in table:
+        if pd.api.types.is_object_dtype(table[name]):  # lists and the like, which cannot be hashed, become text
+            table[name] = table[name].where(table[name].isna(), table[name].map(str))
     return table
 
 
