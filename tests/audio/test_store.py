@@ -2,8 +2,10 @@ import errno
 import os
 import pickle
 import re
+import resource
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -19,7 +21,7 @@ import pytest
 import soundfile
 
 from dfx import audio
-from dfx.audio import parts, store_builder, store_upkeep
+from dfx.audio import parts, read_write, store_builder, store_upkeep
 from dfx.audio.conditioning import Conditions, condition_clip
 from dfx.audio.store import build_store_shard, open_store
 from dfx.tables.manifest import Manifest
@@ -806,3 +808,24 @@ def test_two_hours_in_bounded_memory(tmp_path):
     length, kibibytes = map(int, out.split())
     assert length == 2 * 3600 * 16000, err
     assert kibibytes < 64 << 10  # the waveform is 230 MB as 16-bit samples, 460 MB as float32
+
+
+def test_a_header_does_not_decide_how_much_memory_a_worker_takes(tmp_path, opened):
+    corpus = make_corpus(tmp_path)
+    path = Path(corpus.table["path"][3])
+    data = path.read_bytes()
+    claim = b"LIST" + struct.pack("<I", 2_000_000_000) + b"INFOIART" + struct.pack("<I", 1_900_000_000) + bytes(100)
+    path.write_bytes(data[:36] + claim + data[36:])  # before the samples
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    store = open_quietly(corpus, tmp_path, num_workers=1, max_bad_fraction=0.5)
+    assert np.flatnonzero(store.lengths < 0).tolist() == [3]
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < max(before, 1_400_000)  # KiB
+
+
+def test_a_clip_of_weeks_is_a_bad_file(tmp_path, opened, monkeypatch):
+    corpus = make_corpus(tmp_path)
+    soundfile.write(corpus.table["path"][3], np.zeros(40_000, np.int16), 1000)  # 40 s
+    monkeypatch.setattr(read_write, "MAX_HOURS", 30 / 3600)
+    store = open_quietly(corpus, tmp_path, max_bad_fraction=0.5)
+    assert np.flatnonzero(store.lengths < 0).tolist() == [3]
+    assert store.bad["reason"].iloc[0].startswith("it is longer than ")

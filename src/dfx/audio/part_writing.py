@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfx import audio, files
-from dfx.audio import parts
+from dfx.audio import parts, workers
 from dfx.audio.conditioning import Conditions, condition_pcm_blocks
 from dfx.audio.parts import BAD, PartCatalogue, PartEntry
 from dfx.audio.samples import Pcm
 
+MAX_MEMORY = 1 << 30  # bytes for decoding a file; a header may claim any number
 WARM_UP_BYTES = 16 << 20  # larger than the blocks of a clip of a minute
 SAMPLE_BYTES = 2
 
@@ -129,6 +130,8 @@ def write_part_samples(
     # After this large block is freed, glibc keeps freed blocks up to that size. Otherwise each clip is decoded into new
     # pages from the kernel, and takes up to twice as long.
     bytes(WARM_UP_BYTES)
+    if check_files:
+        workers.limit_worker_memory(MAX_MEMORY)
     entries: list[PartEntry] = []
     progress = _progress_path(folder, job.name)
     try:

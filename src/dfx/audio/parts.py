@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfx import console, files
+from dfx.audio.read_write import MAX_HOURS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,7 +73,7 @@ def new_part_name() -> str:
 def _limits() -> str:
     """Time limit and decoder versions: files that failed by time-out or crash are tried again when these change."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("soundfile", "soxr", "av")]
-    return f"limit {FILE_SECONDS:g} s, {', '.join(versions)}"
+    return f"limit {FILE_SECONDS:g} s, {MAX_HOURS:g} h, {', '.join(versions)}"
 
 
 def reason_with_limits(reason: str) -> str:

@@ -37,6 +37,7 @@ from dfx.audio.samples import (
 )
 
 MAX_MISSING = 0.1  # fraction of the promised samples; encoders' delays and rounded durations stay far below
+MAX_HOURS = 24  # of one clip; a megabyte of FLAC at a low rate can hold weeks
 BLOCK_VALUES = 1 << 22  # samples of all channels together in a block: 16 MiB, however many channels there are
 RESAMPLED_AT_ONCE = 1 << 15  # samples; soxr is a sixth slower with ten times as many (cache)
 WRITABLE = {".wav": "WAV", ".flac": "FLAC"}
@@ -159,6 +160,8 @@ def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDAr
     try:
         for block in _resampled(_decode(path, block_seconds), path, sample_rate):
             total += len(block)
+            if total > MAX_HOURS * 3600 * sample_rate:
+                raise AudioError(path, f"it is longer than {MAX_HOURS} hours: cut it into pieces", may_pass=True)
             if len(block):
                 yield block
     except AudioError:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -148,6 +149,16 @@ class _Process(SpawnProcess):
 
 class _Context(SpawnContext):
     Process = _Process
+
+
+def limit_worker_memory(extra: int) -> None:
+    """Limit how many bytes this process may take beyond those that it has now; only in a worker, and on Linux."""
+    status = Path("/proc/self/statm")
+    if _is_worker and status.exists():
+        import resource
+
+        taken = int(status.read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + extra, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 def _become_worker() -> None:
