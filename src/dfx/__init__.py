@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 
 def load(place: str | Path, trust: Sequence[str] = ()) -> SavedDetector:
-    """Open a trained detector, to score audio with it.
+    """Load a trained detector to score audio.
 
         import dfx
         detector = dfx.load("best.ckpt")

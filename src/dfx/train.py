@@ -1,4 +1,4 @@
-"""Train a detector and measure it: `python -m dfx.train`."""
+"""Command `python -m dfx.train`: train a detector and measure it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,14 @@ EXAMPLES = """
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command `python -m dfx.train`."""
     prompt.run_command("train", EXAMPLES, train)
 
 
 def train(cfg: DictConfig) -> float:
-    """Train and measure one configuration; show it if it was finished before, continue it if it was interrupted.
+    """Train and measure one configuration; return its EER on dev.
+
+    A finished run is shown, an interrupted one is continued.
 
     Returns:
         EER on dev, in [0, 1], which a sweep may minimise. Eval decides nothing.
@@ -76,7 +78,10 @@ def train(cfg: DictConfig) -> float:
 
 
 def _corpus(cfg: DictConfig) -> tuple[Dataset, Manifest, str]:
-    """The dataset, its manifest, and the fingerprint of its files; read once for the cells of a sweep that share it."""
+    """Return the dataset, its manifest and the fingerprint of its files.
+
+    They are read once for all cells of a sweep with the same dataset.
+    """
     from omegaconf import OmegaConf
 
     from dfx.audio.store import recordings_fingerprint

@@ -1,4 +1,4 @@
-"""Audit a corpus before training: `python -m dfx.audit`."""
+"""Command `python -m dfx.audit`: audit a corpus before training."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ EXAMPLES = """
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command `python -m dfx.audit`."""
     prompt.run_command("audit", EXAMPLES, audit)
 
 
 def audit(cfg: DictConfig) -> str:
-    """Audit a corpus, write, show and log the report; returns the sentence that says what a detector has to beat."""
+    """Audit a corpus, then write, show and log the report.
+
+    Returns the sentence with the AUC that a detector has to beat.
+    """
     from pathlib import Path
 
     from dfx.audit import report

@@ -1,4 +1,4 @@
-"""Audit of a corpus: measure all files, run all checks, collect the results for the report."""
+"""Audit of a corpus: measure all files, run all checks, collect the results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dfx.tables.manifest import Manifest
 
 @dataclass
 class CorpusAudit:
-    """The result of an audit.
+    """Result of an audit.
 
     Attributes:
         manifest: the corpus.
@@ -109,7 +109,7 @@ def _usable(measures: CorpusMeasures) -> ShortcutClips:
 
 
 def _why_nothing_to_beat(good: pd.DataFrame) -> str:
-    """Sentence that says why no shortcut could be tested: which split lacks which class."""
+    """Explain why no shortcut could be tested: which split lacks which class."""
     if good.empty:
         return "No clip of this corpus can be used, so there is nothing to detect."
     for split in ("train", "eval"):

@@ -1,4 +1,4 @@
-"""Find duplicate recordings: equal samples, or the same recording at another gain, sample rate or codec.
+"""Find duplicate recordings: equal samples, or a copy at another gain, sample rate or codec.
 
 Two clips are compared if their fingerprints have a cosine of .95 or more and their active parts are about equally long
 (within 3 % or .1 s). Then the waveforms decide: the largest correlation of 4 seconds of both, band-limited, is .99 or
@@ -36,7 +36,7 @@ Pairs = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]  # two ro
 
 
 class DuplicateGroups(NamedTuple):
-    """Groups of rows that hold the same recording.
+    """Groups of clips that contain the same recording.
 
     Attributes:
         exact: (rows,) number of the group of clips with equal samples; -1 for a clip without a duplicate.
@@ -50,7 +50,7 @@ class DuplicateGroups(NamedTuple):
 
 
 def find_duplicates(measures: CorpusMeasures, usable: NDArray[np.bool_]) -> DuplicateGroups:
-    """Group the rows of a corpus that hold the same recording.
+    """Group the clips of a corpus that contain the same recording.
 
     Args:
         measures: measures of the corpus.
@@ -82,7 +82,9 @@ def find_duplicates(measures: CorpusMeasures, usable: NDArray[np.bool_]) -> Dupl
 def _candidates(
     fingerprint: NDArray[np.int8], active_s: NDArray[np.float32], order: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
-    """Find pairs of rows with similar length and fingerprint, the most similar first; also say what was not compared.
+    """Find pairs of clips with similar length and fingerprint, the most similar first.
+
+    Also returns what was not compared.
 
     `order` sorts the rows by length, so only pairs near the diagonal of the matrix of all pairs are compared.
     """
@@ -126,7 +128,7 @@ def _unit(fingerprint: NDArray[np.int8]) -> NDArray[np.float32]:
 
 
 def _correlation(store: WaveformStore, left: int, right: int, start_s: NDArray[np.float32]) -> float:
-    """Largest absolute normalised correlation of two clips over all shifts."""
+    """Compute the largest absolute normalised cross-correlation of two clips over all time shifts."""
     size = round(COMPARED_S * store.sample_rate)
     clips = [
         store.read(row, min(round(float(start_s[row]) * store.sample_rate), int(store.lengths[row])), size)

@@ -19,7 +19,9 @@ MAX_HISTOGRAMS = 6
 def draw_audit_figures(
     scalars: list[dict[str, Any]], models: list[dict[str, Any]], table: pd.DataFrame
 ) -> dict[str, Figure]:
-    """Draw the figures `models`, `scalars` and `distributions` of an audit; those without data are left out.
+    """Draw the figures of an audit by name: `models`, `scalars`, `distributions`.
+
+    Figures without data are left out.
 
     Args:
         scalars: rows of `shortcuts.evaluate_shortcut_scalars`, the strongest first.

@@ -1,4 +1,4 @@
-"""Check that a corpus is complete and usable: bad files, silent or clipped clips, missing classes, file formats."""
+"""Check files and classes of a corpus: bad files, silent or clipped clips, missing classes."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ CONTAINERS = {
 
 
 def find_file_and_class_problems(table: pd.DataFrame) -> list[Finding]:
-    """Find problems of the files and classes of a corpus in `CorpusMeasures.table`."""
+    """Find bad files, unusual clips and missing classes in `CorpusMeasures.table`."""
     return [*_bad_files(table), *_odd_clips(table), *_missing_classes(table)]
 
 
 def class_counts(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Number of clips, usable clips, hours, attacks and speakers for each split and class."""
+    """Count clips, usable clips, hours, attacks and speakers of each split and class."""
     return [
         {
             "split": split,
@@ -64,7 +64,10 @@ def class_counts(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def file_format_counts(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """Number of clips of each class by sample rate, format, channels and bits: the eight most frequent values."""
+    """Count the clips of each class by sample rate, format, channels and bits.
+
+    The eight most frequent values of each are counted.
+    """
     good = table[table["good"]]
     found = {}
     for name in ("sample_rate", "format", "channels", "bits"):
@@ -78,7 +81,7 @@ def file_format_counts(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 
 
 def class_counts_in_words(rows: pd.DataFrame) -> str:
-    """Number of rows by split and class, in words: `2 spoof in train, 1 bona fide in eval`."""
+    """Count rows by split and class, in words: `2 spoof in train, 1 bona fide in eval`."""
     found = rows.groupby(["split", "label"], sort=False).size()
     return ", ".join(
         f"{found[split, label]:,} {WORDS[label]} in {split}"

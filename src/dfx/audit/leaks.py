@@ -1,4 +1,4 @@
-"""Find leaks: speakers, utterances, sources, recordings and attacks that are in more than one split."""
+"""Find leaks: speakers, utterances, sources, recordings and attacks in more than one split."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ADVICE = {
 
 
 class Leaks(NamedTuple):
-    """Leaks between splits.
+    """Leaks between the splits of a corpus.
 
     Attributes:
         rows: for each kind and pair of splits: number of shared `values`, `clips` of the second split with one of them,
@@ -43,7 +43,7 @@ class Leaks(NamedTuple):
 
 
 def find_leaks(table: pd.DataFrame, matches: DuplicateGroups, groups: Sequence[str] = ()) -> Leaks:
-    """Find speakers, utterances, sources, recordings and attacks that splits share.
+    """Find speakers, utterances, sources, recordings and attacks in more than one split.
 
     Args:
         table: the columns of the manifest, and `good`.
@@ -121,7 +121,7 @@ def _shared_findings(
 
 
 def _duplicate_findings(table: pd.DataFrame, matches: DuplicateGroups) -> Iterator[Finding]:
-    """Report duplicate recordings across splits, in both classes, or within a split; exact copies only once."""
+    """Yield findings on duplicate recordings: across splits, in both classes, or within a split."""
     for near, group in ((False, matches.exact), (True, matches.near)):
         rows = table.assign(group=group)[group >= 0]
         if near:  # leave out groups that are exact copies only

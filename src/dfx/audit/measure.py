@@ -1,4 +1,4 @@
-"""Measure every file of a corpus once, on all cores, and keep the measures in the cache folder.
+"""Measure every file of a corpus once, on all cores, and store the measurements in the cache folder.
 
 The measures are Parquet tables in `<cache>/measures/`, addressed by path, size and modification time of the file: a
 corpus that grows by one recording measures one file. A table holds what an audit measured in some seconds; if two
@@ -31,7 +31,7 @@ SAVE_SECONDS = 10.0  # time between two tables; a killed audit loses at most thi
 
 
 class CorpusMeasures(NamedTuple):
-    """Measures of the rows of a manifest.
+    """Measurements of every clip of a corpus.
 
     Attributes:
         table: the manifest's table with the measures (`COLUMNS`; they replace metadata of the same name), and `good`:
@@ -54,7 +54,7 @@ def measure_corpus(
     num_workers: int | None = None,
     progress: bool = True,
 ) -> CorpusMeasures:
-    """Measure all files of a corpus; files that were measured before are read from the cache folder.
+    """Measure all files of a corpus; earlier measurements are read from the cache folder.
 
     Args:
         manifest: the utterances.
@@ -90,7 +90,7 @@ def measure_corpus(
 
 
 def _measure(wanted: pd.DataFrame, sample_rate: int, num_workers: int, folder: Path) -> Generator[int]:
-    """Measure files, write the measures to the folder, and yield the number of files of each batch."""
+    """Measure files in batches and store the measurements; yield the number of files of each batch."""
     batches = [wanted.index[rows].tolist() for rows in parts.part_batches(wanted["size"].to_numpy())]
     workers = num_workers if len(wanted) >= FEW_FILES else 0
     measured = run_in_workers(partial(measure_clips, sample_rate=sample_rate), batches, workers, "measuring the corpus")

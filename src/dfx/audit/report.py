@@ -1,4 +1,4 @@
-"""The report of an audit: the page, its tables, the short form on the terminal, and the numbers for MLflow."""
+"""Report of an audit: the page, its tables, and the metrics for MLflow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PERCENT = ("zeros", "clipped", "dc", "relative_bandwidth")
 
 
 def audit_document(audit: CorpusAudit) -> Document:
-    """The report document of an audit."""
+    """Build the report document of an audit."""
     results = audit.results
     corpus, headline = results["corpus"], results["headline"]
     hours = sum(row["hours"] for row in results["counts"])
@@ -79,7 +79,7 @@ def audit_document(audit: CorpusAudit) -> Document:
 
 
 def audit_metrics(results: Results) -> dict[str, float]:
-    """Metrics of an audit for MLflow, by name."""
+    """Return the metrics of an audit for MLflow, by name."""
     severities = [found.severity for found in results["findings"]]
     numbers = {f"findings/{severity}": float(severities.count(severity)) for severity in SEVERITIES}
     for key in ("auc", "eer", "lfcc_auc", "lfcc_eer"):
@@ -92,7 +92,7 @@ def audit_metrics(results: Results) -> dict[str, float]:
 
 
 def report_json_value(value: Any) -> Any:
-    """Convert a value for JSON: numbers rounded to four decimals, null for NaN and infinity."""
+    """Convert a value for JSON: round numbers to four decimals, replace NaN and infinity by null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = dataclasses.asdict(value)
     if isinstance(value, dict):
@@ -105,7 +105,10 @@ def report_json_value(value: Any) -> Any:
 
 
 def audit_report_notice(found: Finding) -> DocumentNotice:
-    """Convert a finding to a notice of the report; "leaked-speaker" becomes the title "Leaked: speaker"."""
+    """Convert a finding to a notice for the report.
+
+    The kind "leaked-speaker" becomes the title "Leaked: speaker".
+    """
     wrong, _, advice = found.text.partition(" What to do: ")
     shown = [name for name in found.examples if repr(name) not in wrong]
     rest = ", ..." if len(shown) == MAX_EXAMPLES and found.count > len(shown) else ""
@@ -132,7 +135,7 @@ def _counts_table(results: Results) -> DocumentTable:
 
 
 def _models_table(results: Results) -> DocumentTable:
-    """Table of the AUC of the models that get scalars instead of audio."""
+    """Make the table of the AUC of each shortcut model."""
     places = _places(results["models"])
     rows = []
     for row in results["models"]:
@@ -155,7 +158,7 @@ def _models_table(results: Results) -> DocumentTable:
 
 
 def _scalars_table(results: Results) -> DocumentTable:
-    """Table of the AUC of each single scalar, the strongest first."""
+    """Make the table of the AUC of each scalar, the strongest first."""
     places = _places(results["scalars"])
     rows, constant = [], []
     for row in results["scalars"]:

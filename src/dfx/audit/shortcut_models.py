@@ -1,4 +1,4 @@
-"""Classifiers that get scalars instead of audio, and one that gets cepstral statistics, for comparison."""
+"""Shortcut models: classifiers that are trained on scalars or cepstral statistics instead of audio."""
 
 from __future__ import annotations
 
@@ -43,20 +43,25 @@ Matrix = NDArray[np.floating]
 
 
 class ShortcutClips(NamedTuple):
-    """Usable clips: table of their measures, and mean and deviation of their cepstra (rows, 40)."""
+    """Usable clips of a corpus, with their measurements and cepstral statistics.
+
+    `lfcc` is the mean and deviation of their cepstra, `(rows, 40)`.
+    """
 
     table: pd.DataFrame
     lfcc: NDArray[np.float32]
 
     def rows(self, chosen: NDArray[Any]) -> ShortcutClips:
-        """Select clips, by a mask or by indices."""
+        """Select clips by a mask or by indices."""
         return ShortcutClips(self.table.iloc[chosen], self.lfcc[chosen])
 
 
 def evaluate_shortcut_models(
     corpus: ShortcutClips, others: Mapping[str, ShortcutClips], seed: int
 ) -> list[dict[str, Any]]:
-    """Train a model on each set of scalars and one on the cepstra, and test them on the other splits and corpora.
+    """Train the shortcut models on train, and test them on the other splits and corpora.
+
+    There is one model for each set of scalars and one for the cepstra.
 
     Scalars go to gradient boosting (200 trees of depth 3, learning rate .05, half of the clips for each tree), cepstra
     to logistic regression.
@@ -97,7 +102,9 @@ def evaluate_shortcut_models(
 def shortcut_auc_to_beat(
     scalars: Sequence[dict[str, Any]], models: Sequence[dict[str, Any]], why_not: str
 ) -> dict[str, Any]:
-    """AUC on eval that a detector has to beat: that of the scalar model or single scalar with the best AUC on dev.
+    """Return the AUC on eval that a detector has to beat: the AUC of the best shortcut on dev.
+
+    A shortcut is a scalar model or a single scalar.
 
     Without dev the best on eval is taken; its AUC is a little too high, because it is the best of many.
 
@@ -135,7 +142,10 @@ def shortcut_auc_to_beat(
 def draw_balanced_clips(
     rows: NDArray[np.intp], is_spoof: NDArray[np.bool_], number: int, seed: int
 ) -> NDArray[np.intp]:
-    """Draw at most `number` rows, up to half of them from the rarer class; sorted."""
+    """Draw at most `number` rows at random, up to half of them from the rarer class.
+
+    They are sorted.
+    """
     if len(rows) <= number:
         return rows
     generator = np.random.default_rng(seed)
@@ -162,7 +172,10 @@ def _logistic_regression() -> Any:
 
 
 def _measured(table: pd.DataFrame, model: Any, inputs: Matrix) -> dict[str, float] | None:
-    """AUC with its interval, and EER, of a model that scores spoof higher; None if a class has too few clips."""
+    """Compute AUC and EER of a shortcut model; None if a class has too few clips.
+
+    The model scores spoof higher.
+    """
     if table.empty:
         return None
     chunks = [inputs[at : at + CHUNK] for at in range(0, len(inputs), CHUNK)]

@@ -1,4 +1,4 @@
-"""Find shortcuts: numbers that tell the classes apart without listening, such as length, sample rate or loudness."""
+"""Find shortcuts: numbers such as length, sample rate or loudness that separate the classes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ ADVICE = {
 
 
 class ShortcutAuc(NamedTuple):
-    """An AUC with its 95 % interval and its standard deviation."""
+    """AUC with its 95 % confidence interval and its standard deviation."""
 
     auc: float
     low: float
@@ -71,7 +71,7 @@ class ShortcutAuc(NamedTuple):
 
     @property
     def strength(self) -> float:
-        """AUC in the direction in which it is .5 or more: .5 is chance, 1 separates the classes."""
+        """Larger value of AUC and 1 - AUC: .5 is chance, 1 separates the classes."""
         return max(self.auc, 1 - self.auc)
 
     @property
@@ -80,12 +80,14 @@ class ShortcutAuc(NamedTuple):
         return self.deviation == 0 or abs(self.auc - 0.5) / self.deviation <= SIGMAS
 
     def reversed(self) -> ShortcutAuc:
-        """AUC of the negated values."""
+        """Return the AUC of the negated values."""
         return ShortcutAuc(1 - self.auc, 1 - self.high, 1 - self.low, self.deviation)
 
 
 def shortcut_auc_of_values(table: pd.DataFrame, values: NDArray[np.floating]) -> ShortcutAuc | None:
-    """AUC of values (rows,): how often a spoof clip has a higher one than a bona fide clip; a tie counts half.
+    """Compute the AUC of a scalar: probability that its value is higher for a spoof clip than for bona fide.
+
+    `values` is (rows,); a tie counts half.
 
     Clips count as independent; if they share speakers or sentences, the true interval is wider. None if a class has
     fewer than 10 clips.
@@ -105,7 +107,7 @@ def shortcut_auc_of_values(table: pd.DataFrame, values: NDArray[np.floating]) ->
 
 
 def shortcut_values(table: pd.DataFrame, name: str, codes: Mapping[str, float]) -> NDArray[np.float64]:
-    """Values (rows,) of one scalar; a file format becomes its share of spoof, from `codes`."""
+    """Return the values of one scalar, (rows,); a file format is replaced by its code."""
     if name.startswith("multiple_"):
         samples = table["num_samples"].to_numpy(np.int64)
         return np.asarray(samples % int(name.removeprefix("multiple_")) == 0, np.float64)
@@ -115,7 +117,7 @@ def shortcut_values(table: pd.DataFrame, name: str, codes: Mapping[str, float]) 
 
 
 def shortcut_format_codes(table: pd.DataFrame) -> dict[str, float]:
-    """Share of spoof among the clips of each file format, with equal weight for both classes."""
+    """Compute a code for each file format: its share of spoof, with equal weight for both classes."""
     forms = table["format"].astype("str")
     spoof, bonafide = (forms[table["label"] == label].value_counts(normalize=True) for label in (SPOOF, BONAFIDE))
     shares = {name: (spoof.get(name, 0.0), bonafide.get(name, 0.0)) for name in forms.unique()}
@@ -123,7 +125,9 @@ def shortcut_format_codes(table: pd.DataFrame) -> dict[str, float]:
 
 
 def evaluate_shortcut_scalars(table: pd.DataFrame, others: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    """Compute the AUC of each scalar on the whole corpus and, in the direction of train, on splits and other corpora.
+    """Compute the AUC of each scalar on the whole corpus, on its splits and on other corpora.
+
+    The direction on splits and other corpora is that of train.
 
     Args:
         table: usable rows of the corpus.
@@ -164,7 +168,7 @@ def evaluate_shortcut_scalars(table: pd.DataFrame, others: Mapping[str, pd.DataF
 
 
 def find_shortcuts(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate: int) -> Iterator[Finding]:
-    """Make a finding for each family of scalars that separate the classes better than chance.
+    """Yield a finding for each family of scalars that separates the classes better than chance.
 
     Args:
         rows: result of `evaluate_shortcut_scalars`.
@@ -191,7 +195,10 @@ def find_shortcuts(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate:
 
 
 def _common_band_hz(table: pd.DataFrame, sample_rate: int) -> int:
-    """Bandwidth for a low-pass filter: 10 % below what three quarters of the clips of each class reach."""
+    """Choose the cut-off frequency of a low-pass filter for all clips, in Hz.
+
+    It is 10 % below the bandwidth that three quarters of the clips of each class reach.
+    """
     filled = table["bandwidth"].clip(upper=sample_rate / 2).groupby(table["label"]).quantile(0.25)
     return max(100, int(0.9 * float(filled.min()) / 100) * 100)
 
@@ -207,7 +214,10 @@ def _auc_columns(whole: ShortcutAuc | None) -> dict[str, Any]:
 
 
 def _order(row: dict[str, Any]) -> tuple[float, int]:
-    """Sort key: the strongest first; of equally strong multiples the largest, since it implies the others."""
+    """Make a sort key for scalars: the strongest first.
+
+    Of equally strong multiples the largest is first, since it implies the others.
+    """
     number = row["name"].removeprefix("multiple_")
     return -round(row["strength"], 2), -int(number) if number.isdigit() else 0
 

@@ -1,1 +1,1 @@
-"""Command line of all commands: `--help`, error messages, sweeps."""
+"""Command line of all commands: `--help`, error messages and sweeps."""

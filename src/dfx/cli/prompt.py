@@ -1,4 +1,4 @@
-"""Run a command with Hydra: composed configuration, `--help`, and errors as one sentence."""
+"""Run a command with Hydra: compose the configuration, print `--help`, and show errors as one sentence."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ USAGE = """dfx.{command}: {purpose}
 
 
 def run_command(command: str, examples: str, job: Callable[[DictConfig], Any]) -> None:
-    """Run a command with Hydra; errors that users can correct become a sentence, unless HYDRA_FULL_ERROR=1 is set.
+    """Run a command with Hydra; show errors of the user as one sentence.
+
+    With HYDRA_FULL_ERROR=1 the whole traceback is shown.
 
     Args:
         command: name of the module and of `conf/COMMAND.yaml`, whose first line says what it is for.
@@ -110,7 +112,7 @@ def run_command(command: str, examples: str, job: Callable[[DictConfig], Any]) -
 
 
 def _record_no_result(cfg: DictConfig, error: Exception, text: str) -> float:
-    """Record and print why a cell of a sweep has no result; returns the value for its sweeper."""
+    """Record and print why a cell of a sweep has no result; return NaN for the sweeper."""
     from dfx.tracking import cells
 
     # By name, because the class imports torch; and the cause, because Hydra wraps errors of constructors.
@@ -127,7 +129,7 @@ def _is_users(error: Exception) -> bool:
 
 
 def _help_text(command: str, examples: str, arguments: list[str]) -> str:
-    """Text of `--help`: every key of the root and every option of every group, each with one line of explanation."""
+    """Make the text of `--help`: every key and every option of each group, with one line on each."""
     given = [argument.partition("=")[2] for argument in arguments if argument.startswith("--config-dir=")]
     given += [value for key, value in itertools.pairwise(arguments) if key in ("--config-dir", "-cd")]
     folders = [CONF_DIR, *(Path(folder) for folder in given if Path(folder).is_dir())]
@@ -170,7 +172,7 @@ def _error_sentence(error: Exception, command: str, arguments: list[str]) -> str
 
 
 def _composition_sentence(error: Exception, command: str, arguments: list[str]) -> str:
-    """Error sentence for an unknown key, on the command line or in a file, or for a value of the wrong type."""
+    """Make the error message for an unknown key or for a value of the wrong type."""
     text = f"{error} {error.__cause__ or ''}"
     unknown = re.search(r"Key '([^']+)'(?: is)? not in", text)
     if unknown:
@@ -199,7 +201,10 @@ def _composition_sentence(error: Exception, command: str, arguments: list[str]) 
 
 
 def _known_keys(command: str, arguments: list[str], wrong: str) -> list[str]:
-    """Every dotted key of the configuration without the override that failed."""
+    """Return all dotted keys of the configuration.
+
+    The override that failed is left out.
+    """
     from hydra import compose, initialize_config_dir
 
     given = [
@@ -220,7 +225,7 @@ def _known_keys(command: str, arguments: list[str], wrong: str) -> list[str]:
 
 
 def first_comment(path: Path) -> str:
-    """First comment line of a YAML file, which says what the file is for."""
+    """Return the first comment line of a YAML file, which says what the file is for."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("# ") and "@package" not in line:
             return line[2:].strip()

@@ -1,4 +1,4 @@
-"""Run a sweep: open its parent run in MLflow, and show the table of results at the end.
+"""Run a sweep: open its parent run in MLflow, and show the results table at the end.
 
 Hydra composes and launches the cells of the grid. A sweep is identified by its base configuration and its axes, not by
 its launcher, so the same command continues it.
@@ -30,7 +30,7 @@ Axes = dict[str, list[str]]
 
 @dataclass
 class Sweep:
-    """A sweep that this process has started.
+    """Sweep that this process has started.
 
     Attributes:
         axes: values of each key in which the cells differ, in the order of the command; the range if a sweeper draws
@@ -47,12 +47,15 @@ class Sweep:
 
     @property
     def num_cells(self) -> int | None:
-        """Number of cells of the grid; None if a sweeper decides it."""
+        """Number of cells of the sweep; None if a sweeper decides it."""
         return math.prod(map(len, self.axes.values())) if _is_grid(self.axes) else None
 
 
 class ParentRun(Callback):
-    """Hydra callback (`conf/train.yaml`) that opens the parent run and passes its id to every cell."""
+    """Hydra callback that opens the parent run of a sweep and passes its id to every cell.
+
+    `conf/train.yaml` names it.
+    """
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Open the parent run; Hydra calls this once, before any cell starts."""
@@ -84,7 +87,7 @@ class ParentRun(Callback):
 
 @contextmanager
 def closing_sweep() -> Iterator[None]:
-    """Context manager that shows the sweep's table and closes its parent at the end of a command, also after an error.
+    """Context manager that shows the results table and closes the parent run, also after an error.
 
     Raises:
         SystemExit: with status 1 if a cell has no result and was not skipped.
@@ -104,7 +107,7 @@ def closing_sweep() -> Iterator[None]:
 
 
 def _finish(sweep: Sweep) -> bool:
-    """Show the results of the cells and close the parent; returns whether no cell failed."""
+    """Show the results of the cells and close the parent run; return whether no cell failed."""
     from dfx.reporting import sweep_summary
     from dfx.tracking import cells
 
@@ -123,7 +126,7 @@ def _finish(sweep: Sweep) -> bool:
 
 
 def _axes_of(config: DictConfig) -> Axes:
-    """Values of each key that a sweep goes over, `{"feature": ["mfcc", "lfcc"], "seed": ["0", "1"]}`.
+    """Return the axes of a sweep with their values: `{"feature": ["mfcc", "lfcc"], "seed": ["0", "1"]}`.
 
     The command line replaces the axes of an experiment's file; a key with a single value there is no axis any more.
     """
@@ -154,7 +157,7 @@ def _is_grid(axes: Axes) -> bool:
 
 
 def _compose_each_value(config: DictConfig, axes: Axes) -> None:
-    """Compose just enough cells to use every value once, so that Hydra raises its errors."""
+    """Compose a few cells that use every value once, so that Hydra reports wrong values early."""
     if not _is_grid(axes):
         return
     loader = GlobalHydra.instance().config_loader()
@@ -165,13 +168,13 @@ def _compose_each_value(config: DictConfig, axes: Axes) -> None:
 
 
 def _identity(config: DictConfig, axes: Axes) -> str:
-    """Hash of the base configuration and the axes, without Hydra's own settings such as the launcher."""
+    """Compute the hash of a sweep: its base configuration and axes, without Hydra's own settings."""
     base = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     return config_hash(base, json.dumps({key: sorted(values) for key, values in axes.items()}, sort_keys=True))
 
 
 def _name(config: DictConfig, axes: Axes) -> str:
-    """Name of the sweep in the UI: `sweep 4 feature × 4 model × 3 seed on demo`."""
+    """Make the name of a sweep in MLflow's UI: `sweep 4 feature × 4 model × 3 seed on demo`."""
     sizes = " × ".join(f"{len(values)} {key.lstrip('+')}" for key, values in axes.items() if len(values) > 1)
     corpus = "" if "dataset" in axes else f" on {config.hydra.runtime.choices.get('dataset')}"
     return f"sweep {sizes or 'of one cell'}{corpus}"

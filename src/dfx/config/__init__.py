@@ -1,1 +1,1 @@
-"""Configuration: its keys and types, the identity of a run, corpora by name."""
+"""Configuration: its keys and types, the identity of a run, and corpora by name."""

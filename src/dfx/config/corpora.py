@@ -1,4 +1,4 @@
-"""Replace names of corpora in a configuration by their options: `dataset.train=[asvspoof2019_la,mine]`.
+"""Replace corpus names in a configuration, such as `dataset.train=mine`, by the options of these corpora.
 
 A dataset with a key `corpora` consists of other datasets. Where a key such as `train` names an option of the group
 `dataset`, the YAML of that option is copied to `corpora.NAME`, with the user's keys on top. Options of corpora that are
@@ -23,7 +23,7 @@ OPTION = "dataset"  # key of `corpora.NAME` with the option, if NAME is the user
 
 
 def expand_corpora(cfg: DictConfig) -> DictConfig:
-    """Fill in the options of every corpus that is named; changes the configuration in place.
+    """Replace each corpus name in the configuration by the options of that corpus, in place.
 
     Raises:
         ValueError: if a name is neither an option nor, where allowed, a folder.
@@ -39,7 +39,10 @@ def expand_corpora(cfg: DictConfig) -> DictConfig:
 
 
 def corpus_options() -> dict[str, Path]:
-    """YAML of each option of the group `dataset`; as in Hydra, dfx's own take precedence over those of --config-dir."""
+    """Find the YAML file of each corpus, by corpus name.
+
+    As in Hydra, dfx's own files take precedence over those of `--config-dir`.
+    """
     folders = [CONF_DIR]
     if HydraConfig.initialized():
         sources = HydraConfig.get().runtime.config_sources
@@ -59,7 +62,7 @@ def _fill(node: DictConfig, path: str, inside: tuple[str, ...]) -> None:
 
 
 def _named(node: DictConfig) -> Iterator[tuple[str, str]]:
-    """Names of other corpora in a dataset, each with its key."""
+    """Yield each corpus that a combined dataset names, with its key (`train`, `dev`, `eval`)."""
     for key in (*SPLITS, ONE):
         value = None if OmegaConf.is_missing(node, key) else node.get(key)
         if isinstance(value, ListConfig):
@@ -71,7 +74,7 @@ def _named(node: DictConfig) -> Iterator[tuple[str, str]]:
 def _corpora(
     written: DictConfig | None, named: list[tuple[str, str]], path: str, inside: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Build the value of the key `corpora`: for each name its YAML, merged with the keys that the user gave."""
+    """Build the value of the key `corpora`: the options of each named corpus."""
     own: Any = written or {}
     known = corpus_options()
     prefix = f"{path}." if path else ""
@@ -93,7 +96,7 @@ def _corpora(
 def _node(
     name: str, written: DictConfig | None, path: str, inside: tuple[str, ...], known: dict[str, Path]
 ) -> DictConfig:
-    """Options of a named corpus, with the user's keys on top, and with the corpora that it names itself."""
+    """Build the options of one named corpus; keys that the user gave replace keys of its YAML file."""
     if not isinstance(written, DictConfig | None):
         raise ValueError(f"{path}={written}: give its options, {path}={{root: DIR}} or {path}.root=DIR.")
     own = OmegaConf.create({} if written is None else OmegaConf.to_container(written))

@@ -1,4 +1,4 @@
-"""Identity of a run: a hash of the whole resolved configuration, and the options that were chosen."""
+"""Identity of a run: a hash of its configuration, and its chosen options as tags."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ BOOKKEEPING = (
 
 
 def config_hash(cfg: DictConfig, *data: str) -> str:
-    """Hash that identifies a run, from its resolved configuration (without `BOOKKEEPING`) and its data.
+    """Compute the hash that identifies a run from its resolved configuration and hashes of its data.
+
+    The keys in `BOOKKEEPING` are left out.
 
     It covers the whole configuration, not only the overrides, so a changed default changes the identity.
     """
@@ -48,7 +50,7 @@ def config_hash(cfg: DictConfig, *data: str) -> str:
 
 
 def _strip(dataset: Node) -> None:
-    """Remove the bookkeeping keys of a dataset and of the corpora inside it."""
+    """Remove the bookkeeping keys from a dataset and from its corpora."""
     for key in BOOKKEEPING:
         group, _, leaf = key.partition(".")
         if group == "dataset":
@@ -58,7 +60,7 @@ def _strip(dataset: Node) -> None:
 
 
 def chosen_options(cfg: DictConfig) -> dict[str, str]:
-    """Chosen options, as tags of the run: `{"feature": "lfcc", "model": "lcnn", …, "seed": "0"}`."""
+    """Return the options of a run as tags: `{"feature": "lfcc", "model": "lcnn", "seed": "0"}`."""
     chosen = {}
     if HydraConfig.initialized():
         options = HydraConfig.get().runtime.choices.items()

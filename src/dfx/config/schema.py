@@ -1,4 +1,4 @@
-"""The configuration: its folder, the keys and types of each command, and helpers for nested keys.
+"""Configuration schema: keys and types of each command, and helpers for nested keys.
 
 `CONF_DIR` is an absolute path, so `python -m dfx.train`, the console script and an installed wheel find the same files
 from any working directory. Nothing here imports torch, which keeps `--help` and tab completion fast.
@@ -158,13 +158,13 @@ SCHEMAS = {
 
 
 def register_schema() -> None:
-    """Register the keys and types of each command with Hydra, as `COMMAND_config`."""
+    """Register the keys and types of each command with Hydra."""
     for command, schema in SCHEMAS.items():
         ConfigStore.instance().store(name=f"{command}_config", node=schema)
 
 
 def flatten_config(node: Any, path: str = "") -> dict[str, Any]:
-    """Flatten a nested container to leaves by dotted path: `{"model": {"dropout": .5}}` -> `{"model.dropout": .5}`."""
+    """Flatten nested keys to dotted keys: `{"model": {"dropout": .5}}` becomes `{"model.dropout": .5}`."""
     if isinstance(node, Mapping) and node:
         return {
             k: v for key, value in node.items() for k, v in flatten_config(value, join_config_key(path, key)).items()
@@ -173,7 +173,7 @@ def flatten_config(node: Any, path: str = "") -> dict[str, Any]:
 
 
 def did_you_mean(word: str, words: typing.Iterable[str]) -> str:
-    """Suggest the most similar word, `did you mean 'lcnn'?`; empty if no word is similar."""
+    """Suggest the most similar word: `did you mean 'lcnn'?`; return "" if no word is similar."""
     match = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
     return f"did you mean {match[0]!r}?" if match else ""
 

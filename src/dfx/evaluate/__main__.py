@@ -1,4 +1,4 @@
-"""The command `python -m dfx.evaluate`: measure detectors and score files on any corpora."""
+"""Command `python -m dfx.evaluate`: measure detectors and score files on any corpora."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ EXAMPLES = """
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command `python -m dfx.evaluate`."""
     prompt.run_command("evaluate", EXAMPLES, evaluate)
 
 
 def evaluate(cfg: DictConfig) -> None:
-    """Score the systems that have no scores yet, measure all, and show, write and log the report.
+    """Score and measure all systems, then write, show and log the report.
 
     Raises:
         ValueError: if there is nothing to measure, or files and corpora do not fit each other.

@@ -1,4 +1,4 @@
-"""Calibrate and fuse systems with parameters learnt on dev; each gives a further result."""
+"""Calibration and fusion of systems, with parameters learnt on dev."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NEEDS_DEV = "Give dev_scores=FILE dev_key=FILE, or a system that comes with its 
 
 
 def calibrate_results(results: Sequence[Result]) -> list[Result]:
-    """Calibrate each result: convert its scores to log-likelihood ratios by a mapping learnt on dev.
+    """Convert the scores of each result to log-likelihood ratios, with a calibration learnt on dev.
 
     Raises:
         ValueError: if one has no dev scores.
@@ -37,7 +37,7 @@ def calibrate_results(results: Sequence[Result]) -> list[Result]:
 
 
 def fuse_results(results: Sequence[Result], method: str) -> list[Result]:
-    """Fuse all systems into one, on each corpus that two or more of them have scored.
+    """Fuse all systems into one, on each corpus with scores of two or more systems.
 
     Raises:
         ValueError: if there is no such corpus, the trials differ, or logistic fusion lacks dev scores.

@@ -21,7 +21,10 @@ Given = str | Sequence[str] | Mapping[str, str] | None
 
 
 def _load_all(given: Given, cfg: DictConfig) -> list[SavedDetector]:
-    """Load the detectors that a user names: a place (see `dfx.load`), a list of places, or a mapping name -> place."""
+    """Load detectors from a path, a list of paths, or a mapping from names to paths.
+
+    A path may also be a run or a registered model, as in `dfx.load`.
+    """
     load = partial(loading.load_detector, trust=cfg.trust, cache=cfg.cache)
     if isinstance(given, Mapping):
         found = [replace(load(place), name=str(name)) for name, place in given.items()]
@@ -36,7 +39,7 @@ def _load_all(given: Given, cfg: DictConfig) -> list[SavedDetector]:
 
 
 def score_detectors(cfg: DictConfig, given: Given, home: TrialCorpus | None, trials: Trials | None) -> list[Result]:
-    """Score each system on each corpus that a configuration names.
+    """Score each detector on each corpus of the configuration.
 
     Without a corpus, the scores that the runs have stored are used.
 
@@ -70,7 +73,10 @@ def score_detectors(cfg: DictConfig, given: Given, home: TrialCorpus | None, tri
 def _dev_scores(
     detector: SavedDetector, home: TrialCorpus | None, options: ScoringOptions
 ) -> tuple[ScoreTable | None, str]:
-    """Dev scores with the same crop: those of the run if its crop is the same, else scores of the corpus' dev split."""
+    """Return the dev scores of a detector: those of its run, or new scores of the corpus' dev split.
+
+    The scores of the run are used if their crop is the same.
+    """
     if detector.dev_scores and options.eval_crop in (None, detector.policy().crop.policy):
         return ScoreTable.read(detector.dev_scores), FROM_RUN
     trials = home.dev_trials() if home else None

@@ -1,4 +1,4 @@
-"""Figures of an evaluation: DET, reliability and histogram of each corpus, and the EER of systems on corpora."""
+"""Figures of an evaluation: DET, reliability and histogram for each corpus, and EERs on all corpora."""
 
 from __future__ import annotations
 

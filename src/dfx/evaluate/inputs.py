@@ -1,4 +1,4 @@
-"""Inputs of an evaluation: checks its keys, then scores detectors or reads score files into a `Result` each."""
+"""Inputs of an evaluation: check the keys, then score detectors or read score files."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def check_input_keys(cfg: DictConfig) -> None:
 
 
 def collect_inputs(cfg: DictConfig) -> list[Result]:
-    """Score the systems on the corpora, and read the score files: a result for each pair and each file.
+    """Score the detectors on the corpora and read the score files; return the results.
 
     Raises:
         ValueError: if files and corpora do not fit each other.
@@ -74,14 +74,14 @@ def collect_inputs(cfg: DictConfig) -> list[Result]:
 
 
 def input_asv_rates(cfg: DictConfig) -> metrics.AsvRates | None:
-    """Error rates of speaker verification for the t-DCF, from the scores in `asv`; None if it is not given."""
+    """Read the error rates of speaker verification for the t-DCF; None without the key `asv`."""
     if cfg.asv is None or cfg.asv == FIXED_RATES:
         return metrics.ASVSPOOF5_RATES if cfg.asv else None
     return metrics.asv_rates(*scorefiles.read_asv_scores(cfg.asv, cfg.asv_key or None, part=cfg.split))
 
 
 def with_input_findings(results: Sequence[Result]) -> list[Result]:
-    """Add findings to the results: suspicious scores, and trials that dev and the measured set have in common."""
+    """Add findings to the results: suspicious scores, and dev trials that are also measured."""
     return [
         replace(result, findings=(*result.findings, *doubts(result.table), *_dev_trials_judged(result)))
         for result in results
@@ -104,7 +104,10 @@ def _dev_trials_judged(result: Result) -> list[Finding]:
 
 
 def _read_score_files(cfg: DictConfig, trials: Trials | None) -> list[Result]:
-    """Read each score file into a result; without a key file, the labels come from the corpus."""
+    """Read each score file into a result.
+
+    Without a key file, the labels come from the corpus.
+    """
     files, dev_files = _named_files(cfg.scores), _named_files(cfg.dev_scores)
     if dev_files and len(dev_files) != len(files):
         raise ValueError(
@@ -145,14 +148,20 @@ def _read_score_files(cfg: DictConfig, trials: Trials | None) -> list[Result]:
 
 
 def _read_key(given: Any) -> tuple[str, pd.DataFrame | None]:
-    """Read a key, FILE or {CORPUS: FILE}: name of the corpus and table; empty and None if none is given."""
+    """Read a key file, given as FILE or {CORPUS: FILE}; return the corpus name and the table.
+
+    They are "" and None if no key is given.
+    """
     for name, file in _named_files(given).items():
         return name, scorefiles.read_key(file)
     return "", None
 
 
 def _named_files(given: Any) -> dict[str, Path]:
-    """Files by the name given to them, else by file name, with the folder if several have the same file name."""
+    """Return the files by name; files without a given name have their file name.
+
+    If several have the same file name, the folder is part of the name.
+    """
     given = _plain(given)
     if isinstance(given, Mapping):
         return {str(name): scorefiles.existing_score_file(file) for name, file in given.items()}

@@ -1,4 +1,4 @@
-"""Measurements of an evaluation: every metric with its interval, breakdowns by column, and comparisons of systems."""
+"""Measurements of an evaluation: metrics with intervals, breakdowns by column, comparisons of systems."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_ALL_PAIRS = 5  # systems; if there are more, each is compared with the best 
 
 
 class MeasuredRow(NamedTuple):
-    """One number of an evaluation; `results.csv` has these columns.
+    """Value of one metric for one system and corpus; a row of `results.csv`.
 
     Attributes:
         by: column that the trials are divided by; empty for all trials.
@@ -51,7 +51,7 @@ class MeasuredRow(NamedTuple):
 
 
 class MeasuredPair(NamedTuple):
-    """Two systems compared on the same trials; differences are first minus second.
+    """Comparison of two systems on the same trials; differences are first minus second.
 
     Attributes:
         eer: difference of the EER by paired bootstrap; None where trials were not resampled.
@@ -66,7 +66,7 @@ class MeasuredPair(NamedTuple):
 
 
 class Measurements(NamedTuple):
-    """Everything that an evaluation measured.
+    """All measurements of an evaluation.
 
     Attributes:
         rows: every number.
@@ -85,17 +85,20 @@ class Measurements(NamedTuple):
 
     @property
     def uncalibrated(self) -> list[Result]:
-        """Results without the calibrated ones, whose scores rank the trials in the same order."""
+        """Results that are not calibrated.
+
+        Calibrated scores rank the trials in the same order.
+        """
         return [result for result in self.results if not result.calibrated]
 
     @property
     def by(self) -> list[str]:
-        """Columns that the results are broken down by."""
+        """Names of the columns that the trials are divided by."""
         return list(dict.fromkeys(row.by for row in self.rows if row.by))
 
 
 def measure_results(results: Sequence[Result], cfg: DictConfig, rates: metrics.AsvRates | None = None) -> Measurements:
-    """Measure results and compare their systems.
+    """Measure the results and compare their systems.
 
     Args:
         results: the scores of each system on each corpus.
@@ -129,14 +132,17 @@ def measure_results(results: Sequence[Result], cfg: DictConfig, rates: metrics.A
 
 
 def _resamples(result: Result, cfg: DictConfig) -> int:
-    """Number of bootstrap resamples for a result and its parts."""
+    """Return the number of bootstrap resamples for a result."""
     if cfg.bootstrap is None:
         return RESAMPLES if len(result.table) <= MAX_TRIALS_RESAMPLED else 0
     return int(cfg.bootstrap)
 
 
 def _all_trials(result: Result, cfg: DictConfig, rates: metrics.AsvRates | None) -> list[MeasuredRow]:
-    """Compute every metric of a result on all its trials; accuracy and the like only with a threshold from dev."""
+    """Compute every metric of a result on all its trials.
+
+    Accuracy, balanced accuracy and F1 need a threshold from dev.
+    """
     table, dev = result.table, result.dev
     threshold = None if dev is None else metrics.decision_threshold(dev.bonafide, dev.spoof)
     values = metrics.summary(table, threshold)
@@ -154,7 +160,10 @@ def _all_trials(result: Result, cfg: DictConfig, rates: metrics.AsvRates | None)
 
 
 def _breakdown(result: Result, by: str, cfg: DictConfig) -> tuple[list[MeasuredRow], list[str]]:
-    """Compute metrics for each value of a column, and a sentence about values with one class only."""
+    """Compute metrics for each value of a column.
+
+    Also returns a sentence about values with one class only.
+    """
     if by not in result.table.table:
         return [], [f"{result.name}: there is no column {by!r}; it has {_columns(result)}."]
     rows: list[MeasuredRow] = []
@@ -182,7 +191,7 @@ def _breakdown(result: Result, by: str, cfg: DictConfig) -> tuple[list[MeasuredR
 
 
 def _divide(table: pd.DataFrame, by: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Divide trials by the values of a column; each attack is joined with all bona fide trials."""
+    """Divide trials by the values of a column; add all bona fide trials to each attack."""
     values = table[by].astype(object).where(table[by].notna(), UNKNOWN_ATTACK).astype(str)
     bonafide = table[table["label"] == BONAFIDE]
     divided = table[table["label"] == SPOOF] if by == ATTACK else table
@@ -221,7 +230,7 @@ def _rows(
 
 
 def _compare_all(results: Sequence[Result], cfg: DictConfig) -> tuple[list[MeasuredPair], list[str]]:
-    """Compare pairs of systems on the same trials, with sentences about systems that cannot be compared.
+    """Compare pairs of systems on the same trials; explain which systems cannot be compared.
 
     With `compare=True` large sets are resampled too, and having no pair is an error.
     """
@@ -277,7 +286,7 @@ def _compare(first: Result, second: Result, cfg: DictConfig) -> MeasuredPair:
 
 
 def _notes_on_intervals(results: Sequence[Result], cfg: DictConfig) -> list[str]:
-    """What was drawn again for the intervals on each corpus, in sentences."""
+    """Write a sentence for each corpus: how its confidence intervals were resampled."""
     notes = {}
     for result in results:
         if not (resamples := _resamples(result, cfg)):

@@ -1,4 +1,4 @@
-"""Report of an evaluation: its document, the further files beside it, and its numbers for JSON and MLflow."""
+"""Report of an evaluation: its document, its files and its metrics for MLflow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLDER = Path("mlruns") / "evaluate"
 
 
 def evaluation_document(measured: Measurements) -> Document:
-    """Report document of an evaluation, with its short form for the terminal."""
+    """Build the report document of an evaluation, with a short version for the terminal."""
     notices = [
         DocumentNotice(found.text, found.severity, result.name)
         for result in measured.results
@@ -49,7 +49,9 @@ def evaluation_document(measured: Measurements) -> Document:
 
 
 def write_evaluation_report(report: Document, measured: Measurements, out: str | None) -> list[Path]:
-    """Write the document, the numbers, the scores and the bad files; returns the files, the page first.
+    """Write the report, the measurements, the scores and the list of bad files; return the paths.
+
+    The path of the page is first.
 
     Args:
         report: the document.
@@ -68,7 +70,7 @@ def write_evaluation_report(report: Document, measured: Measurements, out: str |
 
 
 def evaluation_mlflow_metrics(measured: Measurements) -> dict[str, float]:
-    """Metrics by their MLflow name: `CORPUS/METRIC`, or `CORPUS/SYSTEM/METRIC` if there are several systems."""
+    """Return the metrics by MLflow name: `CORPUS/METRIC`, or `CORPUS/SYSTEM/METRIC` for several systems."""
     several = len({result.system for result in measured.results}) > 1
     named = {}
     for row in measured.rows:

@@ -15,7 +15,7 @@ from dfx.tables.score_table import ScoreTable
 
 @dataclass(frozen=True)
 class Result:
-    """Scores of a system on a corpus.
+    """Scores of one system on one corpus.
 
     Attributes:
         corpus: name of the corpus, and the split where it is not eval.
@@ -48,7 +48,7 @@ class Result:
 
     @property
     def name(self) -> str:
-        """System and corpus: `lcnn on demo`."""
+        """System and corpus in words: `lcnn on demo`."""
         return f"{self.system} on {self.corpus}"
 
     @property
@@ -58,10 +58,10 @@ class Result:
 
     @property
     def metric_name(self) -> str:
-        """Corpus and system as in names of MLflow's metrics: `demo/lcnn`."""
+        """Corpus and system as part of a metric name in MLflow: `demo/lcnn`."""
         return f"{mlflow_name(self.corpus)}/{mlflow_name(self.system)}"
 
 
 def mlflow_name(name: str) -> str:
-    """A name with the characters only that MLflow allows in names of metrics."""
+    """Replace the characters that MLflow does not allow in metric names."""
     return re.sub(r"[^\w .:-]", "_", name)

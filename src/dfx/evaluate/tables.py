@@ -18,7 +18,7 @@ MAX_PARTS = 40  # values of a column; the others are in results.csv
 
 
 def evaluation_tables(measured: Measurements, short: bool = False) -> list[DocumentTable]:
-    """All tables; short ones are for the terminal."""
+    """Make all tables of an evaluation; short ones are for the terminal."""
     tables = [
         *(_metrics_on(measured.rows, corpus, short) for corpus in measured.corpora),
         _eer_matrix(measured),
@@ -30,7 +30,7 @@ def evaluation_tables(measured: Measurements, short: bool = False) -> list[Docum
 
 
 def names_with_training_corpus(results: Sequence[Result]) -> dict[str, str]:
-    """Names of the systems with the corpus that each was trained on, if known: `lcnn (asvspoof2019_la)`."""
+    """Add its training corpus, if known, to the name of each system: `lcnn (asvspoof2019_la)`."""
     return {
         result.system: f"{result.system} ({result.trained_on})" if result.trained_on else result.system
         for result in results
@@ -61,7 +61,7 @@ def _metrics_on(rows: Sequence[MeasuredRow], corpus: str, short: bool) -> Docume
 
 
 def _eer_matrix(measured: Measurements) -> DocumentTable | None:
-    """Table of the EER of each system on each corpus; None if there is only one corpus."""
+    """Make the table of the EER of each system on each corpus; None if there is only one corpus."""
     corpora = measured.corpora
     if len(corpora) < 2:
         return None
@@ -76,7 +76,7 @@ def _eer_matrix(measured: Measurements) -> DocumentTable | None:
 
 
 def _breakdown(rows: Sequence[MeasuredRow], corpus: str, by: str, short: bool) -> DocumentTable | None:
-    """Table of the EER of every system on the parts of a corpus; None if there is at most one part."""
+    """Make the table of the EER of each system on each part of a corpus; None for a single part."""
     chosen = [row for row in rows if row.corpus == corpus and row.by == by]
     trials = {row.part: f"{row.bonafide:,} + {row.spoof:,}" for row in chosen}
     if len(trials) < 2:
@@ -97,7 +97,7 @@ def _breakdown(rows: Sequence[MeasuredRow], corpus: str, by: str, short: bool) -
 
 
 def _comparisons(pairs: Sequence[MeasuredPair]) -> DocumentTable | None:
-    """Table of the differences of pairs of systems; None if there are no pairs."""
+    """Make the table of EER and AUC differences between pairs of systems; None if there are no pairs."""
     if not pairs:
         return None
     head = ["corpus", "first", "second", "EER, first − second", "AUC, first − second"]

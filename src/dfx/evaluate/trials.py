@@ -31,7 +31,7 @@ class Trials:
 
 
 class TrialCorpus:
-    """A corpus whose manifest is read once, for trials of several splits.
+    """Corpus that gives the trials of its splits; the manifest is read once.
 
     Raises:
         ValueError: if it holds ready features instead of audio.
@@ -49,7 +49,7 @@ class TrialCorpus:
             )
 
     def trials(self, split: str = "eval") -> Trials:
-        """The utterances of a split, or of all splits.
+        """Return the trials of one split, or of all splits.
 
         Raises:
             ValueError: if there is no such split, or it lacks a class.
@@ -71,13 +71,13 @@ class TrialCorpus:
         return Trials(name, self.manifest, np.flatnonzero(chosen), self.note)
 
     def dev_trials(self) -> Trials | None:
-        """Trials of the dev split; None if it is absent or lacks a class."""
+        """Return the trials of the dev split; None if it is missing or lacks a class."""
         table = self.manifest.table
         return self.trials("dev") if table[table["split"] == "dev"]["label"].nunique() == len(NAMES) else None
 
 
 def trials_of_corpora(names: Sequence[str], datasets: Mapping[str, Dataset]) -> Iterator[Trials]:
-    """Trials of corpora that are named `NAME` (its eval split) or `NAME:SPLIT`."""
+    """Yield the trials of each named corpus: `NAME` means its eval split, `NAME:SPLIT` another one."""
     corpora: dict[str, TrialCorpus] = {}
     for entry in names:
         name, _, split = entry.partition(":")

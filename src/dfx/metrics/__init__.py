@@ -1,4 +1,4 @@
-"""Metrics of a detector, from the scores of its bona fide and its spoof trials.
+"""Metrics of a detector, computed from the scores of bona fide and spoof trials.
 
 Every function of one detector takes `(bonafide_scores, spoof_scores)`, so that no label can swap the polarity; a
 higher score means more bona fide. Rates are in [0, 1]. All of them but `auc`, `accuracy`, `balanced_accuracy` and `f1`

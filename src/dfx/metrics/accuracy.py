@@ -1,4 +1,4 @@
-"""Accuracy, balanced accuracy and F1 of the decisions at a threshold.
+"""Accuracy, balanced accuracy and F1 score at a decision threshold.
 
 Take the threshold from dev: one that was chosen on the trials it is applied to makes the detector look better than it
 is. A score equal to the threshold is rejected, as at the threshold that `eer` returns.
@@ -16,7 +16,9 @@ from dfx.metrics.eer import FloatArray, IntArray, check_scores
 
 
 def accuracy(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
-    """Share of all trials that are decided correctly: bona fide above the threshold, spoof at or below it.
+    """Compute the accuracy at a threshold: share of all trials that are classified correctly.
+
+    A score above the threshold means bona fide; at or below it, spoof.
 
     >>> accuracy([2.0, 1.0], [1.0, 0.0], threshold=1.0)
     0.75
@@ -25,7 +27,7 @@ def accuracy(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
 
 
 def balanced_accuracy(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
-    """Mean over the two classes of the share of trials that are decided correctly.
+    """Compute the balanced accuracy at a threshold: mean of the accuracies of the two classes.
 
     Unlike `accuracy` it does not reward a guess at the larger class: a detector that accepts everything has 0.5.
 
@@ -36,7 +38,7 @@ def balanced_accuracy(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -
 
 
 def f1(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
-    """F1 score at a threshold, harmonic mean of precision and recall; *spoof is the positive class*.
+    """Compute the F1 score at a threshold; *spoof is the positive class*.
 
     It depends on how many trials each class has: compare it on the same trials only.
 
@@ -47,7 +49,10 @@ def f1(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
 
 
 class Decisions(NamedTuple):
-    """Counts of rejected and of all trials of each class at a threshold; numbers, or arrays `(resamples,)`."""
+    """Numbers of rejected trials and of all trials of each class, at one threshold.
+
+    Each is a number, or an array `(resamples,)`.
+    """
 
     rejected_bonafide: IntArray
     rejected_spoof: IntArray
@@ -56,13 +61,13 @@ class Decisions(NamedTuple):
 
     @property
     def accuracy(self) -> FloatArray:
-        """Share of all trials that are decided correctly."""
+        """Share of all trials that are classified correctly."""
         correct = self.bonafide - self.rejected_bonafide + self.rejected_spoof
         return correct / (self.bonafide + self.spoof)
 
     @property
     def balanced_accuracy(self) -> FloatArray:
-        """Mean over the two classes of the share of trials that are decided correctly."""
+        """Mean of the accuracies of the two classes."""
         accepted = (self.bonafide - self.rejected_bonafide) / self.bonafide
         return (accepted + self.rejected_spoof / self.spoof) / 2
 

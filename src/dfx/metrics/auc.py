@@ -1,4 +1,4 @@
-"""AUC (area under the ROC curve), and DeLong's estimate of its standard deviation."""
+"""AUC (area under the ROC curve) and its standard deviation by DeLong's method."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dfx.metrics.eer import FloatArray, IntArray, check_scores
 
 
 def auc(bonafide: ArrayLike, spoof: ArrayLike) -> float:
-    """Area under the ROC curve: how often a bona fide trial scores above a spoof one; a tie counts half.
+    """Compute the AUC: probability that a bona fide trial scores higher than a spoof trial; a tie counts half.
 
     >>> auc([1.0, 2.0], [0.0, 1.0])
     0.875
@@ -23,7 +23,9 @@ def auc(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def auc_placements(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Share of spoof below each bona fide trial, and share of bona fide above each spoof trial; a tie counts half.
+    """Compute, for each trial, the share of trials of the other class that are on the correct side of its score.
+
+    A tie counts half.
 
     The mean of either is the AUC.
     """
@@ -33,7 +35,9 @@ def auc_placements(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, F
 
 
 def delong_auc_deviation(by_bonafide: FloatArray, by_spoof: FloatArray) -> float:
-    """DeLong's standard deviation of an AUC from its `auc_placements`, or of a difference of two AUCs from theirs.
+    """Compute DeLong's standard deviation of an AUC from its `auc_placements`.
+
+    Of differences of placements, it is the standard deviation of the difference of two AUCs.
 
     Trials are taken as independent. A class with a single trial adds nothing.
 
@@ -43,7 +47,7 @@ def delong_auc_deviation(by_bonafide: FloatArray, by_spoof: FloatArray) -> float
 
 
 def _twice_below(scores: FloatArray, others: FloatArray) -> IntArray:
-    """For each score, twice the number of the other scores below it; a tie counts as one."""
+    """Count for each score twice the number of `others` below it; an equal score counts once."""
     others = np.sort(others)
     below: IntArray = np.searchsorted(others, scores, "left") + np.searchsorted(others, scores, "right")
     return below

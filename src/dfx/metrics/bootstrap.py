@@ -1,4 +1,4 @@
-"""Bootstrap: confidence intervals of metrics, by drawing trials (or all trials of a speaker) with replacement.
+"""Bootstrap confidence intervals of metrics; trials or whole speakers are drawn with replacement.
 
 *Draws.* Trials of one speaker resemble each other, so a corpus of 20 speakers and 10,000 trials says less than 10,000
 independent trials. Where a cluster (a speaker, a recording) is drawn, all of its trials are drawn, of both classes. The
@@ -41,7 +41,7 @@ _BIASED = ("min_dcf", "min_tdcf_2019", "min_tdcf_revised", "min_cllr", "ece")
 
 
 class ConfidenceInterval(NamedTuple):
-    """A confidence interval."""
+    """Lower and upper end of a confidence interval."""
 
     low: float
     high: float
@@ -56,7 +56,7 @@ def bootstrap_intervals(
     seed: int = 0,
     rates: AsvRates | None = None,
 ) -> dict[str, ConfidenceInterval]:
-    """95 % confidence intervals of metrics of a score table: their range over other trials of the same kind.
+    """Compute 95 % bootstrap confidence intervals of metrics of a score table.
 
     On simulated corpora they hold the true value about as often as stated, except for min_dcf, min_tdcf and min_cllr,
     whose threshold or calibration is chosen on the trials themselves: these are too short where errors are few.
@@ -83,7 +83,7 @@ def bootstrap_intervals(
 
 
 def cluster_column(table: ScoreTable) -> str | None:
-    """Column whose trials should be drawn together: "speaker" if speakers are known, else None.
+    """Name the column whose trials are drawn together: "speaker", or None if speakers are not known.
 
     Most trials of each class must have a known speaker, and each class must have at least two speakers.
     """
@@ -97,7 +97,7 @@ def cluster_column(table: ScoreTable) -> str | None:
 
 
 class Bootstrap:
-    """Draws the trials of a score table with replacement, and gives confidence intervals from the resampled values.
+    """Bootstrap of a score table: draws trials with replacement and computes confidence intervals.
 
     Attributes:
         is_bonafide: `(trials,)` bool.
@@ -126,7 +126,7 @@ class Bootstrap:
             )
 
     def draw(self, resamples: int, seed: int) -> Iterator[IntArray]:
-        """Count how often each trial is drawn, in chunks `(some resamples, trials)`, `resamples` rows in all."""
+        """Yield resamples in chunks, `(some resamples, trials)`: how often each trial is drawn."""
         generator = np.random.default_rng(seed)
         if self.cluster is None:
             kind = 2 - self.is_bonafide.astype(np.int64)
@@ -149,7 +149,9 @@ class Bootstrap:
             yield drawn if self.cluster is None else drawn[:, self.cluster]
 
     def interval(self, name: str, value: float, resampled: FloatArray) -> ConfidenceInterval:
-        """95 % confidence interval of a metric of these trials; it must be bounded, from 0 to its largest value.
+        """Compute the 95 % confidence interval of a metric from its values on resamples.
+
+        The metric must be bounded, from 0 to its largest value.
 
         Args:
             name: name of the metric.
@@ -180,7 +182,7 @@ class Bootstrap:
 
 
 def _cluster_numbers(table: pd.DataFrame, column: str) -> IntArray:
-    """Number of the cluster of each trial `(trials,)`, from 0 on without gaps."""
+    """Number the clusters of trials from 0 and return the cluster of each trial, `(trials,)`."""
     if column not in table:
         raise ValueError(
             f"Trials cannot be drawn by {column!r}, got a table with the columns {', '.join(map(str, table))}: "

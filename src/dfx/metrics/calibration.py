@@ -1,4 +1,4 @@
-"""Calibration: its error (ECE, Brier score), and the mapping of scores to log-likelihood ratios, learnt on dev.
+"""Calibration errors (ECE, Brier score), and calibration of scores to log-likelihood ratios.
 
 Calibration and fusion are logistic regression with the classes weighted equally, so that the log odds it gives are a
 log-likelihood ratio. The targets are Platt's, (n + 1) / (n + 2) in place of 1 and 1 / (n + 2) in place of 0, with n
@@ -31,7 +31,7 @@ C = 1e6  # inverse strength of scikit-learn's penalty, on scores of unit deviati
 
 
 def ece(bonafide: ArrayLike, spoof: ArrayLike) -> float:
-    """Expected calibration error of log-likelihood ratios: mean gap between probability and frequency, over bins.
+    """Compute the expected calibration error (ECE) of log-likelihood ratios.
 
     A score becomes the probability of bona fide at the proportion of bona fide among *these* trials: so calibrated
     log-likelihood ratios have an error near 0 whatever the proportion. In each of the bins of equal width in [0, 1]
@@ -49,7 +49,7 @@ def ece(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def brier(bonafide: ArrayLike, spoof: ArrayLike) -> float:
-    """Brier score of log-likelihood ratios: mean squared distance of the probability of bona fide from 1 or 0.
+    """Compute the Brier score of log-likelihood ratios: mean squared error of the probability of bona fide.
 
     The probability is taken at the proportion of bona fide among these trials, as in `ece`. 0 is perfect; a score of 0
     for all trials gives `p (1 - p)` for a share `p` of bona fide, .25 where the classes are of one size.
@@ -64,25 +64,31 @@ def brier(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def posterior(llr: FloatArray, num_bonafide: float, num_spoof: float) -> FloatArray:
-    """Probability of bona fide from log-likelihood ratios, `(trials,)`, at a proportion of bona fide and spoof."""
+    """Convert log-likelihood ratios `(trials,)` to probabilities of bona fide.
+
+    The prior is the proportion of the two numbers of trials.
+    """
     # A sigmoid that cannot overflow.
     return 0.5 + 0.5 * np.tanh(0.5 * (llr + math.log(num_bonafide / num_spoof)))
 
 
 def calibration_bin(probability: FloatArray, bins: int) -> np.ndarray:
-    """Index of the bin of equal width that each probability is in, `(trials,)`; an edge belongs to the lower bin."""
+    """Find the bin of each probability, `(trials,)`; all bins have the same width.
+
+    An edge belongs to the lower bin.
+    """
     return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], probability)
 
 
 def calibration_error(probability: FloatArray, label: FloatArray, bins: int) -> float:
-    """Expected calibration error of probabilities `(trials,)` for labels of 0 or 1."""
+    """Compute the expected calibration error of probabilities `(trials,)` with labels 0 or 1."""
     gap = np.bincount(calibration_bin(probability, bins), weights=probability - label, minlength=bins)
     return float(np.abs(gap).sum() / probability.size)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """An increasing straight line from score to log-likelihood ratio, `slope * score + intercept`.
+    """Linear mapping from scores to log-likelihood ratios: `slope * score + intercept`.
 
     Attributes:
         slope: above 0.
@@ -95,12 +101,17 @@ class Calibration:
     findings: tuple[Finding, ...] = ()
 
     def apply(self, table: ScoreTable) -> ScoreTable:
-        """The table with calibrated scores; EER and AUC are unchanged, except for scores that rounding makes equal."""
+        """Return the table with calibrated scores.
+
+        EER and AUC are unchanged, except for scores that rounding makes equal.
+        """
         return table.with_scores(self.slope * table.table["score"].to_numpy() + self.intercept)
 
 
 def learn_calibration(dev: ScoreTable, name: str = "the system") -> Calibration:
-    """Learn a calibration on dev; `name` is the system's name in error messages.
+    """Learn the calibration of a system from its dev scores.
+
+    `name` is the name of the system in error messages.
 
     Raises:
         ValueError: if a class is missing in dev, its scores are constant, or they rank it the wrong way round.
@@ -119,7 +130,9 @@ def learn_calibration(dev: ScoreTable, name: str = "the system") -> Calibration:
 def fit_logistic_calibration(
     dev: Sequence[ScoreTable], names: Sequence[str]
 ) -> tuple[tuple[float, ...], float, tuple[Finding, ...]]:
-    """Logistic regression on the dev scores of one or several systems: weight of each, intercept, findings.
+    """Fit a logistic regression to the dev scores of one or several systems.
+
+    Returns the weight of each system, the intercept and findings.
 
     The result is the same for any order of the trials.
 

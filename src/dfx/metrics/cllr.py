@@ -1,4 +1,4 @@
-"""Cllr, the cost of log-likelihood ratios, and minCllr: how much information the scores lose at all thresholds."""
+"""Cllr (cost of log-likelihood ratios) and minCllr (Cllr after the best calibration)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from dfx.metrics.eer import FloatArray, check_scores
 
 
 def cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
-    """Cllr in bits: 0 is perfect, a detector that ignores its input has 1, above 1 the scores mislead.
+    """Compute Cllr in bits: 0 is perfect, 1 is a detector without information.
+
+    Above 1 the scores mislead.
 
     Source: Brümmer and du Preez, Computer Speech & Language 2006. Written with softplus (`logaddexp`), since
     `log(1 + exp(-score))` overflows for scores of a confident detector.
@@ -25,7 +27,7 @@ def cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def min_cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
-    """Minimum Cllr in bits: Cllr after the best monotone calibration of these scores.
+    """Compute minCllr in bits: Cllr after the best monotone calibration of these scores.
 
     The difference to Cllr is the loss by bad calibration. Pool-adjacent-violators with equal scores as one, without
     Laplace's extra trials and without a slope added to the steps (BOSARIS, and the code of A. Nautsch that is widely
@@ -44,7 +46,10 @@ def min_cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def min_cllr_of_counts(bonafide: FloatArray, spoof: FloatArray) -> float:
-    """Minimum Cllr from the number of trials of each class at each score, `(scores,)`, lowest score first."""
+    """Compute minCllr from the number of trials of each class at each score, `(scores,)`.
+
+    The lowest score is first.
+    """
     from scipy.optimize import isotonic_regression
 
     there = bonafide + spoof > 0

@@ -1,4 +1,4 @@
-"""Comparison of systems on the same trials: is the difference of their EER or AUC more than chance?"""
+"""Significance tests for the difference in EER or AUC of systems on the same trials."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dfx.tables.score_table import ScoreTable, scores_side_by_side
 
 
 class Difference(NamedTuple):
-    """A difference, first minus second, with its 95 % confidence interval and the p-value for no difference."""
+    """Difference of two systems, first minus second, with its 95 % confidence interval and p-value."""
 
     value: float
     low: float
@@ -26,7 +26,7 @@ class Difference(NamedTuple):
 
 
 class PairedEers:
-    """EERs of several systems under the same bootstrap draws of trials: intervals, and differences of systems.
+    """Paired bootstrap of the EERs of several systems: confidence intervals, and tests of differences.
 
     For a system with several seeds it is the mean EER over them. Intervals and differences show what other *trials*
     would change for these detectors; the deviation over the seeds shows what other seeds would change.
@@ -71,11 +71,16 @@ class PairedEers:
         self.resampled = mean_over_seeds(np.concatenate(drawn, axis=1))
 
     def interval(self, system: int) -> ConfidenceInterval:
-        """95 % confidence interval of the mean EER of a system, given by its number."""
+        """Compute the 95 % confidence interval of the mean EER of a system.
+
+        `system` is its number, from 0.
+        """
         return self._bootstrap.interval("eer", float(self.values[system]), self.resampled[system])
 
     def difference(self, first: int, second: int) -> Difference:
-        """Test of the difference of the mean EERs of two systems, given by their numbers, by a paired bootstrap.
+        """Test the difference of the mean EERs of two systems by a paired bootstrap.
+
+        `first` and `second` are the numbers of the systems, from 0.
 
         The interval is that of the percentiles: a difference is not near an end of its range. The p-value is two-sided
         and belongs to the interval: twice the smaller share of resampled differences at or beyond 0 on either side,
@@ -94,7 +99,9 @@ class PairedEers:
 
 
 def delong_auc_difference(first: ScoreTable, second: ScoreTable) -> Difference:
-    """DeLong's test of the difference of the AUCs of two systems on the same trials; each trial is independent.
+    """Test the difference of the AUCs of two systems on the same trials by DeLong's method.
+
+    Trials are taken as independent.
 
     Raises:
         ValueError: if the tables do not hold the same trials, or a class has a single one.

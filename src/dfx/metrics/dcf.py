@@ -1,4 +1,4 @@
-"""Detection cost function (DCF) of ASVspoof 5: minDCF and actDCF, the cost of errors at a given prior of spoofing."""
+"""Detection cost function (DCF) of ASVspoof 5: minDCF and actDCF."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def min_dcf(
     c_miss: float = C_MISS,
     c_fa: float = C_FA,
 ) -> float:
-    """Normalised detection cost at the best threshold for these scores; a detector that ignores its input has 1.
+    """Compute minDCF: normalised detection cost at the best threshold for these scores.
+
+    A detector that ignores its input has 1.
 
     Args:
         bonafide: scores of the bona fide trials.
@@ -49,7 +51,7 @@ def act_dcf(
     c_miss: float = C_MISS,
     c_fa: float = C_FA,
 ) -> float:
-    """Normalised detection cost at the Bayes threshold; for scores that are log-likelihood ratios.
+    """Compute actDCF: normalised detection cost of log-likelihood ratios at the Bayes threshold.
 
     It equals `min_dcf` for calibrated scores and is larger otherwise. Arguments as in `min_dcf`.
 
@@ -64,7 +66,7 @@ def act_dcf(
 
 
 def bayes_threshold(p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = C_FA) -> float:
-    """Bayes threshold: the log-likelihood ratio from which accepting costs less than rejecting.
+    """Compute the Bayes threshold: at higher log-likelihood ratios, accepting costs less than rejecting.
 
     >>> round(bayes_threshold(), 6)
     -0.641854
@@ -74,7 +76,7 @@ def bayes_threshold(p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: floa
 
 
 def dcf_weights(p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = C_FA) -> tuple[float, float]:
-    """Weight of misses and weight of false acceptances in the detection cost, not normalised."""
+    """Compute the weights of the miss rate and the false-acceptance rate in the detection cost."""
     if not (0 < p_spoof < 1 and c_miss > 0 and c_fa > 0):
         raise ValueError(
             f"A detection cost needs a prior between 0 and 1 and positive costs, got p_spoof={p_spoof}, "
@@ -84,6 +86,9 @@ def dcf_weights(p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = 
 
 
 def normalised_dcf(far: Any, frr: Any, miss: float, fa: float, constant: float = 0.0) -> FloatArray:
-    """Weighted sum of both error rates and a constant, divided by that of the better constant decision."""
+    """Compute the detection cost, divided by the cost of the better constant decision.
+
+    A constant decision accepts all trials or rejects all.
+    """
     cost: FloatArray = (constant + miss * frr + fa * far) / (constant + min(miss, fa))
     return cost

@@ -1,4 +1,4 @@
-"""Warnings about valid scores that look wrong: constant, tied, decisions, probabilities, or the wrong way round."""
+"""Warnings about suspicious scores: constant, tied, binary, probabilities, or with reversed polarity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEVIATIONS = 3  # standard deviations of the AUC below one half that count as mo
 
 
 def doubts(table: ScoreTable) -> list[Finding]:
-    """Check scores for properties that make metrics meaningless or misleading; the scores are not changed.
+    """Find properties of scores that make metrics meaningless or misleading.
 
     The kinds of finding are `constant-scores` (error), `few-values`, `crowded-scores`, `wrong-way` or
     `fake-probabilities` (warnings), and `probabilities` (note).
@@ -47,7 +47,9 @@ def doubts(table: ScoreTable) -> list[Finding]:
 
 
 def scores_are_backwards(bonafide: ArrayLike, spoof: ArrayLike) -> bool:
-    """Whether bona fide scores are below spoof scores by more than chance: AUC + 3 standard deviations below one half.
+    """Whether bona fide trials score significantly lower than spoof trials.
+
+    That is: AUC + 3 standard deviations is below one half.
 
     The deviation is that of the AUC of scores without information; with fewer than seven trials of each class the
     answer is always no.

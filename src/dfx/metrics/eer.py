@@ -1,4 +1,4 @@
-"""EER (equal error rate), and the DET curve: both error rates of a detector at every threshold."""
+"""EER (equal error rate) and DET curve (both error rates at every threshold)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ IntArray = NDArray[np.int64]
 
 
 def check_scores(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Check the scores of the two classes and return them as float64 arrays `(trials,)`.
+    """Check the scores of both classes and return them as float64 arrays `(trials,)`.
 
     Raises:
         ValueError: if a class is empty, or a score is not a finite number.
@@ -19,7 +19,10 @@ def check_scores(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, Flo
 
 
 def check_class(scores: ArrayLike, name: str = "spoof") -> FloatArray:
-    """Check the scores of one class, as `check_scores` does; `name` is the class in the error message."""
+    """Check the scores of one class and return them as a float64 array `(trials,)`.
+
+    `name` is the class in error messages.
+    """
     array = np.asarray(scores, dtype=np.float64)
     if array.ndim != 1:
         raise ValueError(f"The {name} scores must be a list of numbers, got an array of shape {array.shape}.")
@@ -37,7 +40,7 @@ def check_class(scores: ArrayLike, name: str = "spoof") -> FloatArray:
 def det_curve(
     bonafide: ArrayLike, spoof: ArrayLike, merge_ties: bool = False
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """False-acceptance rate, false-rejection rate and threshold of each operating point, `(points,)`.
+    """Compute the false-acceptance rate, false-rejection rate and threshold of each operating point, `(points,)`.
 
     There is one point more than trials. Point `i` rejects the `i` lowest scores, so a trial is accepted as
     bona fide when its score is *above* the threshold. Point 0 rejects nothing; its threshold lies 0.001 below
@@ -66,7 +69,7 @@ def det_curve(
 
 
 def eer(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[float, float]:
-    """Equal error rate as the ASVspoof organisers define it, and its threshold.
+    """Compute the equal error rate and its threshold, with the definition of the ASVspoof organisers.
 
     It is the mean of both error rates at the first point where they are closest, without interpolation. Since
     ties are not merged, a detector that gives every trial the same score has an EER of 1, not 0.5.
@@ -82,7 +85,7 @@ def eer(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[float, float]:
 
 
 def decision_threshold(bonafide: ArrayLike, spoof: ArrayLike) -> float:
-    """Threshold of the EER for decisions on other trials: the middle between the two scores that it separates.
+    """Compute the EER threshold for decisions on new trials: midway between the two scores next to it.
 
     All thresholds between these scores decide the given trials alike, and that of the organisers is the lowest. Where a
     detector separates dev, this is the highest spoof score, far from the bona fide scores.
@@ -98,7 +101,7 @@ def decision_threshold(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def interpolated_eer(bonafide: ArrayLike, spoof: ArrayLike) -> float:
-    """Equal error rate where straight lines between the unique thresholds cross FAR = FRR.
+    """Compute the equal error rate by linear interpolation between thresholds.
 
     Most other toolkits report this one. On real scores it differs from `eer` in the fourth to sixth digit, on
     tied scores by much: a constant score has 0.5.
@@ -111,13 +114,13 @@ def interpolated_eer(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def closest_eer_rates(far: FloatArray, frr: FloatArray) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Mean of FAR and FRR `(..., points)` at the first point where they are closest, and the index of that point."""
+    """Find the first point where FAR and FRR, `(..., points)`, are closest; return their mean and its index."""
     point = np.argmin(np.abs(frr - far), axis=-1)
     return _take((frr + far) / 2, point), point
 
 
 def crossing_eer(far: FloatArray, frr: FloatArray) -> FloatArray:
-    """Error rate where straight lines between the points of FAR and FRR, `(..., points)`, cross FAR = FRR."""
+    """Compute the equal error rate by linear interpolation of FAR and FRR, `(..., points)`."""
     gap = far - frr
     after = np.argmax(gap <= 0, axis=-1)  # the gap goes from 1 to -1, so this is never the first point
     gap_before, gap_after, far_before = _take(gap, after - 1), _take(gap, after), _take(far, after - 1)

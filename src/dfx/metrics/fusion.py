@@ -1,4 +1,4 @@
-"""Fusion: one score from those of several systems, by logistic regression learnt on dev, or by the mean."""
+"""Fusion of the scores of several systems, by logistic regression learnt on dev or by the mean."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_SCALE_RATIO = 3.0  # ratio of standard deviations; above it one system decid
 def fuse_scores(
     tables: Sequence[ScoreTable], method: str = "logistic", dev: Sequence[ScoreTable] | None = None
 ) -> tuple[ScoreTable, list[Finding]]:
-    """Fuse the scores of several systems on the same trials into one score table, with findings about it.
+    """Fuse the scores of several systems on the same trials into one score table.
 
     Args:
         tables: scores of the trials, one table for each system; their labels are not used.

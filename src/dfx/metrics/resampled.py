@@ -1,4 +1,4 @@
-"""Metrics of many bootstrap resamples at once: trials are sorted once, then each draw is measured by counting.
+"""Metrics of many bootstrap resamples at once; the trials are sorted only once.
 
 A trial that was drawn three times stands for three trials of the same score, so every metric here equals the plain one
 on the repeated trials, ties included. Metrics that depend on the order of the scores only are counted in *runs*:
@@ -28,7 +28,7 @@ NAMES = ("eer", "eer_interpolated", "auc", "min_dcf", "act_dcf", "min_cllr", *DE
 
 
 class ResampledMetrics:
-    """Computes metrics for any bootstrap draw of a set of trials.
+    """Metrics of bootstrap resamples of a set of trials.
 
     Args:
         scores: `(trials,)`.
@@ -76,7 +76,7 @@ class ResampledMetrics:
         self._calibrated: tuple[tuple[int, int], FloatArray, NDArray[np.intp]] | None = None
 
     def measure(self, draws: Iterable[IntArray]) -> dict[str, FloatArray]:
-        """Each metric of each resample, `(resamples,)`.
+        """Compute each metric for each resample, `(resamples,)`.
 
         Args:
             draws: arrays `(some resamples, trials)`: how often each trial was drawn, in the order of the scores as
@@ -97,7 +97,7 @@ class ResampledMetrics:
         return {name: np.concatenate(values) for name, values in found.items()}
 
     def _measure_scores(self, drawn: FloatArray, bonafide: int, spoof: int) -> dict[str, float]:
-        """The metrics in BY_TRIAL of one resample."""
+        """Compute the metrics in BY_TRIAL for one resample."""
         found = {}
         if "cllr" in self._by_trial:
             found["cllr"] = float(drawn @ self._bits[0] / bonafide + drawn @ self._bits[1] / spoof)
@@ -114,7 +114,10 @@ class ResampledMetrics:
         return found
 
     def _runs(self, cuts: list[int]) -> tuple[IntArray, NDArray[np.bool_]]:
-        """First trial of each run, and whether the run ends within a tie; a run also ends before the cuts."""
+        """Find the first trial of each run, and the runs that end within a tie.
+
+        A run also ends before each of the cuts.
+        """
         change = 1 + np.flatnonzero(self._is_bonafide[1:] != self._is_bonafide[:-1])
         # Where the spoof half of a tie of both classes begins.
         tied = change[self._score[change] == self._score[change - 1]]
@@ -125,7 +128,7 @@ class ResampledMetrics:
 
 
 class _RunCounts:
-    """Numbers of drawn trials in each run, and the metrics that follow from them, each `(resamples,)`.
+    """Numbers of drawn trials in each run of one class, and metrics computed from them, `(resamples,)`.
 
     Args:
         drawn: `(resamples, runs)`, drawn trials of each run.
@@ -143,18 +146,21 @@ class _RunCounts:
 
     @cached_property
     def frr(self) -> FloatArray:
-        """False-rejection rate before all runs and at the end of each, `(resamples, runs + 1)`."""
+        """False-rejection rate before the first run and after each run, `(resamples, runs + 1)`."""
         rate: FloatArray = self.rejected_bonafide / self.bonafide
         return rate
 
     @cached_property
     def far(self) -> FloatArray:
-        """False-acceptance rate at the same points."""
+        """False-acceptance rate before the first run and after each run, `(resamples, runs + 1)`."""
         rate: FloatArray = (self.spoof - self.rejected_spoof) / self.spoof
         return rate
 
     def eer(self) -> FloatArray:
-        """Equal error rate as the organisers define it: every trial of a run is an operating point."""
+        """Compute the equal error rate with the definition of the ASVspoof organisers.
+
+        Every trial of a run is an operating point.
+        """
         # |FRR - FAR| is least beside the crossing: the first point where `progress` reaches `goal`, in integers.
         progress = self.spoof * self.rejected_bonafide + self.bonafide * self.rejected_spoof
         goal = self.bonafide * self.spoof
@@ -170,12 +176,12 @@ class _RunCounts:
         return closest_eer_rates(far, frr)[0]
 
     def eer_interpolated(self) -> FloatArray:
-        """Equal error rate where straight lines between unique thresholds cross FAR = FRR."""
+        """Compute the equal error rate by linear interpolation between thresholds."""
         points = np.append(True, ~self.in_tie)
         return crossing_eer(self.far[:, points], self.frr[:, points])
 
     def auc(self) -> FloatArray:
-        """Area under the ROC curve; a tie counts half."""
+        """Compute the area under the ROC curve; a tie counts half."""
         # A bona fide run that ends within a tie is followed by the spoof of this tie.
         tied = np.where(self.in_tie[:-1], self.drawn[:, 1:], 0)
         spoof_below_twice = 2 * self.rejected_spoof[:, 1:]
@@ -185,19 +191,19 @@ class _RunCounts:
         return area
 
     def min_cost(self, weights: tuple[float, ...]) -> FloatArray:
-        """Least `normalised_dcf` over all thresholds, with these weights."""
+        """Compute the minimum of `normalised_dcf` over all thresholds."""
         # Within a run the cost is linear, and within a tie it is above that at one of its ends.
         cost: FloatArray = normalised_dcf(self.far, self.frr, *weights).min(axis=1)
         return cost
 
     def min_cllr(self) -> FloatArray:
-        """Cllr after the best monotone calibration."""
+        """Compute Cllr after the best monotone calibration."""
         first = np.flatnonzero(np.append(True, ~self.in_tie[:-1]))  # a tie is one score
         bonafide = np.add.reduceat(self.drawn * self.is_bonafide, first, axis=1).astype(np.float64)
         spoof = np.add.reduceat(self.drawn * ~self.is_bonafide, first, axis=1).astype(np.float64)
         return np.array([min_cllr_of_counts(*pair) for pair in zip(bonafide, spoof, strict=True)])
 
     def decisions(self, run: int) -> Decisions:
-        """Count the decisions if the runs before `run` are rejected."""
+        """Count the decisions at the threshold before a run: all earlier runs are rejected."""
         rejected = self.rejected_bonafide[:, run], self.rejected_spoof[:, run]
         return Decisions(*rejected, self.bonafide[:, 0], self.spoof[:, 0])

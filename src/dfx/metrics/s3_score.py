@@ -1,4 +1,4 @@
-"""S3 score, for a task with two outputs: whether a real voice and whether a fake voice is present."""
+"""S3 score, for detectors with two outputs: a real voice is present, a fake voice is present."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ BINS = 10  # as the organisers use
 
 
 def s3_score(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """S3 score: mean over the outputs of `0.5 (1 - AUC) + 0.25 Brier + 0.25 ECE`; 0 is perfect, lower is better.
+    """Compute the S3 score: mean of `0.5 (1 - AUC) + 0.25 Brier + 0.25 ECE` over the outputs.
+
+    0 is perfect; lower is better.
 
     Args:
         labels: `(trials, outputs)`, 1 where the voice of that output is present, else 0.

@@ -1,4 +1,4 @@
-"""All metrics of a score table under the names that MLflow shows; metric names of attacks."""
+"""All metrics of a score table, with the names that they have in MLflow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ NEED_LLR = ("act_dcf", "cllr", "ece", "brier")  # metrics that read a score as a
 
 
 def summary(table: ScoreTable, threshold: float | None = None) -> dict[str, float]:
-    """Metrics of a score table by name: `eer`, `threshold` (of this EER), `auc`, `min_dcf`, `eer/A07`, ….
+    """Compute all metrics of a score table, by name: `eer`, `auc`, `min_dcf`, `eer/A07`, ….
+
+    `threshold` is the threshold of this EER.
 
     With a `threshold` (that of dev's EER) `accuracy`, `balanced_accuracy` and `f1` are included; there is no accuracy
     without a decision. The EER of each attack, against all bona fide trials, has the name `attack_key`; spoof trials
@@ -57,7 +59,9 @@ def summary(table: ScoreTable, threshold: float | None = None) -> dict[str, floa
 
 
 def attack_key(attack: str) -> str:
-    """Metric name of the EER of an attack, valid in MLflow; two attacks never have the same name.
+    """Make the metric name for the EER of an attack, with characters that MLflow allows.
+
+    Two attacks never have the same name.
 
     Other characters than letters, digits, space, `_`, `.` and `-` become a colon and the hexadecimal code of
     each of their UTF-8 bytes.
@@ -69,7 +73,7 @@ def attack_key(attack: str) -> str:
 
 
 def attack_name(key: str) -> str:
-    """Name of the attack in a metric name; the inverse of `attack_key`.
+    """Convert a metric name to the name of the attack; inverse of `attack_key`.
 
     >>> attack_name("eer/tacotron2:2Bmelgan")
     'tacotron2+melgan'

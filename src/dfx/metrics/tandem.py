@@ -1,4 +1,4 @@
-"""t-DCF and a-DCF: cost of a countermeasure together with automatic speaker verification (ASV)."""
+"""t-DCF and a-DCF: costs of spoofing detection together with automatic speaker verification (ASV)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ ASVSPOOF5_RATES = AsvRates(p_miss=0.01880141010575793, p_fa=0.01881016557566423,
 
 
 def asv_rates(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike) -> AsvRates:
-    """Error rates of a verification system at the threshold of its own EER (targets against non-targets).
+    """Compute the error rates of a speaker verification system at its EER threshold.
+
+    The EER is that of targets against non-targets.
 
     Args:
         target: scores of the trials of the claimed speaker.
@@ -52,7 +54,7 @@ def asv_rates(target: ArrayLike, nontarget: ArrayLike, spoof: ArrayLike) -> AsvR
 
 
 def min_tdcf(bonafide: ArrayLike, spoof: ArrayLike, rates: AsvRates, form: str = "2019") -> float:
-    """Minimum t-DCF: normalised tandem detection cost at the best threshold for these scores.
+    """Compute the minimum t-DCF: normalised tandem cost at the best threshold for these scores.
 
     Args:
         bonafide: countermeasure scores of the bona fide trials.
@@ -75,7 +77,7 @@ def min_tdcf(bonafide: ArrayLike, spoof: ArrayLike, rates: AsvRates, form: str =
 
 
 def tdcf_weights(rates: AsvRates, form: str) -> tuple[float, float, float]:
-    """Weight of misses, weight of false acceptances and constant of the t-DCF, as `normalised_dcf` takes them."""
+    """Compute the weights and the constant of the t-DCF, as arguments for `normalised_dcf`."""
     of_asv = P_TARGET * C_MISS * rates.p_miss + P_NONTARGET * C_FA * rates.p_fa
     misses, accepted = P_TARGET * C_MISS - of_asv, P_SPOOF * C_FA * rates.p_fa_spoof
     if not (misses > 0 and accepted > 0):
@@ -96,7 +98,9 @@ def min_adcf(
     c_fa_nontarget: float = 10.0,
     c_fa_spoof: float = 20.0,
 ) -> float:
-    """Minimum a-DCF: normalised cost of one system that must reject other speakers and spoof, at its best threshold.
+    """Compute the minimum a-DCF: cost of one system for speaker verification and spoofing detection.
+
+    It is normalised, and taken at the best threshold for these scores.
 
     Args:
         target: scores of bona fide trials of the claimed speaker.

@@ -1,4 +1,4 @@
-"""Report on the runs of a sweep: the feature × model table over seeds, with intervals, tests and figures.
+"""Report on the runs of a sweep: results over seeds with intervals, significance tests and figures.
 
 `sweep_report` collects the runs and their notes, `measure` reads their score files and compares the cells, `tables`,
 `figures` and `exports` show them, and `document` puts the page together.

@@ -1,4 +1,4 @@
-"""Report on the runs of a sweep: `python -m dfx.report`."""
+"""Command `python -m dfx.report`: write a report on the runs of a sweep."""
 
 from __future__ import annotations
 
@@ -19,13 +19,19 @@ EXAMPLES = """
 
 
 def main() -> None:
-    """Run the command; a filter (`query=`) is quoted, because its characters have a meaning in Hydra."""
+    """Run the command `python -m dfx.report`.
+
+    A filter (`query=`) is quoted, because its characters have a meaning in Hydra.
+    """
     sys.argv[1:] = map(quote_report_query, sys.argv[1:])
     prompt.run_command("report", EXAMPLES, report)
 
 
 def quote_report_query(argument: str) -> str:
-    """Quote `query=FILTER` for Hydra; other arguments, and a filter in quotes, are returned unchanged."""
+    """Quote the filter in `query=FILTER`, because Hydra cannot parse it otherwise.
+
+    Other arguments, and a filter in quotes, are returned unchanged.
+    """
     key, _, value = argument.partition("=")
     if key != "query" or value[:1] + value[-1:] in ("''", '""') or value == "null":
         return argument
@@ -33,7 +39,7 @@ def quote_report_query(argument: str) -> str:
 
 
 def report(cfg: DictConfig) -> str:
-    """Read runs; write, show and log the report; returns the sentence that says what dev chose."""
+    """Write, show and log the report on the runs of a sweep; return its main result as a sentence."""
     from pathlib import Path
 
     from dfx.report import document, sweep_report

@@ -1,4 +1,4 @@
-"""Document of a report: its parts in order, and the files for other programs beside the page."""
+"""Document of a sweep report, and files for other programs beside it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ MOST_COMMANDS = 20
 
 
 def build_report_document(report: SweepReport, folder: Path) -> Document:
-    """Build the page and its short form for the terminal; `folder` is where it will be written."""
+    """Build the page of a sweep report and its short version for the terminal.
+
+    The page will be written into `folder`.
+    """
     lead, notes = DocumentLead(report.lead), DocumentFindings([DocumentNotice(note) for note in report.notes])
     parts: list[DocumentPart] = [
         DocumentText(report.about, "about"),
@@ -41,7 +44,7 @@ def build_report_document(report: SweepReport, folder: Path) -> Document:
 
 
 def files_beside_document(report: SweepReport) -> dict[str, str]:
-    """LaTeX table, CSV files and commands, by file name."""
+    """Make the text of the LaTeX table, the CSV files and the list of commands, by file name."""
     return {
         "table.tex": exports.export_latex_table(report),
         "cells.csv": exports.export_cells_table(report).to_csv(index=False, lineterminator="\n"),

@@ -1,4 +1,4 @@
-"""Exports of a report: LaTeX table with booktabs, CSV of cells and of runs."""
+"""Exports of a sweep report: LaTeX table, CSV files of cells and of runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SIGNS = {
 
 
 def export_latex_table(report: SweepReport) -> str:
-    """LaTeX table for a paper; it needs the packages booktabs and amssymb."""
+    """Make the results table in LaTeX; it needs the packages booktabs and amssymb."""
     grid, metric = report.grid, report.measured.metric
     lines = []
     for row in grid.rows:
@@ -60,7 +60,7 @@ def export_latex_table(report: SweepReport) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Escape text for LaTeX."""
+    """Escape the special characters of LaTeX in a text."""
     text = re.sub(r"[\\~^&%$#_{}]", lambda found: _SPECIAL[found[0]], text)
     for sign, command in _SIGNS.items():
         text = text.replace(sign, command)
@@ -68,7 +68,10 @@ def escape_latex(text: str) -> str:
 
 
 def export_cells_table(report: SweepReport) -> pd.DataFrame:
-    """Table with a row for each cell, numbers unrounded; rates from 0 to 1."""
+    """Make a table with one row for each cell, with unrounded numbers.
+
+    Rates are from 0 to 1.
+    """
     row, column = report.grid.axes
     records = []
     for one in report.measured.cells.values():
@@ -85,7 +88,7 @@ def export_cells_table(report: SweepReport) -> pd.DataFrame:
 
 
 def export_runs_table(report: SweepReport) -> pd.DataFrame:
-    """Table with a row for each run, with its options and every final metric."""
+    """Make a table with one row for each run: its options and all final metrics."""
     records = []
     for cell in report.grid.cells.values():
         for run in cell.runs:

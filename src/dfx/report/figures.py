@@ -1,4 +1,4 @@
-"""Figures of a report: table in colours, DET curves, attacks, costs, learning curves."""
+"""Figures of a sweep report: heat map, DET curves, EER by attack, costs, learning curves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_COLUMNS = 16  # cells in the picture of the attacks
 
 
 def draw_report_figures(report: SweepReport) -> list[DocumentPicture]:
-    """Draw the figures of a report; those without data are left out."""
+    """Draw the figures of a sweep report; figures without data are left out."""
     drawn = [(name, title, make(report)) for name, (title, make) in FIGURES.items()]
     return [DocumentPicture(name, figure, title) for name, title, figure in drawn if figure is not None]
 
@@ -60,7 +60,7 @@ def _table(report: SweepReport) -> Figure:
 
 
 def _det(report: SweepReport) -> Figure | None:
-    """DET curve of each cell, from its run with the median EER on dev."""
+    """Draw one DET curve for each cell: the curve of its run with the median EER on dev."""
     score_tables = report.measured.tables
     known = [(cell, run) for cell in report.ranked if (run := median_run(cell)).run_id in score_tables]
     if not known:
@@ -73,7 +73,10 @@ def _det(report: SweepReport) -> Figure | None:
 
 
 def median_run(cell: GridCell) -> RunRecord:
-    """The run with the median EER on dev; of an even number, the better one of the two."""
+    """Return the run with the median EER on dev.
+
+    Of an even number of runs, it is the better one of the two in the middle.
+    """
     known = sorted(cell.runs, key=lambda run: run.metrics.get("dev/eer", math.inf))
     return known[(len(known) - 1) // 2]
 
@@ -112,7 +115,7 @@ def _two_digits(value: float) -> str:
 
 
 def _trials(cells: Sequence[GridCell], report: SweepReport) -> dict[str, int]:
-    """Trials of each attack, from any score file of the first cell that has one."""
+    """Count the trials of each attack in the first score file that is found."""
     known = (report.measured.tables.get(run.run_id) for cell in cells for run in cell.runs)
     table = next((table for table in known if table is not None), None)
     return {name: scores.size for name, scores in table.attacks().items()} if table else {}
@@ -158,7 +161,10 @@ def _curves(report: SweepReport) -> Figure | None:
 
 
 def _epochs(run: RunRecord, cache: str | None) -> list[float]:
-    """EER on dev by epoch, in percent, from the artifact or else from MLflow's own curves."""
+    """Return the EER on dev by epoch, in percent.
+
+    It comes from the artifact, or else from MLflow's own curves.
+    """
     path = runs.run_artifact(run, "history.json", cache)
     if path is not None:
         records = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Confidence intervals of the cells, and significance tests against the cell that dev chooses."""
+"""Confidence intervals of the cells, and significance tests against the cell that is best on dev."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ CHOSEN, AS_GOOD, BETTER, WORSE, UNTESTED = "chosen on dev", "not worse", "better
 
 @dataclass(frozen=True)
 class MeasuredCell:
-    """Results of one cell: mean over the seeds, interval, and test against the chosen cell.
+    """Results of one cell: mean over seeds, confidence interval, and test against the chosen cell.
+
+    The chosen cell is the best one on dev.
 
     Attributes:
         deviation: sample deviation over the seeds; NaN for one.
@@ -48,13 +50,13 @@ class MeasuredCell:
     mark: str = UNTESTED
 
     def bounds(self, metric: str) -> str:
-        """The interval as text, `[10.91, 14.02]`; empty if there is none."""
+        """Format the confidence interval: `[10.91, 14.02]`; return "" if there is none."""
         return metric_names.metric_interval(self.interval, metric)
 
 
 @dataclass(frozen=True)
 class MeasuredGrid:
-    """Results of all cells, the score tables that they come from, and notes for the reader."""
+    """Results of all cells, with their score tables and notes for the reader."""
 
     metric: str
     cells: dict[tuple[str, str], MeasuredCell]
@@ -65,12 +67,12 @@ class MeasuredGrid:
 
     @property
     def most_seeds(self) -> int:
-        """Largest number of seeds of any cell."""
+        """Largest number of seeds in a cell."""
         return max(one.seeds for one in self.cells.values())
 
 
 def measure_grid(grid: Grid, metric: str, resamples: int | None = None, cache: str | None = None) -> MeasuredGrid:
-    """Compute mean, deviation and interval of each cell, and test each against the cell that dev chooses.
+    """Compute mean, deviation and interval of each cell, and test it against the best cell on dev.
 
     Interval and test are for the EER, by resampling trials; another metric has only mean and deviation. Cells are
     compared if they scored the same trials.
@@ -111,7 +113,7 @@ def measure_grid(grid: Grid, metric: str, resamples: int | None = None, cache: s
 
 
 def holm_correction(p_values: Sequence[float]) -> list[float]:
-    """Holm's correction of p-values for multiple comparisons; the order is kept.
+    """Correct p-values for multiple comparisons by Holm's method; the order is kept.
 
     Source: Holm, Scandinavian Journal of Statistics 1979.
 
@@ -126,7 +128,7 @@ def holm_correction(p_values: Sequence[float]) -> list[float]:
 
 
 def _part(table: ScoreTable, metric: str) -> ScoreTable | None:
-    """The part of a score table whose EER is the metric; None for a metric that is no EER.
+    """Select the trials of an EER metric: all, or those of one attack; None for other metrics.
 
     None also where a class has a single trial, which cannot be resampled.
     """
@@ -148,7 +150,10 @@ def _with_trials(one: MeasuredCell, judged: Mapping[str, ScoreTable]) -> Measure
 
 
 def _resamples(cells: int, judged: Mapping[str, ScoreTable]) -> int:
-    """Number of resamples: enough for Holm's correction to find a difference, more where they cost little."""
+    """Compute the number of bootstrap resamples that Holm's correction needs.
+
+    There are more where they cost little.
+    """
     trials = sum(map(len, judged.values()))
     return max(LEAST * cells, min(WANTED * cells, BUDGET // trials), 1000)
 
@@ -159,7 +164,7 @@ def _compared(
     cluster: str | None,
     resamples: int,
 ) -> dict[tuple[str, str], MeasuredCell]:
-    """Compute intervals of cells with the same trials, and test each against the cell that dev chooses.
+    """Compute intervals of cells with the same trials, and test each against the best cell on dev.
 
     Each draw of trials is given to all cells.
     """
@@ -177,7 +182,10 @@ def _compared(
 
 
 def _chosen(group: Mapping[tuple[str, str], MeasuredCell]) -> tuple[str, str] | None:
-    """Cell with the lowest mean EER on dev; cells with one seed are considered only if no cell has several."""
+    """Choose the cell with the lowest mean EER on dev.
+
+    Cells with one seed are considered only if no cell has several.
+    """
     on_dev = {place: mean for place, one in group.items() if not math.isnan(mean := one.cell.mean("dev/eer"))}
     several = [place for place in on_dev if group[place].seeds > 1]
     return min(several or on_dev, key=lambda place: on_dev[place], default=None)

@@ -1,4 +1,4 @@
-"""Read the score files of many runs; trials that several files share are parsed once."""
+"""Read the score files of many runs; trials shared by several files are parsed once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Rows = list[list[str]]
 def read_run_scores(
     records: Iterable[RunRecord], split: str, cache: str | None = None
 ) -> tuple[dict[str, ScoreTable], list[str]]:
-    """Read the score tables of a split by run id, and a sentence for each file that cannot be used.
+    """Read the score tables of one split by run id, with an error text for each unusable file.
 
     A run without such a file is not in the result.
     """
@@ -37,7 +37,10 @@ def read_run_scores(
 
 
 def _read(path: Path, known: list[tuple[Rows, ScoreTable]]) -> ScoreTable:
-    """Read a table; if one with the same trials in the same order was read before, only the scores are parsed."""
+    """Read a score table; if its trials are known from an earlier file, parse only the scores.
+
+    The trials must have the same order.
+    """
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))
     if not rows or "score" not in rows[0]:

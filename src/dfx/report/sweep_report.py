@@ -1,4 +1,4 @@
-"""Contents of a report on runs: which runs, their grid and its numbers, missing cells, and notes for the reader."""
+"""Contents of a sweep report: runs, grid, measurements, missing cells and notes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UP = "▲"  # significantly better on eval than the cell that dev chose
 
 @dataclass(frozen=True)
 class SweepReport:
-    """Contents of a report.
+    """Contents of a sweep report.
 
     Attributes:
         about: origin of the runs.
@@ -50,12 +50,15 @@ class SweepReport:
 
     @property
     def split(self) -> str:
-        """Split that a metric name starts with: `eval` for `eval/eer`."""
+        """Split in the metric name: `eval` for `eval/eer`."""
         return self.measured.metric.partition("/")[0]
 
     @property
     def lead(self) -> str:
-        """The result in a sentence: the cell that dev chooses and its metric, on the first list of trials."""
+        """Main result in one sentence: the best cell on dev and its metric.
+
+        If runs have different trials, it is about the first list of trials.
+        """
         measured = self.measured.cells
         chosen = [one for one in measured.values() if one.mark == CHOSEN]
         ranked = [measured[cell.row, cell.column] for cell in self.ranked]
@@ -82,18 +85,23 @@ class SweepReport:
 
     @property
     def ranked(self) -> list[GridCell]:
-        """Cells that have the metric and an EER on dev, the lowest EER on dev first."""
+        """Cells sorted by their mean EER on dev, lowest first.
+
+        Cells without the metric or without an EER on dev are left out.
+        """
         return [cell for cell in self.grid.by_dev() if (cell.row, cell.column) in self.measured.cells]
 
     @property
     def commands(self) -> list[str]:
-        """Commands for the cells that are missing, failed or interrupted: all together, then one by one."""
+        """Commands that run the missing, failed or interrupted cells: all together, then one by one."""
         single = [cell.command for cell in self.missing if cell.command]
         return [self.command, *single] if self.command and single else single
 
 
 def collect_sweep_report(cfg: DictConfig) -> SweepReport:
-    """Collect the report of a sweep, an experiment or a filter; of the latest sweep if none is given.
+    """Collect the contents of the report on a sweep, an experiment or a filter.
+
+    Without any of them, it is about the latest sweep.
 
     Raises:
         ValueError: if there is nothing to report, or an axis or the metric is not known.
@@ -136,7 +144,10 @@ def _parent(sweep: str | None, experiment: str | None, query: str | None) -> Run
 
 
 def _to_beat(made: Grid, cache: str | None) -> dict[str, dict[str, Any]]:
-    """Audit result of a column's corpus, if all runs of the column have the same corpus and it was audited."""
+    """Look up the audit result of the corpus of each column of the grid.
+
+    All runs of the column must have the same corpus.
+    """
     found = {}
     for column in made.columns:
         cells = [cell for (_, name), cell in made.cells.items() if name == column]

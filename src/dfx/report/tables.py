@@ -1,4 +1,4 @@
-"""Tables of a report: the grid with intervals and marks, seen and unseen attacks, all cells, missing cells."""
+"""Tables of a sweep report: results, seen and unseen attacks, all cells, missing cells."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ TO_BEAT = "has to beat this"
 
 
 def result_table(report: SweepReport, brief: bool = False) -> DocumentTable:
-    """Table of the grid: mean ± deviation over seeds, interval (not if `brief`) and number of seeds in each cell."""
+    """Make the results table: mean ± deviation over seeds, confidence interval and number of seeds.
+
+    A brief table has no intervals.
+    """
     grid, metric = report.grid, report.measured.metric
     rows: list[list[str | DocumentCell]] = []
     for row in grid.rows:
@@ -33,7 +36,10 @@ def result_table(report: SweepReport, brief: bool = False) -> DocumentTable:
 
 
 def _cell(report: SweepReport, row: str, column: str, brief: bool) -> DocumentCell | None:
-    """Table cell: `12.34 ± 1.20 ★`, interval, and the seeds if others have more; None without a result."""
+    """Make a table cell: mean ± deviation, mark, interval and seeds; None without a result.
+
+    The number of seeds is shown if other cells have more.
+    """
     one, metric = report.measured.cells.get((row, column)), report.measured.metric
     if one is None:
         return None
@@ -46,7 +52,10 @@ def _cell(report: SweepReport, row: str, column: str, brief: bool) -> DocumentCe
 
 
 def to_beat_table_row(report: SweepReport) -> list[str]:
-    """Row with the number to beat from the audit of each column's corpus, `21.40`; empty if there is none."""
+    """Make the row of AUCs or EERs to beat, from the audit of the corpus of each column.
+
+    It is empty if there is none.
+    """
     name = report.measured.metric.partition("/")[2]
 
     def text(found: dict[str, Any]) -> str:
@@ -60,7 +69,7 @@ def to_beat_table_row(report: SweepReport) -> list[str]:
 
 
 def table_caption(report: SweepReport, brief: bool = False) -> str:
-    """Explanation below the grid."""
+    """Make the caption of the results table, which explains its numbers and marks."""
     measured = report.measured
     numbers = sorted({one.seeds for one in measured.cells.values()})
     seeds = counted(numbers[-1], "seed") + (" where no other number is given" if len(numbers) > 1 else "")
@@ -95,7 +104,7 @@ def table_caption(report: SweepReport, brief: bool = False) -> str:
 
 
 def seen_unseen_table(report: SweepReport) -> DocumentTable | None:
-    """Table of the EER of attacks in train and of attacks not in train; None if no run has both."""
+    """Make the table of the EER of attacks in train and of attacks not in train; None if no run has both."""
     seen, unseen = (f"{report.split}/{name}" for name in ("eer_seen", "eer_unseen"))
     rows: list[list[str | DocumentCell]] = []
     for row in report.grid.rows:
@@ -117,7 +126,7 @@ def seen_unseen_table(report: SweepReport) -> DocumentTable | None:
 
 
 def all_cells_table(report: SweepReport) -> DocumentTable:
-    """Table of all cells, the best on dev first, with their costs and their difference to the chosen cell."""
+    """Make the table of all cells, best on dev first, with costs and difference to the chosen cell."""
     metric, measured = report.measured.metric, report.measured.cells
     costs = [name for name in metric_names.COSTS if any(one.cell.values(name).size for one in measured.values())]
     has_test = any(one.difference for one in measured.values())
@@ -151,7 +160,7 @@ def _test(one: MeasuredCell, metric: str) -> list[str]:
 
 
 def missing_cells_table(report: SweepReport) -> DocumentTable | None:
-    """Table of the cells without a result, with the reasons; None if there are none."""
+    """Make the table of the cells without a result and their reasons; None if there are none."""
     cells = report.missing
     if not cells:
         return None
@@ -164,5 +173,5 @@ def missing_cells_table(report: SweepReport) -> DocumentTable | None:
 
 
 def is_bold_in_table(one: MeasuredCell | None) -> bool:
-    """Whether a cell is printed in bold: the chosen cell, and cells that are not significantly worse."""
+    """Whether a cell is in bold: the chosen cell, or not significantly worse."""
     return one is not None and one.mark in (CHOSEN, AS_GOOD, BETTER)

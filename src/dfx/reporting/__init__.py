@@ -1,1 +1,1 @@
-"""Reports: documents, tables, figures, results of runs and sweeps."""
+"""Reports: documents, tables, figures, and results of runs and sweeps."""

@@ -1,4 +1,4 @@
-"""Report document of every command: one page in HTML, the same in Markdown, and a short form on the terminal.
+"""Report document of every command: an HTML page, a Markdown page, and a short version for the terminal.
 
 A command makes a list of parts and hands them to a `Document`:
 
@@ -46,7 +46,7 @@ RECORD = "report.json"
 
 @dataclass(frozen=True)
 class Document:
-    """A report: its page, its short form on the terminal, and its data.
+    """Report of a command: its page, its short version for the terminal, and its data.
 
     Attributes:
         kind: name of the command that makes the report; only files of this kind are replaced.
@@ -63,7 +63,7 @@ class Document:
     record: str = RECORD
 
     def html(self) -> str:
-        """The page as one HTML file that loads no other file."""
+        """Return the page as one HTML file that contains its figures and styles."""
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -73,12 +73,14 @@ class Document:
         )
 
     def markdown(self) -> str:
-        """The page as Markdown; figures are named relative to its folder."""
+        """Return the page as Markdown; figures are PNG files in the same folder."""
         texts = [f"# {markdown_escaped(self.title)}", *(part.markdown() for part in self.parts)]
         return "\n\n".join(text for text in texts if text) + "\n"
 
     def write(self, folder: Path, more: Mapping[str, str | Callable[[Path], object]] | None = None) -> list[Path]:
-        """Write the page, its Markdown, its data and its figures, and further files; returns them, the page first.
+        """Write the page, its Markdown, data and figures, and further files into a folder; return their paths.
+
+        The path of the page is first.
 
         Each file is written atomically. Files of an earlier report of this kind in the folder are removed if this
         report does not write them; other files are left alone.
@@ -108,11 +110,11 @@ class Document:
         return [folder / name for name in contents]
 
     def show(self, file: Path) -> None:
-        """Print the short form on the terminal, and the path of the whole report."""
+        """Print the short version on the terminal, and the path of the full report."""
         show_document_parts([*self.brief, DocumentText(f"report     {file}")])
 
     def _written_before(self, folder: Path) -> set[str]:
-        """Names of the files of an earlier report of this kind in a folder."""
+        """Return the names of the files that an earlier report of this kind wrote into a folder."""
         try:
             record = json.loads((folder / self.record).read_text(encoding="utf-8"))
             names = record["files"] if record["kind"] == self.kind else []
@@ -122,7 +124,7 @@ class Document:
 
 
 def show_document_parts(parts: Iterable[DocumentPart]) -> None:
-    """Print parts on the terminal, after an empty line."""
+    """Print document parts on the terminal, after an empty line."""
     console = plain_console()
     console.print()
     for part in parts:
@@ -130,5 +132,5 @@ def show_document_parts(parts: Iterable[DocumentPart]) -> None:
 
 
 def document_file_name(name: str) -> str:
-    """Make a name safe for a file name: letters, digits and `_.-+` only, and no dot at the ends."""
+    """Convert a name to a valid file name: only letters, digits and `_.-+`, no dot at the ends."""
     return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "_"

@@ -24,20 +24,20 @@ COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}  # on the termin
 
 
 class DocumentPart(Protocol):
-    """Part of a document; each kind has these three methods."""
+    """Interface of a document part: convert it to HTML or Markdown, or print it."""
 
     def html(self) -> str:
-        """HTML of the part."""
+        """Convert the part to HTML."""
 
     def markdown(self) -> str:
-        """Markdown of the part, without a blank line at the ends."""
+        """Convert the part to Markdown, without empty lines at the start and the end."""
 
     def show(self, console: Console) -> None:
         """Print the part on the terminal."""
 
 
 class DocumentText(NamedTuple):
-    """A paragraph.
+    """Paragraph of text.
 
     Attributes:
         text: one or more sentences.
@@ -59,7 +59,7 @@ class DocumentText(NamedTuple):
 
 
 class DocumentLead(NamedTuple):
-    """The main result in a sentence, with its number in large type.
+    """Main result of the report in one sentence, with its number in large type.
 
     Attributes:
         text: the sentence.
@@ -87,7 +87,7 @@ class DocumentLead(NamedTuple):
 
 
 class DocumentNotice(NamedTuple):
-    """A notice for the reader: an error, a warning or a note.
+    """Notice for the reader: an error, a warning or a note.
 
     Attributes:
         text: what is wrong, or worth knowing.
@@ -131,7 +131,7 @@ class DocumentNotice(NamedTuple):
 
 
 class DocumentFindings(NamedTuple):
-    """A list of notices.
+    """List of notices.
 
     Attributes:
         overview: whether to add a heading, the number of each severity, and a sentence if there are none; on the
@@ -168,7 +168,7 @@ class DocumentFindings(NamedTuple):
 
 
 class DocumentCell(NamedTuple):
-    """A table cell with small print or a look.
+    """Table cell with small print or formatting.
 
     Attributes:
         text: the value.
@@ -181,12 +181,12 @@ class DocumentCell(NamedTuple):
     looks: str = ""
 
     def __str__(self) -> str:
-        """The cell on one line."""
+        """Return the text of the cell on one line."""
         return " ".join(part for part in (self.text, self.small) if part)
 
 
 class DocumentTable(NamedTuple):
-    """A table with a heading and a note.
+    """Table with a heading and a note.
 
     Attributes:
         head: names of the columns.
@@ -204,7 +204,7 @@ class DocumentTable(NamedTuple):
 
     @property
     def is_text(self) -> list[bool]:
-        """Whether each column holds words, which are aligned to the left."""
+        """Whether each column contains words (aligned to the left) or numbers."""
         return [number == 0 or name in self.words for number, name in enumerate(self.head)]
 
     def html(self) -> str:
@@ -239,7 +239,7 @@ class DocumentTable(NamedTuple):
 
 @dataclass(frozen=True)
 class DocumentPicture:
-    """A figure, on the page and as a PNG file beside it.
+    """Figure on the page, also written as a PNG file beside the page.
 
     Attributes:
         name: name of the file, without its suffix.
@@ -253,7 +253,7 @@ class DocumentPicture:
 
     @functools.cached_property
     def png(self) -> bytes:
-        """The picture as the contents of a PNG file."""
+        """Bytes of the PNG file."""
         from dfx.reporting.figures import style
 
         return style.figure_png(self.figure)
@@ -273,7 +273,7 @@ class DocumentPicture:
 
 
 class DocumentHeading(NamedTuple):
-    """The heading of a chapter."""
+    """Heading of a chapter."""
 
     text: str
 
@@ -288,7 +288,7 @@ class DocumentHeading(NamedTuple):
 
 
 class DocumentCode(NamedTuple):
-    """Commands to copy."""
+    """Block of commands that the reader can copy."""
 
     text: str
 

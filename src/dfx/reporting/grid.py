@@ -1,4 +1,4 @@
-"""Grid of results: finished runs in the cells of a table, feature × model for example, one run for each seed."""
+"""Results of a sweep as a grid, such as feature × model; each cell holds one run for each seed."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ class GridCell:
 
     @property
     def name(self) -> str:
-        """Name of the cell, row and column: `lfcc · lcnn`."""
+        """Name of the cell from its row and column: `lfcc · lcnn`."""
         return f"{self.row} · {self.column}"
 
     def values(self, metric: str) -> NDArray[np.float64]:
-        """A metric of each run that has it, `(runs,)`."""
+        """Return the values of a metric, `(runs,)`; runs without the metric are left out."""
         return np.array([run.metrics[metric] for run in self.runs if metric in run.metrics])
 
     def mean(self, metric: str) -> float:
-        """Mean over the seeds; NaN where no run has the metric."""
+        """Compute the mean of a metric over the seeds; NaN if no run has the metric."""
         values = self.values(metric)
         return float(values.mean()) if values.size else float("nan")
 
     def deviation(self, metric: str) -> float:
-        """Sample deviation over the seeds; NaN for one seed."""
+        """Compute the sample standard deviation of a metric over the seeds; NaN for one seed."""
         values = self.values(metric)
         return float(values.std(ddof=1)) if values.size > 1 else float("nan")
 
     def text(self, metric: str) -> str:
-        """Mean and deviation as text: `12.34 ± 1.20`."""
+        """Format the mean and deviation of a metric: `12.34 ± 1.20`."""
         return metric_names.metric_spread(self.mean(metric), self.deviation(metric), metric)
 
 
@@ -86,21 +86,26 @@ class Grid:
 
     @property
     def head(self) -> list[str]:
-        """Names of the columns of a table of the grid."""
+        """Column names of the grid as a table."""
         corner = " \\ ".join(name for name in self.axes if name)
         return [corner, *self.columns]
 
     def by_dev(self) -> list[GridCell]:
-        """Cells that have an EER on dev, the lowest mean first."""
+        """Sort the cells by their mean EER on dev, lowest first.
+
+        Cells without an EER on dev are left out.
+        """
         known = [cell for cell in self.cells.values() if cell.values("dev/eer").size]
         return sorted(known, key=lambda cell: cell.mean("dev/eer"))
 
     def empty(self, row: str, column: str) -> TableCell:
-        """Table cell for a place without a result: a word that says why, or a dash."""
+        """Make the table cell for a missing result: a word with the reason, or a dash."""
         return TableCell(self.why_empty.get((row, column), "–"), looks="empty")
 
     def table(self, metric: str, seeds: int) -> DocumentTable:
-        """Table of mean ± sample deviation over the seeds; a mean over fewer than `seeds` shows their number.
+        """Make the table of a metric: mean ± sample standard deviation over the seeds of each cell.
+
+        A mean over fewer than `seeds` runs is shown with their number.
 
         Args:
             metric: `eval/eer`.
@@ -120,7 +125,7 @@ class Grid:
 
 
 def is_grid_run(run: RunRecord) -> bool:
-    """Whether a run is one of `dfx.train`, or a cell that a sweep could not start."""
+    """Whether a run comes from `dfx.train`, or is a cell that a sweep could not start."""
     return "kind" not in run.tags and ("config_hash" in run.tags or any(tag.startswith("sweep.") for tag in run.tags))
 
 
@@ -129,7 +134,7 @@ def _value(run: RunRecord, key: str) -> str:
 
 
 def randomly_drawn_keys(axes: Axes) -> set[str]:
-    """Keys of a sweep whose values are drawn at random by the sweeper."""
+    """Return the keys of a sweep whose values the sweeper draws at random."""
     return {key for key, values in axes.items() if values[0].startswith("interval(")}
 
 
@@ -139,7 +144,9 @@ def _place(run: RunRecord, parent: str) -> dict[str, str]:
 
 
 def grid_of_sweep(runs: Sequence[RunRecord], parent: str, axes: Axes) -> Grid:
-    """Build the grid of a sweep: rows from its first axis, columns from its second, more rows from further axes.
+    """Build the grid of a sweep: its first axis gives the rows, its second axis the columns.
+
+    Further axes give more rows.
 
     Seeds are averaged. An axis whose values are drawn at random gives rows.
 
@@ -173,7 +180,7 @@ def grid_of_sweep(runs: Sequence[RunRecord], parent: str, axes: Axes) -> Grid:
 
 
 def grid_of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: Axes | None = None) -> Grid:
-    """Build the grid of any finished runs by two of their tags or parameters.
+    """Build a grid from finished runs, with two tags or parameters as rows and columns.
 
     Runs of one place that differ in more than the seed are not averaged: the settings that differ become part of the
     label. If several runs have the same place and seed, the newest is used.
@@ -234,7 +241,10 @@ def grid_of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: A
 
 
 def _differing(runs: Sequence[RunRecord], rows: str, columns: str) -> list[str]:
-    """Settings in which runs of one place differ: options first, then parameters that these do not explain."""
+    """Find the settings that differ between runs of the same cell.
+
+    Options come first, then parameters that these do not explain.
+    """
     params = sorted({key for run in runs for key in run.params})
     keys = [key for key in OPTIONS if key not in (rows, columns)]
     keys += [key for key in params if not _is_bookkeeping(key) and key not in (rows, columns, *OPTIONS)]
@@ -274,13 +284,16 @@ def _brief(text: str) -> str:
 
 
 def _natural(text: str) -> list[tuple[int, float, str]]:
-    """Sort key that puts 2 before 10, and 0.0003 before 0.001."""
+    """Make a sort key for numbers in text: 2 comes before 10, and 0.0003 before 0.001."""
     parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", text)
     return [(0, float(part), "") if number % 2 else (1, 0.0, part) for number, part in enumerate(parts)]
 
 
 def _ordered(labels: set[str], typed: Sequence[str]) -> list[str]:
-    """Sort labels in the order of the command, with values without a run; other labels at the end."""
+    """Sort labels in the order of the sweep's command.
+
+    Values without a run are included; labels that are not in the command are at the end.
+    """
     known = {label.partition(", ")[0] for label in labels}
     position = {label: number for number, label in enumerate(typed)}
     first = {label: position.get(label.partition(", ")[0], len(position)) for label in labels}

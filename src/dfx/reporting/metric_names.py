@@ -1,4 +1,4 @@
-"""Names of the metrics: title, unit, direction and meaning of each, and their numbers as text."""
+"""Names of the metrics: title, unit, direction and meaning, and their values as text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Metric(NamedTuple):
 
     @property
     def percent(self) -> bool:
-        """Whether the metric is a rate, measured from 0 to 1 and shown in percent."""
+        """Whether the metric is a rate: measured from 0 to 1, shown in percent."""
         return self.unit == "%"
 
 
@@ -57,7 +57,7 @@ COSTS = ("cost/parameters", "cost/train_seconds", "cost/latency_ms")  # shown wi
 
 
 def find_metric(name: str) -> Metric:
-    """Look up a metric by name, with or without its split: `eer`, `eval/eer`, `eval/eer/A07`, `cost/parameters`.
+    """Look up a metric by name, with or without its split: `eer`, `eval/eer`, `eval/eer/A07`.
 
     Raises:
         ValueError: if there is no such metric.
@@ -69,7 +69,7 @@ def find_metric(name: str) -> Metric:
 
 
 def higher_is_better(name: str) -> bool:
-    """Whether a higher value of a metric is better.
+    """Whether higher values of a metric are better.
 
     Raises:
         ValueError: if there is no such metric, or it has no direction.
@@ -89,7 +89,7 @@ def _unknown(name: str) -> ValueError:
 
 
 def metric_title(name: str) -> str:
-    """A metric in words, without its unit: `EER of A07 on eval`."""
+    """Return the title of a metric in words: `EER of A07 on eval`."""
     split, _, rest = name.partition("/")
     part = name.partition(f"{_base(name)}/")[2]
     return (
@@ -100,24 +100,24 @@ def metric_title(name: str) -> str:
 
 
 def metric_heading(name: str) -> str:
-    """A metric in words with its unit: `EER on eval (%)`."""
+    """Return the title of a metric with its unit: `EER on eval (%)`."""
     unit = find_metric(name).unit
     return f"{metric_title(name)} ({unit})" if unit else metric_title(name)
 
 
 def cost_metric_label(name: str) -> str:
-    """Axis label of a cost: `latency of a 5 s clip, one core (ms)`."""
+    """Return the axis label of a cost metric: `latency of a 5 s clip, one core (ms)`."""
     cost = find_metric(name)
     return " ".join(part for part in (cost.title, cost.meaning, f"({cost.unit})" if cost.unit else "") if part)
 
 
 def metric_direction(name: str) -> str:
-    """Direction of a metric in words: `lower is better`."""
+    """Return the direction of a metric in words: `lower is better`."""
     return "higher is better" if higher_is_better(name) else "lower is better"
 
 
 def metric_number(value: float, name: str, sign: str = "") -> str:
-    """Format a value without its unit, `5.06` for a rate of .0506; a dash for NaN.
+    """Format a value without its unit: a rate of .0506 is `5.06`, NaN is a dash.
 
     Args:
         value: as it was measured; a rate is from 0 to 1.
@@ -132,19 +132,19 @@ def metric_number(value: float, name: str, sign: str = "") -> str:
 
 
 def metric_with_unit(value: float | None, name: str) -> str:
-    """Format a value with its unit, `5.06 %`; empty for None."""
+    """Format a value with its unit: `5.06 %`; return "" for None."""
     if value is None:
         return ""
     return f"{metric_number(value, name)} %" if find_metric(name).percent else metric_number(value, name)
 
 
 def metric_spread(mean: float, deviation: float, name: str) -> str:
-    """Format mean and deviation: `12.34 ± 1.20`, or the mean alone if the deviation is NaN (one seed)."""
+    """Format mean and deviation: `12.34 ± 1.20`; if the deviation is NaN, only the mean."""
     return metric_number(mean, name) + ("" if math.isnan(deviation) else f" ± {metric_number(deviation, name)}")
 
 
 def metric_interval(bounds: ConfidenceInterval | Difference | None, name: str) -> str:
-    """Format an interval: `[10.91, 14.02]`; empty for None and for bounds that are NaN."""
+    """Format a confidence interval: `[10.91, 14.02]`; return "" for None or NaN."""
     if bounds is None or math.isnan(bounds.low):
         return ""
     return f"[{metric_number(bounds.low, name)}, {metric_number(bounds.high, name)}]"

@@ -1,4 +1,4 @@
-"""Cells without a result: those that failed, were skipped or never ran, each with its reason and its command."""
+"""Cells of a sweep without a result (failed, skipped or never run), with reason and command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNCLEAR = "Still running, or killed without a status; repeat the command to resu
 
 @dataclass(frozen=True)
 class MissingCell:
-    """A cell without a result.
+    """Cell of a sweep without a result.
 
     Attributes:
         cell: its overrides, `feature=lfcc model=lcnn seed=0`, or the name of its run.
@@ -34,7 +34,10 @@ class MissingCell:
 
     @classmethod
     def of_run(cls, run: RunRecord, cell: str, command: str = "") -> MissingCell:
-        """Make a missing cell from a run without a result; `command` is used if the run has no command."""
+        """Make a missing cell from a run without a result.
+
+        `command` is used if the run has no command.
+        """
         if "skipped" in run.tags:
             return cls(cell, "skipped", run.tags["skipped"], "")
         kind = {"RUNNING": "running", "SCHEDULED": "running", "KILLED": "interrupted"}.get(run.status, "failed")
@@ -43,13 +46,16 @@ class MissingCell:
 
 
 def find_missing_cells(records: Sequence[RunRecord], parent: RunRecord | None) -> list[MissingCell]:
-    """Find the cells of a sweep without a finished run; without a sweep, runs whose identity has no finished run."""
+    """Find the cells of a sweep that have no finished run.
+
+    Without a sweep: the runs whose identity has no finished run.
+    """
     found = _of_sweep(records, parent) if parent else _of_runs(records)
     return sorted(found, key=lambda one: KINDS.index(one.kind))
 
 
 def missing_cells_by_place(missing: Sequence[MissingCell], grid: Grid) -> dict[tuple[str, str], str]:
-    """Kind of the first missing cell at each place of a grid that has no result."""
+    """Return for each empty place of a grid the kind of its first missing cell, such as "failed"."""
     found: dict[tuple[str, str], str] = {}
     for row, column in itertools.product(grid.rows, grid.columns):
         wanted = {f"{grid.axes[0]}={row}", f"{grid.axes[1]}={column}"}
@@ -60,7 +66,7 @@ def missing_cells_by_place(missing: Sequence[MissingCell], grid: Grid) -> dict[t
 
 
 def sweep_axes(parent: RunRecord | None) -> Axes:
-    """Axes of a sweep, in the order of its command."""
+    """Return the axes of a sweep, in the order of its command."""
     given = json.loads(parent.tags.get("axes", "{}")) if parent else {}
     return {axis: [str(value) for value in values] for axis, values in given.items()}
 

@@ -1,4 +1,4 @@
-"""Results of a run: metrics, score files, figures and the table on the terminal."""
+"""Results of a run: metrics, score files, figures, and a table on the terminal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_run_results(
     detector: Detector,
     note: str,
 ) -> None:
-    """Measure dev and eval, log the metrics, and write every artifact of the run into its folder.
+    """Measure dev and eval, log the metrics, and write all artifacts into the folder of the run.
 
     Args:
         run: the run.
@@ -99,7 +99,7 @@ def write_run_results(
 
 
 def show_run_results(run: TrackedRun, note: str, to_beat: dict[str, Any] | None = None) -> float:
-    """Print the result of a run, new or finished before, and where to find the rest; returns dev EER.
+    """Print the results of a run and the location of its files; return the dev EER.
 
     Args:
         run: the run.
@@ -130,7 +130,7 @@ def show_run_results(run: TrackedRun, note: str, to_beat: dict[str, Any] | None 
 
 
 def show_run_results_line(run: TrackedRun) -> float:
-    """Print the result of a cell of a sweep in a line; returns dev EER."""
+    """Print the results of one sweep cell on one line; return the dev EER."""
     rates = ", ".join(f"{split} EER {100 * run.metrics[f'{split}/eer']:.1f} %" for split in ("dev", "eval"))
     before = ", finished before" if run.finished else ""
     plain_console().print(f"{run.name}: {rates}{before}", soft_wrap=True)
@@ -138,7 +138,7 @@ def show_run_results_line(run: TrackedRun) -> float:
 
 
 def _rows(metrics: dict[str, float]) -> list[list[str | DocumentCell]]:
-    """A row for each metric that the run has: name, dev, eval, meaning."""
+    """Make a table row for each metric of the run: name, dev, eval, meaning."""
     rows: list[list[str | DocumentCell]] = []
     for name in SHOWN:
         cells = [metric_names.metric_with_unit(metrics.get(f"{split}/{name}"), name) for split in ("dev", "eval")]
@@ -152,7 +152,10 @@ def _rows(metrics: dict[str, float]) -> list[list[str | DocumentCell]]:
 
 
 def seen_unseen_eer(table: ScoreTable, seen: set[str]) -> dict[str, float]:
-    """EER of the attacks in train and of the attacks not in train, if there are any; unknown attacks are neither."""
+    """Compute the EER of attacks in train and the EER of attacks not in train.
+
+    Unknown attacks are in neither.
+    """
     values = {}
     attack = table.table["attack"]
     known = attack.isin(seen).to_numpy()
@@ -164,7 +167,10 @@ def seen_unseen_eer(table: ScoreTable, seen: set[str]) -> dict[str, float]:
 
 
 def _by_corpus(table: ScoreTable) -> dict[str, float]:
-    """EER on each corpus of a combined one, `eer_on/NAME`, if it has both classes."""
+    """Compute the EER on each part of a combined corpus, as metrics `eer_on/NAME`.
+
+    A part without bona fide or without spoof is left out.
+    """
     if "corpus" not in table.table:
         return {}
     values = {}
@@ -176,7 +182,7 @@ def _by_corpus(table: ScoreTable) -> dict[str, float]:
 
 
 def wrong_way_warning(dev: ScoreTable) -> str:
-    """Warning if the detector ranks dev the wrong way round by more than chance; else empty."""
+    """Return a warning if bona fide scores on dev are significantly lower than spoof scores; else ""."""
     if not scores_are_backwards(dev.bonafide, dev.spoof):
         return ""
     return (

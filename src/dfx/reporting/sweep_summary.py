@@ -1,4 +1,4 @@
-"""Summary at the end of a sweep: the grid of error rates, the counts, and the cells without a result."""
+"""Summary at the end of a sweep: table of error rates, number of cells, and cells without a result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_LISTED = 20
 def show_sweep_summary(
     parent: str, axes: Axes, num_cells: int | None, began_ms: int, found: Sequence[RunRecord]
 ) -> bool:
-    """Print the table of a sweep, the counts of its cells, and the reasons of those without a result.
+    """Print the results table of a sweep, the number of cells, and why cells have no result.
 
     Args:
         parent: run id of the sweep.

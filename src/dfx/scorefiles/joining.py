@@ -1,4 +1,4 @@
-"""Join scores with the labels of a key into one `ScoreTable`; errors name the trials that do not match."""
+"""Join scores with the labels of a key into one `ScoreTable`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _FOLDER_OR_EXTENSION = rf"{_EXTENSION}|^.*[/\\]"
 def join_scores(
     scores: pd.DataFrame, key: pd.DataFrame | None = None, name: str = "", part: str | None = None
 ) -> tuple[ScoreTable, list[Finding]]:
-    """Join scores with a key: the trials of the key in its order, and findings on what was left out or adapted.
+    """Join scores with the labels of a key into a `ScoreTable`, with findings.
+
+    The table has the trials of the key in its order; findings tell which trials were left out and which ids were
+    adapted.
 
     Ids that differ only by the folder or the extension of an audio file (`flac/LA_E_1.flac`, `LA_E_1`) match where
     each then has one partner. In track 2 of ASVspoof 5 a trial is a speaker and an utterance; its id holds both.
@@ -55,7 +58,9 @@ def align_scores(
     part: str | None = None,
     repeated: str = "Keep one row for each trial",
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Finding]]:
-    """Match scores with the trials of a part of the key; returns the rows of both in the key's order, and findings.
+    """Match scores with the trials of a part of the key.
+
+    Returns the rows of both in the order of the key, and findings.
 
     Args:
         scores: table with a column `id`.
@@ -99,7 +104,7 @@ def align_scores(
 
 
 def with_speaker_in_id(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with `SPEAKER ID` as id: one utterance may be a trial of several speakers."""
+    """Change each id to `SPEAKER ID`, because one utterance may be a trial of several speakers."""
     return table.assign(id=table["speaker"] + " " + table["id"])
 
 
@@ -112,7 +117,7 @@ def _refuse_repeated_ids(ids: pd.Series, name: str, cure: str) -> None:
 
 
 def _choose_part(key: pd.DataFrame, part: str | None, name: str) -> tuple[NDArray[np.bool_], list[Finding]]:
-    """Mask `(trials,)` of the trials of a part of a key, and a note about the other trials."""
+    """Select the trials of a part of a key: a mask `(trials,)`, and a note about the rest."""
     column = next((column for column in PARTS if column in key), None)
     everything = np.ones(len(key), dtype=bool)
     if column is None and part not in (None, ALL):
@@ -138,7 +143,10 @@ def _choose_part(key: pd.DataFrame, part: str | None, name: str) -> tuple[NDArra
 
 
 def _match(scores: pd.Series, key: pd.Series) -> tuple[NDArray[np.intp], list[Finding]]:
-    """Row of the score of each trial of the key, -1 if it has none; ids may differ by folder and extension."""
+    """Find the row of the score of each trial in the key; -1 if a trial has no score.
+
+    Ids may differ by folder and extension.
+    """
     rows = pd.Index(scores).get_indexer(pd.Index(key))
     for what, pattern in (("the extension", _EXTENSION), ("folder and extension", _FOLDER_OR_EXTENSION)):
         if (rows >= 0).all():
@@ -160,7 +168,10 @@ def _match(scores: pd.Series, key: pd.Series) -> tuple[NDArray[np.intp], list[Fi
 
 
 def _score_table(given: pd.DataFrame, chosen: pd.DataFrame, name: str) -> ScoreTable:
-    """Make a score table from matched rows of scores and key; check that labels agree and no class is missing."""
+    """Make a score table from matched rows of scores and key.
+
+    Checks that labels agree and that no class is missing.
+    """
     if "label" in given:
         wrong = given["label"].to_numpy() != chosen["label"].to_numpy()
         if wrong.any():

@@ -1,4 +1,4 @@
-"""Read score files and keys in every official format, recognised by header and columns, never by the file name."""
+"""Read score files and keys in every official format, recognised by header and columns."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ HEAD = 1000  # lines that are read to find out what a column is
 
 
 def read_scores(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read a score file: columns `id`, `score` (float64), and `attack`, `label` (1, 0) and others where it has them.
+    """Read a score file as a table with the columns `id` and `score`.
+
+    The columns `attack`, `label` (1, 0) and others are there if the file has them.
 
     Formats: ASVspoof 2019 (`utterance attack key score`), 2021 and others (`utterance score`), ASVspoof 5 (TSV with
     `filename`, `cm-score`; in track 2 also `spk`, `asv-score`, `sasv-score`), dfx's own, and CSV whose header names
@@ -87,7 +89,9 @@ def read_scores(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def read_key(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read a key: columns `id`, `label` (1, 0), `attack` (`-` for bona fide or unknown), metadata such as `speaker`.
+    """Read a key as a table with the columns `id`, `label` (1, 0) and `attack`, and metadata.
+
+    The attack is `-` for bona fide or if it is unknown; metadata are such as `speaker`.
 
     All trials are returned: `subset` (ASVspoof 2021) or `split` say which part each belongs to, and `join` selects.
     Formats: protocols and keys of ASVspoof 2019, 2021 (early keys too) and 5, manifests and other tables with a header
@@ -120,7 +124,7 @@ def read_key(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def existing_score_file(path: Any) -> Path:
-    """Path of an existing file, with `~` expanded.
+    """Return the path of a file after a check that it exists; `~` is the home folder.
 
     Raises:
         ValueError: if there is no such file.
@@ -133,7 +137,9 @@ def existing_score_file(path: Any) -> Path:
 
 
 def read_table_with_header(text: str, path: Path) -> pd.DataFrame | None:
-    """Parse a text with a header, all columns as text, known ones renamed to dfx's names; None without a header.
+    """Parse text with a header as a table with dfx's column names; return None if there is no header.
+
+    All columns are text.
 
     Raises:
         ValueError: if a line has more fields than the header, or no line follows it.
@@ -169,7 +175,7 @@ def read_table_with_header(text: str, path: Path) -> pd.DataFrame | None:
 
 
 def parse_numbers(table: pd.DataFrame, name: str, path: Path) -> pd.Series:
-    """Convert a text column to float64, exact to the last bit.
+    """Convert a text column to float64.
 
     Raises:
         ValueError: with the number of values that are not numbers, and the first of them.
@@ -228,7 +234,10 @@ def _scores_without_header(text: str, path: Path) -> pd.DataFrame:
 
 
 def _score_columns(frame: pd.DataFrame, path: Path, first: str) -> tuple[str, ...]:
-    """Names of the columns of a score file without a header, from the last two fields of its first lines."""
+    """Name the columns of a score file without a header.
+
+    The last two fields of its first lines decide.
+    """
     lines = [[word for word in row if word] for row in frame.head(HEAD).to_numpy().tolist()]
     width = int(np.median([len(line) for line in lines]))
     last = pd.Series([line[-1] for line in lines])

@@ -1,4 +1,4 @@
-"""Read score files of speaker verification (ASV) systems, for t-DCF and a-DCF."""
+"""Read score files of automatic speaker verification (ASV) systems, for t-DCF and a-DCF."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ KINDS = ("target", "nontarget", "spoof")
 
 
 class AsvScores(NamedTuple):
-    """Scores of a speaker verification system by kind of trial, each `(trials,)`; higher = the claimed speaker."""
+    """Scores of a speaker verification system by kind of trial, each `(trials,)`.
+
+    A higher score means more likely the claimed speaker.
+    """
 
     target: NDArray[np.float64]
     nontarget: NDArray[np.float64]
@@ -32,7 +35,7 @@ def read_asv_scores(
     column: str = "asv-score",
     part: str | None = None,
 ) -> AsvScores:
-    """Read the scores of a speaker verification system, divided by kind of trial.
+    """Read the scores of a speaker verification system by kind of trial (target, nontarget, spoof).
 
     Args:
         path: lines `attack-or-bonafide target/nontarget/spoof score` (ASVspoof 2019); or, with a key, `speaker

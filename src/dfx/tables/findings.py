@@ -1,4 +1,4 @@
-"""Findings about a corpus (errors, warnings, notes), and error sentences that name the offending rows."""
+"""Findings about a corpus (errors, warnings, notes), and errors that name the wrong rows of a table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """A problem or a remark about a corpus or about scores.
+    """Error, warning or note about a corpus or about scores.
 
     Attributes:
         kind: short fixed name in kebab case, "rows-without-file".
@@ -32,7 +32,7 @@ class Finding:
 
 
 def make_finding(kind: str, severity: str, text: str, items: Iterable[Any] = (), count: int | None = None) -> Finding:
-    """Make a finding; its `count` and `examples` come from the items that it is about."""
+    """Make a finding with the number and the first names of the affected items."""
     if severity not in SEVERITIES:
         raise ValueError(f"Unknown severity {severity!r}: use one of {', '.join(SEVERITIES)}.")
     names = [str(item) for item in items]
@@ -40,7 +40,7 @@ def make_finding(kind: str, severity: str, text: str, items: Iterable[Any] = (),
 
 
 def some_items(items: Iterable[Any]) -> str:
-    """List the first items for a sentence: `'a', 'b', ... (7 in all)`."""
+    """Format the first items of a list as text: `'a', 'b', ... (7 in all)`."""
     names = [repr(str(item)) for item in items]
     rest = f", ... ({len(names)} in all)" if len(names) > MAX_EXAMPLES else ""
     return f"{', '.join(names[:MAX_EXAMPLES])}{rest}"
@@ -70,7 +70,7 @@ def refuse_joined_lines(lines: Iterable[str], num_rows: int, path: object) -> No
 
 
 def refuse_rows(table: pd.DataFrame, bad: Any, what: str, advice: str, show: str | None = None) -> None:
-    """Raise an error that names the offending rows of a table; do nothing if there are none.
+    """Raise an error that names the wrong rows of a table; do nothing if there are none.
 
     Args:
         table: utterances, with a column `id`.

@@ -21,12 +21,14 @@ SPOOF_WORDS = frozenset(
 
 
 def is_label(word: object) -> bool:
-    """Whether a word names one of the two classes."""
+    """Whether a word is a label of bona fide or of spoof."""
     return normalised_word(word) in BONAFIDE_WORDS | SPOOF_WORDS
 
 
 def parse_label(word: object) -> int:
-    """Convert a label word to 1 (bona fide) or 0 (spoof); case, hyphens, underscores and spaces do not matter.
+    """Convert a label word to 1 (bona fide) or 0 (spoof).
+
+    Case, hyphens, underscores and spaces do not matter.
 
     Numbers are refused: some corpora write 1 for bona fide, others for spoof.
 
@@ -48,12 +50,12 @@ def parse_label(word: object) -> int:
 
 
 def fake_probability(score: float) -> float:
-    """Convert a score (log-likelihood ratio) to the probability of spoof in [0, 1], at equal priors."""
+    """Convert a score (log-likelihood ratio) to the probability of spoof, at equal priors."""
     if score >= 0:
         return math.exp(-score) / (1.0 + math.exp(-score))
     return 1.0 / (1.0 + math.exp(score))
 
 
 def normalised_word(word: object) -> str:
-    """A word in lower case without blanks, hyphens and underscores."""
+    """Convert a word to lower case and remove spaces, hyphens and underscores."""
     return str(word).strip().lower().replace("-", "").replace("_", "").replace(" ", "")

@@ -1,4 +1,4 @@
-"""The manifest: table of the utterances of a corpus, with file, class and split of each.
+"""Manifest: table of the utterances of a corpus, with file, class and split of each.
 
 Columns `id` (unique), `path` (absolute), `label` (1 bona fide, 0 spoof), `attack` ("-" for bona fide), `speaker` ("-"
 if unknown), `split` (train, dev or eval); any further column is kept. 600,000 rows take seconds.
@@ -40,7 +40,9 @@ ABSOLUTE = r"/|\\|[A-Za-z]:"  # start of a path, also on Windows
 
 
 class Manifest:
-    """Validated table of the utterances of a corpus (`table`, rows numbered from 0); do not change it.
+    """Validated table of the utterances of a corpus.
+
+    The rows of `table` are numbered from 0; do not change it.
 
     `id`, `path` and `label` are required, and `split` unless `require_split` is False (then a missing one becomes "").
     A missing `attack` becomes "-" for bona fide and "spoof" for spoof, a missing `speaker` "-".
@@ -61,14 +63,17 @@ class Manifest:
 
     @property
     def hash(self) -> str:
-        """Hash of the table (16 hex digits), with the order of its rows and columns, but without paths."""
+        """Hash of the table without the paths, 16 hex digits.
+
+        It depends on the order of rows and columns.
+        """
         table = self.table.drop(columns="path")
         digest = hashlib.sha256("\n".join(map(str, table.columns)).encode())
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def split(self, name: str) -> Manifest:
-        """Manifest of one split, in the order of the table.
+        """Return the manifest of one split.
 
         Raises:
             ValueError: if the manifest has none of that split.
@@ -83,13 +88,15 @@ class Manifest:
         return Manifest(rows, self.name, require_split=False)
 
     def counts(self) -> pd.DataFrame:
-        """Number of utterances, with a row for each split that has any and a column for each class."""
+        """Count the utterances of each split (row) and class (column)."""
         splits = [name for name in (*SPLITS, "") if (self.table["split"] == name).any()]
         counts = pd.crosstab(self.table["split"], self.table["label"].map(NAMES))
         return counts.reindex(index=splits, columns=[NAMES[BONAFIDE], NAMES[SPOOF]], fill_value=0)
 
     def write(self, path: str | Path) -> None:
-        """Write as CSV or Parquet; labels as words, paths below the folder of the file relative to it.
+        """Write the table as CSV or Parquet.
+
+        Labels are words; paths below the folder of the file become relative to it.
 
         Not atomic: wrap it in `files.atomic_write` where another process may read the file.
         """
@@ -108,7 +115,7 @@ class Manifest:
 def read_manifest(
     path: str | Path, columns: Mapping[str, str] | None = None, splits: Mapping[str, str] | None = None
 ) -> Manifest:
-    """Read a manifest from a CSV or Parquet file that has at least the columns path and label.
+    """Read a manifest from a CSV or Parquet file with at least the columns path and label.
 
     Paths are relative to the folder of the file. Labels are words (`dfx.tables.labels`). A missing `id` is the path
     as written, without suffix. Without a `split` column every split is "". Columns may have the names of `ALIASES`.
@@ -201,7 +208,10 @@ def _suffix(path: Path) -> str:
 
 
 def _rename(table: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.DataFrame:
-    """Rename columns to dfx's names; a mapped column replaces one that already has the name."""
+    """Rename the columns of the file to dfx's names.
+
+    A mapped column replaces one that already has the name.
+    """
     absent = [given for given in columns.values() if given not in table]
     if absent:
         raise ValueError(
@@ -224,7 +234,10 @@ def _prefix(folder: Path) -> str:
 
 
 def parse_labels(words: pd.Series, path: Path) -> pd.Series:
-    """Convert a column of label words as `parse_label` does; an error has the number and the first unknown words."""
+    """Convert a column of label words to 1 (bona fide) and 0 (spoof).
+
+    An error has the number of unknown words and the first of them.
+    """
     known: dict[Any, int] = {}
     reason = ""
     for word in words.unique():
@@ -256,7 +269,7 @@ def _splits(words: pd.Series, given: Mapping[str, str], path: Path) -> pd.Series
 
 
 def _checked(table: pd.DataFrame, name: str, require_split: bool) -> pd.DataFrame:
-    """Check a table and return it with all columns, typed and in order."""
+    """Check a table and return it with all columns of a manifest, with their types and in their order."""
     required = ("id", "path", "label", "split") if require_split else ("id", "path", "label")
     missing = [column for column in required if column not in table]
     if missing:

@@ -1,4 +1,4 @@
-"""Read protocols and keys of challenges, with their known layouts: columns separated by spaces, without a header."""
+"""Read protocols and keys of challenges: text files with columns separated by spaces, without a header."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ _ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # what `>` writes i
 
 
 def read_protocol(path: Path, layouts: Layouts) -> pd.DataFrame:
-    """Read a protocol as a table of text; the number of columns determines its layout.
+    """Read a protocol as a table of text.
+
+    The number of columns determines its layout.
 
     Where a line has more columns than the others, its id holds spaces.
 
@@ -76,7 +78,10 @@ def read_protocol(path: Path, layouts: Layouts) -> pd.DataFrame:
 
 
 def read_protocol_text(path: Path) -> str:
-    """Read a text file, also gzip-packed; the byte-order mark and comments (lines that begin with `#`) are left out."""
+    """Read a text file, plain or compressed with gzip.
+
+    The byte-order mark and comments (lines that begin with `#`) are left out.
+    """
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
         try:
@@ -90,7 +95,7 @@ def read_protocol_text(path: Path) -> str:
 
 
 def first_protocol_line(text: str, path: Path) -> str:
-    """Return the first line that is not blank; a ValueError if there is none."""
+    """Return the first line that is not blank; raise a ValueError if there is none."""
     found = re.search(r"\S.*", text)
     if found is None:
         raise ValueError(f"{path} is empty: obtain it again.")
@@ -98,7 +103,9 @@ def first_protocol_line(text: str, path: Path) -> str:
 
 
 def split_protocol_columns(text: str, path: Path, width: int, hint: str, separator: str = r"\s+") -> pd.DataFrame:
-    """Split the lines of a text into columns `(lines, width + MAX_SPACES)`; `""` where a line ends earlier.
+    """Split lines of text into a table of columns, `(lines, width + MAX_SPACES)`.
+
+    A column after the end of its line is `""`.
 
     Args:
         text: text of the file.
@@ -128,12 +135,12 @@ def split_protocol_columns(text: str, path: Path, width: int, hint: str, separat
 
 
 def protocol_line_widths(frame: pd.DataFrame) -> pd.Series:
-    """Number of columns of each line."""
+    """Count the columns of each line."""
     return (frame != "").sum(axis=1)
 
 
 def name_protocol_columns(frame: pd.DataFrame, names: Sequence[str], path: Path) -> pd.DataFrame:
-    """Name the columns that `split_protocol_columns` made; surplus fields of a line belong to its `id`."""
+    """Name the columns of a protocol; in lines with extra columns, the id contains spaces."""
     widths, width = protocol_line_widths(frame), len(names)
     short = frame[widths < width]
     if len(short):

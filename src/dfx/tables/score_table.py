@@ -1,4 +1,4 @@
-"""Score table: the scores of a detector with their labels and attacks, checked, read and written.
+"""Score table: scores of a detector with labels and attacks, and its score files.
 
 One row for each utterance: `id`, `attack` (`-` where unknown), `label` (1 bona fide, 0 spoof) and `score` (higher =
 more bona fide), then any metadata column. As a file it is CSV, or the plain format of the challenges; labels are words
@@ -29,7 +29,7 @@ _PLAIN: dict[str, Any] = {"sep": " ", "quoting": csv.QUOTE_NONE}
 
 
 class ScoreTable:
-    """Scores of a set of utterances; the constructor checks every row.
+    """Scores of a set of trials with their labels and attacks; every row is checked.
 
     `write` and `write_plain` are not atomic. Where a killed process must not leave half a file, use
     `with files.atomic_write(path) as temporary: table.write(temporary)`.
@@ -76,27 +76,33 @@ class ScoreTable:
         return self._of(SPOOF)["score"].to_numpy()
 
     def attacks(self) -> dict[str, NDArray[np.float64]]:
-        """Scores of the spoof trials of each known attack, sorted by the name of the attack."""
+        """Scores of the spoof trials by attack, sorted by attack name.
+
+        Spoof trials of unknown attacks are left out.
+        """
         groups = self._of(SPOOF).groupby("attack", sort=True)["score"]
         return {str(name): scores.to_numpy() for name, scores in groups if name != UNKNOWN_ATTACK}
 
     def with_scores(self, scores: NDArray[np.float64]) -> ScoreTable:
-        """The same table with other scores, `(trials,)`."""
+        """Return the same trials with new scores, `(trials,)`."""
         return ScoreTable(self.table.assign(score=scores))
 
     @property
     def trials_hash(self) -> str:
-        """Hash of the ids and labels in any order, 16 hex digits: equal for two tables of the same trials."""
+        """Hash of the trials (ids and labels) in any order, 16 hex digits."""
         trials = sorted(map("{!r} {}\n".format, self.table["id"].tolist(), self.table["label"].tolist()))
         return hashlib.sha256("".join(trials).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write a CSV file: a header, labels as words, scores with all their digits, metadata columns at the end."""
+        """Write a CSV file with a header.
+
+        Labels are words, scores have all their digits, and metadata columns are at the end.
+        """
         table = self.table.assign(label=self.table["label"].map(NAMES))
         table.to_csv(path, index=False, **_FILE)
 
     def write_plain(self, path: str | os.PathLike[str]) -> None:
-        """Write the plain format of the challenges: `utterance attack key score`, no header, no metadata.
+        """Write a text file in the format of the challenges, `utterance attack key score`, without a header.
 
         Blanks separate the fields there, so a blank or a `%` inside an id or attack is written as in a URL
         (`my file` becomes `my%20file`); `read` decodes it.
@@ -109,7 +115,9 @@ class ScoreTable:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> ScoreTable:
-        """Read a score file of either format; the first line says which. Metadata columns are read as text.
+        """Read a score file in dfx's CSV format or in the text format of the challenges.
+
+        The first line determines the format. Metadata columns are read as text.
 
         Raises:
             ValueError: if the file is neither, or its content is not valid.
@@ -143,7 +151,9 @@ class ScoreTable:
 
 
 def scores_side_by_side(tables: Sequence[ScoreTable]) -> NDArray[np.float64]:
-    """Scores of several systems on the same trials, `(systems, trials)`, in the order of the first table.
+    """Stack the scores of several systems on the same trials, `(systems, trials)`.
+
+    The trials have the order of the first table.
 
     Raises:
         ValueError: if the tables do not hold the same trials with the same labels.

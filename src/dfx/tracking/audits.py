@@ -1,4 +1,4 @@
-"""Store audit results in the cache folder, and look up the AUC that a detector has to beat on a corpus."""
+"""Store audit results, and look up the AUC that a detector has to beat on a corpus."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from dfx.tables.manifest import Manifest
 def keep_audit(
     results: Mapping[str, Any], manifest: Manifest, fingerprint: str, cache: str | Path | None = None
 ) -> None:
-    """Store the results of an audit for `audited_auc` and `latest_audited_auc`; valid until the corpus changes.
+    """Store the results of an audit in the cache folder.
+
+    `audited_auc` and `latest_audited_auc` find them until the corpus changes.
 
     Args:
         results: ready for JSON, with `headline`.
@@ -26,7 +28,9 @@ def keep_audit(
 
 
 def audited_auc(manifest: Manifest, fingerprint: str, cache: str | Path | None = None) -> dict[str, Any] | None:
-    """AUC on eval that a detector has to beat on a corpus; None if the corpus was not audited or has changed since.
+    """Look up the AUC on eval that a detector has to beat on a corpus.
+
+    None if the corpus was not audited or has changed since.
 
     The arguments are those of `keep_audit`.
 
@@ -38,7 +42,7 @@ def audited_auc(manifest: Manifest, fingerprint: str, cache: str | Path | None =
 
 
 def latest_audited_auc(manifest_hash: str, cache: str | Path | None = None) -> dict[str, Any] | None:
-    """The same as `audited_auc`, for a corpus of which only `Manifest.hash` is known; from its newest audit.
+    """Look up the AUC to beat in the newest audit of the corpus with this `Manifest.hash`.
 
     The files are not compared: they may have changed since the audit.
     """

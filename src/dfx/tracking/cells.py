@@ -28,12 +28,18 @@ MAX_TAG = 5000  # characters, MLflow's limit
 
 
 def is_sweep_cell() -> bool:
-    """Whether this process computes a cell of a sweep, launched by Hydra or by its own command (`cell_command`)."""
+    """Whether this process runs a cell of a sweep.
+
+    Hydra started it, or the command of the cell (`cell_command`).
+    """
     return PARENT_VARIABLE in os.environ and HydraConfig.initialized()
 
 
 def cell_tags() -> dict[str, str]:
-    """Tags of a run: its command, and its sweep and position there; none if Hydra did not start the process."""
+    """Return the tags of a run: its command, its sweep and its position in the sweep.
+
+    There are none if Hydra did not start the process.
+    """
     if not HydraConfig.initialized():
         return {}
     found = {"command": f"python {shlex.join(cell_command())}"[:MAX_TAG]}
@@ -44,12 +50,15 @@ def cell_tags() -> dict[str, str]:
 
 
 def cell_position_tag(parent: str) -> str:
-    """Name of the tag that holds the position of a run in a sweep."""
+    """Return the name of the tag for the position of a run in a sweep."""
     return f"sweep.{parent}"
 
 
 def add_cell_to_sweep(run: Run, wanted: dict[str, str]) -> None:
-    """Add a finished run to this sweep; `wanted` are the tags of a new run, of which those of the sweep are added."""
+    """Add a finished run to this sweep.
+
+    `wanted` are the tags of a new run; those of the sweep are added.
+    """
     held = run.data.tags
     changed = [
         RunTag(key, value)
@@ -63,20 +72,25 @@ def add_cell_to_sweep(run: Run, wanted: dict[str, str]) -> None:
 
 
 def finished_cell_dev_eer(cfg: DictConfig, identity: str) -> float | None:
-    """Dev EER of the finished run of an identity; None if there is none."""
+    """Look up the dev EER of the finished run with this identity; None if there is no such run."""
     finished = f"tags.config_hash = '{identity}' and attributes.status = 'FINISHED'"
     found = runs.find_runs(cfg.experiment_name, query=finished)
     return found[0].metrics.get("dev/eer") if found else None
 
 
 def cell_error_text(error: Exception) -> str:
-    """Text of an error for a tag: its sentence if it is meant for users, else its type and message."""
+    """Convert an error to the text of a tag.
+
+    An error for users gives its message, another one also its type.
+    """
     for_users = isinstance(error, ValueError | OSError)
     return (str(error) if for_users else f"{type(error).__name__}: {error}")[:MAX_TAG]
 
 
 def record_cell_without_result(cfg: DictConfig, sentence: str, skipped: bool) -> None:
-    """Record in MLflow why the cell of this process has no result: in its run, or in a new one if it has none yet.
+    """Record in MLflow why the cell of this process has no result.
+
+    It stands in the run of the cell, or in a new run if there is none yet.
 
     Args:
         cfg: configuration of the cell.
@@ -110,7 +124,10 @@ def record_cell_without_result(cfg: DictConfig, sentence: str, skipped: bool) ->
 
 
 def open_sweep_parent(experiment_name: str, identity: str, name: str, labels: dict[str, str]) -> str:
-    """Open a sweep's parent run and return its id; the same sweep started before continues with its old parent."""
+    """Open the parent run of a sweep and return its id.
+
+    If the same sweep was started before, its old parent run is opened again.
+    """
     experiment_id = database.experiment_id(experiment_name)
     client = MlflowClient()
     with database.create_lock(), database.defer_interrupts():
@@ -130,7 +147,10 @@ def open_sweep_parent(experiment_name: str, identity: str, name: str, labels: di
 
 @database.defer_interrupts()
 def close_sweep_parent(parent: str, status: str, num_cells: int | None = None) -> None:
-    """End a sweep's parent as FINISHED, FAILED or KILLED, and record the number of cells if it is given."""
+    """Close the parent run of a sweep with the status FINISHED, FAILED or KILLED.
+
+    The number of cells is recorded if it is given.
+    """
     client = MlflowClient()
     if num_cells is not None:
         client.set_tag(parent, "cells", num_cells)
@@ -138,7 +158,7 @@ def close_sweep_parent(parent: str, status: str, num_cells: int | None = None) -
 
 
 def drop_superseded_runs(parent: str, began_ms: int) -> list[RunRecord]:
-    """Drop the runs of a sweep that a later run of the same cell replaces, and return the others.
+    """Drop old runs of a sweep if a later run of the same cell replaces them; return the rest.
 
     The newest result of a cell counts: an older one (`rerun=true`) leaves the sweep, and a failure from before
     `began_ms` is deleted (in MLflow's sense, `mlflow gc` makes it final). A cell that failed now and has an older
@@ -165,7 +185,10 @@ def drop_superseded_runs(parent: str, began_ms: int) -> list[RunRecord]:
 
 
 def _position(parent: str) -> str:
-    """Overrides of this cell for the axes of its sweep; if the axes are not known, all that change the result."""
+    """Return the overrides of this cell for the axes of its sweep.
+
+    If the axes are not known: all overrides that change the result.
+    """
     axes = _axes(parent)
     keys = {override: override.partition("=")[0] for override in HydraConfig.get().overrides.task}
     return shlex.join(o for o, key in keys.items() if (key in axes if axes else key not in BOOKKEEPING))
@@ -177,7 +200,7 @@ def _axes(parent: str) -> tuple[str, ...]:
 
 
 def cell_command() -> list[str]:
-    """Build the command that runs this cell alone, as arguments of Python."""
+    """Build the command that runs this cell alone: arguments after `python`."""
     hydra = HydraConfig.get()
     folders = [source.path for source in hydra.runtime.config_sources if source.provider == "command-line"]
     words = [part for folder in folders for part in ("--config-dir", str(Path(folder)))]

@@ -1,4 +1,4 @@
-"""Create MLflow's database and experiments: once, even with several processes, and safe from interrupts."""
+"""Create MLflow's database and experiments, safely with several processes and with Ctrl-C."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def defer_interrupts() -> Iterator[None]:
 
 
 def create_lock() -> AbstractContextManager[None]:
-    """Lock under which one process at a time creates a missing entry of MLflow, which itself has race conditions.
+    """Lock that lets one process at a time create an entry in MLflow.
+
+    Without it, two processes may create the same entry.
 
     It lies beside the database, which processes with other working directories may use too.
     """
@@ -54,7 +56,7 @@ def create_lock() -> AbstractContextManager[None]:
 
 
 def experiment_id(name: str) -> str:
-    """Id of the MLflow experiment with a name; the experiment and the database are created if they are missing."""
+    """Return the id of an MLflow experiment; create the experiment and the database if missing."""
     with create_lock(), defer_interrupts():
         _create_database(mlflow.get_tracking_uri())
         found = mlflow.set_experiment(name)
@@ -66,7 +68,7 @@ def experiment_id(name: str) -> str:
 
 
 def ui_command() -> str:
-    """Command or address that shows the runs."""
+    """Return the command or the web address that shows the runs."""
     address = os.environ.get(VARIABLE)
     if address == default_database_uri():
         address = None
@@ -78,12 +80,12 @@ def ui_command() -> str:
 
 
 def now_ms() -> int:
-    """Time in milliseconds since 1970, as MLflow stores it."""
+    """Return the current time in milliseconds since 1970, as in MLflow."""
     return int(time.time() * 1000)
 
 
 def _create_database(uri: str) -> None:
-    """Create a missing SQLite database under another name and rename it when it is complete.
+    """Create a missing SQLite database under a temporary name, then rename it.
 
     MLflow needs seconds to create one, and a process that is killed meanwhile would leave one that cannot be used.
     """

@@ -1,4 +1,4 @@
-"""Launchers of a sweep (joblib, Ray, SLURM): their settings on this machine, and cells that use several devices.
+"""Launchers of a sweep (joblib, Ray, SLURM): machine settings, and cells that use several devices.
 
 The launchers are plugins of Hydra, configured in `conf/hydra/launcher/`. What depends on the machine and the sweep
 (cores, memory, number of cells) is filled in here before the first cell starts.
@@ -42,7 +42,9 @@ RAY_SETTINGS = {
 
 
 def register_launchers() -> None:
-    """Make Hydra use the files of `conf/hydra/launcher` unchanged; call it before Hydra composes.
+    """Make Hydra use the files of `conf/hydra/launcher` unchanged.
+
+    Call it before Hydra composes.
 
     Hydra would check a file against the plugin's own option of the same name, and warn that it will stop doing so.
     """
@@ -53,7 +55,9 @@ def register_launchers() -> None:
 
 
 def prepare_launcher(config: DictConfig, num_cells: int | None) -> None:
-    """Fill in the settings of a sweep's launcher that depend on this machine; call it before Hydra creates it.
+    """Set the options of a sweep's launcher that depend on this machine.
+
+    Call it before Hydra creates the launcher.
 
     Args:
         config: Hydra's configuration of a multirun; its node `hydra.launcher` is changed.
@@ -110,23 +114,29 @@ def _prepare_ray(init: DictConfig) -> None:
 
 
 def enter_folder() -> None:
-    """Change to the folder where the command was typed, since paths are relative to it; for cells on a cluster."""
+    """Change to the working directory of the sweep's command, in a cell on a cluster.
+
+    Paths are relative to it.
+    """
     os.chdir(os.environ[FOLDER_VARIABLE])
 
 
 def run_in_parallel() -> bool:
-    """Whether other cells of the sweep run at the same time, in processes that print on the same terminal."""
+    """Whether several cells of the sweep run at the same time.
+
+    They print on the same terminal.
+    """
     return _is_multirun() and not str(HydraConfig.get().launcher._target_).endswith(".BasicLauncher")
 
 
 def several_devices(trainer: DictConfig) -> bool:
-    """Whether a trainer's configuration asks for more than one process."""
+    """Whether the trainer configuration asks for more than one process."""
     wanted = trainer.get("devices", "auto"), trainer.get("num_nodes", 1), trainer.get("strategy", "auto")
     return tuple(map(str, wanted)) != ("1", "1", "auto")
 
 
 def needs_own_process(trainer: DictConfig) -> bool:
-    """Whether this cell has to be run by a command of its own.
+    """Whether this cell must run in a separate process.
 
     Lightning starts the processes for further devices by repeating the command, which would be the whole sweep, and
     kills the first process when another one fails. Nothing is repeated if SLURM or torchrun starts them.
@@ -136,7 +146,9 @@ def needs_own_process(trainer: DictConfig) -> bool:
 
 
 def run_in_own_process(command: Sequence[str]) -> None:
-    """Run a cell by its own command and wait for it; it records by itself why it has no result.
+    """Run a cell in a separate process and wait for it.
+
+    That process records why the cell has no result.
 
     Args:
         command: arguments of Python, `["-m", "dfx.train", "model=lcnn", …]`.

@@ -1,4 +1,4 @@
-"""The place of MLflow's runs: URIs as paths, and a URI of the default database that MLflow reads as its path."""
+"""Location of MLflow's runs: convert URIs to paths, and set the default database."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ SQLITE = "sqlite:///"
 
 
 def local_path(uri: str) -> Path | None:
-    """Path of a folder of artifacts or of an SQLite database; None if it is not on this machine.
+    """Convert the URI of an artifact folder or SQLite database to a path; None if it is not local.
 
     Args:
         uri: a path, or `file:` or `sqlite:` and a percent-encoded path.
@@ -23,7 +23,9 @@ def local_path(uri: str) -> Path | None:
 
 
 def name_default_database() -> None:
-    """Tell MLflow the database of this working directory, where MLflow itself would misread its name.
+    """Set MLflow's default database to `mlflow.db` in the working directory.
+
+    Only where MLflow itself would misread the name of the directory.
 
     MLflow encodes the default URI (`my%20thesis`), and when it opens the database it also makes a folder of that name.
     """
@@ -33,5 +35,8 @@ def name_default_database() -> None:
 
 
 def default_database_uri() -> str:
-    """URI of `mlflow.db` in the working directory; only what SQLAlchemy would read otherwise is encoded."""
+    """Return the URI of `mlflow.db` in the working directory.
+
+    Only characters with a meaning in SQLAlchemy are encoded.
+    """
     return SQLITE + str(Path("mlflow.db").absolute()).replace("%", "%25").replace("?", "%3F")

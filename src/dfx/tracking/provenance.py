@@ -1,4 +1,4 @@
-"""Origin of a result: versions of the software and commit of the code."""
+"""Provenance of a result: versions of the software and commit of the code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACKAGES = (
 
 
 def environment_provenance() -> dict[str, str | int | None]:
-    """Versions of the packages that influence a result, and the machine."""
+    """Return the machine, and the versions of the packages that influence a result."""
     return {name: _version(name) for name in PACKAGES} | {
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -34,7 +34,10 @@ def environment_provenance() -> dict[str, str | int | None]:
 
 @functools.cache  # later changes of the files do not change the code that this process has loaded
 def code_provenance() -> dict[str, str]:
-    """Git commit of the code and whether it has changes; no commit if dfx is installed as a package."""
+    """Return the Git commit of the code, and whether there are uncommitted changes.
+
+    There is no commit if dfx is installed as a package.
+    """
     here = Path(__file__)
 
     def git(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""Open a new, interrupted or finished run of dfx in MLflow, and log its parameters, metrics and artifacts."""
+"""Open a run in MLflow, new or continued, and log its parameters, metrics and artifacts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BATCH = 1000  # metrics that MLflow takes in one call
 
 @dataclass
 class TrackedRun:
-    """A run in MLflow: new, continued, or finished by an earlier process.
+    """Run in MLflow: new, continued, or finished by an earlier process.
 
     Attributes:
         run_id: id in MLflow; empty in the helper processes of a run on several devices.
@@ -50,20 +50,23 @@ class TrackedRun:
 
     @property
     def artifacts(self) -> Path:
-        """Folder whose files `log_artifacts` uploads."""
+        """Local folder of the files that `log_artifacts` uploads."""
         path = self.folder / "artifacts"
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     @property
     def artifact_uri(self) -> str:
-        """Where MLflow stores the artifacts; a path if that is a folder of this machine."""
+        """Location of the artifacts in MLflow: a path if it is on this machine, else a URI."""
         uri: str = MlflowClient().get_run(self.run_id).info.artifact_uri
         return str(local_path(uri) or uri)
 
     @defer_interrupts()
     def log_history(self, history: list[dict[str, float]]) -> None:
-        """Log metrics by epoch as `epoch/dev/eer` …; epochs that MLflow has are not logged again."""
+        """Log the metrics of each epoch, such as `epoch/dev/eer`.
+
+        Epochs that MLflow has are not logged again.
+        """
         client = MlflowClient()
         known = len(client.get_metric_history(self.run_id, "epoch/dev/eer"))
         points = [
@@ -78,24 +81,27 @@ class TrackedRun:
 
     @defer_interrupts()
     def log_metrics(self, metrics: dict[str, float]) -> None:
-        """Log final metrics; values that MLflow has are not logged again."""
+        """Log the final metrics.
+
+        Values that MLflow has are not logged again.
+        """
         held = MlflowClient().get_run(self.run_id).data.metrics
         _log_metrics(self.run_id, {key: value for key, value in metrics.items() if held.get(key) != value})
         self.metrics.update(metrics)
 
     def log_artifacts(self) -> None:
-        """Upload every file in `artifacts`."""
+        """Upload every file in the folder `artifacts`."""
         MlflowClient().log_artifacts(self.run_id, str(self.artifacts))
 
     @defer_interrupts()
     def warn(self, sentence: str) -> None:
-        """Store a warning in a tag, where the UI and the report show it."""
+        """Store a warning in a tag; MLflow's UI and the report show it."""
         MlflowClient().set_tag(self.run_id, "warning", sentence[: cells.MAX_TAG])
 
 
 @contextmanager
 def track_run(cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str, str]) -> Iterator[TrackedRun]:
-    """Open the run of an identity: a finished run is returned, an interrupted one continues, else a new one starts.
+    """Open the run with this identity: start it, continue it, or return it if it is finished.
 
     One process at a time works on an identity; the lock is freed when the process dies. The run is closed as FINISHED,
     KILLED (interrupted) or FAILED.
@@ -140,7 +146,7 @@ def track_run(cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str
 def _open(
     run: TrackedRun, experiment: str, tags: dict[str, str], cfg: DictConfig, manifest: Manifest
 ) -> Iterator[None]:
-    """Start the run in MLflow, or restart it if it has an id, and close it with its status at the end of the block."""
+    """Start or restart a run in MLflow, and set its status at the end of the block."""
     client = MlflowClient()
     mlflow.enable_system_metrics_logging()
     status = RunStatus.FAILED
@@ -179,7 +185,10 @@ def _say_other_code(run: Run) -> None:
 
 
 def _log_inputs(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest: Manifest) -> None:
-    """Log parameters, corpus, configuration and versions; what MLflow has after a resume is not logged again."""
+    """Log parameters, corpus, configuration and software versions.
+
+    What MLflow has after a resume is not logged again.
+    """
     leaves = flatten_config(OmegaConf.to_container(cfg, resolve=True))
     # The facts that a corpus' authors publish stand in config.yaml only. 6,000 characters: MLflow's limit.
     params = [Param(key, str(value)[:6000]) for key, value in leaves.items() if ".facts." not in key]
@@ -208,7 +217,7 @@ def log_report(
     metrics: Mapping[str, float],
     tags: dict[str, str],
 ) -> None:
-    """Log the files and numbers of a report as a new run."""
+    """Log the files and metrics of a report as a new run."""
     place = {"experiment_id": experiment_id(experiment_name), "run_name": run_name}
     with defer_interrupts(), mlflow.start_run(**place, tags=tags | provenance.code_provenance()) as run:
         _log_metrics(run.info.run_id, metrics)
@@ -230,13 +239,16 @@ def _log_metrics(run_id: str, metrics: Mapping[str, float]) -> None:
 
 
 def _work_folder(cfg: DictConfig, identity: str) -> Path:
-    """Folder of a run in progress: the same for all its processes, another one for another experiment."""
+    """Return the folder of a run in progress.
+
+    It is the same for all processes of the run, and another one for another experiment.
+    """
     experiment = re.sub(r"[^A-Za-z0-9_-]", "_", cfg.experiment_name)
     return ROOT / "progress" / f"{experiment}-{identity[:16]}"
 
 
 def _folder_id(folder: Path) -> str:
-    """Id of a work folder, the same on every machine that shares it."""
+    """Return the id of a work folder; it is the same on every machine that shares the folder."""
     file = folder.with_name(f"{folder.name}.id")
     if not file.exists():
         write_text_file(file, uuid.uuid4().hex)

@@ -17,7 +17,7 @@ from dfx.tracking.place import SQLITE, local_path
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run as MLflow had it when it was read.
+    """Copy of a run in MLflow: status, parameters, metrics and tags.
 
     Attributes:
         name: what was run, `lfcc-lcnn-demo-s0`.
@@ -41,7 +41,9 @@ class RunRecord:
 
 
 def find_runs(experiment: str | None = None, sweep: str | None = None, query: str = "") -> list[RunRecord]:
-    """Find runs, the newest first; an empty list if the experiment or the database does not exist.
+    """Find runs in MLflow, newest first.
+
+    The list is empty if the experiment or the database does not exist.
 
     Args:
         experiment: name; all experiments if None.
@@ -56,7 +58,10 @@ def find_runs(experiment: str | None = None, sweep: str | None = None, query: st
 
 
 def find_sweep_runs(experiment: str | None = None) -> list[RunRecord]:
-    """The parent runs of sweeps, the newest first; their tags hold the axes and the command."""
+    """Find the parent runs of sweeps, newest first.
+
+    Their tags hold the axes and the command.
+    """
     return _search(experiment, "tags.kind = 'sweep'")
 
 
@@ -76,7 +81,7 @@ def get_run(run_id: str) -> RunRecord:
 
 
 def run_artifact(run: RunRecord | str, path: str, cache: str | Path | None = None) -> Path | None:
-    """Local path of an artifact; one in a remote store is downloaded into the cache.
+    """Return the local path of an artifact; download it into the cache if it is in a remote store.
 
     Args:
         run: a run, or its id.
@@ -103,7 +108,7 @@ def run_artifact(run: RunRecord | str, path: str, cache: str | Path | None = Non
 
 
 def registered_model(place: str, cache: str | Path | None = None) -> tuple[list[Path], RunRecord | None]:
-    """Local files of a version of a registered model, and the run that it was registered from.
+    """Return the local files of a registered model, and the run that it comes from.
 
     Args:
         place: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
@@ -143,7 +148,10 @@ def registered_model(place: str, cache: str | Path | None = None) -> tuple[list[
 
 
 def run_metric_history(run_id: str, key: str) -> list[tuple[int, float]]:
-    """Values of a metric by step (`epoch/dev/eer` by epoch); the last one if a step was logged twice."""
+    """Return the values of a metric by step; for `epoch/dev/eer`, a step is an epoch.
+
+    If a step was logged twice, the last value counts.
+    """
     points = sorted(MlflowClient().get_metric_history(run_id, key), key=lambda p: (p.step, p.timestamp))
     return sorted({point.step: point.value for point in points}.items())
 

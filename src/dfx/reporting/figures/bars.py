@@ -1,4 +1,4 @@
-"""Bar charts: metrics of a run, and its EER by attack."""
+"""Bar charts: metrics of a run, and EER by attack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ SHOWN = ("auc", "accuracy", "eer")
 
 
 def bars(metrics: Mapping[str, Mapping[str, float]], note: str = "") -> Figure:
-    """Bar chart of AUC, accuracy and EER, one bar for each split: `{"dev": summary, "eval": summary}`."""
+    """Draw a bar chart of AUC, accuracy and EER with one bar for each split.
+
+    The metrics are `{"dev": summary, "eval": summary}`.
+    """
     figure, axes = style.new_figure("Performance", size=(6.4, 4.4))
     width = 0.8 / len(metrics)
     for number, (split, values) in enumerate(metrics.items()):
@@ -33,7 +36,9 @@ def bars(metrics: Mapping[str, Mapping[str, float]], note: str = "") -> Figure:
 
 
 def bars_per_attack(table: ScoreTable, seen: Collection[str], note: str = "") -> Figure:
-    """Bar chart of the EER of each attack against all bona fide trials, the hardest on top, and of all attacks.
+    """Draw a bar chart of the EER of each attack and of all attacks together.
+
+    Each attack is measured against all bona fide trials; the highest EER is on top.
 
     Attacks that are `seen` in train have another colour than the others.
     """

@@ -20,7 +20,7 @@ NEVER = 1e-9  # replaces rates of 0 and 1, which lie at infinity on these axes
 def det_error_curves(
     tables: Mapping[str, ScoreTable], title: str = "Detection error trade-off", note: str = ""
 ) -> Figure:
-    """DET curves of one or more systems on normal-deviate axes, each with its equal error rate marked."""
+    """Draw DET curves of one or more systems, with the EER of each marked."""
     figure, axes = style.new_figure(title, size=(6.4, 6.9 + 0.2 * len(tables)))
     rates = {name: eer(table.bonafide, table.spoof)[0] for name, table in tables.items()}
     low, high = _limits(tables, max(rates.values()))
@@ -49,7 +49,7 @@ def det_error_curves(
 
 
 def roc_error_curves(tables: Mapping[str, ScoreTable], note: str = "") -> Figure:
-    """ROC curves of one or more systems, with the area under each in the legend."""
+    """Draw ROC curves of one or more systems, with the AUC of each in the legend."""
     figure, axes = style.new_figure("ROC", size=(6.4, 6.9 + 0.2 * len(tables)))
     axes.plot([0, 100], [0, 100], ":", color=style.GREY, linewidth=0.8)
     for number, (name, table) in enumerate(tables.items()):
@@ -66,7 +66,10 @@ def roc_error_curves(tables: Mapping[str, ScoreTable], note: str = "") -> Figure
 
 
 def _limits(tables: Mapping[str, ScoreTable], worst: float) -> tuple[float, float]:
-    """Lowest and highest rate of the axes: room for the worst equal error rate and for the ends of the curves."""
+    """Compute the lowest and the highest error rate on the axes of a DET plot.
+
+    There is room for the highest EER and for the ends of the curves.
+    """
     high = float(np.clip(2 * worst, 0.5, 0.99))
     most = max(max(table.bonafide.size, table.spoof.size) for table in tables.values())
     reached = []
@@ -78,7 +81,7 @@ def _limits(tables: Mapping[str, ScoreTable], worst: float) -> tuple[float, floa
 
 
 def _thin(x: FloatArray, y: FloatArray, cell: float) -> tuple[FloatArray, FloatArray]:
-    """Drop points of a curve that lie closer together than can be seen, so that a million trials draw fast."""
+    """Remove points of a curve that are too close to be seen apart, to draw it faster."""
     entered = np.any(np.diff(np.floor(np.stack([x, y]) / cell), prepend=np.nan, append=np.nan) != 0, axis=0)
     keep = entered[:-1] | entered[1:]
     return x[keep], y[keep]

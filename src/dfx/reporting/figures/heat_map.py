@@ -1,4 +1,4 @@
-"""Heat map of a table of numbers, and the confusion matrix."""
+"""Heat map of a table of numbers, and confusion matrix."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def heat_map(
     framed: Collection[tuple[int, int]] = (),
     caption: str = "",
 ) -> Figure:
-    """Heat map of a table of numbers, darker where the number is higher.
+    """Draw a heat map of a table of numbers; higher numbers are darker.
 
     Args:
         values: `(rows, columns)`; a cell with NaN is hatched.
@@ -86,7 +86,10 @@ def heat_map(
 
 
 def confusion_heat_map(table: ScoreTable, threshold: float, note: str = "") -> Figure:
-    """Confusion matrix at a threshold, with counts and shares; a score at the threshold is rejected."""
+    """Draw the confusion matrix at a threshold, with counts and percentages.
+
+    A score at the threshold is rejected.
+    """
     right = accuracy(table.bonafide, table.spoof, threshold)
     accepted = [scores > threshold for scores in (table.bonafide, table.spoof)]
     counts = np.array([[np.count_nonzero(yes), np.count_nonzero(~yes)] for yes in accepted])
@@ -118,5 +121,5 @@ def _box(axes: Any, row: int, column: int, side: float, **look: Any) -> None:
 
 
 def _luminance(colour: Sequence[float]) -> float:
-    """Perceived brightness of a colour, from 0 to 1 (Rec. 709)."""
+    """Compute the perceived brightness of a colour, from 0 to 1 (Rec. 709)."""
     return float(np.dot(colour[:3], [0.2126, 0.7152, 0.0722]))

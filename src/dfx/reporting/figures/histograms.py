@@ -1,4 +1,4 @@
-"""Histograms of the bona fide and the spoof class: scores of a system, or other numbers of the clips."""
+"""Histograms of bona fide and spoof: scores of a system, or measurements of clips."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PANEL_BINS = 30
 
 
 def histogram(table: ScoreTable, threshold: float | None = None, title: str = "Scores", note: str = "") -> Figure:
-    """Histogram of the bona fide and of the spoof scores, with the decision threshold."""
+    """Draw a histogram of bona fide and spoof scores, with the decision threshold."""
     bonafide, spoof = check_scores(table.bonafide, table.spoof)
     labels = [f"bona fide ({bonafide.size:,})", f"spoof ({spoof.size:,})"]
     if threshold is not None:
@@ -40,7 +40,9 @@ def histogram(table: ScoreTable, threshold: float | None = None, title: str = "S
 
 
 def histograms(panels: Mapping[str, tuple[FloatArray, FloatArray]], title: str) -> Figure:
-    """Histograms of several numbers, a small panel for each, the classes in two colours.
+    """Draw histograms of several measurements of clips, one small panel for each measurement.
+
+    Each class has its colour.
 
     Args:
         panels: heading -> the values of the bona fide and of the spoof clips.
@@ -67,7 +69,10 @@ def histograms(panels: Mapping[str, tuple[FloatArray, FloatArray]], title: str) 
 
 
 def _draw_classes(axes: Any, bonafide: FloatArray, spoof: FloatArray, edges: FloatArray, labels: Sequence[str]) -> None:
-    """Histograms of both classes in percent of each; values outside the edges go into the end bins."""
+    """Draw the histograms of both classes, in percent of the clips of each class.
+
+    Values outside the edges go into the end bins.
+    """
     for values, label, colour in zip((bonafide, spoof), labels, (style.BLUE, style.ORANGE), strict=True):
         weights = np.full(values.size, 100 / max(1, values.size))
         counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges, weights=weights)
@@ -76,7 +81,10 @@ def _draw_classes(axes: Any, bonafide: FloatArray, spoof: FloatArray, edges: Flo
 
 
 def _edges(bonafide: FloatArray, spoof: FloatArray, threshold: float | None) -> FloatArray:
-    """Edges of common bins over nearly all scores; the size of the smaller class sets their number (Rice's rule)."""
+    """Compute the histogram bins for both classes; Rice's rule gives their number.
+
+    The rule uses the size of the smaller class. The bins cover nearly all scores.
+    """
     ends = [np.quantile(scores, [0.001, 0.999]) for scores in (bonafide, spoof)]
     low, high = float(np.min(ends)), float(np.max(ends))
     if threshold is not None:

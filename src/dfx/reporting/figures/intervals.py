@@ -1,4 +1,4 @@
-"""Plot of values with confidence intervals, one line for each name."""
+"""Plot of values with confidence intervals, one row for each name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def interval_figure(
     marked: Collection[int] = (),
     caption: str = "",
 ) -> Figure:
-    """Plot points with confidence intervals: a line for each name, a colour and a marker for each series.
+    """Plot values with confidence intervals: one row for each name, one colour for each series.
 
     Args:
         names: names of the lines, the first on top.

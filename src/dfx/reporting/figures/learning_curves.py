@@ -1,4 +1,4 @@
-"""Learning curves: losses and metrics of one run by epoch, or the EER of several systems over their seeds."""
+"""Learning curves by epoch: losses and metrics of one run, or EER of several systems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dfx.reporting.figures import style
 
 
 def training_curves(history: Sequence[Mapping[str, float]], chosen: int, note: str = "") -> Figure:
-    """Losses and dev metrics after each epoch, with the epoch marked whose weights were kept.
+    """Plot losses and dev metrics by epoch, and mark the epoch of the saved weights.
 
     Args:
         history: `train/loss`, `dev/loss`, `dev/eer`, `dev/auc` and `dev/accuracy` of each epoch.
@@ -44,7 +44,7 @@ def training_curves(history: Sequence[Mapping[str, float]], chosen: int, note: s
 
 
 def learning_curves(systems: Mapping[str, Sequence[Sequence[float]]], title: str, note: str = "") -> Figure:
-    """Learning curves of several systems: mean over seeds after each epoch, with a band of ± one deviation.
+    """Plot the EER of several systems by epoch: mean over seeds ± one standard deviation.
 
     Args:
         systems: name -> for each seed the EER on dev by epoch, in percent; seeds may have stopped at different epochs.

@@ -1,4 +1,4 @@
-"""Reliability diagram: predicted probability of bona fide against the share that is bona fide."""
+"""Reliability diagram: predicted probability of bona fide against the actual share of bona fide."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dfx.tables.score_table import ScoreTable
 
 
 def reliability(tables: Mapping[str, ScoreTable], title: str, note: str = "") -> Figure:
-    """Share of bona fide among the trials of each predicted probability, for one or more systems.
+    """Draw the reliability diagram of one or more systems.
 
     Log-likelihood ratios become probabilities at the proportion of bona fide among the trials, as in `metrics.ece`.
     The lower panel shows the number of trials of each bin: a point of few trials says little.

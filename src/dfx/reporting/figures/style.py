@@ -1,4 +1,4 @@
-"""Style of all figures: colours, frame, legend, small print and PNG files."""
+"""Style of all figures: colours, axes, legend, small print and PNG files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DPI = 150  # 7 inches fill the page of a report
 
 
 def new_figure(title: str, size: tuple[float, float]) -> tuple[Figure, Any]:
-    """Make a figure with one titled frame on a light grid."""
+    """Make a figure with one plot: a title and a light grid."""
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     axes = figure.subplots()
     axes.set_title(title, fontsize=12)
@@ -35,13 +35,16 @@ def new_figure(title: str, size: tuple[float, float]) -> tuple[Figure, Any]:
 
 
 def new_panels(size: tuple[float, float], rows: int, columns: int, **layout: Any) -> tuple[Figure, Any]:
-    """Make a figure with several frames, `(rows, columns)`; call `decorate_axes` on each after drawing."""
+    """Make a figure with several plots, in `rows` and `columns`.
+
+    Call `decorate_axes` on each after drawing.
+    """
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **layout)
 
 
 def figure_png(figure: Figure) -> bytes:
-    """Contents of a PNG file of a figure; where it cannot be drawn, a figure that says why: a result is worth more."""
+    """Convert a figure to the bytes of a PNG file; if it cannot be drawn, the picture shows the reason."""
     file = io.BytesIO()
     try:
         figure.savefig(file, format="png", dpi=DPI)
@@ -55,20 +58,26 @@ def figure_png(figure: Figure) -> bytes:
 
 
 def decorate_axes(axes: Any) -> None:
-    """Draw a light grid behind the data, and no box around it."""
+    """Draw a light grid behind the data, and remove the top and right border of the plot."""
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def line_style(number: int) -> dict[str, Any]:
-    """Colour, dash and width of a curve; after the last colour, the colours repeat with another dash."""
+    """Choose the colour, dash pattern and line width of a curve by its number.
+
+    After the last colour, the colours repeat with another dash pattern.
+    """
     turn, kind = divmod(number, len(COLOURS))
     return {"color": COLOURS[kind], "linestyle": DASHES[turn % len(DASHES)], "linewidth": 1.8}
 
 
 def legend_below(axes: Any, columns: int = 1) -> None:
-    """Put the legend under the axis label, where it hides nothing; the pad, in font sizes, clears ticks and label."""
+    """Place the legend below the axis label, outside the plot.
+
+    The pad, in font sizes, leaves room for ticks and label.
+    """
     labels_high = 1 + max(text.get_text().count("\n") for text in axes.get_xticklabels())
     pad = 1.6 + 1.4 * labels_high + (1.4 if axes.get_xlabel() else 0)
     place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": pad}
@@ -76,7 +85,7 @@ def legend_below(axes: Any, columns: int = 1) -> None:
 
 
 def finish_figure(figure: Figure, caption: str, note: str = "") -> Figure:
-    """Add the small print at the bottom: the caption, then the caller's note."""
+    """Add the caption and a note in small print at the bottom of a figure."""
     text = "\n".join(line for line in (caption, note) if line)
     if text:
         figure.supxlabel(text, fontsize=8, color=GREY)
@@ -89,5 +98,8 @@ def percent_text(rate: float) -> str:
 
 
 def shorten_label(name: str, length: int = 60) -> str:
-    """Cut the middle out of a long name; names of systems differ at either end."""
+    """Shorten a long name: replace its middle by `…`.
+
+    Names of systems differ at either end.
+    """
     return name if len(name) <= length else f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"

@@ -1,4 +1,4 @@
-"""Quality of systems against their costs, with the Pareto front."""
+"""Plot of the quality of systems against their cost, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Look = dict[str, str]  # marker and colour
 
 @dataclass(frozen=True, eq=False)
 class TradeoffSystem:
-    """A system in the plot.
+    """System in the plot of quality against cost.
 
     Attributes:
         kind: shown by its marker, its feature for example.
@@ -36,7 +36,10 @@ class TradeoffSystem:
 
 
 def tradeoff(systems: Sequence[TradeoffSystem], label: str, higher_is_better: bool = False, note: str = "") -> Figure:
-    """Plot quality against each cost, a panel for each, with the Pareto front: systems that no other beats in both."""
+    """Plot the quality of systems against each cost, one panel for each cost, with the Pareto front.
+
+    No other system beats one on the front in both quality and cost.
+    """
     labels = list(dict.fromkeys(name for system in systems for name in system.costs))
     figure, grid = style.new_panels((2.4 + 3.6 * len(labels), 4.8), 1, len(labels), sharey=True)
     panels = grid[0]
@@ -55,7 +58,7 @@ def tradeoff(systems: Sequence[TradeoffSystem], label: str, higher_is_better: bo
 
 
 def pareto_front(costs: Sequence[float], qualities: Sequence[float], higher_is_better: bool = False) -> list[int]:
-    """Positions of the points that no other beats, the cheapest first.
+    """Find the indices of the points on the Pareto front, the cheapest first.
 
     >>> pareto_front([1, 2, 3, 4], [0.3, 0.2, 0.4, 0.1])
     [0, 1, 3]
@@ -114,7 +117,7 @@ def _looks(systems: Sequence[TradeoffSystem]) -> dict[TradeoffSystem, Look]:
 
 
 def _legend(systems: Sequence[TradeoffSystem], looks: Mapping[TradeoffSystem, Look]) -> list[Line2D]:
-    """Legend handles: one for each group in its colour, and one for each kind with its marker."""
+    """Make the legend: the colour of each group and the marker of each kind of system."""
     groups = {style.shorten_label(system.group, 30): looks[system]["color"] for system in systems}
     kinds = {style.shorten_label(system.kind, 30): looks[system]["marker"] for system in systems}
     plain: dict[str, Any] = {"linestyle": "", "markersize": 7}
