@@ -33,9 +33,7 @@ def main() -> None:
 
 
 def train(cfg: DictConfig) -> float:
-    """Train and measure one configuration; return its EER on dev.
-
-    A finished run is shown, an interrupted one is continued.
+    """Train and measure one configuration: show a finished run, continue an interrupted one, or start a new one.
 
     Returns:
         EER on dev, in [0, 1], which a sweep may minimise. Eval decides nothing.
@@ -78,10 +76,7 @@ def train(cfg: DictConfig) -> float:
 
 
 def _corpus(cfg: DictConfig) -> tuple[Dataset, Manifest, str]:
-    """Return the dataset, its manifest and the fingerprint of its files.
-
-    They are read once for all cells of a sweep with the same dataset.
-    """
+    """Read the dataset, its manifest and the fingerprint of its files: once for all cells of a sweep."""
     from omegaconf import OmegaConf
 
     from dfx.audio.store import recordings_fingerprint
