@@ -60,7 +60,7 @@ PLACES = ("feature", "model", "loss", "feature.mask", "data.x", "model.x.y")
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with a module and a pickle that write CANARY when they are loaded."""
-    (tmp_path / "planted.py").write_text("open('CANARY', 'w').close()\nclass Loss: llr = True\n")
+    (tmp_path / "planted.py").write_text("import os\nopen('CANARY', 'w').close()\nclass Loss: llr = True\n")
     (tmp_path / "planted.pkl").write_bytes(b"cos\nsystem\n(S'touch CANARY'\ntR.")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -106,6 +106,7 @@ def test_a_file_names_nothing_but_components_of_dfx(gadget: str, place: str) -> 
             {"feature": {"_target_": "dfx.features.Wav2Vec2", "sample_rate": 16000, "bundle": None, "checkpoint": "x"}},
             "feature.checkpoint='x': a detector file holds its weights",
         ),
+        ({"loss": {"_target_": "dfx.features.LFCC"}}, "loss._target_='dfx.features.LFCC' is none of"),
         ({"feature": {"sample_rate": 16000}}, "feature names no class"),
         ({"feature": None}, "feature names no class"),
         ({"model": {"_target_": "dfx.models.MLP", "_partial_": True, "nothing": 1}}, "cannot be built from its"),
@@ -130,6 +131,10 @@ def test_a_package_that_is_trusted() -> None:
     with pytest.raises(ValueError, match="say so: trust=planted"):
         dfx.load(checkpoint(own))
     assert dfx.load(checkpoint(own), trust=["planted"]).llr
+    borrowed = GENUINE | {"loss": {"_target_": "planted.os.system", "command": "touch SYSTEM"}}
+    with pytest.raises(ValueError, match="is not defined in planted, which imports it"):
+        dfx.load(checkpoint(borrowed), trust=["planted"]).score(torch.randn(8000).numpy(), 16000)
+    assert not Path("SYSTEM").exists()
     sys.modules.pop("planted")
 
 

@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra.utils import get_object
 from torch import nn
 
 from dfx.config.schema import join_config_key
 from dfx.features.base import Feature
 
-PACKAGES = ("dfx.features", "dfx.models", "dfx.losses", "dfx.augment")
-NETWORK = ("feature", "model", "loss")  # the keys from which objects are built
+NETWORK = {"feature": "dfx.features", "model": "dfx.models", "loss": "dfx.losses"}  # keys that objects are built from
+PACKAGES = (*NETWORK.values(), "dfx.augment")
 MARKS = ("_target_", "_partial_", "_convert_")  # keys of Hydra that an own configuration has
 MOST_LEVELS = 20
 
@@ -84,10 +85,13 @@ def _target_problems(node: Mapping[str, Any], path: str, trust: tuple[str, ...])
     if path.split(".")[0] not in NETWORK:
         yield f"{join_config_key(path, '_target_')}={target!r:.80}: only {', '.join(NETWORK)} name classes."
         return
-    if isinstance(target, str) and any(target.startswith(f"{package}.") for package in trust):
+    if isinstance(target, str) and (package := next((one for one in trust if target.startswith(f"{one}.")), "")):
+        # `my_lab.os.system` would be found in a trusted package that imports `os`.
+        if not f"{getattr(get_object(target), '__module__', '')}.".startswith(f"{package}."):
+            yield f"{path}._target_={target!r:.80} is not defined in {package}, which imports it."
         return
     component = _component(target)
-    if component is None:
+    if component is None or (path in NETWORK and not str(target).startswith(f"{NETWORK[path]}.")):
         package = str(target).partition(".")[0]
         yield (
             f"{path}._target_={target!r:.80} is none of the features, models, losses and masks of dfx. If it is of a "
