@@ -92,6 +92,18 @@ def home(tmp_path_factory, empty_database):
     mlflow.set_tracking_uri(before[2])
 
 
+@pytest.fixture(scope="module")
+def undrawn_figures():
+    """Figures are files without a picture: drawing takes most of the time of a small run."""
+    from dfx.reporting import figures
+    from dfx.reporting.figures import style
+
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (figures, style):
+            patched.setattr(module, "figure_png", lambda figure: b"")
+        yield
+
+
 @pytest.fixture
 def free_bytes(monkeypatch):
     """Gives every disk so many free bytes."""

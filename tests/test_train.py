@@ -87,7 +87,7 @@ def test_a_checkpoint_gives_the_same_scores(finished, corpus):
         assert detector.score(str(row.path)) == pytest.approx(table.loc[row.id, "score"], abs=1e-6)
 
 
-def test_a_finished_run_is_shown_and_not_repeated(finished, corpus_file, capsys):
+def test_a_finished_run_is_shown_and_not_repeated(finished, corpus_file, capsys, undrawn_figures):
     began = time.monotonic()
     again = finished_options(corpus_file)
     assert run(*again) == finished.data.metrics["dev/eer"]
@@ -109,32 +109,35 @@ def test_a_loss_that_is_not_finite_names_the_utterances(home, corpus_file):
 
 def start(folder, corpus_file, *more):
     """A short run in a process of its own, which works in a folder of its own."""
-    given = ["dataset=manifest", f"dataset.path={corpus_file}", "model=mlp", "augment=none"]
-    return start_dfx(folder, "train", *SMALL, *given, "trainer.max_epochs=6", "patience=3", *more)
+    return start_dfx(folder, "train", *SMALL, *SHORT, f"dataset.path={corpus_file}", *more)
 
 
-def outcome(folder):
-    found = runs_in(folder)
+SHORT = ("dataset=manifest", "model=mlp", "augment=none", "trainer.max_epochs=6", "patience=3")
+
+
+def statuses(folder):
+    return [one.info.status for one in runs_in(folder)]
+
+
+def numbers(run):
+    """Metrics of a run without times and loads of the machine."""
     timed = ("seconds", "latency", "system")
-    kept = {k: v for k, v in found[0].data.metrics.items() if not any(word in k for word in timed)}
-    return [one.info.status for one in found], kept
+    return {k: v for k, v in run.data.metrics.items() if not any(word in k for word in timed)}
 
 
 @pytest.mark.slow
-def test_a_killed_run_continues_to_the_same_numbers(corpus_file, tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    for folder in (whole, killed):
-        folder.mkdir()
-    assert start(whole, corpus_file).wait(timeout=300) == 0
+def test_a_killed_run_continues_to_the_same_numbers(home, corpus_file, tmp_path):
+    run(*SHORT, f"dataset.path={corpus_file}", "experiment_name=whole")
     for epochs in (1, 3):  # once early, once late
-        process = start(killed, corpus_file)
-        while process.poll() is None and _epochs(killed) < epochs:
+        process = start(tmp_path, corpus_file)
+        while process.poll() is None and _epochs(tmp_path) < epochs:
             time.sleep(0.05)
         assert process.poll() is None, "the run ended before it could be killed"
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert start(killed, corpus_file).wait(timeout=300) == 0
-    assert outcome(killed) == outcome(whole)
+    assert start(tmp_path, corpus_file).wait(timeout=300) == 0
+    (killed,) = runs_in(tmp_path)
+    assert (killed.info.status, numbers(killed)) == ("FINISHED", numbers(runs_of("whole")[0]))
 
 
 def _epochs(folder):
@@ -157,7 +160,7 @@ def test_ctrl_c_closes_the_run_as_killed_and_the_same_command_continues(corpus_f
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) != 0
-    assert outcome(tmp_path)[0] == ["KILLED"]
+    assert statuses(tmp_path) == ["KILLED"]
     reached = _epochs(tmp_path)
     process = start(tmp_path, corpus_file, *options)
     while process.poll() is None and _epochs(tmp_path) <= reached:
@@ -165,11 +168,11 @@ def test_ctrl_c_closes_the_run_as_killed_and_the_same_command_continues(corpus_f
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert _epochs(tmp_path) > reached
-    assert outcome(tmp_path)[0] == ["RUNNING"]
+    assert statuses(tmp_path) == ["RUNNING"]
 
 
 @pytest.mark.slow
 def test_two_processes_that_start_at_once_make_one_run(corpus_file, tmp_path):
-    both = [start(tmp_path, corpus_file) for _ in range(2)]
+    both = [start(tmp_path, corpus_file, "trainer.max_epochs=1") for _ in range(2)]
     assert [process.wait(timeout=300) for process in both] == [0, 0]
-    assert outcome(tmp_path)[0] == ["FINISHED"]
+    assert statuses(tmp_path) == ["FINISHED"]

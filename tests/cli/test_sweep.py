@@ -32,7 +32,7 @@ class Picky(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def type_in(home, corpus_file):
+def type_in(home, undrawn_figures, corpus_file):
     """Types a command of dfx.train and gives its exit status."""
 
     def typed(*arguments, experiment):

@@ -16,7 +16,7 @@ SMALL = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _at_home(home):
+def _at_home(home, undrawn_figures):
     """Runs are tracked in a folder of their own."""
 
 

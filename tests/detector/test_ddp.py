@@ -47,7 +47,7 @@ def test_a_sweep_of_cells_on_two_processes_scores_as_one_process_does(home, corp
         "data.limit_utterances=15",  # in batches of 7: three batches for two processes
         "data.batch_size=7",
         "trainer.accelerator=cpu",
-        "trainer.max_epochs=2",
+        "trainer.max_epochs=1",
         "trainer.enable_progress_bar=false",
     ]
     several = ["trainer=ddp", "trainer.devices=2", "data.eval_crop=first,sliding"]

@@ -65,7 +65,7 @@ def trained(name, manifest, folder, *overrides):
 
 
 @pytest.fixture(scope="module")
-def run(mixed_rates, home):
+def run(mixed_rates, home, undrawn_figures):
     return trained("mixed", mixed_rates, home, *MIXED)
 
 

@@ -75,7 +75,7 @@ SIX_AT_ONCE = {"joblib": ["hydra.launcher.n_jobs=6"], "ray": ["hydra.launcher.ra
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "ray"])
 def test_six_cells_at_once_on_a_fresh_folder_lose_nothing(launcher, corpus_file, tmp_path):
-    cells = ["model=mlp,lcnn_light", "seed=0,1,2", "dataset=manifest", f"dataset.path={corpus_file}"]
+    cells = ["feature=lfcc,mfcc", "seed=0,1,2", "model=mlp", "dataset=manifest", f"dataset.path={corpus_file}"]
     cells += ["segment_seconds=0.5", "trainer.accelerator=cpu", "trainer.max_epochs=2", "data.batch_size=8"]
     given = [f"hydra/launcher={launcher}", *SIX_AT_ONCE[launcher], *cells]
     done = setups.start_dfx(tmp_path, "train", "-m", *given, output=subprocess.PIPE)
@@ -90,7 +90,7 @@ def test_six_cells_at_once_on_a_fresh_folder_lose_nothing(launcher, corpus_file,
     (parent,) = [run for run in found if run.data.tags.get("kind") == "sweep"]
     cells = [run for run in found if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     places = {run.data.tags[f"sweep.{parent.info.run_id}"] for run in cells}
-    assert places == {f"model={model} seed={seed}" for model in ("mlp", "lcnn_light") for seed in range(3)}
+    assert places == {f"feature={feature} seed={seed}" for feature in ("lfcc", "mfcc") for seed in range(3)}
     names = [{name for name in run.data.metrics if not name.startswith("system/")} for run in cells]
     assert len(names[0]) > 20
     assert all(one == names[0] for one in names)
