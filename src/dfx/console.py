@@ -1,4 +1,4 @@
-"""Text for the user: the console of results, and messages and progress bars on the standard error stream."""
+"""Text output for the user: results, messages and progress bars."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ def progress_bar(counts: Generator[int], label: str, total: int, show: bool) -> 
 
 @contextlib.contextmanager
 def byte_progress_bar(label: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar of bytes on standard error; yields a function to call with (bytes so far, bytes in all)."""
+    """Show a progress bar of bytes on standard error.
+
+    Yields a function to call with (bytes so far, bytes in all).
+    """
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -37,19 +40,25 @@ def byte_progress_bar(label: str, total: int) -> Iterator[Callable[[int, int], N
 
 
 def say(text: str) -> None:
-    """Print a message for the user on standard error, as it is and without line breaks."""
+    """Print a message to the user on standard error, unchanged and without line breaks."""
     _message_console().print(text, soft_wrap=True)
 
 
 def say_findings(findings: Iterable[Any]) -> None:
-    """Print the errors and warnings among findings about a corpus (`Finding`); only `dfx.audit` shows the notes."""
+    """Print the errors and warnings among the findings about a corpus.
+
+    Only `dfx.audit` shows the notes.
+    """
     for found in findings:
         if found.severity != "note":
             say(f"{found.severity.capitalize()}: {found.text}")
 
 
 def plain_console(stderr: bool = False) -> Console:
-    """Console that prints text as it is: names of users may hold `[b]` and `:smile:`."""
+    """Create a console that prints text unchanged, without markup.
+
+    Names of users may hold `[b]` and `:smile:`.
+    """
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
@@ -57,5 +66,8 @@ def plain_console(stderr: bool = False) -> Console:
 
 @functools.cache
 def _message_console() -> Console:
-    """Shared console on standard error, so that a message appears above a progress bar, not behind it."""
+    """Return the shared console on standard error.
+
+    A message thus appears above a progress bar, not behind it.
+    """
     return plain_console(stderr=True)

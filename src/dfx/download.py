@@ -1,4 +1,4 @@
-"""Download a published corpus, check and unpack it: `python -m dfx.download`."""
+"""Download a published corpus, verify and unpack it: `python -m dfx.download`."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ UNPACKED = 1.5  # size of the contents relative to the archive: FLAC 1, WAV in z
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command `dfx download`."""
     prompt.run_command("download", EXAMPLES, download)
 
 
 def download(cfg: DictConfig) -> None:
-    """Fetch, check and unpack the corpus of a configuration, then read it.
+    """Download, verify and unpack the corpus of a configuration, then read it.
 
     Raises:
         ValueError: if the corpus has no published address and checksum, there is no room, a file cannot be fetched or
@@ -84,12 +84,12 @@ def download(cfg: DictConfig) -> None:
 
 
 def _record(source: FetchSource, archives: Path) -> Path:
-    """File that records that an archive was unpacked, and to which names."""
+    """Path of the file that records the unpacking of an archive and the names that it contained."""
     return archives / f"{source.file}.unpacked"
 
 
 def _is_unpacked(source: FetchSource, archives: Path, folder: Path) -> bool:
-    """Whether this file was unpacked here before, and its contents are still there."""
+    """Check whether an archive was unpacked before and its contents still exist."""
     try:
         record = json.loads(_record(source, archives).read_text(encoding="utf-8"))
         return record["digest"] == source.digest and all((folder / name).exists() for name in record["holds"])
@@ -112,7 +112,7 @@ def _check_space(missing: list[FetchSource], archives: Path, keep: bool) -> None
 
 
 def _read(cfg: DictConfig, name: str, facts: dict[str, Any], folder: Path) -> None:
-    """Read the corpus as all commands do, and print what it contains or what is left to do."""
+    """Read the corpus, and print its contents or the steps that the user still has to do."""
     from omegaconf import OmegaConf
 
     from dfx.detector import build
@@ -154,7 +154,7 @@ def _describe(name: str, facts: dict[str, Any], wanted: list[FetchSource], folde
 
 
 def _folder(cfg: DictConfig, name: str) -> Path | None:
-    """Folder for the corpus: below `data`, `dataset.root`, or below `$DFX_DATA`, in this order."""
+    """Choose the folder for the corpus: below `data`, else `dataset.root`, else below `$DFX_DATA`."""
     if not cfg.data and cfg.dataset.get("root"):
         return _absolute(cfg.dataset.root)
     base = cfg.data or os.environ.get(DATA)

@@ -1,4 +1,4 @@
-"""Files that several processes share: atomic writing, locks, the cache folder, a full disk."""
+"""File functions that are safe with several processes: atomic writing, locks, cache folder, full disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ABANDONED_SECONDS = 3600  # age after which a temporary file is no longer in use
 
 
 def cache_dir(given: str | Path | None = None) -> Path:
-    """Cache folder of dfx: decoded audio, feature maps and other files that are computed once.
+    """Return the cache folder of dfx, which holds decoded audio, feature maps and other computed files.
 
     Args:
         given: a user's choice (`cache=DIR`); None: `$DFX_CACHE`, or dfx in the user's cache directory.
@@ -31,7 +31,7 @@ def cache_dir(given: str | Path | None = None) -> Path:
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Write a file atomically: whole or not at all, whatever happens to this process.
+    """Write a file atomically: readers see the complete file or none, even after a crash.
 
     Yields a temporary path in the same folder, with the same suffix. It is renamed to `path` at the end of the block,
     and removed if the block raises. The folder is created if it does not exist.
@@ -47,13 +47,16 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def write_text_file(path: str | Path, text: str) -> None:
-    """Write a text file atomically, in UTF-8; characters that cannot be encoded (from odd file names) are escaped."""
+    """Write a text file atomically, in UTF-8.
+
+    Characters that cannot be encoded (from odd file names) are escaped.
+    """
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def remove_abandoned_files(folder: Path) -> None:
-    """Delete temporary files that killed processes have left in a folder more than an hour ago."""
+    """Delete temporary files of killed processes in a folder, if they are older than an hour."""
     for path in folder.glob(f"{TEMPORARY}*"):
         with contextlib.suppress(FileNotFoundError):
             if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
@@ -62,7 +65,9 @@ def remove_abandoned_files(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked_folder(folder: Path, doing: str, say: Callable[[str], None], name: str = "build.lock") -> Iterator[None]:
-    """Hold a lock on a folder; the system frees it when the process dies.
+    """Hold a lock on a folder.
+
+    The system frees it when the process dies.
 
     Args:
         folder: created if it does not exist.
@@ -87,7 +92,9 @@ def locked_folder(folder: Path, doing: str, say: Callable[[str], None], name: st
 
 @contextlib.contextmanager
 def full_disk_is_an_error(folder: Path, what: str, options: str = "$DFX_CACHE or cache=") -> Iterator[None]:
-    """Convert the OSError of a full disk to a ValueError that says what is written to the folder: "waveforms".
+    """Convert the OSError of a full disk to a ValueError with advice for the user.
+
+    `what` is written to the folder, for example "waveforms".
 
     Args:
         folder: where files are written.

@@ -1,4 +1,4 @@
-"""Prepare a corpus before the first run: make its audio and the store of decoded audio, or tidy up the stores.
+"""Prepare a corpus for the first run by decoding its audio, or clean up the stores of decoded audio.
 
 `python -m dfx.prepare`.
 """
@@ -32,12 +32,14 @@ interrupted continues where it stopped.
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command `dfx prepare`."""
     prompt.run_command("prepare", EXAMPLES, prepare)
 
 
 def prepare(cfg: DictConfig) -> None:
-    """Make the corpus of a configuration and its waveform store, or a shard of it; or tidy up all stores.
+    """Prepare a corpus and its waveform store, or clean up all stores.
+
+    With a shard, only this share of the files is decoded.
 
     Raises:
         ValueError: if there is no such shard, the corpus is not laid out as expected, or too many of its files are bad.
@@ -87,7 +89,7 @@ def prepare(cfg: DictConfig) -> None:
 
 
 def _shard(text: str | None) -> tuple[int, int]:
-    """Parse "3/16" into the number of a shard and the number of shards."""
+    """Parse shard text such as "3/16" into the shard number and the number of shards."""
     if text is None:
         return 0, 1
     number, _, count = str(text).partition("/")
@@ -117,7 +119,7 @@ def _tidy_up(cfg: DictConfig) -> None:
 
 
 def _counts(corpus: Manifest) -> str:
-    """Describe the corpus in one line: number of utterances, and of each class in each split."""
+    """Describe a corpus in one line: number of utterances in all, and of each class in each split."""
     splits = [
         f"{split} {' + '.join(f'{count:,} {word}' for word, count in row.items())}".replace("bonafide", "bona fide")
         for split, row in corpus.counts().iterrows()

@@ -1,6 +1,7 @@
-"""Conditioning of clips: equal bandwidth and level, no silence at the ends, so that a detector cannot use these cues.
+"""Conditioning of clips: low-pass filtering, trimming of silence and level adjustment.
 
-Levels are in dB of the RMS, 0 dB = amplitude 1. A clip may exceed 1 after a gain.
+A detector then cannot use bandwidth, silence at the ends or level to recognise the class. Levels are in dB of the RMS,
+0 dB = amplitude 1. A clip may exceed 1 after a gain.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Read = Callable[[int, int], Waveform]  # (start, num_samples) -> samples of a cl
 
 
 class Conditions(NamedTuple):
-    """Conditioning steps for every clip: low-pass, trimming of silence, loudness; None skips a step.
+    """Settings of the conditioning steps: low-pass, trimming of silence and loudness; None skips a step.
 
     Attributes:
         bandwidth_hz: low-pass: attenuates by 80 dB from here, and not at all up to 1/80 of the sample rate below.
@@ -40,12 +41,15 @@ class Conditions(NamedTuple):
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Conditions:
-        """Create from the configuration node `conditioning`; missing keys are None."""
+        """Create `Conditions` from the configuration node `conditioning`; a missing key becomes None."""
         values = (options.get(name) for name in cls._fields)
         return cls(*(None if value is None else float(value) for value in values))
 
     def problems(self, sample_rate: float) -> Iterator[str]:
-        """Yield an error sentence for each invalid value; it begins with the name of the value."""
+        """Yield one error sentence for each invalid value.
+
+        Each sentence begins with the name of the value.
+        """
         low, high = 2 * TRANSITION * sample_rate, sample_rate / 2
         if self.bandwidth_hz is not None and not low <= self.bandwidth_hz <= high:
             yield (
@@ -64,7 +68,7 @@ class Conditions(NamedTuple):
             )
 
     def key(self, sample_rate: float) -> str:
-        """Name of these conditions, used in folder names.
+        """Text that identifies these conditions in folder names.
 
         Raises:
             ValueError: if a value is invalid.
@@ -76,7 +80,9 @@ class Conditions(NamedTuple):
 
 
 def condition_clip(waveform: Waveform, sample_rate: int, conditions: Conditions) -> Waveform:
-    """Condition a whole clip (samples,) float32, with the 16-bit rounding of the waveform store.
+    """Apply the conditioning steps to a whole clip (samples,) float32.
+
+    The result is rounded to 16 bits, as in the waveform store.
 
     Returns:
         (samples,) float32, shorter after trimming; the waveform itself if no step is set.
@@ -95,9 +101,10 @@ def condition_clip(waveform: Waveform, sample_rate: int, conditions: Conditions)
 def condition_pcm_blocks(
     read: Read, length: int, sample_rate: int, conditions: Conditions
 ) -> Iterator[tuple[int, Pcm]]:
-    """Condition a clip block by block; yields 16-bit blocks with their scale, as `audio.read_pcm` does.
+    """Condition a clip block by block, and yield 16-bit blocks, each with its scale.
 
-    The clip is read twice, to measure it and to write it; memory does not grow with its length.
+    The blocks have the format of `audio.read_pcm`. The clip is read twice, to measure it and to write it; memory does
+    not grow with its length.
 
     Args:
         read: function from start and number of samples to samples of the clip.
@@ -127,7 +134,7 @@ def condition_pcm_blocks(
 
 
 def _measure(pieces: Iterator[Waveform], length: int, frame: int, conditions: Conditions) -> tuple[int, int, float]:
-    """Measure a clip: first sample to keep, end of the samples to keep, and gain."""
+    """Find the first sample to keep, the end of the samples to keep, and the gain of a clip."""
     energy = np.concatenate([_frame_energies(piece, frame) for piece in pieces])
     start, stop, gain = 0, length, 1.0
     if conditions.trim_db is not None:
@@ -151,7 +158,10 @@ def _frame_energies(piece: Waveform, frame: int) -> NDArray[np.float64]:
 
 
 def _low_pass(bandwidth_hz: float, sample_rate: float) -> Waveform:
-    """Taps of a linear-phase low-pass filter (an odd number) whose stopband begins at the bandwidth."""
+    """Compute the coefficients of a linear-phase low-pass filter whose stopband begins at the bandwidth.
+
+    Their number is odd.
+    """
     import scipy.signal  # takes half a second in every worker process
 
     width = TRANSITION * sample_rate
@@ -163,7 +173,10 @@ def _low_pass(bandwidth_hz: float, sample_rate: float) -> Waveform:
 
 
 def _filtered(read: Read, length: int, start: int, stop: int, taps: Waveform | None) -> Waveform:
-    """Filter samples `start` to `stop` of a clip without delay; there are zeros before and after the clip."""
+    """Apply the low-pass filter to samples `start` to `stop` of a clip, without delay.
+
+    The clip is extended by zeros on both sides.
+    """
     if taps is None:
         return read(start, stop - start)
     import scipy.signal

@@ -1,4 +1,4 @@
-"""Decode audio with PyAV (FFmpeg): formats that libsndfile does not support, and files at which it fails.
+"""Decode audio files that libsndfile cannot read, with PyAV (FFmpeg).
 
 Import it only where it is needed: PyAV takes a tenth of a second to load, and most corpora do not need it.
 """
@@ -24,7 +24,9 @@ MAX_PLANES = 7
 def decode_with_ffmpeg(
     path: Path, block_seconds: float, skip: int, promised: int, failure: str
 ) -> Generator[tuple[Waveform, int], None, tuple[int, int]]:
-    """Decode mono blocks with their rate after `skip` samples; returns the numbers of decoded and promised samples.
+    """Decode a file in mono blocks, each with its sample rate, and leave out the first `skip` samples.
+
+    The generator returns two numbers: decoded samples, and samples that the header promises.
 
     Args:
         path: the file.
@@ -68,7 +70,7 @@ def decode_with_ffmpeg(
 
 
 def probe_with_ffmpeg(path: Path, failure: str) -> AudioInfo:
-    """Read the header of a file; an AudioError if FFmpeg finds no audio in it."""
+    """Read the header of a file with FFmpeg; raises an AudioError if the file has no audio."""
     with _open(path, failure) as container:
         stream = container.streams.audio[0]
         codec = stream.codec_context
@@ -81,7 +83,7 @@ def probe_with_ffmpeg(path: Path, failure: str) -> AudioInfo:
 
 
 def _open(path: Path, failure: str) -> Any:
-    """Open a container with an audio stream; an AudioError says what is wrong with the file."""
+    """Open a file that has an audio stream; raises an AudioError with the reason otherwise."""
     try:
         # Tags may hold bytes of any encoding.
         container = av.open(str(path), metadata_errors="replace", options=OPTIONS)
@@ -101,7 +103,10 @@ def _open(path: Path, failure: str) -> Any:
 
 
 def _frames(container: Any, stream: Any) -> Iterable[Any]:
-    """Decode the frames of a stream; skips damaged packets, and ends where the container is damaged."""
+    """Decode the frames of a stream.
+
+    Damaged packets are skipped; a damaged container ends the stream.
+    """
     packets = container.demux(stream)
     while True:
         try:
@@ -118,7 +123,7 @@ def _frames(container: Any, stream: Any) -> Iterable[Any]:
 
 
 def _mono(path: Path, frame: Any) -> Waveform:
-    """Convert a PyAV frame of any sample format and layout to (samples,) float32."""
+    """Convert a PyAV frame of any sample format and channel layout to mono, (samples,) float32."""
     channels = frame.layout.nb_channels
     if frame.format.is_planar and channels > MAX_PLANES:
         raise AudioError(path, f"it claims {channels} channels, and up to {MAX_PLANES} can be read of this format")

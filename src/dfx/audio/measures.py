@@ -1,4 +1,4 @@
-"""Measure a recording without a detector: file format, scalars (level, silence, bandwidth, ...), cepstra, fingerprint.
+"""Measures of a recording that need no detector: file format, level, silence, bandwidth, cepstra, fingerprint.
 
 `ClipScalars` and `ClipSpectra` take a clip block by block, so that memory hardly grows with its length. NumPy and SciPy
 only: worker processes import this module, and torch takes seconds to load in each of them.
@@ -45,7 +45,7 @@ ACTIVE = (0.01, 0.99)  # the active part lies between these shares of the summed
 
 
 class ClipScalar(NamedTuple):
-    """A scalar measure of clips: name, title for tables and figures, and unit."""
+    """Definition of a scalar measure of clips: name, title for tables and figures, and unit."""
 
     name: str
     title: str
@@ -53,7 +53,7 @@ class ClipScalar(NamedTuple):
 
     @property
     def label(self) -> str:
-        """Title with unit, for tables and figures."""
+        """Title and unit, for tables and figures."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
 
@@ -95,12 +95,15 @@ COLUMNS = {  # of a row of `measure_clip`, with their types; those of type objec
 
 
 def measure_clips(paths: Iterable[str], sample_rate: int) -> list[dict[str, Any]]:
-    """Measure several files in one call of a worker process; see `measure_clip`."""
+    """Measure several files in one call of a worker process.
+
+    See `measure_clip`.
+    """
     return [measure_clip(path, sample_rate) for path in paths]
 
 
 def measure_clip(path: str, sample_rate: int) -> dict[str, Any]:
-    """Measure one file: scalars at its own sample rate, spectra at the rate of the detectors.
+    """Measure one file: scalars at its own sample rate, spectra at the sample rate of the detectors.
 
     Args:
         path: the file.
@@ -133,7 +136,7 @@ def measure_clip(path: str, sample_rate: int) -> dict[str, Any]:
 
 
 def unusable_clip(reason: str = "") -> dict[str, Any]:
-    """Values of `COLUMNS` for a file that cannot be measured."""
+    """Return the values of `COLUMNS` for a file that cannot be measured."""
     empty = {"str": "", "int32": 0, "int64": 0, "uint64": 0, "float32": np.nan}
     return {
         **{name: empty.get(kind) for name, kind in COLUMNS.items()},
@@ -144,9 +147,9 @@ def unusable_clip(reason: str = "") -> dict[str, Any]:
 
 
 class ClipScalars:
-    """Measure the scalars of one clip, block by block; memory grows by 1 kB for each second.
+    """Accumulator for the scalar measures of one clip, fed block by block.
 
-    Blocks are mono, as a detector gets them: the mean of the channels.
+    Memory grows by 1 kB for each second of audio. Blocks are mono, as a detector gets them: the mean of the channels.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -164,7 +167,7 @@ class ClipScalars:
         self._digest = hashlib.blake2b(digest_size=8)
 
     def add(self, block: Floats) -> None:
-        """Add the next samples (samples,), full scale 1."""
+        """Add the next block of the clip, (samples,) with full scale 1."""
         self.num_samples += len(block)
         self._sum += float(block.sum(dtype=np.float64))
         self._squares += float(np.dot(block, block))
@@ -181,11 +184,14 @@ class ClipScalars:
 
     @property
     def digest(self) -> int:
-        """64-bit hash of the samples as 16-bit integers; independent of the sample rate."""
+        """64-bit hash of the samples, rounded to 16 bits.
+
+        It does not depend on the sample rate.
+        """
         return int.from_bytes(self._digest.digest(), "little")
 
     def values(self) -> dict[str, float]:
-        """Value of each of `SCALARS`; the clip must have samples."""
+        """Return the value of each measure in `SCALARS`; the clip must have at least one sample."""
         powers = np.concatenate(self._powers)
         if not len(powers):
             powers = np.square(self._rest, dtype=np.float64).mean(keepdims=True)
@@ -210,7 +216,10 @@ class ClipScalars:
         }
 
     def _count_flat(self, block: Floats) -> None:
-        """Count clipped samples: runs of three or more at the peak, also if the clip was attenuated afterwards."""
+        """Count clipped samples: runs of three or more equal samples at the peak.
+
+        They are also found if the clip was attenuated after the clipping.
+        """
         level = np.abs(block)
         peak = level.max(initial=np.float32(0))
         if peak > self._peak:
@@ -221,7 +230,7 @@ class ClipScalars:
             self._flat += int(runs[runs >= FLAT_RUN].sum())
 
     def _effective_bits(self) -> float:
-        """Estimate the bit depth that the sample values use: about 8 after 8-bit coding, 11 after mu-law, else 16.
+        """Estimate the effective bit depth: about 8 after 8-bit coding, 11 after mu-law coding, else 16.
 
         Compares the number of distinct values up to the median magnitude with the number expected by chance at 16
         bits. Zeros are left out, since digital silence is not coarse coding.
@@ -243,7 +252,10 @@ class ClipScalars:
 
 
 class MeanSpectrum:
-    """Compute the mean power spectrum of a clip, block by block: Hann windows of 1,024 samples, half overlapped."""
+    """Accumulator for the mean power spectrum of one clip, fed block by block.
+
+    Hann windows of 1,024 samples overlap by half.
+    """
 
     def __init__(self) -> None:
         self._window = np.hanning(MEAN_WINDOW).astype(np.float32)
@@ -252,7 +264,7 @@ class MeanSpectrum:
         self._rest = np.zeros(0, np.float32)
 
     def add(self, block: Floats) -> None:
-        """Add the next samples (samples,)."""
+        """Add the next block of the clip, (samples,)."""
         samples = np.concatenate([self._rest, block])
         hop = MEAN_WINDOW // 2
         count = max(0, (len(samples) - MEAN_WINDOW) // hop + 1)
@@ -262,7 +274,10 @@ class MeanSpectrum:
             self._sum(frames)
 
     def power(self) -> NDArray[np.float64]:
-        """Mean power (513,) of the windows so far; a clip shorter than a window is padded with zeros."""
+        """Return the mean power (513,) of all windows so far.
+
+        A clip shorter than a window is padded with zeros.
+        """
         if not self._count:
             self._sum(np.pad(self._rest, (0, MEAN_WINDOW - len(self._rest)))[None])
         return self._power / self._count
@@ -274,7 +289,10 @@ class MeanSpectrum:
 
 
 def bandwidth_hz(power: NDArray[np.float64], sample_rate: int) -> float:
-    """Bandwidth: highest frequency with a power less than 65 dB below the strongest bin; 0 for silence."""
+    """Return the bandwidth in Hz: the highest frequency within 65 dB of the strongest bin.
+
+    It is 0 for silence.
+    """
     if not power.any():
         return 0.0
     level = power > power.max() * 10 ** (-BAND_DROP_DB / 10)
@@ -282,10 +300,10 @@ def bandwidth_hz(power: NDArray[np.float64], sample_rate: int) -> float:
 
 
 def spectrum_cliff_db(power: NDArray[np.float64], sample_rate: int) -> float:
-    """Steepest fall of a mean power spectrum above 2 kHz, in dB; 0 for silence.
+    """Return the steepest fall of a mean power spectrum above 2 kHz, in dB.
 
-    Compares the mean level of a 400 Hz band with that of the next 400 Hz, with a gap of 200 Hz between. Speech falls
-    by 10 to 20 dB; more is the low-pass filter of an MP3 encoder, a resampler or a telephone.
+    It is 0 for silence. Compares the mean level of a 400 Hz band with that of the next 400 Hz, with a gap of 200 Hz
+    between. Speech falls by 10 to 20 dB; more is the low-pass filter of an MP3 encoder, a resampler or a telephone.
     """
     step = sample_rate / MEAN_WINDOW
     span, gap = max(1, round(CLIFF_SPAN_HZ / step)), round(CLIFF_GAP_HZ / step)
@@ -299,7 +317,7 @@ def spectrum_cliff_db(power: NDArray[np.float64], sample_rate: int) -> float:
 
 
 class SpectralSummary(NamedTuple):
-    """Cepstral statistics and fingerprint of a clip, from `ClipSpectra`.
+    """Cepstral statistics and fingerprint of a clip, computed by `ClipSpectra`.
 
     Attributes:
         lfcc: (40,) mean and standard deviation of 20 linear-frequency cepstra.
@@ -315,11 +333,12 @@ class SpectralSummary(NamedTuple):
 
 
 class ClipSpectra:
-    """Compute cepstral statistics and fingerprint of a clip, block by block; memory grows by 3 kB for each second.
+    """Accumulator for the cepstral statistics and the fingerprint of one clip, fed block by block.
 
-    Cepstra: windows of 20 ms every 10 ms, pre-emphasis .97, 20 triangular filters from 0 Hz to half the sample rate,
-    logarithm, orthonormal DCT. Fingerprint: log energies of bands from 100 to 3,400 Hz in equal slots of the active
-    part. A copy at another gain or sample rate has the same fingerprint, a copy through a codec nearly the same.
+    Memory grows by 3 kB for each second of audio. Cepstra: windows of 20 ms every 10 ms, pre-emphasis .97, 20
+    triangular filters from 0 Hz to half the sample rate, logarithm, orthonormal DCT. Fingerprint: log energies of bands
+    from 100 to 3,400 Hz in equal slots of the active part. A copy at another gain or sample rate has the same
+    fingerprint, a copy through a codec nearly the same.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -341,7 +360,7 @@ class ClipSpectra:
         self._bands: list[Floats] = []
 
     def add(self, block: Floats) -> None:
-        """Add the next samples (samples,)."""
+        """Add the next block of the clip, (samples,)."""
         if not len(block):
             return
         before = np.concatenate([[self._last], block[:-1]]).astype(np.float32)
@@ -353,7 +372,10 @@ class ClipSpectra:
             self._take(np.lib.stride_tricks.sliding_window_view(samples, self._size)[:: self._hop][:count])
 
     def summary(self) -> SpectralSummary:
-        """Summary of the samples so far; a clip shorter than a window is padded with zeros."""
+        """Return the cepstral statistics and the fingerprint of all samples so far.
+
+        A clip shorter than a window is padded with zeros.
+        """
         if not self._count:
             self._take(np.pad(self._rest, (0, self._size - len(self._rest)))[None])
         mean = self._sum[0] / self._count

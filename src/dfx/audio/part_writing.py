@@ -1,4 +1,4 @@
-"""Write parts of a store in worker processes: decode or condition the recordings of a job.
+"""Write the parts of a store in worker processes, by decoding or conditioning recordings.
 
 Worker processes import this module: it must not import torch or pandas.
 """
@@ -26,7 +26,7 @@ SAMPLE_BYTES = 2
 
 
 class DecodedClip(NamedTuple):
-    """Place of a decoded clip in a store."""
+    """Location of a decoded clip in a store: file, offset, length and scale."""
 
     path: Path
     offset: int
@@ -35,7 +35,7 @@ class DecodedClip(NamedTuple):
 
 
 class StoreJob(NamedTuple):
-    """Recordings that become one part of a store.
+    """Job of a worker process: the recordings that it writes to one part of a store.
 
     Attributes:
         batch: number of the batch that they are from.
@@ -58,7 +58,7 @@ class StoreJob(NamedTuple):
     reason: str = ""
 
     def share(self, begin: int, end: int) -> StoreJob:
-        """Job for some of the recordings, with a part of its own."""
+        """Create a job with a new part for the recordings from `begin` to `end`."""
         return self._replace(
             name=parts.new_part_name(),
             **{key: getattr(self, key)[begin:end] for key in ("recordings", "paths", "stats", "sources")},
@@ -71,14 +71,14 @@ Blocks = Iterable[tuple[int, NDArray[Any]]]
 
 
 def decode_job(job: StoreJob, folder: Path, sample_rate: int) -> Made:
-    """Decode the files of a job into the samples of a part."""
+    """Decode the audio files of a job, and write the samples of its part."""
     return write_part_samples(
         job, folder, lambda at: audio.read_pcm(job.paths[at], sample_rate), SAMPLE_BYTES, check_files=True
     )
 
 
 def condition_job(job: StoreJob, folder: Path, sample_rate: int, conditions: Conditions) -> Made:
-    """Condition the decoded clips of a job into the samples of a part."""
+    """Condition the decoded clips of a job, and write the samples of its part."""
     sources = job.sources
 
     def blocks(at: int) -> Iterator[tuple[int, Pcm]]:
@@ -98,13 +98,13 @@ def condition_job(job: StoreJob, folder: Path, sample_rate: int, conditions: Con
 
 
 def decoded_clip(plain: PartCatalogue, recording: int) -> DecodedClip:
-    """Place of a clip by its number in the catalogue."""
+    """Return the location of a decoded clip, given its number in the catalogue."""
     place = (int(values[recording]) for values in (plain.offset, plain.length, plain.scale))
     return DecodedClip(plain.path_of(recording), *place)
 
 
 def _decoded_clips(folder: Path, job: StoreJob) -> list[DecodedClip]:
-    """Where the decoded clips of a job lie now."""
+    """Find the locations of a job's decoded clips again, after parts of the store were merged."""
     sizes, times = np.array(job.stats, np.int64).T
     plain = PartCatalogue(folder, job.paths, sizes, times, SAMPLE_BYTES)
     if (plain.length == BAD).any():
@@ -115,10 +115,10 @@ def _decoded_clips(folder: Path, job: StoreJob) -> list[DecodedClip]:
 def write_part_samples(
     job: StoreJob, folder: Path, blocks: Callable[[int], Blocks], unit_bytes: int, check_files: bool = False
 ) -> Made:
-    """Write the samples of a part, atomically; returns the job and the rows of its table.
+    """Write the samples of a part atomically.
 
-    A write error is an OSError, and leaves no file behind. There is no fsync (it would double the time): data lost in a
-    power cut are found by their size or checksum.
+    Returns the job and the rows of the part's table. A write error is an OSError, and leaves no file behind. There is
+    no fsync (it would double the time): data lost in a power cut are found by their size or checksum.
 
     Args:
         job: the recordings.
@@ -161,7 +161,10 @@ def write_part_samples(
 
 
 def _append(data: Any, blocks: Blocks) -> tuple[int, int, str]:
-    """Write the samples of one recording; returns its scale, its checksum, and the reason if it is bad."""
+    """Write the samples of one recording.
+
+    Returns its scale, its checksum, and the reason if it is bad.
+    """
     start, scale, checksum = data.tell(), 0, 0
     try:
         for block_scale, block in blocks:
@@ -178,19 +181,25 @@ def _append(data: Any, blocks: Blocks) -> tuple[int, int, str]:
 
 
 def _rewind(data: Any, start: int) -> None:
-    """Discard what was written after `start`; an unnecessary truncate would make ext4 flush the file."""
+    """Discard all data written after position `start`.
+
+    An unnecessary truncate would make ext4 flush the file.
+    """
     if data.tell() != start:
         data.seek(start)
         data.truncate()
 
 
 def _progress_path(folder: Path, name: str) -> Path:
-    """File with the position in a job of the current recording; it remains if the worker dies."""
+    """Path of the file that stores which recording of a job is being written.
+
+    It remains if the worker dies.
+    """
     return folder / f"{files.TEMPORARY}{name}.at"
 
 
 def read_progress(folder: Path, name: str) -> int | None:
-    """Position in its job of the recording at which a worker died; None if it is unknown."""
+    """Return the position in the job of the recording at which a worker died; None if unknown."""
     try:
         return int(_progress_path(folder, name).read_text())
     except (OSError, ValueError):
@@ -198,7 +207,7 @@ def read_progress(folder: Path, name: str) -> int | None:
 
 
 def remove_unfinished(folder: Path, name: str) -> None:
-    """Delete the unfinished files of a part whose worker died or was stopped."""
+    """Delete the unfinished files of a part after its worker died or was stopped."""
     _progress_path(folder, name).unlink(missing_ok=True)
     for path in folder.glob(f"{files.TEMPORARY}*{name}*"):
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Parts of a store: their file format, and the catalogue of the recordings in a folder of parts.
+"""Parts of a store: file format, and a catalogue of the recordings in a folder of parts.
 
 A part is `<name>.pcm`, the concatenated arrays, and `<name>.parquet`, a row for each recording in it (`PartEntry`).
 Both files are moved into place when complete, the table last: a part is valid if its table exists. Parts are never
@@ -42,7 +42,7 @@ ROWS_AT_ONCE = 1 << 17  # of tables compared with the catalogue together: limits
 
 
 class PartEntry(NamedTuple):
-    """A recording in a part: one row of its table.
+    """One recording in a part: a row of the part's table.
 
     Attributes:
         path: the file as bytes, since names need not be UTF-8.
@@ -66,23 +66,35 @@ class PartEntry(NamedTuple):
 
 
 def new_part_name() -> str:
-    """Unique name for a new part; names sort by time."""
+    """Return a unique name for a new part.
+
+    Names sort by time.
+    """
     return f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}"
 
 
 def _limits() -> str:
-    """Time limit and decoder versions: files that failed by time-out or crash are tried again when these change."""
+    """Return the time limit and the decoder versions as text.
+
+    Files that failed by time-out or crash are tried again when these change.
+    """
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("soundfile", "soxr", "av")]
     return f"limit {FILE_SECONDS:g} s, {MAX_HOURS:g} h, {', '.join(versions)}"
 
 
 def reason_with_limits(reason: str) -> str:
-    """Add `_limits` to the reason of a bad file, so that it is tried again when they change."""
+    """Append time limit and decoder versions to the reason of a bad file.
+
+    The file is tried again when they change.
+    """
     return f"{reason} [{_limits()}]"
 
 
 def write_part_table(folder: Path, name: str, entries: Sequence[PartEntry], unit_bytes: int) -> None:
-    """Write the table of a part after its samples (of `unit_bytes` each); this makes the part valid."""
+    """Write the table of a part after its samples, which makes the part valid.
+
+    A sample has `unit_bytes` bytes.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -131,7 +143,9 @@ def read_part_table(folder: Path, name: str) -> tuple[pa.Table, int] | None:
 
 
 def read_in_pieces(data: BinaryIO, offset: int, length: int, crc32: int, unit_bytes: int) -> Iterator[bytes]:
-    """Read the bytes of a recording of a part in pieces, since it may be hours long.
+    """Read the bytes of a recording piece by piece, and verify its checksum.
+
+    It may be hours long.
 
     Raises:
         ValueError: at the end, if the checksum is another.
@@ -146,7 +160,7 @@ def read_in_pieces(data: BinaryIO, offset: int, length: int, crc32: int, unit_by
 
 
 def part_names(folder: Path) -> list[str]:
-    """Names of the parts of a folder, the oldest first."""
+    """Return the names of the parts in a folder, the oldest first."""
     try:
         found = os.listdir(folder)  # noqa: PTH208  (glob takes a folder that cannot be read for an empty one)
     except FileNotFoundError:
@@ -159,13 +173,13 @@ def part_names(folder: Path) -> list[str]:
 
 
 def remove_part(folder: Path, name: str) -> None:
-    """Delete a part, the table first."""
+    """Delete the files of a part, the table first."""
     for suffix in ("parquet", "pcm"):
         (folder / f"{name}.{suffix}").unlink(missing_ok=True)
 
 
 def remove_abandoned_parts(folder: Path) -> None:
-    """Delete unfinished files, samples without a table and locks that are older than an hour."""
+    """Delete unfinished files, samples without a table, and locks, if they are older than an hour."""
     files.remove_abandoned_files(folder)
     for path in [*folder.glob("*.pcm"), *folder.glob("*.lock")]:
         with contextlib.suppress(FileNotFoundError):
@@ -179,7 +193,10 @@ def remove_abandoned_parts(folder: Path) -> None:
 
 
 def stat_recordings(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sizes and modification times (ns) of files; -1 and 0 for a file without access."""
+    """Return the size in bytes and the modification time in ns of each file.
+
+    They are -1 and 0 for a file without access.
+    """
     chunks = [paths[i : i + 4096] for i in range(0, len(paths), 4096)]
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         facts = np.concatenate(
@@ -189,7 +206,10 @@ def stat_recordings(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np
 
 
 def stat_recording(path: str | bytes) -> tuple[int, int]:
-    """Size and modification time (ns) of a file; -1 and 0 without access."""
+    """Return the size in bytes and the modification time in ns of a file.
+
+    They are -1 and 0 for a file without access.
+    """
     try:
         status = os.stat(path)  # noqa: PTH116  (pathlib takes three times as long, 600,000 times)
     except (OSError, ValueError):
@@ -198,7 +218,7 @@ def stat_recording(path: str | bytes) -> tuple[int, int]:
 
 
 class PartCatalogue:
-    """Index of given recordings in a folder of parts: part, offset, length and scale of each.
+    """Index of recordings in a folder of parts: part, offset, length and scale of each recording.
 
     Attributes:
         folder: of the parts.
@@ -222,7 +242,7 @@ class PartCatalogue:
         self.reload()
 
     def reload(self) -> None:
-        """Read all tables again, after parts were merged or rebuilt."""
+        """Read the tables of all parts again, after parts were merged or rebuilt."""
         count = len(self.paths)
         self.names: list[str] = []
         self.part = np.full(count, MISSING, np.int32)
@@ -233,7 +253,7 @@ class PartCatalogue:
         self.refresh()
 
     def refresh(self) -> None:
-        """Read new tables; removes damaged parts, so that they are rebuilt."""
+        """Read the tables of new parts, and remove damaged parts so that they are rebuilt."""
         new = [name for name in part_names(self.folder) if name not in self._seen]
         self._seen.update(new)
         tables: list[pa.Table] = []
@@ -253,7 +273,10 @@ class PartCatalogue:
             self._add(tables, numbers)
 
     def add_part(self, name: str, recordings: list[int], entries: Sequence[PartEntry]) -> None:
-        """Add a part that this process has written, without reading its table; `refresh` reads a damaged one."""
+        """Add a part that this process has written, without reading its table.
+
+        A damaged part is not added; `refresh` reads it.
+        """
         size, mtime, offset, length, scale, crc32 = np.array([entry[1:-1] for entry in entries], np.int64).T
         # The files may have changed since the catalogue was made.
         self.sizes[recordings], self.mtimes[recordings] = size, mtime
@@ -270,7 +293,7 @@ class PartCatalogue:
         self._seen.add(name)
 
     def remove_damaged(self) -> None:
-        """Compare a random choice of recordings, up to 256 MiB, with their checksums; removes parts that differ.
+        """Verify the checksums of randomly chosen recordings, up to 256 MiB, and remove damaged parts.
 
         It is all of a small store; of a large one another choice at each opening. `prepare verify=true` compares
         everything.
@@ -300,13 +323,16 @@ class PartCatalogue:
             self.reload()
 
     def missing(self, chosen: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
-        """Numbers of the recordings (all, or those chosen) that are in no part."""
+        """Return the numbers of the recordings that are in no part and are not known as bad.
+
+        All recordings are searched, or only `chosen`.
+        """
         chosen = np.arange(len(self.paths)) if chosen is None else chosen
         lacking: NDArray[np.intp] = chosen[self.part[chosen] == MISSING]
         return lacking[~np.isin(lacking, np.fromiter(self.reasons, np.intp, len(self.reasons)))]
 
     def path_of(self, number: int) -> Path:
-        """Path of the .pcm file that holds a recording."""
+        """Path of the .pcm file that contains a recording."""
         return self.folder / f"{self.names[self.part[number]]}.pcm"
 
     def _read(self, name: str) -> pa.Table | None:
@@ -319,7 +345,7 @@ class PartCatalogue:
             return None
 
     def _numbers(self, paths: pa.Array) -> NDArray[np.intp]:
-        """Number of the recording of each path, -1 where it is not wanted."""
+        """Return the recording number of each path; -1 for a path that is not in the catalogue."""
         import pyarrow.compute as pc
 
         wanted, numbers = self._wanted, np.arange(len(self.paths))
@@ -352,7 +378,10 @@ class PartCatalogue:
 
 
 def part_batches(costs: NDArray[np.int64]) -> list[NDArray[np.intp]]:
-    """Divide recordings into about 256 batches of equal cost in bytes, within the bounds of a batch."""
+    """Divide recordings into about 256 batches of equal cost in bytes.
+
+    A batch has at least 4 and at most 64 MiB, so there may be fewer or more.
+    """
     costs = np.maximum(costs, FILE_BYTES)
     limit = min(max(MIN_BATCH_BYTES, int(costs.sum()) // 256), MAX_BATCH_BYTES)
     group = (np.cumsum(costs) - costs) // limit
@@ -360,5 +389,5 @@ def part_batches(costs: NDArray[np.int64]) -> list[NDArray[np.intp]]:
 
 
 def part_entries(table: pa.Table) -> list[PartEntry]:
-    """Rows of the table of a part."""
+    """Convert the table of a part to a list of its rows."""
     return [PartEntry(**row) for row in table.to_pylist()]

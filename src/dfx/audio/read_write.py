@@ -1,4 +1,4 @@
-"""Read audio files of any format as mono float32 at a given sample rate, block by block.
+"""Read audio files of any format as mono float32 at a given sample rate; write WAV and FLAC files.
 
 soundfile reads what libsndfile knows (wav, flac, ogg, mp3, ...). PyAV reads the rest (m4a, the sound of mp4 video, amr,
 ...; see `ffmpeg`) and takes over where libsndfile fails: it stops at many FLAC files of ASVspoof 2021 that FFmpeg
@@ -50,7 +50,9 @@ _UNKNOWN_LENGTH = 1 << 62  # libsndfile returns 2**63 - 1 if the header gives no
 
 
 def read_audio(path: str | Path, sample_rate: int) -> Waveform:
-    """Read a whole clip as (samples,) float32 mono at `sample_rate`, full scale 1, as in the waveform store.
+    """Read a whole clip as mono (samples,) float32 at `sample_rate`.
+
+    Full scale is 1, and samples are rounded as in the waveform store.
 
     Raises:
         AudioError: if the file is missing, cannot be decoded, is cut short, or holds no samples, NaN or infinity.
@@ -59,9 +61,10 @@ def read_audio(path: str | Path, sample_rate: int) -> Waveform:
 
 
 def read_audio_blocks(path: str | Path, sample_rate: int, block_seconds: float = 30.0) -> Iterator[Waveform]:
-    """Read a clip in consecutive blocks (samples,) float32 mono at `sample_rate`; memory is independent of length.
+    """Read a clip in consecutive mono blocks (samples,) float32 at `sample_rate`.
 
-    The blocks are at most `block_seconds` long; their concatenation is the same for any block length, and not rounded.
+    Memory does not grow with the length of the clip. The blocks are at most `block_seconds` long; their concatenation
+    is the same for any block length, and not rounded.
 
     Raises:
         AudioError: as `read_audio`, possibly after some blocks were yielded.
@@ -71,15 +74,19 @@ def read_audio_blocks(path: str | Path, sample_rate: int, block_seconds: float =
 
 
 def read_pcm(path: str | Path, sample_rate: int) -> Iterator[tuple[int, Pcm]]:
-    """Read a clip in blocks of 16-bit integers, each with its scale: a waveform is samples / 32768 * scale.
+    """Read a clip in blocks of 16-bit integers, each with its scale.
 
-    A clip that exceeds full scale is decoded twice: a block with another scale is the first block of the clip again.
+    The waveform is samples / 32768 * scale. A clip that exceeds full scale is decoded twice: a block with another scale
+    is the first block of the clip again.
     """
     yield from round_to_pcm(lambda: _blocks(Path(path), sample_rate, 30.0))
 
 
 def round_to_pcm(blocks: Callable[[], Iterable[NDArray]]) -> Iterator[tuple[int, Pcm]]:
-    """Round a clip to 16 bits as `read_pcm` does; calls `blocks` for its blocks, again if it exceeds full scale."""
+    """Round a clip to blocks of 16-bit integers, each with its scale, as `read_pcm` does.
+
+    `blocks` gives the blocks of the clip; it is called a second time if the clip exceeds full scale.
+    """
     peak = 0.0
     for block in blocks():
         if block.dtype == np.int16:
@@ -105,7 +112,7 @@ def join_pcm(blocks: Iterable[tuple[int, Pcm]]) -> Waveform:
 
 
 def probe_audio(path: str | Path) -> AudioInfo:
-    """Read the header of a file, without decoding.
+    """Read the header of an audio file without decoding the audio.
 
     Raises:
         AudioError: if no decoder recognises the file.
@@ -127,7 +134,9 @@ def probe_audio(path: str | Path) -> AudioInfo:
 
 
 def write_audio(path: str | Path, waveform: NDArray[np.floating], sample_rate: int) -> None:
-    """Write (samples,) or (samples, channels) as 16-bit WAV or FLAC, chosen by the suffix; clipped at full scale.
+    """Write (samples,) or (samples, channels) to a 16-bit WAV or FLAC file.
+
+    The suffix decides the format; samples beyond full scale are clipped.
 
     Raises:
         ValueError: if the suffix is neither .wav nor .flac.
@@ -141,7 +150,10 @@ def write_audio(path: str | Path, waveform: NDArray[np.floating], sample_rate: i
 
 
 def _require_file(path: Path) -> None:
-    """Raise an AudioError for a path that is no regular file, or empty: a decoder would wait for a pipe for ever."""
+    """Raise an AudioError if the path is not a regular file, or the file is empty.
+
+    A decoder would wait for a pipe for ever.
+    """
     try:
         status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
@@ -155,7 +167,10 @@ def _require_file(path: Path) -> None:
 
 
 def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDArray]:
-    """Mono blocks at `sample_rate`; 16-bit integers if the file is 16-bit mono at this rate, else float32."""
+    """Read mono blocks at `sample_rate`.
+
+    They are 16-bit integers if the file is 16-bit mono at this rate, else float32.
+    """
     total = 0
     try:
         for block in _resampled(_decode(path, block_seconds), path, sample_rate):
@@ -175,7 +190,7 @@ def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDAr
 
 
 def resample_waveform(waveform: Waveform, source_rate: int, sample_rate: int) -> Waveform:
-    """Resample a waveform (samples,) as `read_audio` resamples a file."""
+    """Resample a waveform (samples,) with the same resampler as `read_audio`."""
     return np.concatenate([*_resampled(iter([(waveform, source_rate)]), Path("the waveform"), sample_rate)])
 
 
@@ -196,7 +211,10 @@ def _resampled(blocks: Iterator[tuple[NDArray, int]], path: Path, sample_rate: i
 
 
 def _decode(path: Path, block_seconds: float) -> Iterator[tuple[NDArray, int]]:
-    """Decode mono blocks at the file's own rate with soundfile; PyAV continues where soundfile fails."""
+    """Decode mono blocks at the sample rate of the file.
+
+    soundfile decodes first; PyAV continues where soundfile fails.
+    """
     _require_file(path)
     done, promised, failure = yield from _decode_soundfile(path, block_seconds)
     if failure or done == 0 or _cut_short(done, promised):
@@ -212,7 +230,7 @@ def _cut_short(done: int, promised: int) -> bool:
 
 
 class _FrontToBack(soundfile.SoundFile):
-    """A sound file that is read sequentially, without seeking in an mp3.
+    """Sound file that is read sequentially: no seeking in MP3 files.
 
     After each block soundfile seeks to its current position; in an mp3, whose frames use data in earlier frames, that
     damages the beginning of the next block.
@@ -255,7 +273,10 @@ def _num_frames(file: soundfile.SoundFile) -> int:
 
 
 def _riff_frames(path: Path) -> int:
-    """Number of frames in a WAV header, or 0; libsndfile counts those in the file, even if half of it is missing."""
+    """Return the number of frames in a WAV header, or 0 if it is unknown.
+
+    libsndfile counts the frames in the file instead, even if half of it is missing.
+    """
     with path.open("rb") as file:
         if file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
             return 0

@@ -1,4 +1,4 @@
-"""Simulate a recording: room, microphone, limiter, noise, sampling.
+"""Simulate the recording of speech: room, microphone, limiter, noise and sampling.
 
 In the demo corpus genuine speech and the output of vocoders are both recorded this way, so that no property of the
 recording tells the classes apart.
@@ -19,7 +19,7 @@ SAMPLE_RATE = 16_000
 
 @dataclass(frozen=True)
 class RoomRecording:
-    """Conditions of one recording.
+    """Conditions of one simulated recording: room, microphone, level and noise.
 
     Attributes:
         seed: of the reflections of the room and of the response of the microphone.
@@ -49,7 +49,7 @@ class RoomRecording:
 
 
 def draw_room_recording(rng: np.random.Generator) -> RoomRecording:
-    """Draw random conditions, from a dry booth to a live room."""
+    """Draw random recording conditions, from a dry booth to a live room."""
     return RoomRecording(
         seed=int(rng.integers(2**31)),
         reverb_seconds=rng.uniform(0.12, 0.5),
@@ -68,7 +68,10 @@ def draw_room_recording(rng: np.random.Generator) -> RoomRecording:
 
 
 def record_in_room(waveform: Real, recording: RoomRecording, rng: np.random.Generator) -> npt.NDArray[np.int16]:
-    """Record speech (samples,) under given conditions as 16-bit samples; the generator draws noise and dither."""
+    """Simulate a recording of speech (samples,) under given conditions; returns 16-bit samples.
+
+    The generator draws noise and dither.
+    """
     num_samples = len(waveform)
     shape = np.random.default_rng(recording.seed)
     speech = signal.fftconvolve(waveform, _room(recording, shape))[:num_samples]
@@ -99,7 +102,10 @@ def record_in_room(waveform: Real, recording: RoomRecording, rng: np.random.Gene
 
 
 def _room(recording: RoomRecording, rng: np.random.Generator) -> Real:
-    """Impulse response: the direct sound and noise that decays by 60 dB in the reverberation time."""
+    """Impulse response of a room: direct sound, followed by exponentially decaying noise.
+
+    The noise decays by 60 dB in the reverberation time.
+    """
     length = int(recording.reverb_seconds * SAMPLE_RATE)
     time = np.arange(length) / SAMPLE_RATE
     tail = rng.standard_normal(length) * 10 ** (-3 * time / recording.reverb_seconds)
@@ -111,7 +117,7 @@ def _room(recording: RoomRecording, rng: np.random.Generator) -> Real:
 
 
 def _limit(waveform: Real, ceiling: float) -> Real:
-    """Soft limiter: compress peaks above half of a ceiling towards it."""
+    """Compress peaks above half of the ceiling, so that no sample exceeds the ceiling (soft limiter)."""
     knee = 0.5 * ceiling
     over = np.maximum(np.abs(waveform) - knee, 0.0)
     return np.sign(waveform) * (np.minimum(np.abs(waveform), knee) + knee * np.tanh(over / knee))

@@ -30,7 +30,10 @@ class AudioError(ValueError):
 
 
 class AudioInfo(NamedTuple):
-    """Header of an audio file; `num_samples` (at its own rate, for each channel) is 0 if unknown."""
+    """Header of an audio file: length, sample rate, channels and format.
+
+    `num_samples` counts samples of each channel at the file's own rate; it is 0 if unknown.
+    """
 
     num_samples: int
     sample_rate: int
@@ -39,7 +42,10 @@ class AudioInfo(NamedTuple):
 
 
 def to_int16(waveform: NDArray[np.floating]) -> Pcm:
-    """Convert samples to 16-bit integers, rounded and clipped; exact inverse of the division by 32768 on reading."""
+    """Convert samples to 16-bit integers, rounded and clipped at full scale.
+
+    Exact inverse of the division by 32768 on reading.
+    """
     scaled = np.multiply(waveform, np.float32(FULL_SCALE))
     np.rint(scaled, out=scaled)
     np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled)
@@ -48,21 +54,25 @@ def to_int16(waveform: NDArray[np.floating]) -> Pcm:
 
 
 def sample_scale(peak: float) -> int:
-    """Smallest power of two that is not below a peak: a clip is divided by it before conversion to 16 bits.
+    """Return the power of two by which a clip with this peak is divided before conversion to 16 bits.
 
-    It is 1 up to full scale, which float files and resamplers can exceed. The largest is 2^30.
+    It is the smallest power of two that is not below the peak. It is 1 up to full scale, which float files and
+    resamplers can exceed. The largest is 2^30.
     """
     return 1 if peak <= 1 else 1 << (math.ceil(min(peak, 2.0**30)) - 1).bit_length()
 
 
 def from_int16(samples: Pcm, scale: int = 1) -> Waveform:
-    """Convert 16-bit integers to float32 at full scale 1: inverse of `to_int16` for a clip divided by `scale`."""
+    """Convert 16-bit integers to float32 with full scale 1, and multiply them by `scale`.
+
+    Inverse of `to_int16` for a clip that was divided by `scale`.
+    """
     waveform: Waveform = np.multiply(samples, np.float32(scale / FULL_SCALE), dtype=np.float32)
     return waveform
 
 
 def require_sample_rate(path: Path, rate: int) -> int:
-    """Return the sample rate of a header; an AudioError if it is not plausible."""
+    """Return the sample rate of a file, or raise an AudioError if it is not plausible."""
     if not MIN_RATE <= rate <= MAX_RATE:
         raise AudioError(
             path, f"it claims a sample rate of {rate} Hz, and {MIN_RATE:,} to {MAX_RATE:,} Hz are plausible"
@@ -71,7 +81,10 @@ def require_sample_rate(path: Path, rate: int) -> int:
 
 
 def mono_samples(channels: NDArray) -> Waveform:
-    """Average of (channels, samples), integers or floats, as (samples,) float32 at full scale 1."""
+    """Average the channels (channels, samples) to mono (samples,) float32 with full scale 1.
+
+    The channels are integers or floats.
+    """
     if len(channels) == 1 and channels.dtype == np.float32:
         only: Waveform = channels[0]
         return only
@@ -87,7 +100,7 @@ def mono_samples(channels: NDArray) -> Waveform:
 
 
 def require_finite_samples(path: Path, block: Waveform) -> Waveform:
-    """Return a block; an AudioError if one of its samples is NaN or infinite."""
+    """Return a block of samples, or raise an AudioError if a sample is NaN or infinite."""
     if not np.isfinite(block).all():
         raise AudioError(path, "it holds NaN or infinite samples")
     return block

@@ -1,4 +1,4 @@
-"""Segments of waveforms: crops of a clip, padding of a short one, sliding windows over a long one."""
+"""Segments of waveforms: crop a clip, pad a short clip, slide windows over a long clip."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PADS = ("repeat", "zero")
 
 
 def fit_segment(waveform: NDArray[Value], num_samples: int, pad: str = "repeat") -> NDArray[Value]:
-    """Cut a waveform to `num_samples`, or extend it to them by repetition or by zeros.
+    """Cut a waveform to `num_samples`, or extend a shorter one by repetition or zeros.
 
     Repeating is the default: zeros at the end show a model how long a clip was, which is not a property of speech.
 
@@ -59,11 +59,16 @@ class Crop(NamedTuple):
 
     @property
     def hop(self) -> int:
-        """Samples between sliding windows: half a window, so that every sample except at the ends is used twice."""
+        """Distance between sliding windows in samples: half a window.
+
+        Every sample except at the ends is thus in two windows.
+        """
         return -(-self.num_samples // 2)
 
     def start(self, length: int, number: int, generator: np.random.Generator) -> int:
-        """First sample of a segment in an utterance of `length` samples; 0 if the utterance is not longer.
+        """Return the first sample of a segment in an utterance of `length` samples.
+
+        It is 0 if the utterance is not longer than the segment.
 
         Args:
             length: of the utterance.
@@ -83,7 +88,10 @@ class Crop(NamedTuple):
         return spare // 2 if self.policy == "centre" else 0
 
     def num_windows(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Number of windows for utterances of these lengths, (utterances,): one, except for sliding windows."""
+        """Return the number of windows of each utterance.
+
+        Lengths and result are (utterances,); without sliding windows the number is 1.
+        """
         if self.policy == "sliding":
             return 1 - (-np.maximum(lengths - self.num_samples, 0) // self.hop)
         return np.ones(len(lengths), np.int64)

@@ -1,4 +1,4 @@
-"""Waveform store: audio files are decoded once to 16-bit samples, and later runs read slices of them.
+"""Waveform store: audio files are decoded once to 16-bit samples; later runs read slices of these samples.
 
 A store is a folder `<cache>/waveforms/v3-<rate>[-<conditioning>]`, shared by all corpora of that rate: recordings are
 found by path, size and modification time, so a corpus that grows by one file decodes one file. Nothing in it
@@ -32,10 +32,10 @@ MAX_OPEN_FILES = 256  # for each process, which may open 1,024
 
 
 class StoreReader:
-    """Reads slices of the arrays of manifest rows from the parts of a store, with `pread`.
+    """Base class of stores: reads slices of the stored array of each manifest row.
 
-    Unlike pages of a memory map, these do not count as memory of the process, and a crop takes half the time.
-    Each process opens the files itself, at most 256 at a time.
+    Slices are read with `pread`. Unlike pages of a memory map, these do not count as memory of the process, and a crop
+    takes half the time. Each process opens the files itself, at most 256 at a time.
 
     Attributes:
         path: folder of the store.
@@ -64,7 +64,7 @@ class StoreReader:
         self._open_none()
 
     def read_bytes(self, row: int, start: int, num_units: int | None) -> bytes:
-        """Read `num_units` samples (frames) of one row from `start` as bytes, or fewer at its end.
+        """Read up to `num_units` samples (or frames) of one row, from `start`, as bytes.
 
         Raises:
             ValueError: if `start` is outside the row, or the part was damaged while it was in use.
@@ -121,7 +121,9 @@ class StoreReader:
 
 
 class WaveformStore(StoreReader):
-    """Decoded waveforms of the rows of a manifest, read in slices; made by `open_store`.
+    """Store of the decoded waveform of each manifest row, read in slices.
+
+    Made by `open_store`.
 
     Attributes:
         sample_rate: of every waveform, in Hz.
@@ -142,7 +144,7 @@ class WaveformStore(StoreReader):
         self.bad_files = self.path / f"bad_files-{digest.hexdigest()[:8]}.csv"
 
     def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[np.float32]:
-        """Read `num_samples` of one row from `start`, or fewer at the end of the clip; (samples,) float32.
+        """Read up to `num_samples` samples of one row, from `start`, as (samples,) float32.
 
         Raises:
             ValueError: if the file of the row is bad, or `start` is outside the clip.
@@ -165,7 +167,7 @@ def open_store(
     num_workers: int | None = None,
     progress: bool = True,
 ) -> WaveformStore:
-    """Open the waveforms of all files of a manifest; decodes those that are not in the store.
+    """Open the waveform store of a manifest, and decode the files that are missing in it.
 
     Several processes and hosts may call it at the same time: they share the work.
 
@@ -204,7 +206,7 @@ def open_store(
 
 
 class StoreShard(NamedTuple):
-    """Result of `build_store_shard`.
+    """Result of `build_store_shard`: folder of the store, and numbers of decoded and bad files.
 
     Attributes:
         path: folder of the store.
@@ -230,9 +232,10 @@ def build_store_shard(
     num_workers: int | None = None,
     progress: bool = True,
 ) -> StoreShard:
-    """Decode shard number `shard` (from 0) of `num_shards` of the files that `open_store` would decode.
+    """Decode one of `num_shards` shares of the files of a manifest into the waveform store.
 
-    For processes or hosts on which the files and the cache have the same paths.
+    Shards are numbered from 0; all of them together are the files that `open_store` decodes. For processes or hosts on
+    which the files and the cache have the same paths.
 
     Raises:
         ValueError: as `open_store`.
@@ -248,7 +251,10 @@ def build_store_shard(
 def plain_store_catalogue(
     manifest: Manifest, sample_rate: int, cache: str | Path | None
 ) -> tuple[PartCatalogue, NDArray[np.intp]]:
-    """Catalogue of the store without conditioning for a manifest, and the number of each row's recording in it."""
+    """Open the catalogue of the unconditioned waveform store for a manifest.
+
+    Also returns the number of each row's recording in the catalogue.
+    """
     rows, unique = pd.factorize(manifest.table["path"], sort=True)
     paths = unique.tolist()
     folder = files.cache_dir(cache) / "waveforms" / f"v{VERSION}-{sample_rate}"
@@ -256,13 +262,16 @@ def plain_store_catalogue(
 
 
 def recordings_fingerprint(manifest: Manifest) -> str:
-    """Hash (16 hex digits) of the size and modification time of every file of a manifest, without their paths."""
+    """Hash (16 hex digits) of the sizes and modification times of all files of a manifest.
+
+    The paths are not part of it.
+    """
     sizes, times = parts.stat_recordings(manifest.table["path"].tolist())
     return hashlib.sha256(sizes.tobytes() + times.tobytes()).hexdigest()[:16]
 
 
 def _report_bad(store: WaveformStore, max_bad_fraction: float) -> None:
-    """Write the list of bad files; a ValueError if there are too many."""
+    """Write the list of bad files, and raise a ValueError if there are too many."""
     if not len(store.bad):
         return
     if not store.bad_files.exists():  # a cache that is shared may be read-only

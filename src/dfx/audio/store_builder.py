@@ -43,7 +43,10 @@ def build_decoded_store(
     num_workers: int | None,
     progress: bool,
 ) -> int:
-    """Decode the recordings of some batches that a store lacks; returns the number that this process decoded."""
+    """Decode the recordings of some batches that are missing in a store.
+
+    Returns the number of recordings that this process decoded.
+    """
     missing = _missing(catalogue, chosen)
     if not len(missing):
         return 0
@@ -71,7 +74,10 @@ def build_conditioned_store(
     num_workers: int | None,
     progress: bool,
 ) -> int:
-    """Condition the decoded clips that are missing in a store; returns the number that this process conditioned."""
+    """Condition the decoded clips that are missing in a store of conditioned clips.
+
+    Returns the number of clips that this process conditioned.
+    """
     chosen = parts.part_batches(np.maximum(plain.length, 0) * SAMPLE_BYTES)
     missing = _missing(conditioned, chosen)
     if not len(missing):
@@ -102,7 +108,7 @@ def build_store_parts(
     progress: bool,
     plain: PartCatalogue | None = None,
 ) -> int:
-    """Make the missing parts of a store; several processes may do so at the same time.
+    """Write the missing parts of a store; several processes can share the work.
 
     Args:
         catalogue: of the store; complete afterwards.
@@ -140,11 +146,12 @@ def build_store_parts(
 
 @dataclass
 class _Builder:
-    """Processes batches: first those that no other process has locked, then the others if still incomplete.
+    """Builder of the missing parts of a store, which shares the batches with other processes.
 
-    A job whose worker died or took too long is tried once more, with the file alone; after that the file is a bad file.
-    A decoder that crashes or hangs must not affect other files of the job, and there are other causes: a network that
-    was interrupted, a machine out of memory.
+    Batches that another process has locked come last, if they are still incomplete. A job whose worker died or took too
+    long is tried once more, with the file alone; after that the file is a bad file. A decoder that crashes or hangs
+    must not affect other files of the job, and there are other causes: a network that was interrupted, a machine out of
+    memory.
     """
 
     catalogue: PartCatalogue
@@ -163,7 +170,7 @@ class _Builder:
     waits: bool = False
 
     def run(self) -> Generator[int]:
-        """Process all batches; yields numbers of newly finished recordings."""
+        """Build all batches, and yield the number of newly finished recordings after each part."""
         todo = [number for number, batch in enumerate(self.chosen) if len(self.catalogue.missing(batch))]
         while todo:
             self.busy = []
@@ -244,7 +251,10 @@ class _Builder:
         self.catalogue.refresh()
 
     def _after_crash(self, job: StoreJob, status: int) -> list[StoreJob]:
-        """Jobs that replace one whose worker died; a ValueError if the files are probably not the cause."""
+        """Return the jobs that replace a job whose worker died.
+
+        Raises a ValueError if the files are probably not the cause.
+        """
         folder = self.catalogue.folder
         at = part_writing.read_progress(folder, job.name)
         part_writing.remove_unfinished(folder, job.name)
@@ -281,7 +291,10 @@ class _Builder:
 
 
 def _seconds_of(job: StoreJob) -> float:
-    """Time limit of a job; generous, since other programs may use the machine."""
+    """Return the time limit of a job in seconds.
+
+    It is generous, since other programs may use the machine.
+    """
     return parts.FILE_SECONDS + sum(min(max(size, 0) / SLOWEST_BYTES, MOST_SECONDS) for size, _ in job.stats)
 
 
@@ -290,7 +303,7 @@ def _missing(catalogue: PartCatalogue, chosen: Sequence[NDArray[np.intp]]) -> ND
 
 
 def _announce_decoding(paths: list[str], source: int, folder: Path, sample_rate: int, num_workers: int | None) -> None:
-    """Print what will be written; a ValueError if the disk is too small for it."""
+    """Print how much audio will be decoded, and raise a ValueError if the disk is too small."""
     what = f"{len(paths)} files ({size_in_mib(source)})"
     if source * MOST_GROWTH < shutil.disk_usage(folder).free:  # there is room for whatever they decode to
         console.say(f"Decoding {what}, once, in {folder}")
@@ -312,7 +325,7 @@ def _announce_decoding(paths: list[str], source: int, folder: Path, sample_rate:
 
 
 def require_room_for_store(what: str, size: int, folder: Path, otherwise: str = "") -> None:
-    """Raise a ValueError if the disk has less room than `size` bytes."""
+    """Raise a ValueError if the disk has less than `size` bytes free."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise ValueError(
@@ -322,7 +335,10 @@ def require_room_for_store(what: str, size: int, folder: Path, otherwise: str = 
 
 
 def _growth(sample: tuple[list[str], int]) -> float:
-    """Estimate the ratio of decoded samples to file size, both in bytes, from the headers of some files."""
+    """Estimate the size of the decoded samples divided by the size of the files.
+
+    The estimate is from the headers of some files.
+    """
     paths, sample_rate = sample
     source, decoded = 0, 0.0
     for path in paths:
@@ -335,7 +351,7 @@ def _growth(sample: tuple[list[str], int]) -> float:
 
 
 def size_in_mib(size: int) -> str:
-    """Format a number of bytes in MiB or GiB."""
+    """Format a number of bytes as MiB or GiB."""
     if size >= 1 << 30:
         return f"{size / 2**30:,.1f} GiB"
     return f"{size / 2**20:,.{0 if size > 10 << 20 else 1}f} MiB"

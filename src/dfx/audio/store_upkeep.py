@@ -18,7 +18,7 @@ LARGE_BYTES = 256 << 20  # approximate size of a merged part
 
 
 class StaleRecordings(NamedTuple):
-    """Data in a store whose source files were deleted or changed.
+    """Count and size of the recordings in a store whose source files were deleted or changed.
 
     Attributes:
         recordings: number of these files.
@@ -32,13 +32,16 @@ class StaleRecordings(NamedTuple):
 
 
 def store_folders(cache: str | Path | None) -> list[Path]:
-    """Folders of all stores in a cache, of waveforms and of feature maps."""
+    """Return the folders of all waveform stores and feature-map stores in a cache."""
     root = files.cache_dir(cache)
     return sorted(path for kind in ("waveforms", "features") for path in root.glob(f"{kind}/*") if path.is_dir())
 
 
 def compact_store(folder: Path) -> int:
-    """Merge the small parts of a store; returns by how much the number of parts decreased."""
+    """Merge the small parts of a store.
+
+    Returns by how much the number of parts decreased.
+    """
     with _locked(folder):
         groups: list[list[str]] = [[]]
         total = 0
@@ -57,7 +60,7 @@ def compact_store(folder: Path) -> int:
 
 
 def verify_store(folder: Path) -> tuple[int, int]:
-    """Verify every checksum of a store; removes damaged parts, so that they are rebuilt.
+    """Verify all checksums of a store, and remove damaged parts so that they are rebuilt.
 
     Entries of bad files are removed too, so that these files are tried again.
 
@@ -91,7 +94,7 @@ def verify_store(folder: Path) -> tuple[int, int]:
 
 
 def clean_store(folder: Path, confirm: bool) -> StaleRecordings:
-    """Find recordings whose source file was deleted or changed, and with `confirm` remove them."""
+    """Find recordings whose source file was deleted or changed, and remove them if `confirm` is true."""
     stale = StaleRecordings(0, 0, 0)
     with _locked(folder):
         for name, entries, unit_bytes in _readable_parts(folder, parts.part_names(folder)):
@@ -106,7 +109,7 @@ def clean_store(folder: Path, confirm: bool) -> StaleRecordings:
 
 
 def _is_there(entry: PartEntry) -> bool | None:
-    """Whether the source file of a recording is unchanged; None if its folder is missing."""
+    """Return True if the source file of a recording is unchanged, False if not, None if its folder is missing."""
     now = parts.stat_recording(entry.path)
     if now == (entry.size, entry.mtime_ns):
         return True
@@ -114,7 +117,7 @@ def _is_there(entry: PartEntry) -> bool | None:
 
 
 def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[PartEntry], bool]) -> None:
-    """Copy some recordings of some parts into a new part, without duplicates, and remove the old parts.
+    """Copy selected recordings of some parts to a new part without duplicates, and delete the old parts.
 
     A damaged recording, or part, is left out.
     """
@@ -148,7 +151,7 @@ def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[PartEntry], boo
 
 
 def _readable_parts(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, list[PartEntry], int]]:
-    """Name, recordings and bytes per sample of the parts whose table is not damaged."""
+    """Yield name, recordings and bytes per sample of each part whose table is not damaged."""
     for name in names:
         try:
             found = parts.read_part_table(folder, name)

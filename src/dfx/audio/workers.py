@@ -1,4 +1,4 @@
-"""Worker processes with a time limit for each task and recovery from crashes (pebble).
+"""Worker processes with a time limit for each job and recovery from crashes (pebble).
 
 Workers are spawned, not forked: a process that runs threads (torch, MLflow) cannot be forked safely. Unlike other
 spawned processes they do not import the script of their parent, so a script needs no main guard.
@@ -33,7 +33,7 @@ _starting = threading.Lock()
 
 
 def num_cores() -> int:
-    """Number of processors that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -45,7 +45,9 @@ def run_in_workers(
     seconds: Callable[[Job], float] | None = None,
     failed: Callable[[Job, int], Sequence[Job]] | None = None,
 ) -> Generator[Result, None, None]:
-    """Call a function with every job in worker processes; yields results as they finish. Closing stops the workers.
+    """Call a function with every job in worker processes, and yield the results as they finish.
+
+    Closing the generator stops the workers.
 
     Args:
         function: defined in a module, or a `functools.partial` of one.
@@ -107,7 +109,10 @@ def run_in_workers(
 
 
 def worker_exit_status(status: int) -> str:
-    """Describe the exit status of a process: "signal 11, SIGSEGV" or "exit status 1"."""
+    """Describe the exit status of a process as text.
+
+    For example "signal 11, SIGSEGV" or "exit status 1".
+    """
     if status == TOOK_TOO_LONG:
         return "it took too long"
     try:
@@ -117,7 +122,10 @@ def worker_exit_status(status: int) -> str:
 
 
 def _call(function: Callable[[Job], Result], job: Job) -> tuple[Result | None, Exception | None]:
-    """Return the result or the exception of a function, so that its exceptions are no crash and no time-out."""
+    """Call a function, and return its result or its exception.
+
+    An exception is thus not taken for a crash or a time-out.
+    """
     try:
         return function(job), None
     except Exception as error:
@@ -126,7 +134,7 @@ def _call(function: Callable[[Job], Result], job: Job) -> tuple[Result | None, E
 
 
 class _Process(SpawnProcess):
-    """A spawned process that does not import the script of its parent, and computes in one thread."""
+    """Spawned process that computes in one thread and does not import the script of its parent."""
 
     @staticmethod
     def _Popen(process_obj: Any) -> Any:  # noqa: N802  (the name is multiprocessing's)
@@ -152,7 +160,10 @@ class _Context(SpawnContext):
 
 
 def limit_worker_memory(extra: int) -> None:
-    """Limit how many bytes this process may take beyond those that it has now; only in a worker, and on Linux."""
+    """Limit the additional memory that this worker process may use, in bytes.
+
+    It has an effect only in a worker, and on Linux.
+    """
     status = Path("/proc/self/statm")
     if _is_worker and status.exists():
         import resource

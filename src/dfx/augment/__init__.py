@@ -1,4 +1,4 @@
-"""Augmentations, in training only: of the waveform (pure functions) and of the feature map (modules)."""
+"""Augmentations for training: functions that change waveforms, modules that change feature maps."""
 
 from dfx.augment.rawboost import RawBoost
 from dfx.augment.spec_average import SpecAverage

@@ -19,7 +19,9 @@ IMPULSIVE_GAIN = 2.0  # largest impulse relative to the sample that it hits
 
 @dataclass(eq=False)
 class RawBoost:
-    """Adds convolutive, impulsive and stationary noise in series, drawn again for each example.
+    """Add convolutive, impulsive and stationary noise to a waveform, one after the other.
+
+    The noise is drawn again for each example.
 
     Source: Tak et al. 2022, "RawBoost: a raw data boosting and augmentation method applied to automatic speaker
     verification anti-spoofing", sections 3.1 to 3.3; the numbers are those of the authors. `convolutive` and
@@ -44,7 +46,7 @@ class RawBoost:
     max_snr_db: float = 40.0
 
     def __call__(self, waveform: Waveform, generator: np.random.Generator) -> Waveform:
-        """Distorted waveform (samples,) of the same length, within [-1, 1]."""
+        """Return the distorted waveform (samples,), in the same length and within [-1, 1]."""
         distorted = waveform.astype(np.float64)
         if self.convolutive:
             distorted = self._convolved(distorted, generator)
@@ -86,7 +88,7 @@ class RawBoost:
         return _within_full_scale(waveform + noise / power * level)
 
     def _notches(self, generator: np.random.Generator, gain_db: float) -> NDArray[np.float64]:
-        """Impulse response of a filter with random notches; its largest gain is `gain_db`."""
+        """Impulse response of a filter with random notches and a maximum gain of `gain_db`."""
         nyquist = self.sample_rate / 2
         response = np.ones(1)
         for _ in range(NUM_NOTCHES):

@@ -1,11 +1,11 @@
-"""SpecAverage: replace regions of a feature map by its mean."""
+"""SpecAverage augmentation: replace regions of a feature map by the mean of the map."""
 
 import torch
 from torch import Tensor, nn
 
 
 class SpecAverage(nn.Module):
-    """Replace random time and frequency regions of a feature map by its mean, train mode only.
+    """Replace random time and frequency regions of a feature map by its mean, in train mode only.
 
     Every example has its own regions, the same in all its channels, and every channel its own mean, taken before
     anything is replaced. A region covers a whole number of frames or bins between 0 and the given fraction, all equally
@@ -42,7 +42,7 @@ class SpecAverage(nn.Module):
         self.max_freq_fraction = max_freq_fraction
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Return `feature` (batch, channels, bins, frames) with regions replaced; unchanged in eval mode."""
+        """Return the map (batch, channels, bins, frames) with regions replaced; unchanged in eval mode."""
         if not self.training:
             return feature
         batch, _, bins, frames = feature.shape
@@ -53,7 +53,7 @@ class SpecAverage(nn.Module):
 
 
 def _regions(batch: int, number: int, max_fraction: float, length: int) -> Tensor:
-    """Draw which of `length` positions are replaced, True or False (batch, length)."""
+    """Draw random regions, as a mask (batch, length) that is True in the regions."""
     draw = torch.rand(2, batch, number, 1)
     width = (draw[0] * (int(max_fraction * length) + 1)).floor()
     start = (draw[1] * (length - width + 1)).floor()

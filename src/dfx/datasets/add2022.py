@@ -1,4 +1,4 @@
-"""ADD 2022: Mandarin, genuine and fully fake speech, track 1 (low-quality fakes) as eval."""
+"""ADD 2022, track 1: corpus of Mandarin speech, genuine and fully fake (low quality)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ FOLDERS = ("ADD*", "add*", "train*", "dev*", "track1*", "eval*")
 
 
 class ADD2022(Corpus):
-    """ADD 2022, track 1. The name of a recording gives its split: ADD_T_ train, ADD_D_ dev, ADD_E1_ test of track 1.
+    """Corpus ADD 2022, track 1; the name of a recording gives its split.
 
-    Label files hold `ADD_T_00000000.wav genuine`. They are searched everywhere, since copies differ: train/label.txt,
+    Names begin with ADD_T_ in train, ADD_D_ in dev and ADD_E1_ in the test set of track 1, which is eval. Label files
+    hold `ADD_T_00000000.wav genuine`. They are searched everywhere, since copies differ: train/label.txt,
     label/train_label.txt, track1_label.txt. Rows of other tracks and of the adaptation set are left out.
     """
 
@@ -29,7 +30,7 @@ class ADD2022(Corpus):
     marks = ("ADD_train_dev", "train/ADD_T_*", "dev/ADD_D_*", "track1test", "label/train_label.txt")
 
     def table(self) -> pd.DataFrame:
-        """Rows of all label files, without repetitions."""
+        """Read the rows of all label files, without duplicates."""
         root = self.folder()
         self.require(*LABEL_FILES)
         files = sorted({file for pattern in LABEL_FILES for file in root.glob(pattern)})

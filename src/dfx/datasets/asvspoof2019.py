@@ -1,4 +1,4 @@
-"""ASVspoof 2019: synthesis and conversion (LA) or replay (PA), three official splits."""
+"""ASVspoof 2019: corpus of synthetic and converted speech (LA) or replayed speech (PA), with official splits."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ FACTORS = {
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ASVspoof2019(Corpus):
-    """ASVspoof 2019. LA: attacks A01-A06 in train and dev, A07-A19 in eval; PA: replay attacks AA-CC in every split.
+    """Corpus ASVspoof 2019, logical access (LA) or physical access (PA).
 
-    The folders of dev and eval also hold enrolment recordings for speaker verification (LA 142 and 696, PA 3,834 and
-    18,792): they are in no countermeasure protocol and left out.
+    LA: attacks A01-A06 in train and dev, A07-A19 in eval; PA: replay attacks AA-CC in every split. The folders of dev
+    and eval also hold enrolment recordings for speaker verification (LA 142 and 696, PA 3,834 and 18,792): they are in
+    no countermeasure protocol and left out.
 
     Args:
         access: LA or PA.
@@ -45,7 +46,7 @@ class ASVspoof2019(Corpus):
         super().__post_init__()
 
     def table(self) -> pd.DataFrame:
-        """Rows of all protocols that are present."""
+        """Read the rows of all protocols that are present."""
         parts = []
         for split in SPLITS:
             path = self.find(*self._protocols(split))

@@ -1,4 +1,4 @@
-"""ASVspoof 2021: telephony (LA), compressed media (DF) or real replay (PA); evaluation trials only."""
+"""ASVspoof 2021: evaluation trials of telephony (LA), compressed media (DF) or real replay (PA)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SUBSETS = ("eval", "progress", "hidden")
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class ASVspoof2021(Corpus):
-    """Trials of one track of ASVspoof 2021. Its official training data are ASVspoof 2019, so every row is in eval.
+    """Corpus of one track of ASVspoof 2021; every row is in the eval split.
 
-    Train on another corpus and measure here: `dataset=combined dataset.train=[asvspoof2019_la]
-    dataset.dev=[asvspoof2019_la] dataset.eval=[asvspoof2021_df]`.
+    Its official training data are ASVspoof 2019. Train on another corpus and measure here: `dataset=combined
+    dataset.train=[asvspoof2019_la] dataset.dev=[asvspoof2019_la] dataset.eval=[asvspoof2021_df]`.
 
     Args:
         track: LA, DF or PA.
@@ -53,7 +53,7 @@ class ASVspoof2021(Corpus):
         super().__post_init__()
 
     def table(self) -> pd.DataFrame:
-        """Rows of the key that are in the subset."""
+        """Read the rows of the key that belong to the chosen subset."""
         advice = f"The audio comes without labels: unpack the keys beside it, {KEYS.format(track=self.track)}"
         path = self.require(*_key_places(self.track), advice=advice)
         trials = protocols.read_protocol(path, ASVSPOOF2021[self.track])
@@ -83,7 +83,10 @@ class ASVspoof2021(Corpus):
         return table if self.divide else table.assign(split="eval")
 
     def _without_blanks(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Drop the columns that an early key leaves empty; full keys name the speakers."""
+        """Drop the columns that are empty in an early version of the key.
+
+        Full keys name the speakers.
+        """
         if not (table["speaker"] == "-").all():
             return table
         full = KEYS.format(track=self.track)
@@ -102,7 +105,10 @@ class ASVspoof2021(Corpus):
 
 
 def _key_places(track: str) -> tuple[str, ...]:
-    """Places of the key, full or early: beside the audio or in its folder."""
+    """Possible paths of the key file: beside the audio, or in the folder of the audio.
+
+    Both versions of the key, full and early, are in these places.
+    """
     folders = (
         "",
         f"{track}-keys*/",

@@ -1,4 +1,4 @@
-"""ASVspoof 5, track 1: crowdsourced speech, 32 attacks, codecs in eval; three official splits."""
+"""ASVspoof 5, track 1: corpus of crowdsourced speech with 32 attacks, codecs in eval, and official splits."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ TRACK_2 = (
 
 
 class ASVspoof5(Corpus):
-    """ASVspoof 5, track 1. Speakers of the splits differ, and so do the attacks: A01-A08, A09-A16, A17-A32.
+    """Corpus ASVspoof 5, track 1; the splits share no speakers and no attacks.
 
-    The folders of dev and eval also hold enrolment recordings for speaker verification (1,184 and 1,098): they are not
-    in track 1 and left out. `original_utterance` names the utterance that a coded one was made from.
+    Attacks are A01-A08 in train, A09-A16 in dev and A17-A32 in eval. The folders of dev and eval also hold enrolment
+    recordings for speaker verification (1,184 and 1,098): they are not in track 1 and left out. `original_utterance`
+    names the utterance that a coded one was made from.
     """
 
     name = "asvspoof5"
@@ -38,7 +39,7 @@ class ASVspoof5(Corpus):
     )
 
     def table(self) -> pd.DataFrame:
-        """Rows of all protocols that are present."""
+        """Read the rows of all protocols that are present."""
         root = self.folder()
         parts = []
         for split, names in PROTOCOLS.items():

@@ -15,10 +15,11 @@ SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 
 
 def list_audio_files(folder: Path) -> list[str]:
-    """Audio files at or below a folder, in a fixed order, as relative paths with `/`.
+    """List the audio files at or below a folder, in a fixed order.
 
-    Recognised by their suffix, in any case. Hidden files and AppleDouble files (`._x`) are left out. Links to
-    folders are followed, except those that lead back to a folder on the way to them, or to one above it.
+    They are relative paths with `/`. Recognised by their suffix, in any case. Hidden files and AppleDouble files
+    (`._x`) are left out. Links to folders are followed, except those that lead back to a folder on the way to them, or
+    to one above it.
     """
     found: list[str] = []
     unreadable: list[bytes] = []
@@ -48,13 +49,16 @@ def list_audio_files(folder: Path) -> list[str]:
 
 
 def audio_file_table(folder: Path) -> pd.DataFrame:
-    """Audio files at or below a folder as a table: `file` (relative), `path` (absolute), `stem` (no suffix)."""
+    """List the audio files at or below a folder as a table.
+
+    Columns: `file` (relative), `path` (absolute), `stem` (relative, without suffix).
+    """
     files = pd.Series(list_audio_files(folder), dtype="str")
     return pd.DataFrame({"file": files, "path": f"{folder}{os.sep}" + files, "stem": audio_file_stems(files)})
 
 
 def audio_file_stems(files: pd.Series) -> pd.Series:
-    """File names without their suffix."""
+    """Remove the suffix from each file name."""
     return files.str.replace(r"\.[^./]+$", "", regex=True)
 
 
@@ -67,7 +71,7 @@ def _is_text(name: str) -> bool:
 
 
 def _leads_back(path: Path, top: Path) -> bool:
-    """Whether a folder is a link to a folder on the way to it from the top, or to one above such a folder."""
+    """Check whether a symbolic link leads back to a folder that contains it."""
     if not path.is_symlink():
         return False
     target = path.resolve()

@@ -1,4 +1,4 @@
-"""Combined corpora: each split is put together from splits of several corpora."""
+"""Combined corpora: train, dev and eval are each put together from splits of several corpora."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from dfx.tables.manifest import ALL, NO_ATTACK, NO_SPEAKER, SPLITS, Manifest
 
 
 class Combined(Dataset):
-    """Combination of splits of several corpora; the column `corpus` names the corpus of each row.
+    """Corpus put together from splits of several corpora.
 
-    `NAME` in `train` takes the train split of that corpus, in `dev` its dev split, in `eval` its eval split;
-    `NAME:SPLIT` takes another split, `NAME:all` every row. Ids, attacks and speakers are prefixed with the name, since
-    A07 of two corpora are different attacks. `data.balance=corpus` draws corpora of different size equally often.
+    The column `corpus` names the corpus of each row. `NAME` in `train` takes the train split of that corpus, in `dev`
+    its dev split, in `eval` its eval split; `NAME:SPLIT` takes another split, `NAME:all` every row. Ids, attacks and
+    speakers are prefixed with the name, since A07 of two corpora are different attacks. `data.balance=corpus` draws
+    corpora of different size equally often.
 
     Args:
         train, dev, eval: the corpora of each split.
@@ -42,7 +43,7 @@ class Combined(Dataset):
             )
 
     def manifest(self) -> Manifest:
-        """Table of all combined splits.
+        """Build the manifest of all combined splits.
 
         Raises:
             ValueError: if a corpus lacks the split that is asked for, or a recording would be in two splits.

@@ -1,4 +1,4 @@
-"""Base classes of corpora: `Dataset`, and `Corpus` for a published corpus whose folder layout is known."""
+"""Base classes of datasets: `Dataset`, and `Corpus` for published corpora with a known folder layout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOTAL = "total"  # key of `facts.rows`, as `ALL` is: both classes together
 
 
 class Dataset(ABC):
-    """A source of recordings with labels and splits.
+    """Base class of datasets: recordings with labels and splits.
 
     Attributes:
         note: a sentence that every report of a run on it shows; empty for ordinary recordings.
@@ -36,14 +36,14 @@ class Dataset(ABC):
 
     @abstractmethod
     def manifest(self) -> Manifest:
-        """Table of all utterances; every row has a split.
+        """Return the manifest of all utterances; every row has a split.
 
         Raises:
             ValueError: if the files are not laid out as expected.
         """
 
     def vectors(self) -> NDArray[np.float32] | None:
-        """Precomputed features, (rows of the manifest, columns), of a dataset without audio; else None.
+        """Return precomputed features (rows of the manifest, columns) if the dataset has no audio, else None.
 
         The `path` of a row is the file they are read from: a changed file makes a new run.
         """
@@ -51,7 +51,7 @@ class Dataset(ABC):
 
 
 class GenuineSource(NamedTuple):
-    """Where to find the genuine recordings of a corpus that contains only the fakes made from them."""
+    """Genuine recordings on which a corpus of fakes is based: name, usual folders and web page."""
 
     name: str  # for messages
     option: str  # name of the option for their folder: "mailabs_root"
@@ -92,14 +92,14 @@ class Corpus(Dataset):
 
     @abstractmethod
     def table(self) -> pd.DataFrame:
-        """Read the protocol: id, path (absolute), label (a word of the corpus), and all other columns it has.
+        """Read the protocol of the corpus: id, path, label and all other columns.
 
-        `attack`, `speaker` and every other column are kept. `split` is there only if the corpus has official splits.
-        `paths_by_name` and `paths_by_id` add the paths.
+        The path is absolute, the label is a word of the corpus. `attack`, `speaker` and every other column are kept.
+        `split` is there only if the corpus has official splits. `paths_by_name` and `paths_by_id` add the paths.
         """
 
     def manifest(self) -> Manifest:
-        """Build the manifest of the corpus; also fills `findings`."""
+        """Build the manifest of the corpus, and store the problems found in `findings`."""
         self.findings = ()
         table = self.table()
         table = table.assign(label=self._parse_labels(table))
@@ -120,11 +120,13 @@ class Corpus(Dataset):
     def add_finding(
         self, kind: str, severity: str, text: str, items: Iterable[Any] = (), count: int | None = None
     ) -> None:
-        """Add to `findings`."""
+        """Append a finding to `findings`."""
         self.findings = (*self.findings, make_finding(kind, severity, text, items, count))
 
     def folder(self) -> Path:
-        """Find the folder of the corpus: `root` or `$DFX_DATA`, or a sub-folder with one of the usual names.
+        """Find the folder of the corpus, at or below `root` or `$DFX_DATA`.
+
+        A sub-folder has to have one of the usual names.
 
         Raises:
             ValueError: if it is not found; says what is expected, what was found, and where to obtain the corpus.
@@ -138,13 +140,18 @@ class Corpus(Dataset):
         return found
 
     def find(self, *patterns: str) -> Path | None:
-        """First file or folder of the corpus that matches a relative glob pattern and is not hidden, or None."""
+        """Return the first file or folder of the corpus that matches a glob pattern, or None.
+
+        Patterns are relative to the folder of the corpus; hidden files are left out.
+        """
         root = self.folder()
         found = (path for pattern in patterns for path in sorted(root.glob(pattern)))
         return next((path for path in found if not path.name.startswith(".")), None)
 
     def require(self, *patterns: str, advice: str = "") -> Path:
-        """Find a file or folder as `find` does; an error, with a sentence of advice, if there is none.
+        """Find a file or folder as `find` does, and raise a ValueError if there is none.
+
+        `advice` is a sentence that the error ends with.
 
         Raises:
             ValueError: as for `folder`.
@@ -155,14 +162,15 @@ class Corpus(Dataset):
         return path
 
     def subfolders(self, *patterns: str) -> list[Path]:
-        """Folders of the corpus that match a relative glob pattern, sorted."""
+        """Return the sorted folders of the corpus that match a relative glob pattern."""
         root = self.folder()
         return sorted({place for pattern in patterns for place in root.glob(pattern) if place.is_dir()})
 
     def genuine_folder(self, source: GenuineSource, given: str | None, part: str = "") -> Path | None:
-        """Find the genuine recordings of a corpus of fakes: in `given`, or else near the corpus or below `$DFX_DATA`.
+        """Find the folder of the genuine recordings on which this corpus of fakes is based.
 
-        If they are not found, adds a finding (about that part of the corpus) and returns None.
+        It is `given`, or else a folder near the corpus or below `$DFX_DATA`. If they are not found, adds a finding
+        (about that part of the corpus) and returns None.
 
         Raises:
             ValueError: if they are not in the folder that the user names.
@@ -185,7 +193,9 @@ class Corpus(Dataset):
         return found
 
     def paths_by_name(self, table: pd.DataFrame, names: pd.Series, folder: Path) -> pd.DataFrame:
-        """Add `path` for a protocol that names the files; rows without a file and files without a row are findings.
+        """Add the column `path` to a protocol that contains file names.
+
+        Rows without a file and files without a row are findings.
 
         Args:
             table: rows of the protocol, with `id`.
@@ -202,9 +212,10 @@ class Corpus(Dataset):
     def paths_by_id(
         self, table: pd.DataFrame, folders: Sequence[Path], part: str = "", others: Iterable[str] = ()
     ) -> pd.DataFrame:
-        """Add the column `path`: the audio file whose name is the id, in these folders or below, of any format.
+        """Add the column `path` to a protocol that contains ids, by searching for files with these names.
 
-        Rows without a file, files without a row and files of the same name are findings.
+        The id is the file name without suffix. Files of any audio format, in these folders or below, are found. Rows
+        without a file, files without a row and files of the same name are findings.
 
         Args:
             table: rows of the protocol, with `id`.
@@ -233,7 +244,10 @@ class Corpus(Dataset):
         return table.assign(path=located.where(exists, f"{folders[0]}{os.sep}" + table["id"] + ".flac"))
 
     def not_found(self, base: Path | None, detail: str = "", advice: str = "") -> ValueError:
-        """Error for a folder or file that is missing: the expected tree, what was found, where to obtain the corpus."""
+        """Create the error for a folder or file that is missing.
+
+        It shows the expected tree, the files found, and where to obtain the corpus.
+        """
         if base is None:
             found = f"no folder was given and ${DATA} is not set"
         elif not base.is_dir():
@@ -299,7 +313,10 @@ class Corpus(Dataset):
 
 
 def _find_folder(bases: Iterable[Path], names: Iterable[str], marks: Iterable[str]) -> Path | None:
-    """First base folder, or sub-folder with one of these names, that contains a match of a mark; sub-folders first."""
+    """Return the first folder that contains a match of one of the marks.
+
+    Sub-folders with one of these names come before the base folder itself.
+    """
     names, marks = list(names), list(marks)
     for folder in (base / name for base in bases for name in (*names, "")):
         if any(True for mark in marks for _ in folder.glob(mark)):

@@ -1,4 +1,4 @@
-"""DACON fake voice competition of 2024: one clean voice in each training clip, up to two noisy ones in test clips."""
+"""DACON fake voice competition 2024: train clips have one clean voice, test clips up to two noisy voices."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from dfx.datasets.delimited import read_delimited
 
 
 class DaconVoice(Corpus):
-    """Labelled clips of `train.csv`; divided by clip, because the speakers are not named.
+    """Corpus of the labelled clips in `train.csv` of DACON.
 
-    The test clips and the unlabelled clips have no labels, so they are in no split.
+    It is divided by clip, because the speakers are not named. The test clips and the unlabelled clips have no labels,
+    so they are in no split.
 
     Source: DACON competition 236253, "AI: detection of fake voices", 2024 (system S3 was made for it).
     """
@@ -26,7 +27,7 @@ class DaconVoice(Corpus):
     marks = ("train.csv",)
 
     def table(self) -> pd.DataFrame:
-        """Rows of `train.csv`."""
+        """Read the rows of `train.csv`."""
         rows = read_delimited(self.require("train.csv"), need=("id", "path", "label"))
         names = rows["path"].str.removeprefix("./").str.removeprefix("train/")
         test, unlabelled = (len(list_audio_files(self.folder() / part)) for part in ("test", "unlabeled_data"))

@@ -1,4 +1,4 @@
-"""DEEP-VOICE: speeches of eight public figures, each converted to the voices of the seven others (RVC)."""
+"""DEEP-VOICE: speeches of eight public figures, each converted by RVC to the voices of the seven others."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ NAME = r"^(?P<source>.+?)-(?:to-(?P<target>.+?)|original)(?:_(?:frag|seg_?)\d+)?
 
 
 class DeepVoice(Corpus):
-    """The audio of DEEP-VOICE: 8 genuine recordings and 56 conversions `SOURCE-to-TARGET`, minutes long, in stereo.
+    """Corpus DEEP-VOICE: 8 genuine recordings and 56 voice conversions.
 
-    A recording and all conversions of it are in one split: they share words, prosody and background. The target voices
-    occur in other splits too, since every voice was converted to every other; a finding counts them. `speaker` is the
-    voice that is heard, `source` the person who spoke.
+    Conversions are named `SOURCE-to-TARGET`. Recordings are minutes long, in stereo. A recording and all conversions of
+    it are in one split: they share words, prosody and background. The target voices occur in other splits too, since
+    every voice was converted to every other; a finding counts them. `speaker` is the voice that is heard, `source` the
+    person who spoke.
 
     Source: Bird and Lotfi, "Real-time detection of AI-generated speech for DeepFake voice conversion", 2023.
     """
@@ -32,7 +33,7 @@ class DeepVoice(Corpus):
     marks = ("AUDIO/[Rr][Ee][Aa][Ll]", "AUDIO/[Ff][Aa][Kk][Ee]")
 
     def manifest(self) -> Manifest:
-        """Table of all files; a finding counts conversions whose target voice is recorded in another split."""
+        """Build the manifest; a finding counts conversions to a voice that is recorded in another split."""
         manifest = super().manifest()
         table = manifest.table
         genuine = table[table["speaker"] == table["source"]].drop_duplicates("speaker")
@@ -48,7 +49,7 @@ class DeepVoice(Corpus):
         return manifest
 
     def table(self) -> pd.DataFrame:
-        """Files below `AUDIO`; ids are paths without suffix."""
+        """List the files below `AUDIO`; the id is the path without suffix."""
         folder = self.require("AUDIO")
         files = audio_file_table(folder)
         if files.empty:

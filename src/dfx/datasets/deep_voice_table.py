@@ -1,4 +1,4 @@
-"""Feature table of DEEP-VOICE: 26 precomputed features of one-second windows, without the audio."""
+"""Feature table of DEEP-VOICE: 26 precomputed features for each second of speech, without audio."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ LABEL = "LABEL"
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class DeepVoiceTable(Corpus):
-    """`DATASET-balanced.csv`: one row for each second of speech, with features and `LABEL` (REAL or FAKE).
+    """Dataset of the feature table `DATASET-balanced.csv`: one row for each second of speech.
 
-    The rows do not say which recording they are from. Neighbouring ones are probably from one recording, so blocks of
-    them stay in one split; results are still too optimistic.
+    It has columns of features, and `LABEL` (REAL or FAKE). The rows do not say which recording they are from.
+    Neighbouring ones are probably from one recording, so blocks of them stay in one split; results are still too
+    optimistic.
 
     Source: Bird and Lotfi, "Real-time detection of AI-generated speech for DeepFake voice conversion", 2023.
 
@@ -41,7 +42,10 @@ class DeepVoiceTable(Corpus):
         super().__post_init__()
 
     def table(self) -> pd.DataFrame:
-        """Rows of the file; each has the path of the file, and its row number as id."""
+        """Read the rows of the table; the id contains the row number.
+
+        Every row has the path of the table.
+        """
         path = self.require(*self.marks)
         label = read_delimited(path, need=[LABEL])[LABEL]
         number = (label.groupby(label).cumcount() // self.block_rows).astype("str")
@@ -50,7 +54,7 @@ class DeepVoiceTable(Corpus):
         return rows.assign(block=label.str.lower() + "-" + number)
 
     def vectors(self) -> NDArray[np.float32]:
-        """Features of the rows of the manifest, (rows, columns) float32.
+        """Return the features of the manifest rows, (rows, columns) float32.
 
         Raises:
             ValueError: if a value is not a finite number.

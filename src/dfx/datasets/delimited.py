@@ -1,4 +1,4 @@
-"""Read delimited tables of corpora as text, and check that every row has all fields."""
+"""Read delimited tables of corpora, such as CSV files, as text, and check that every row is complete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def read_delimited(
     header: bool = True,
     quoted: bool = True,
 ) -> pd.DataFrame:
-    """Read a delimited UTF-8 table; every value is text, and a byte-order mark is left out.
+    """Read a delimited UTF-8 table; every value is text.
+
+    A byte-order mark is left out.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""Demo corpus: synthetic speech, made on first use, so that everything runs without a download."""
+"""Demo corpus: synthetic speech that is generated on first use, so that no download is necessary."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_IN_DEMO = ("twins.py", "external.py")  # files of `synthesis` that only voco
 
 
 class Demo(Dataset):
-    """Synthetic speech of 24 speakers, half of it passed through vocoders.
+    """Demo corpus: synthetic speech of 24 speakers, half of which is passed through vocoders.
 
     Attacks D01-D05 are in every split, D06-D09 in eval only. Every spoof has a bona fide partner of the same speaker,
     length and recording conditions, with other words.
@@ -70,7 +70,9 @@ class Demo(Dataset):
         self.progress = progress
 
     def manifest(self) -> Manifest:
-        """Make the missing clips, and return the table; extra columns: utterance, pair and duration_s.
+        """Generate the clips that are missing, and return the manifest.
+
+        Extra columns: utterance, pair and duration_s.
 
         Raises:
             ValueError: if a process that makes clips dies.

@@ -1,4 +1,4 @@
-"""FakeAVCeleb: celebrity videos with cloned voices and faked faces; the sound is read out of the mp4 files."""
+"""FakeAVCeleb: celebrity videos with cloned voices and fake faces; only the sound of the mp4 files is used."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ FIELDS = (
 
 
 class FakeAVCeleb(Corpus):
-    """FakeAVCeleb 1.2. The second half of `type` gives the class: `FakeVideo-RealAudio` is bona fide.
+    """Corpus FakeAVCeleb 1.2; the second half of the column `type` gives the class.
 
-    Fake videos with genuine sound repeat the sound of the video they were made from; all versions of a person are in
-    one split. All cloned voices are from one system (SV2TTS); `attack` is the column `method` of the corpus, which also
-    names the change of the face.
+    `FakeVideo-RealAudio` is thus bona fide. Fake videos with genuine sound repeat the sound of the video they were made
+    from; all versions of a person are in one split. All cloned voices are from one system (SV2TTS); `attack` is the
+    column `method` of the corpus, which also names the change of the face.
 
     Source: Khalid et al., "FakeAVCeleb: a novel audio-video multimodal deepfake dataset", 2021.
     """
@@ -33,7 +33,7 @@ class FakeAVCeleb(Corpus):
     marks = ("meta_data.csv",)
 
     def table(self) -> pd.DataFrame:
-        """Rows of `meta_data.csv`; ids are paths below the folder, without suffix."""
+        """Read the rows of `meta_data.csv`; the id is the path below the folder, without suffix."""
         root = self.folder()
         rows = read_delimited(self.require("meta_data.csv"), names=FIELDS)
         kinds = rows["type"].str.extract(r"^(\w+Video)-(\w+Audio)$")

@@ -1,4 +1,4 @@
-"""Your own recordings: a folder with sub-folders named after the classes."""
+"""Your own recordings in a folder, with sub-folders named after the classes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ EXPECTED = """expected sub-folders named after the classes, for example
 
 
 class Folder(Dataset):
-    """Recordings below a folder; the innermost sub-folder that names a class gives the class.
+    """Dataset of the recordings below a folder; names of sub-folders give the class.
 
-    The sub-folder below the class names the attack (spoof) or the speaker (bona fide). Without train / dev / eval
-    folders the recordings are divided; recordings of one speaker or of one file name stay together.
+    The innermost sub-folder that names a class decides. The sub-folder below the class names the attack (spoof) or the
+    speaker (bona fide). Without train / dev / eval folders the recordings are divided; recordings of one speaker or of
+    one file name stay together.
 
     Args:
         path: the folder.
@@ -32,7 +33,7 @@ class Folder(Dataset):
         self.root = Path(path).expanduser()
 
     def manifest(self) -> Manifest:
-        """Table of all audio files below a class folder; hidden files are left out."""
+        """Build the manifest of all audio files below a class folder; hidden files are left out."""
         if not self.root.is_dir():
             raise ValueError(f"No folder at {str(self.root)!r}; dataset=folder {EXPECTED}.")
         table = folder_table(self.root)
@@ -45,7 +46,9 @@ class Folder(Dataset):
 
 
 def folder_table(root: Path, all_genuine: bool = False) -> pd.DataFrame:
-    """Rows of the audio files below a folder; its sub-folders name class, attack or speaker, and split (else "").
+    """List the audio files below a folder, with class, attack or speaker, and split from names of sub-folders.
+
+    The split is "" if no sub-folder names one.
 
     Args:
         root: the folder.
@@ -81,10 +84,10 @@ def _row(root: Path, file: str, all_genuine: bool) -> tuple[str, str, int, str, 
 
 
 def _groups(table: pd.DataFrame) -> pd.Series:
-    """Group of each row: its speaker, if three or more are named, else its file name.
+    """Return the group of each row that splits must not divide: its speaker, or its file name.
 
-    `real/17.wav` and `fake/melgan/17.wav` are usually one sentence. A single folder below `real`, such as `wavs`, is no
-    speaker.
+    Speakers are used if three or more are named. `real/17.wav` and `fake/melgan/17.wav` are usually one sentence. A
+    single folder below `real`, such as `wavs`, is no speaker.
     """
     stems = table["id"].str.rpartition("/")[2].str.partition(".")[0]
     named = table["speaker"] != "-"

@@ -1,4 +1,4 @@
-"""FoR (Fake-or-Real): text-to-speech of 2019 against read speech, in four versions with official splits."""
+"""FoR (Fake-or-Real): corpus of text-to-speech from 2019 and genuine read speech, with official splits."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ MP3_GAP = 0.1  # warn if the share of former MP3 files differs by more between c
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class FoR(Corpus):
-    """One version of FoR: `norm` (16 kHz, mono, equal loudness), `2sec` (cut to 2 s), `rerec` (replayed), `original`.
+    """One version of the corpus FoR: `norm`, `2sec`, `rerec` or `original`.
 
-    Most fakes were MP3 files before, most recordings were not, and the shares differ by split: file names show it
-    (`file1.mp3.wav_16k…`), and the column `source_format` holds it. Speakers are not named.
+    `norm` is 16 kHz, mono and of equal loudness, `2sec` is cut to 2 s, `rerec` is replayed. Most fakes were MP3 files
+    before, most recordings were not, and the shares differ by split: file names show it (`file1.mp3.wav_16k…`), and the
+    column `source_format` holds it. Speakers are not named.
 
     Source: Reimao and Tzerpos, "FoR: a dataset for synthetic speech detection", 2019.
 
@@ -60,7 +61,10 @@ class FoR(Corpus):
         self.facts = {**self.facts, "folders": folders, "rows": rows}
 
     def table(self) -> pd.DataFrame:
-        """All files; ids are paths with the suffix, since `file1.mp3` and `file1.wav` may both exist."""
+        """List all files; the id is the path with suffix.
+
+        Without it the ids of `file1.mp3` and `file1.wav` would be equal.
+        """
         root = self.folder()
         versions = {name: version for version, names in VERSIONS.items() for name in names}
         found = versions.get(root.name, self.version)
@@ -86,7 +90,10 @@ class FoR(Corpus):
         return rows
 
     def _compare_mp3_shares(self, rows: pd.DataFrame) -> None:
-        """Warn if classes or splits differ in their share of former MP3 files: a detector would learn it."""
+        """Warn if the share of former MP3 files differs between classes or splits.
+
+        A detector would learn the difference.
+        """
         cell = rows["label"] + " in " + rows["split"]
         share = (rows["source_format"] == "mp3").groupby(cell).mean()
         if share.max() - share.min() > MP3_GAP:

@@ -10,9 +10,9 @@ from dfx.datasets.delimited import read_delimited
 
 
 class InTheWild(Corpus):
-    """In-the-Wild: `meta.csv` and the files beside it; divided by speaker, as there are no official splits.
+    """Corpus In-the-Wild, divided by speaker because it has no official splits.
 
-    How a fake was made is unknown, so there is one attack, "spoof".
+    It is `meta.csv` and the files beside it. How a fake was made is unknown, so there is one attack, "spoof".
 
     Source: Müller et al., "Does audio deepfake detection generalize?", 2022.
     """
@@ -24,7 +24,10 @@ class InTheWild(Corpus):
     marks = ("meta.csv",)
 
     def table(self) -> pd.DataFrame:
-        """Rows of `meta.csv`; ids are file names without suffix. Copies may sort the files into real/ and fake/."""
+        """Read the rows of `meta.csv`; the id is the file name without suffix.
+
+        Some copies of the corpus sort the files into real/ and fake/.
+        """
         rows = read_delimited(self.require("meta.csv"), need=("file", "speaker", "label"))
         rows = rows.rename(columns={"file": "id"})
         return self.paths_by_id(rows.assign(id=audio_file_stems(rows["id"])), [self.folder()])

@@ -1,4 +1,4 @@
-"""LJSpeech: 13,100 sentences of one reader, genuine only; the recordings that most vocoders were trained on."""
+"""LJSpeech: 13,100 genuine sentences of one reader, the training data of most vocoders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FIELDS = ("id", "transcript", "normalised")
 
 
 class LJSpeech(Corpus):
-    """LJSpeech 1.1, one reader. All of it is bona fide: use it together with a corpus of fakes.
+    """Corpus LJSpeech 1.1: one reader, bona fide only; combine it with a corpus of fakes.
 
     Source: Ito and Johnson, "The LJ Speech Dataset", 2017.
     """
@@ -23,7 +23,7 @@ class LJSpeech(Corpus):
     marks = ("wavs/LJ*",)
 
     def table(self) -> pd.DataFrame:
-        """Rows of `metadata.csv`, with transcripts."""
+        """Read the rows of `metadata.csv`, with transcripts."""
         rows = read_delimited(self.require("metadata.csv"), "|", names=FIELDS, header=False, quoted=False)
         rows = rows.assign(label="bonafide", speaker="LJ", utterance=rows["id"], language="en")
         self.add_finding(

@@ -1,4 +1,4 @@
-"""Make the audio files of the demo corpus and of vocoded twins once, in the cache folder."""
+"""Generate the audio files of the demo corpus and of vocoded twins once, in the cache folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def make_missing_files(
     progress: bool,
     on_crash: Callable[[Sequence[Job], int], Sequence[Sequence[Job]]] | None = None,
 ) -> None:
-    """Make the files that do not exist, in worker processes if there are many; other callers wait.
+    """Generate the files that do not exist yet, in worker processes if there are many.
+
+    Other processes that need the same files wait.
 
     Args:
         folder: locked meanwhile.
@@ -53,7 +55,10 @@ def make_missing_files(
 
 
 def made_files_version(paths: Iterable[Path]) -> str:
-    """Hash of Python files, 12 hex digits; comments, docstrings and formatting do not count."""
+    """Hash of the code in Python files, 12 hex digits.
+
+    Comments, docstrings and formatting do not count.
+    """
     digest = hashlib.sha256()
     for path in paths:
         tree = ast.parse(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Your own table of recordings: a CSV or Parquet file."""
+"""Your own table of recordings, in a CSV or Parquet file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from dfx.tables.manifest import Manifest, read_manifest
 
 
 class ManifestFile(Dataset):
-    """A table with the columns `path` and `label`, and if known `split`, `attack`, `speaker`, `id`.
+    """Dataset from a table with the columns `path` and `label`.
 
-    All other columns are kept, and results can be broken down by them. Without a `split` column the rows are divided by
-    `splits.assign_splits`; rows of one `utterance` or `speaker` stay together if the table has such a column.
+    If known, it also has `split`, `attack`, `speaker` and `id`. All other columns are kept, and results can be broken
+    down by them. Without a `split` column the rows are divided by `splits.assign_splits`; rows of one `utterance` or
+    `speaker` stay together if the table has such a column.
 
     Args:
         path: the table, `.csv` or `.parquet`; paths in it are relative to its folder, or absolute.
@@ -27,7 +28,7 @@ class ManifestFile(Dataset):
         self.splits = splits
 
     def manifest(self) -> Manifest:
-        """The table as a manifest, each row with a split."""
+        """Read the table as a manifest in which every row has a split."""
         if not self.path.is_file():
             raise ValueError(
                 f"No table at {str(self.path)!r}; dataset=manifest expects dataset.path=FILE.csv or FILE.parquet "

@@ -1,4 +1,4 @@
-"""MLAAD: text-to-speech of many systems and languages, with the M-AILABS recordings of the same sentences."""
+"""MLAAD: text-to-speech in many languages, with genuine M-AILABS recordings of the same sentences."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ RECORDING = (
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class MLAAD(Corpus):
-    """Fakes of MLAAD, and the M-AILABS recordings whose sentences they repeat (`original_file`).
+    """Corpus MLAAD: fakes, and M-AILABS recordings of the same sentences.
 
-    A recording and all fakes of its sentence, in any language, are one utterance and in one split. MLAAD has no genuine
-    recordings: M-AILABS is searched beside it, below it and below `$DFX_DATA`.
+    The column `original_file` of a fake names the recording. A recording and all fakes of its sentence, in any
+    language, are one utterance and in one split. MLAAD has no genuine recordings: M-AILABS is searched beside it, below
+    it and below `$DFX_DATA`.
 
     Source: Müller et al., "MLAAD: the multi-language audio anti-spoofing dataset", 2024.
 
@@ -50,7 +51,7 @@ class MLAAD(Corpus):
     mailabs_root: str | None = None
 
     def table(self) -> pd.DataFrame:
-        """Rows of all files `meta.csv`, and the recordings of M-AILABS."""
+        """Read the rows of all `meta.csv` files, and add the M-AILABS recordings."""
         root = self.folder()
         parts = []
         for path in sorted((root / "fake").glob("*/*/meta.csv")):

@@ -1,4 +1,4 @@
-"""Divide recordings into train, dev and eval by a hash of their names, for corpora without official splits."""
+"""Divide corpora without official splits into train, dev and eval, by a hash of recording names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def divide_into_splits(
     file: Path | None = None,
     fractions: dict[str, float] | None = None,
 ) -> pd.Series:
-    """Assign a split to each row, from a split file if it exists, else by `assign_splits`, and write that file.
+    """Assign a split to each row: read a split file if it exists, else use `assign_splits` and write the file.
 
     Args:
         table: columns `id`, `label`, `attack` and those of `groups`.
@@ -65,7 +65,7 @@ def divide_into_splits(
 
 
 def split_without_class_text(table: pd.DataFrame, groups: Sequence[str]) -> str:
-    """Sentence for a split that lacks a class; empty if every split has both.
+    """Warning text if a split lacks a class; empty if every split has both classes.
 
     Args:
         table: divided, with the columns `label`, `split` and those of `groups`.
@@ -87,7 +87,7 @@ def split_without_class_text(table: pd.DataFrame, groups: Sequence[str]) -> str:
 def assign_splits(
     table: pd.DataFrame, group: str | Sequence[str], fractions: dict[str, float] | None = None
 ) -> pd.Series:
-    """Stratified group split: rows of a group stay together, every class and attack has the same shares.
+    """Divide rows into train, dev and eval: groups stay together, classes and attacks have equal shares.
 
     Groups are ordered by a hash of their name, so the same recordings get the same split on every machine and in any
     order of the rows. Within its (label, attack) stratum a group goes to the split that is furthest below its share;
@@ -132,7 +132,7 @@ def assign_splits(
 
 
 def split_group_names(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
-    """Name the group of each row; rows that share a value of any of the columns are in one group.
+    """Name the group of each row; rows that share a value of any column are in one group.
 
     The name does not depend on the order of the rows: it is the smallest value of the first column in the group, or of
     the next column if that is unknown.

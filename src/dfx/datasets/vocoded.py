@@ -1,4 +1,4 @@
-"""Spoofed twins of your own recordings, or of any corpus: the same speech through vocoders and codecs."""
+"""Vocoded dataset: genuine recordings and spoofed twins, made by vocoders and codecs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dfx.tables.manifest import NO_ATTACK, Manifest
 
 
 class Vocoded(Dataset):
-    """Genuine recordings and their spoofed twins, of the same length, level, speaker and split.
+    """Dataset of genuine recordings and their spoofed twins, equal in length, level, speaker and split.
 
     The attack of a twin is its vocoder, `utterance` the id of its original, `source` the corpus of it; every other
     column is that of its original. Files are made once, as 16-bit FLAC at 16 kHz in `<cache>/vocoded/<version>`, and
@@ -78,7 +78,9 @@ class Vocoded(Dataset):
         self.progress = progress
 
     def manifest(self) -> Manifest:
-        """Make the files that are missing, and return the table; `findings` then names recordings without twins.
+        """Make the files that are missing, and return the manifest.
+
+        `findings` then names recordings without twins.
 
         Raises:
             ValueError: if there is no genuine recording, too many cannot be used, or a process that makes files dies.
@@ -110,7 +112,10 @@ class Vocoded(Dataset):
         return manifest
 
     def _originals(self) -> tuple[pd.DataFrame, str, Sequence[Finding]]:
-        """Bona fide rows, numbered from 0, with `utterance` and `source`; also name and findings of their corpus."""
+        """Return the bona fide rows with columns `utterance` and `source`, and name and findings of their corpus.
+
+        Rows are numbered from 0.
+        """
         folder, name, found = Path(self.bonafide).expanduser(), self.bonafide, list[Finding]()
         if self.corpus is not None:
             table = self.corpus.manifest().table
@@ -137,7 +142,10 @@ class Vocoded(Dataset):
         return table, name, found
 
     def _genuine_folder(self, folder: Path) -> pd.DataFrame:
-        """Rows of a folder in which everything is genuine; sub-folders name speakers, or splits."""
+        """List the recordings of a folder that contains genuine speech only.
+
+        Sub-folders name speakers, or splits.
+        """
         table = folder_table(folder, all_genuine=True)
         if len(table) and not table["split"].any():
             named = table["speaker"].nunique() >= 3  # one folder, such as `wavs`, names no speaker
@@ -145,7 +153,10 @@ class Vocoded(Dataset):
         return table
 
     def _bad_recordings(self, bad: pd.DataFrame, reasons: Mapping[str, str], total: int) -> Finding:
-        """Finding that names the recordings that cannot be used; a ValueError if they are too many."""
+        """Create a finding about the recordings that cannot be used.
+
+        Raises a ValueError if they are too many.
+        """
         examples = [f"{name} ({reasons[path]})" for name, path in zip(bad["id"], bad["path"], strict=True)]
         text = f"{len(bad)} of {total} genuine recordings cannot be used and are left out: {some_items(examples)}."
         if len(bad) > self.max_bad_fraction * total:

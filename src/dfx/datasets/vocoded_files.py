@@ -1,4 +1,4 @@
-"""Files of vocoded twins: plan the files of a corpus, and make the missing ones."""
+"""Plan the audio files of a vocoded dataset, and make the missing files."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def plan_vocoded_files(
     copies: bool,
     codec: str,
 ) -> list[TwinJob]:
-    """Assign vocoders to originals in turn, speaker by speaker; returns the job of each file.
+    """Assign vocoders to original recordings in turn, and return the job of each file.
 
-    So each vocoder occurs equally often within a split and, as far as possible, within a speaker. The order follows
-    from a hash of the ids, not from that of the rows.
+    Recordings are ordered by split and speaker. So each vocoder occurs equally often within a split and, as far as
+    possible, within a speaker. The order follows from a hash of the ids, not from that of the rows.
 
     A file is `<vocoder>/<xx>/<readable part of the id>-<hash>.flac`; the hash is of everything that decides its
     samples, so a changed recording gets a new file, and corpora that share recordings share their twins.
@@ -66,7 +66,7 @@ def plan_vocoded_files(
 def make_vocoded_files(
     folder: Path, jobs: Sequence[TwinJob], num_workers: int | None, progress: bool
 ) -> dict[str, str]:
-    """Make the files that do not exist.
+    """Make the twins and copies that do not exist yet.
 
     Returns:
         Reason for each recording that cannot be used, by its path: it is not tried again until the file changes, or by
@@ -98,7 +98,10 @@ def make_vocoded_files(
 
 
 def vocoded_file_crash_error(jobs: Sequence[TwinJob], status: int) -> list[Sequence[TwinJob]]:
-    """Raise an error that names the recording at which a process died: the first whose file does not exist."""
+    """Raise an error that names the recording at which a worker process died.
+
+    It is the first whose file does not exist.
+    """
     at = next(iter(_missing(jobs)), jobs[-1])
     raise ValueError(
         f"A process died ({workers.worker_exit_status(status)}) while it made a twin of {at.source} by {at.vocoder}: a "
@@ -108,13 +111,16 @@ def vocoded_file_crash_error(jobs: Sequence[TwinJob], status: int) -> list[Seque
 
 
 def vocoded_files_version() -> str:
-    """Hash of the code that decides the samples of a twin."""
+    """Hash of the source code that determines the samples of a twin."""
     folder = Path(synthesis.__file__).parent
     return made_files_version([folder / name for name in SOURCES] + sorted((folder / "vocoders").glob("*.py")))
 
 
 def _identity(path: str) -> str:
-    """Path, size and modification time of a recording, so that a changed file is a new recording."""
+    """Text of path, size and modification time that identifies a recording.
+
+    A changed file is thus a new recording.
+    """
     try:
         status = os.stat(path)  # noqa: PTH116  (pathlib takes three times as long, 600,000 times)
     except OSError:
@@ -128,6 +134,9 @@ def _missing(jobs: Sequence[TwinJob]) -> list[TwinJob]:
 
 
 def _present(jobs: Sequence[TwinJob]) -> set[str]:
-    """All files in the folders of the jobs; listing folders is faster than looking at each file."""
+    """List all files in the folders of the jobs.
+
+    Listing folders is faster than looking at each file.
+    """
     folders = {job.target.rpartition(os.sep)[0] for job in jobs}
     return {entry.path for folder in folders if Path(folder).is_dir() for entry in os.scandir(folder)}

@@ -1,4 +1,4 @@
-"""WaveFake: vocoded sentences of LJSpeech and JSUT, and synthesised prompts; with the genuine recordings."""
+"""WaveFake: vocoded sentences of LJSpeech and JSUT, text-to-speech, and the genuine recordings."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ LANGUAGES = {"ljspeech": "en", "jsut": "ja", "common_voices": "en"}
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class WaveFake(Corpus):
-    """Vocoded sentences in ten folders `<corpus>_<vocoder>`, and the recordings they were made from.
+    """Corpus WaveFake: ten folders of vocoded sentences, and the genuine recordings of these sentences.
 
-    A sentence and all its vocoded versions are one utterance and in one split. The corpus contains no genuine
-    recordings: they are searched beside it, below it and below `$DFX_DATA`; a missing set is a finding.
+    Folders are named `<corpus>_<vocoder>`. A sentence and all its vocoded versions are one utterance and in one split.
+    The corpus contains no genuine recordings: they are searched beside it, below it and below `$DFX_DATA`; a missing
+    set is a finding.
 
     Source: Frank and Schönherr, "WaveFake: a data set to facilitate audio deepfake detection", 2021.
 
@@ -69,7 +70,7 @@ class WaveFake(Corpus):
     jsut_root: str | None = None
 
     def table(self) -> pd.DataFrame:
-        """All files, genuine ones included."""
+        """List all files, vocoded and genuine."""
         parts = [self._fakes(self.folder())]
         for source, known, given in (("ljspeech", LJSPEECH, self.ljspeech_root), ("jsut", JSUT, self.jsut_root)):
             if (parts[0]["source"] == source).any() and (folder := self.genuine_folder(known, given, source)):

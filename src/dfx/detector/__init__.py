@@ -1,1 +1,1 @@
-"""Detectors: Lightning module, batches, checkpoints, scoring, and construction from a configuration."""
+"""Detectors: Lightning module, data loading, checkpoints, scoring, and building from a configuration."""

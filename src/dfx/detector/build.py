@@ -1,4 +1,7 @@
-"""Build dataset, batches, detector and trainer from a configuration; the only caller of `instantiate`."""
+"""Build dataset, data module, detector and trainer from a configuration.
+
+No other module calls `instantiate`.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +43,13 @@ QUIET = (  # warnings of Lightning that are not for users of dfx
 
 
 def build_dataset(cfg: DictConfig) -> Dataset:
-    """Build the dataset from the key `dataset` of a configuration."""
+    """Build the dataset that the key `dataset` of a configuration describes."""
     made: Dataset = instantiate(cfg.dataset, _convert_="all")
     return made
 
 
 def build_other_datasets(cfg: DictConfig) -> dict[str, Dataset]:
-    """Build the datasets of the node `corpora`, by name."""
+    """Build the datasets in the node `corpora` of a configuration; returns them by name."""
     made: dict[str, Dataset] = instantiate(cfg.get("corpora") or {}, _convert_="all")
     return made
 
@@ -54,9 +57,10 @@ def build_other_datasets(cfg: DictConfig) -> dict[str, Dataset]:
 def build_datamodule(
     cfg: DictConfig, manifest: Manifest, vectors: NDArray[np.float32] | None = None
 ) -> AudioDataModule:
-    """Build the batches of a corpus; decodes audio and computes cached feature maps if they are missing.
+    """Build the data module of a corpus.
 
-    A corpus that has ready features instead of audio gives them as `vectors`, a row for each utterance.
+    Decodes audio and computes cached feature maps if they are missing. A corpus that has ready features instead of
+    audio gives them as `vectors`, a row for each utterance.
 
     Raises:
         ValueError: if a split lacks a class, too many files are bad, vectors do not fit the segments or the feature, or
@@ -97,7 +101,7 @@ def build_datamodule(
 def _cache_features(
     cfg: DictConfig, data: AudioDataModule, clips: WaveformStore, manifest: Manifest, conditions: Conditions
 ) -> None:
-    """Compute the maps of a frozen feature once, and make batches of crops of these maps."""
+    """Compute the maps of a frozen feature once, and let the data module read crops of these maps."""
     config: Any = OmegaConf.to_container(cfg.feature, resolve=True)
     # A separate feature object; that of the detector is built later, from the same seed as without a cache.
     torch.manual_seed(cfg.seed)
@@ -133,13 +137,15 @@ def _check_vectors(cfg: DictConfig, vectors: NDArray[np.float32], name: str, con
 
 
 def num_segment_samples(cfg: DictConfig) -> int:
-    """Number of samples of a segment."""
+    """Return the length of a segment in samples."""
     samples: int = round(cfg.segment_seconds * cfg.sample_rate)
     return samples
 
 
 def build_detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
-    """Build feature, model and loss, to train on `data` or only to score; each gets the output shape of the one before.
+    """Build a detector from feature, model and loss.
+
+    It is to train on `data`, or only to score. Each component gets the output shape of the one before.
 
     Raises:
         ValueError: if the model cannot take the feature's map.
@@ -159,7 +165,10 @@ def build_detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Dete
 
 
 def build_trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
-    """Build the Lightning trainer, without logger and checkpoints, which `tracking` and `checkpoint` provide."""
+    """Build the Lightning trainer, without logger and checkpoints.
+
+    `tracking` and `checkpoint` provide these.
+    """
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
         # Otherwise Lightning divides the cores among its processes.
@@ -186,7 +195,10 @@ def build_trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
 
 
 def build_checkpoint_config(cfg: DictConfig, feature: Feature) -> dict[str, Any]:
-    """Part of the resolved configuration that rebuilds the detector, without files other than the checkpoint."""
+    """Return the part of the configuration that rebuilds the detector from its checkpoint.
+
+    No other files are needed.
+    """
     resolved: Any = OmegaConf.to_container(cfg, resolve=True)
     parts = {key: resolved[key] for key in CHECKPOINT_KEYS}
     parts["feature"].update(feature.rebuild())

@@ -18,11 +18,12 @@ EpochRecord = dict[str, float]
 
 
 class RunCheckpoint(Callback):
-    """Writes `best-<epoch>.ckpt` and its dev scores when dev improves, `last.ckpt` after every epoch; stops early.
+    """Lightning callback that saves the best and the last weights of a run, and stops training early.
 
-    Dev improves when its EER falls, when it is equal and the AUC rises, or when both are equal and the loss falls: on a
-    small or separated dev set the EER moves in steps.
-    `last.ckpt` is written last, so a run that is killed in between repeats the epoch and comes to the same state.
+    It writes `best-<epoch>.ckpt` and its dev scores when dev improves, and `last.ckpt` after every epoch. Dev improves
+    when its EER falls, when it is equal and the AUC rises, or when both are equal and the loss falls: on a small or
+    separated dev set the EER moves in steps. `last.ckpt` is written last, so a run that is killed in between repeats
+    the epoch and comes to the same state.
 
     Args:
         folder: where the files go.
@@ -40,46 +41,52 @@ class RunCheckpoint(Callback):
 
     @property
     def last(self) -> Path | None:
-        """Path of the checkpoint to continue from; None before the end of the first epoch."""
+        """Path of the checkpoint to resume from; None before the end of the first epoch."""
         path = self.folder / LAST
         return path if path.exists() else None
 
     @property
     def best(self) -> Path:
-        """Path of the weights with the best dev scores."""
+        """Path of the checkpoint with the best dev scores."""
         return self.folder / f"best-{self.best_epoch}.ckpt"
 
     def dev_scores(self) -> ScoreTable:
-        """Dev scores of the best weights."""
+        """Read the dev scores of the best weights."""
         return ScoreTable.read(self.best.with_suffix(".csv"))
 
     @property
     def best_epoch(self) -> int:
-        """The epoch (from 0) with the best dev scores."""
+        """Number of the epoch (from 0) with the best dev scores."""
         ranks = [(record["dev/eer"], -record["dev/auc"], record["dev/loss"]) for record in self.history]
         return ranks.index(min(ranks))
 
     def state_dict(self) -> dict[str, Any]:
-        """History, and whether training has ended; Lightning stores it in the checkpoint."""
+        """Return the history, and whether training has ended.
+
+        Lightning stores both in the checkpoint.
+        """
         return {"history": self.history, "complete": self.complete}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the values of `state_dict`."""
+        """Restore the history, and whether training has ended, from `state_dict`."""
         self.history = list(state_dict["history"])
         self.complete = bool(state_dict["complete"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """After a resume: log the history again, and do not train if training had ended."""
+        """After a resume, log the history again, and stop if training had already ended."""
         if self.history and trainer.is_global_zero:
             self.on_epoch(self.history)
         trainer.should_stop = self.complete
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock of the epoch."""
+        """Record the start time of the epoch."""
         self._started = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the epoch, save the weights if dev improved, and stop if it has not improved for `patience` epochs."""
+        """Record the epoch, save the weights if dev improved, and stop early if it did not improve for long.
+
+        Training stops after `patience` epochs without improvement.
+        """
         if not isinstance(pl_module, Detector) or trainer.sanity_checking:
             return
         self.history.append({**pl_module.epoch_metrics, "train/seconds": time.monotonic() - self._started})
@@ -94,7 +101,10 @@ class RunCheckpoint(Callback):
                     pl_module.scores["dev"].write(path)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the state from which a run continues; Lightning has already counted the epoch."""
+        """Write the checkpoint to resume from.
+
+        Lightning has already counted the epoch.
+        """
         self._save(trainer, LAST, weights_only=False)
         if trainer.is_global_zero:
             files.remove_abandoned_files(self.folder)

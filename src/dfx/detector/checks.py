@@ -1,4 +1,4 @@
-"""Check a configuration before anything is built: values, and the arguments of every class that it names.
+"""Check the values and component arguments of a configuration before anything is built.
 
 Hydra lets a misspelt key or a wrong type inside an experiment file through until the constructor fails, minutes later.
 This module does not import torch, except through the classes that the configuration names.
@@ -52,7 +52,9 @@ LISTS = (list, tuple, Sequence)  # types of arguments that are given as a list
 
 
 def check_config(cfg: DictConfig) -> None:
-    """Check the values of the root, and compare every node that names a class with the signature of that class.
+    """Check the values of a configuration, and the arguments of every class that it names.
+
+    Arguments are compared with the signature of the class.
 
     Raises:
         ValueError: if there are problems; it lists all of them, each with a suggestion.

@@ -1,4 +1,4 @@
-"""Latency of a detector."""
+"""Measure the latency of a detector."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ REPEATS = 7
 
 
 def latency_ms(detector: Detector, num_samples: int, sample_rate: int) -> float:
-    """Time in ms to score one clip of 5 s on one core, from samples to score; the shortest of several tries.
+    """Return the time in ms that a detector needs to score a 5 s clip on one CPU core.
 
-    Windows slide over the whole clip, so that detectors of different segments do the same work. The shortest time is
-    taken because other work of the machine can only add to it. The detector is on the CPU, and in eval mode afterwards;
-    `num_samples` is the length of its segments.
+    It is the time from samples to score, the shortest of several tries. Windows slide over the whole clip, so that
+    detectors of different segments do the same work. The shortest time is taken because other work of the machine can
+    only add to it. The detector is on the CPU, and in eval mode afterwards; `num_samples` is the length of its
+    segments.
     """
     length = round(CLIP_SECONDS * sample_rate)
     windows = int(Crop(num_samples, "sliding", "repeat").num_windows(np.array([length]))[0])

@@ -1,4 +1,7 @@
-"""Batches of a corpus: utterances cut to segments (or to crops of feature maps), augmented in training."""
+"""Data loading: cut utterances into segments, augment them in training, and form batches.
+
+With cached feature maps, crops of maps take the place of segments.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 class ArrayStore:
-    """Arrays in memory, read like a waveform store: the rows of a table of ready features, or a single clip.
+    """Arrays in memory with the interface of a waveform store.
+
+    They are the rows of a table of ready features, or a single clip.
 
     Attributes:
         sample_rate: in Hz; 1 for ready features, so that seconds count columns.
@@ -43,7 +48,7 @@ class ArrayStore:
         return len(self.lengths)
 
     def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[Any]:
-        """Read `num_samples` values of one array from `start`, or fewer at its end."""
+        """Read up to `num_samples` values of one array, from `start`."""
         stop = None if num_samples is None else start + num_samples
         values: NDArray[Any] = self._arrays[row][start:stop]
         return values
@@ -53,11 +58,11 @@ ReadableStore = WaveformStore | FeatureMaps | ArrayStore
 
 
 class AudioDataset(Dataset[Batch]):
-    """Dataset of the utterances of one split; indexed by a list of `(index, seed)`, it returns a batch.
+    """Dataset of the utterances of one split.
 
-    The seed decides the start of a random crop and every draw of the augmentation, so an example is the same for any
-    number of workers. For sliding windows the seed is the number of the window. In a store of feature maps, crops are
-    cut from the maps and counted in frames.
+    Indexed by a list of `(index, seed)`, it returns a batch. The seed decides the start of a random crop and every draw
+    of the augmentation, so an example is the same for any number of workers. For sliding windows the seed is the number
+    of the window. In a store of feature maps, crops are cut from the maps and counted in frames.
     """
 
     def __init__(
@@ -78,7 +83,7 @@ class AudioDataset(Dataset[Batch]):
         return len(self.rows)
 
     def __getitem__(self, draws: list[Draw]) -> Batch:
-        """The batch: label (batch,), index (batch,), and waveform (batch, samples) in float32.
+        """Return a batch: label (batch,), index (batch,), and waveform (batch, samples) in float32.
 
         A store of feature maps gives feature (batch, channels, bins, frames) in float16 instead of the waveform.
         """
@@ -90,11 +95,14 @@ class AudioDataset(Dataset[Batch]):
         return {"feature": examples.permute(0, 2, 3, 1), **batch}
 
     def num_windows(self) -> NDArray[np.int64]:
-        """Number of windows of each utterance, (utterances,)."""
+        """Return the number of windows of each utterance, (utterances,)."""
         return self.crop.num_windows(self.store.lengths[self.rows])
 
     def example(self, index: int, seed: int) -> np.ndarray:
-        """One example: (num_samples,) float32, or (num_frames, channels, bins) float16 of a feature map."""
+        """Return one example: a segment (num_samples,) float32, or a crop of a feature map.
+
+        The crop is (num_frames, channels, bins) float16.
+        """
         generator = np.random.default_rng(seed)
         row = int(self.rows[index])
         start = self.crop.start(int(self.store.lengths[row]), seed, generator)
@@ -104,7 +112,7 @@ class AudioDataset(Dataset[Batch]):
 
 
 def _batch_loader(dataset: AudioDataset, sampler: Sampler[list[Draw]], num_workers: int) -> DataLoader[Batch]:
-    """Data loader of the batches that a sampler draws."""
+    """Create a data loader for the batches of a sampler."""
     # batch_size=None: the sampler makes the batches, the dataset returns them whole. A generator of its own,
     # because a loader draws from torch's at every start, and a resumed run starts its loaders at another moment.
     return DataLoader(
@@ -121,12 +129,15 @@ def _batch_loader(dataset: AudioDataset, sampler: Sampler[list[Draw]], num_worke
 def scoring_loader(
     dataset: AudioDataset, batch_size: int, num_workers: int, rank: int = 0, world: int = 1
 ) -> DataLoader[Batch]:
-    """Data loader of every window of every utterance, in order; several processes share the batches."""
+    """Create a data loader for scoring: all windows of all utterances, in order.
+
+    Several processes (`world`) share the batches.
+    """
     return _batch_loader(dataset, SequentialBatches(dataset.num_windows(), batch_size, rank, world), num_workers)
 
 
 class AudioDataModule(LightningDataModule):
-    """Data loaders of the three splits of a corpus.
+    """Lightning data module: data loaders of the train, dev and eval splits of a corpus.
 
     Args:
         manifest: the corpus.
@@ -170,7 +181,10 @@ class AudioDataModule(LightningDataModule):
 
     @property
     def train_counts(self) -> tuple[int, int]:
-        """Number of bona fide and spoof utterances in training; equal if the sampler balances the classes."""
+        """Number of bona fide and of spoof utterances in training.
+
+        They are (1, 1) if the sampler balances the classes.
+        """
         labels = self.tables["train"]["label"]
         if self.balance != "none":
             return 1, 1
@@ -178,20 +192,23 @@ class AudioDataModule(LightningDataModule):
 
     @property
     def num_train_batches(self) -> int:
-        """Number of batches in an epoch, in each process."""
+        """Number of training batches per epoch in each process."""
         return len(self._train_sampler())
 
     @property
     def rows(self) -> np.ndarray:
-        """Rows of the manifest that are used in any split."""
+        """Manifest rows that are used in any split."""
         return np.unique(np.concatenate([table["row"].to_numpy() for table in self.tables.values()]))
 
     def use_cached_features(self, maps: FeatureMaps, num_frames: int) -> None:
-        """Make batches of crops of cached feature maps, `num_frames` long, instead of waveforms; without augment."""
+        """Use crops of cached feature maps, `num_frames` long, instead of waveforms.
+
+        Crops are not augmented.
+        """
         self.maps, self._map_frames = maps, num_frames
 
     def dataset(self, split: str) -> AudioDataset:
-        """Dataset of a split; augmented only in training."""
+        """Create the dataset of a split; only the train split is augmented."""
         table, crop = self.tables[split], self.crops[split]
         rows, labels = table["row"].to_numpy(), table["label"].to_numpy(dtype=np.int64)
         if self.maps is not None:
@@ -199,15 +216,15 @@ class AudioDataModule(LightningDataModule):
         return AudioDataset(self.store, rows, labels, crop, self.augment if split == "train" else None)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Training batches."""
+        """Create the data loader of the train split, shuffled."""
         return _batch_loader(self.dataset("train"), self._train_sampler(), self.num_workers)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the dev split, in order."""
+        """Create the data loader of the dev split, in order."""
         return scoring_loader(self.dataset("dev"), self.batch_size, self.num_workers, *self._place())
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """Batches of the eval split, in order."""
+        """Create the data loader of the eval split, in order."""
         return scoring_loader(self.dataset("eval"), self.batch_size, self.num_workers, *self._place())
 
     def _train_sampler(self) -> SeededSampler:
@@ -220,7 +237,7 @@ class AudioDataModule(LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _groups(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """Group of each training utterance and share of each group in an epoch."""
+        """Return the group of each training utterance, and the share of each group in an epoch."""
         table = self.tables["train"]
         labels = table["label"].to_numpy(dtype=np.int64)
         if self.balance == "none":
@@ -236,13 +253,19 @@ class AudioDataModule(LightningDataModule):
 
 
 def require_both_classes(manifest: Manifest) -> None:
-    """Raise ValueError if a split of a corpus lacks a class; called before its audio is decoded."""
+    """Raise a ValueError if a split of a corpus lacks a class.
+
+    Called before the audio is decoded.
+    """
     table = manifest.table
     _require_both_classes({split: table[table["split"] == split] for split in SPLITS}, manifest.name, "")
 
 
 def _limited(table: pd.DataFrame, limit: int | None) -> pd.DataFrame:
-    """Select at most `limit` rows, evenly spread over the table; half of each class if there are enough."""
+    """Select at most `limit` rows, evenly spaced in the table and half from each class.
+
+    A class may have fewer than half.
+    """
     if limit is None or len(table) <= limit:
         return table
     bonafide, spoof = (np.flatnonzero(table["label"] == label) for label in (BONAFIDE, SPOOF))

@@ -1,4 +1,4 @@
-"""The detector: feature -> model -> loss as one LightningModule, waveform in, score out.
+"""Detector as a LightningModule: feature, model and loss, from waveform to score.
 
 With cached feature maps (`feature.cache=true`), batches hold crops of these maps instead of waveforms, and only mask,
 model and loss are run. `forward` still takes waveforms: it computes the map of the waveform that it gets, which
@@ -34,7 +34,7 @@ OptimizerFactory = Callable[[list[torch.nn.Parameter], int, int], Any]
 
 
 class Detector(LightningModule):
-    """Deepfake detector (countermeasure): computes a score for each waveform, higher = more bona fide.
+    """Deepfake detector (countermeasure) that scores waveforms; a higher score means more bona fide.
 
     Args:
         feature: waveform (batch, samples) -> map (batch, channels, bins, frames).
@@ -77,19 +77,19 @@ class Detector(LightningModule):
         self.checkpoint_config: dict[str, Any] = {}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the configuration that rebuilds the detector."""
+        """Add the configuration that rebuilds the detector to the checkpoint."""
         checkpoint[CONFIG_KEY] = self.checkpoint_config
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Score (batch,) in float32 of waveforms (batch, samples)."""
+        """Return the scores (batch,) of waveforms (batch, samples), in float32."""
         return self.score_batch({"waveform": waveform})
 
     def score_batch(self, batch: Batch) -> Tensor:
-        """Score (batch,) in float32 of a batch of waveforms or cached feature maps."""
+        """Return the scores (batch,) of a batch of waveforms or cached feature maps, in float32."""
         return self.loss.score(self.embedding(batch)).float()
 
     def embedding(self, batch: Batch) -> Tensor:
-        """Embedding (batch, embedding_dim) of a batch of waveforms or cached feature maps."""
+        """Return the embeddings (batch, embedding_dim) of a batch of waveforms or cached feature maps."""
         if "feature" in batch:
             feature = self.feature.masked(batch["feature"].float())
         else:
@@ -98,7 +98,7 @@ class Detector(LightningModule):
         return embedding
 
     def configure_optimizers(self) -> Any:
-        """Optimizer and schedule of the run, over all parameters."""
+        """Create the optimizer and the learning-rate schedule for all parameters."""
         if self._optimizer is None:
             raise ValueError("This detector was loaded for scoring and has no optimizer: train it with dfx.train.")
         # Lightning's own estimate would start the loaders, before a resumed run knows its epoch.
@@ -108,7 +108,7 @@ class Detector(LightningModule):
         return self._optimizer(list(self.parameters()), total_steps, steps_per_epoch)
 
     def on_fit_start(self) -> None:
-        """Raise ValueError for a precision, or a number of processes, that would give wrong numbers."""
+        """Raise a ValueError if the precision or the number of processes would give wrong results."""
         if self.trainer.precision not in ("32-true", "16-mixed", "bf16-mixed"):
             raise ValueError(
                 "Features and scores are computed in float32, and weights are kept in it, got trainer.precision="
@@ -121,14 +121,20 @@ class Detector(LightningModule):
             )
 
     def on_train_epoch_start(self) -> None:
-        """Seed the random draws of an epoch (dropout, SpecAverage) by run seed and epoch: equal in a resumed run."""
+        """Seed the random numbers of an epoch (dropout, SpecAverage) from the run seed and the epoch.
+
+        They are the same in a resumed run.
+        """
         entropy = np.random.SeedSequence([self._seed, self.current_epoch, self.global_rank])
         torch.manual_seed(int(entropy.generate_state(1)[0]))
         self.feature.start_epoch(self.current_epoch)
         self._train_losses.clear()
 
     def training_step(self, batch: Batch) -> Tensor:
-        """Loss () of a batch; ValueError names the utterances of a batch whose loss is not finite."""
+        """Return the loss () of a batch; raises a ValueError if the loss is not finite.
+
+        The error names the utterances of the batch.
+        """
         loss: Tensor = self.loss(self.embedding(batch), batch["label"])
         if not torch.isfinite(loss):
             ids = self._tables["train"]["id"].iloc[batch["index"].cpu().numpy()].tolist()
@@ -141,7 +147,10 @@ class Detector(LightningModule):
         return loss
 
     def validation_step(self, batch: Batch) -> None:
-        """Collect the scores and the loss of dev; the loss is that of segments, as in training."""
+        """Collect the scores and the loss of a dev batch.
+
+        The loss is computed on segments, as in training.
+        """
         with self._full_precision():
             embedding = self.embedding(batch)
             count = (batch["index"] >= 0).sum()  # 0 for a batch of padding
@@ -149,12 +158,15 @@ class Detector(LightningModule):
             self._collectors["dev"].add(batch["index"], self.loss.score(embedding).float())
 
     def test_step(self, batch: Batch) -> None:
-        """Collect the scores of eval."""
+        """Collect the scores of an eval batch."""
         with self._full_precision():
             self._collectors["eval"].add(batch["index"], self.score_batch(batch))
 
     def on_validation_epoch_end(self) -> None:
-        """Compute the metrics of the whole dev split, never a mean over batches or processes."""
+        """Compute the metrics of the whole dev split.
+
+        They are never a mean over batches or processes.
+        """
         table = self.scores["dev"] = self._collectors["dev"].finish(self._gather)
         threshold = decision_threshold(table.bonafide, table.spoof)
         losses = self._gather([(float(loss), int(count)) for loss, count in self._dev_losses])
@@ -178,11 +190,14 @@ class Detector(LightningModule):
         self.scores["eval"] = self._collectors["eval"].finish(self._gather)
 
     def _full_precision(self) -> torch.autocast:
-        """Context for scores in float32: the 8 bits of bfloat16 would give equal scores."""
+        """Context that computes scores in float32.
+
+        The 8 bits of bfloat16 would give equal scores.
+        """
         return torch.autocast(self.device.type, enabled=False)
 
     def _gather(self, items: list[Any]) -> list[Any]:
-        """Gather the items of the batches of all processes, in the order of a single process."""
+        """Gather the batch results of all processes, in the order of a single process."""
         if self.trainer.world_size == 1:
             return items
         parts: list[list[Any]] = [[] for _ in range(self.trainer.world_size)]

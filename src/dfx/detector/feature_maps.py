@@ -1,4 +1,4 @@
-"""Cache of feature maps of frozen encoders: computed once for each utterance; later runs read crops of them.
+"""Cache of the feature maps of frozen encoders, computed once for each utterance and read in crops.
 
 The store is one of `dfx.audio.parts` in a folder `<cache>/features/<key>`; the key is a hash of the feature's
 configuration and weights, of the sample rate and of the conditioning. A map is stored frame after frame, each
@@ -42,7 +42,10 @@ MARGIN_SECONDS = 1.0  # context on both sides of a window, computed but not stor
 
 
 class FeatureMaps(StoreReader):
-    """Stored feature maps of the rows of a manifest, read in crops; made by `open_feature_maps`."""
+    """Store of the feature map of each manifest row, read in crops.
+
+    Made by `open_feature_maps`.
+    """
 
     unit = "frames"
 
@@ -51,7 +54,7 @@ class FeatureMaps(StoreReader):
         self._shape = shape
 
     def read(self, row: int, start: int = 0, num_samples: int | None = None) -> NDArray[np.float16]:
-        """Read `num_samples` frames of one row from `start`, or fewer at its end; (frames, channels, bins) float16.
+        """Read up to `num_samples` frames of one row, from `start`, as (frames, channels, bins) float16.
 
         Raises:
             ValueError: if the row has no map, or `start` is outside it.
@@ -73,7 +76,7 @@ def open_feature_maps(
     device: torch.device | str = "cpu",
     progress: bool = True,
 ) -> FeatureMaps:
-    """Open the maps of a feature of some utterances; computes those that are not in the store.
+    """Open the stored feature maps of some utterances, and compute the maps that are missing.
 
     Several processes may call it at the same time, also on hosts that share the folder: they share the work.
     The feature is frozen, and unchanged afterwards; `config` is its resolved configuration. `rows` are the utterances
@@ -118,10 +121,11 @@ def open_feature_maps(
 def feature_map_pieces(
     feature: Feature, clips: WaveformStore, row: int, device: torch.device | str
 ) -> Iterator[Tensor]:
-    """Compute the map of a whole utterance, (frames, channels, bins) in float32, in pieces of bounded size.
+    """Compute the feature map of a whole utterance, in pieces (frames, channels, bins) float32.
 
-    An utterance of up to 31 s is one piece. Windows slide over a longer one; the frames at their ends are taken from
-    the neighbour with context on both sides. An utterance that is too short for a frame is repeated.
+    The size of a piece is bounded. An utterance of up to 31 s is one piece. Windows slide over a longer one; the frames
+    at their ends are taken from the neighbour with context on both sides. An utterance that is too short for a frame is
+    repeated.
     """
     length, hop = int(clips.lengths[row]), feature.hop_samples
     window, margin = (round(seconds * clips.sample_rate) // hop for seconds in (WINDOW_SECONDS, MARGIN_SECONDS))
@@ -173,7 +177,7 @@ def _check_frozen(feature: Feature) -> None:
 
 
 def _key(feature: Feature, config: Mapping[str, Any], sample_rate: int, conditions: Conditions) -> str:
-    """Name of a store: a hash of everything that its maps depend on, except the audio files."""
+    """Name of a store of feature maps: a hash of feature, weights, sample rate and conditioning."""
     facts = [VERSION, STORE_VERSION, sample_rate, list(conditions), config]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for name, tensor in sorted(feature.state_dict().items()):
@@ -184,12 +188,15 @@ def _key(feature: Feature, config: Mapping[str, Any], sample_rate: int, conditio
 
 
 def _is_stored(weight: str) -> bool:
-    """Whether a weight of a feature affects the stored map; the weights of the mask do not."""
+    """Whether a weight of a feature affects the stored map; only the mask's weights do not."""
     return not weight.startswith("mask.")
 
 
 def half_precision_map(piece: Tensor, path: str) -> Tensor:
-    """Convert a piece of a map to half precision; a ValueError if it has values that are too large or not finite."""
+    """Convert a piece of a map to float16.
+
+    Raises a ValueError if it has values that are too large or not finite.
+    """
     if not piece.isfinite().all():
         raise ValueError(
             f"The map of {path} has values that are no finite numbers: look at the file (dfx.audit) and at the "
@@ -207,7 +214,7 @@ def half_precision_map(piece: Tensor, path: str) -> Tensor:
 def _announce(
     feature: Feature, clips: WaveformStore, rows: NDArray[np.intp], catalogue: PartCatalogue, device: torch.device | str
 ) -> None:
-    """Print what will be written; a ValueError if the disk is too small for it."""
+    """Print how many maps will be computed, and raise a ValueError if the disk is too small."""
     samples = int(clips.lengths[rows].sum())
     size = samples // feature.hop_samples * catalogue.unit_bytes
     what = f"{len(rows)} utterances ({samples / clips.sample_rate / 3600:.2f} h)"

@@ -1,8 +1,8 @@
-"""Check the configuration in a detector file before anything is built from it: a file of others is data, not code.
+"""Check the configuration in a detector file from other people before anything is built from it.
 
-Hydra calls whatever a `_target_` names. So a configuration from a checkpoint, an ONNX file or an MLflow artifact may
-name the features, models, losses and masks of dfx only, and what is in packages that the user trusts. Their arguments
-may not name files, URLs or hub models.
+Such a file is data, not code. Hydra calls whatever a `_target_` names. So a configuration from a checkpoint, an ONNX
+file or an MLflow artifact may name the features, models, losses and masks of dfx only, and what is in packages that the
+user trusts. Their arguments may not name files, URLs or hub models.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ MOST_LEVELS = 20
 
 
 def check_foreign_config(config: Any, file: Path, keys: Sequence[str], trust: Sequence[str] = ()) -> dict[str, Any]:
-    """Check the configuration in a detector file, and return it; nothing that it names is imported before.
+    """Check that the configuration in a detector file names allowed classes only, and return it.
+
+    No other class is imported before.
 
     Args:
         config: as read from the file.
@@ -105,7 +107,10 @@ def _target_problems(node: Mapping[str, Any], path: str, trust: tuple[str, ...])
 
 
 def _component(target: Any) -> type[nn.Module] | None:
-    """Class of dfx that a `_target_` names, as `dfx.features.LFCC`; None for anything else."""
+    """Return the class of dfx that a `_target_` names; None for any other target.
+
+    An example is `dfx.features.LFCC`.
+    """
     package, _, name = str(target).rpartition(".")
     if package not in PACKAGES:
         return None
@@ -115,7 +120,10 @@ def _component(target: Any) -> type[nn.Module] | None:
 
 
 def _external_arguments(component: type[nn.Module]) -> set[str]:
-    """Arguments that name a file or a model to download: paths by their type, others by `Feature.weight_sources`."""
+    """Return the arguments of a class that name a file or a model to download.
+
+    Paths are known by their type, others by `Feature.weight_sources`.
+    """
     hints = typing.get_type_hints(component.__init__)
     paths = {name for name, hint in hints.items() if Path in (hint, *typing.get_args(hint))}
     return paths | set(component.weight_sources if issubclass(component, Feature) else ())

@@ -1,4 +1,4 @@
-"""Open trained detectors: from a checkpoint, an MLflow run, a registered model or an ONNX file."""
+"""Load trained detectors from a checkpoint, an MLflow run, a registered model or an ONNX file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ DEV_SCORES, EVAL_SCORES = "scores/dev.csv", "scores/eval.csv"
 
 
 def load_detector(place: str | Path, trust: Sequence[str] = (), cache: str | Path | None = None) -> SavedDetector:
-    """Open a trained detector; see `dfx.load`. What has to be downloaded is kept in `cache`."""
+    """Load a trained detector from a file, an MLflow run or a registered model.
+
+    See `dfx.load`. Downloaded files are kept in `cache`.
+    """
     place = str(place)
     if place.startswith(RUN):
         run_id, _, path = place.removeprefix(RUN).partition("/")
@@ -92,7 +95,9 @@ def _of_file(file: Path, trust: Sequence[str]) -> SavedDetector:
 
 
 def load_network(file: str | Path, trust: Sequence[str] = ()) -> Detector:
-    """Load the LightningModule of a checkpoint on the CPU, in eval mode: feature, model and loss with trained weights.
+    """Load feature, model and loss with their trained weights from a checkpoint, as a LightningModule.
+
+    It is on the CPU, in eval mode.
 
     Args:
         file: the checkpoint.

@@ -1,4 +1,4 @@
-"""Detectors as ONNX files: waveforms (batch, samples) in, scores (batch,) out.
+"""Detectors as ONNX files: input waveforms (batch, samples), output scores (batch,).
 
 The file has one float32 input and one float32 output, both with a batch of any size. Its metadata hold under
 `dfx_config`, as JSON, the configuration that a checkpoint holds. The length of a segment, the sample rate and the crop
@@ -21,7 +21,10 @@ SUFFIX = ".onnx"
 
 
 class OnnxNetwork:
-    """An ONNX file that scores batches of waveforms; a ValueError if it has not one input and one output."""
+    """Detector in an ONNX file, which scores batches of waveforms.
+
+    Raises a ValueError if the file has not one input and one output.
+    """
 
     feature = None  # it is part of the graph
 
@@ -36,13 +39,16 @@ class OnnxNetwork:
         self._input, self._output = inputs[0].name, outputs[0].name
 
     def score_batch(self, batch: Batch) -> Tensor:
-        """Scores (batch,) of the waveforms of a batch."""
+        """Return the scores (batch,) of a batch of waveforms."""
         (scores,) = self._session.run([self._output], {self._input: batch["waveform"].cpu().numpy()})
         return torch.from_numpy(scores)
 
 
 def read_onnx_config(file: Path) -> dict[str, Any]:
-    """Read the configuration of the detector from the metadata of the file; a ValueError if it has none."""
+    """Read the configuration of the detector from the metadata of an ONNX file.
+
+    Raises a ValueError if it has none.
+    """
     text = _session(file).get_modelmeta().custom_metadata_map.get(CONFIG_KEY)
     if text is None:
         raise ValueError(

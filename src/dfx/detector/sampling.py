@@ -1,4 +1,4 @@
-"""Samplers: which utterances form a batch, shuffled by seed for training, in order for scoring."""
+"""Samplers that form batches of utterances: shuffled for training, in order for scoring."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PADDING: Draw = (-1, 0)  # for a process that has fewer batches than others
 
 
 class SeededSampler(Sampler[list[Draw]]):
-    """Shuffled batches of `(index, seed)` for training, drawn from the run's seed and the epoch alone.
+    """Sampler for training: shuffled batches of `(index, seed)`, determined by run seed and epoch.
 
     Batches of an epoch differ by at most one in size, so no utterance is dropped and no batch of one is left over.
     Several processes divide the same epoch among them.
@@ -50,7 +50,7 @@ class SeededSampler(Sampler[list[Draw]]):
         return self.num_batches
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch; Lightning calls it before each one."""
+        """Set the epoch; Lightning calls this before each epoch."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[Draw]]:
@@ -62,7 +62,10 @@ class SeededSampler(Sampler[list[Draw]]):
             yield [(int(order[i]), int(seeds[i])) for i in share]
 
     def _order(self, generator: np.random.Generator) -> np.ndarray:
-        """Shuffled utterances of one epoch; each group fills its share with permutations, so repetitions are even."""
+        """Draw the order of the utterances in one epoch.
+
+        Each group fills its share with permutations, so repetitions are even.
+        """
         if self.shares is None:
             return generator.permutation(self.size)
         drawn = []
@@ -76,7 +79,7 @@ class SeededSampler(Sampler[list[Draw]]):
 
 
 class SequentialBatches(Sampler[list[Draw]]):
-    """Batches of every window of every utterance, in order, for scoring.
+    """Sampler for scoring: batches of all windows of all utterances, in order.
 
     Several processes get the batches of one process in turn, since the last bits of a score depend on what else is in
     its batch. Each process gets the same number, as the exchange of data between them requires: if the batches do not

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: factors of the learning rate of the optimizer, for every optimizer step."""
+"""Learning-rate schedules: factors that multiply the learning rate at every optimizer step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def constant(optimizer: Optimizer, total_steps: int, steps_per_epoch: int) -> La
 def step_halving(
     optimizer: Optimizer, total_steps: int, steps_per_epoch: int, every_epochs: int = 10, factor: float = 0.5
 ) -> LambdaLR:
-    """Learning rate that is multiplied by `factor`, in (0, 1], after every `every_epochs` epochs.
+    """Multiply the learning rate by `factor` after every `every_epochs` epochs.
+
+    The factor is in (0, 1].
 
     Source: Wang and Yamagishi, "A comparative study on recent neural spoofing countermeasures for synthetic speech
     detection", 2021, section 3.2 (Adam, halved every ten epochs).
@@ -36,7 +38,9 @@ def cosine(
     warmup_fraction: float = 0.1,
     final_fraction: float = 0.01,
 ) -> LambdaLR:
-    """Linear warm-up to the full learning rate, then half a cosine down to `final_fraction` of it at the last step.
+    """Cosine schedule with linear warm-up.
+
+    From the full learning rate it falls over half a cosine to `final_fraction` of it at the last step.
 
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017, equation 5 (one cycle).
 

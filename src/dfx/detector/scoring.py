@@ -1,7 +1,7 @@
-"""Score clips and corpora with a trained detector, cut, padded and conditioned as in its training.
+"""Score clips and corpora with a trained detector.
 
-`SavedDetector.score` scores one clip, `score_manifest` utterances of a corpus. `ScoreCollector` averages the scores of
-windows, here and in validation and test of a run.
+They are cut, padded and conditioned as in its training. `SavedDetector.score` scores one clip, `score_manifest`
+utterances of a corpus. `ScoreCollector` averages the scores of windows, here and in validation and test of a run.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ BATCH_SIZE = 64
 
 
 class ScoreCollector:
-    """Collects scores of windows batch by batch, and averages them to one score for each utterance.
+    """Collector of window scores, which averages them to one score for each utterance.
 
     Args:
         utterances: id, attack, label and metadata; row i has the index i in batches.
@@ -55,7 +55,10 @@ class ScoreCollector:
         self._batches: list[tuple[Tensor, Tensor]] = []
 
     def add(self, index: Tensor, scores: Tensor) -> None:
-        """Add the scores (batch,) of windows of the utterances `index` (batch,); a negative index is padding."""
+        """Add the scores (batch,) of windows and the utterance index (batch,) of each window.
+
+        A negative index is padding.
+        """
         self._batches.append((index, scores))
 
     def finish(self, gather: Callable[[list[Any]], list[Any]] = list) -> ScoreTable:
@@ -82,7 +85,7 @@ class ScoreCollector:
 
 
 class ScoringPolicy(NamedTuple):
-    """Cropping and conditioning of an utterance before it is scored.
+    """Settings for the cropping and conditioning of utterances before they are scored.
 
     Attributes:
         sample_rate: in Hz.
@@ -108,15 +111,15 @@ class ScoringNetwork(Protocol):
 
     @property
     def feature(self) -> Feature | None:
-        """The feature of the network; None if it cannot be run separately."""
+        """Feature of the network; None if it cannot be computed separately."""
 
     def score_batch(self, batch: Batch) -> Tensor:
-        """Scores (batch,) in float32 of a batch of waveforms or feature maps."""
+        """Return the scores (batch,) of a batch of waveforms or feature maps, in float32."""
 
 
 @dataclass(frozen=True)
 class SavedDetector:
-    """A trained detector that scores audio. Its weights are read from the file at the first score.
+    """Trained detector that scores audio; the weights are loaded at the first score.
 
     Attributes:
         name: shown in tables.
@@ -138,37 +141,37 @@ class SavedDetector:
 
     @property
     def sample_rate(self) -> int:
-        """Sample rate in Hz; audio of other rates is resampled."""
+        """Sample rate of the detector in Hz; audio of other rates is resampled."""
         return int(self.config["sample_rate"])
 
     @property
     def segment_seconds(self) -> float:
-        """Length of the segments that the network takes, in seconds."""
+        """Length in seconds of the segments that the network takes."""
         return float(self.config["segment_seconds"])
 
     @property
     def llr(self) -> bool:
-        """Whether its scores are log-likelihood ratios."""
+        """Whether the scores are log-likelihood ratios."""
         return bool(get_object(self.config["loss"]["_target_"]).llr)
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the file."""
+        """SHA-256 hash of the detector file."""
         with self.file.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     @functools.cached_property
     def network(self) -> ScoringNetwork:
-        """The network with its weights, on the device."""
+        """Network with its weights, on the device."""
         return self.read_network(self.device)
 
     @property
     def device(self) -> torch.device:
-        """The device that computes scores: the GPU if there is one."""
+        """Device that computes the scores: the GPU if there is one, else the CPU."""
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def policy(self, eval_crop: str | None = None) -> ScoringPolicy:
-        """Cropping and conditioning as in the training, or with another position of the segments."""
+        """Return cropping and conditioning as in training; `eval_crop` replaces the position of the segments."""
         data = self.config["data"]
         num_samples = round(self.segment_seconds * self.sample_rate)
         crop = Crop(num_samples, eval_crop or data["eval_crop"], data["pad"])
@@ -176,7 +179,9 @@ class SavedDetector:
         return ScoringPolicy(self.sample_rate, crop, Conditions.of(self.config["conditioning"]), whole_maps)
 
     def score(self, clip: str | Path | ArrayLike, sample_rate: int | None = None) -> float:
-        """Score one clip, higher = more bona fide; equal to the score that the training run of the detector would give.
+        """Score one clip; a higher score means more bona fide.
+
+        The score equals the one that the training run of the detector would give.
 
         Args:
             clip: an audio file of any format and rate, or a waveform (samples,) or (samples, channels) of
@@ -199,7 +204,7 @@ class SavedDetector:
         return score
 
     def _read(self, clip: str | Path | ArrayLike, sample_rate: int | None) -> audio.Waveform:
-        """Read a clip at the rate of the detector, with the 16-bit rounding of the waveform store."""
+        """Read a clip at the sample rate of the detector, rounded to 16 bits as in the waveform store."""
         if isinstance(clip, str | Path):
             if sample_rate is not None:
                 raise ValueError(f"{clip} is a file and says its sample rate: leave out sample_rate.")
@@ -239,9 +244,9 @@ class ScoringOptions(NamedTuple):
 def score_manifest(
     detector: SavedDetector, manifest: Manifest, rows: np.ndarray, options: ScoringOptions | None = None, name: str = ""
 ) -> tuple[ScoreTable, pd.DataFrame]:
-    """Score some rows (trials,) of a corpus. Scores are cached by detector file, recordings and policy.
+    """Score selected rows (trials,) of a corpus, and cache the scores.
 
-    The progress bar and errors call the trials by `name`.
+    The cache depends on detector file, recordings and policy. The progress bar and errors call the trials by `name`.
 
     Returns:
         The score table with the metadata of the manifest, and the files that cannot be read: id, reason.
@@ -291,7 +296,10 @@ def _dataset(
     rows: np.ndarray,
     compute_maps: Callable[[Feature], ReadableStore],
 ) -> AudioDataset:
-    """Dataset of segments for scoring, cut from clips or from stored feature maps; it has no labels."""
+    """Create a dataset of segments for scoring, cut from clips or stored feature maps.
+
+    It has no labels.
+    """
     source, crop = clips, policy.crop
     feature = detector.network.feature if policy.whole_maps else None
     if feature is not None:
@@ -301,7 +309,7 @@ def _dataset(
 
 
 def _whole_map(detector: SavedDetector, feature: Feature, clips: Any) -> ArrayStore:
-    """Compute the feature map of a clip in memory, with the rounding of the store of maps."""
+    """Compute the feature map of a whole clip in memory, rounded as in the store of maps."""
     with torch.inference_mode():
         pieces = feature_map_pieces(feature, clips, 0, detector.device)
         whole = torch.cat([half_precision_map(piece, "the clip").cpu() for piece in pieces])
@@ -309,7 +317,7 @@ def _whole_map(detector: SavedDetector, feature: Feature, clips: Any) -> ArraySt
 
 
 def _window_scores(detector: SavedDetector, loader: DataLoader[Batch]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Index and score of the windows of each batch, on the CPU."""
+    """Yield utterance indices and scores of the windows of each batch, on the CPU."""
     for batch in loader:
         with torch.inference_mode():
             moved = {name: part.to(detector.device) for name, part in batch.items()}
@@ -320,7 +328,7 @@ def _window_scores(detector: SavedDetector, loader: DataLoader[Batch]) -> Iterat
 def _cached_scores(
     detector: SavedDetector, manifest: Manifest, rows: np.ndarray, policy: ScoringPolicy, options: ScoringOptions
 ) -> Path:
-    """Path of the cached scores; its name is a hash of everything that they depend on."""
+    """Path of the cached scores; the file name is a hash of everything that determines the scores."""
     chosen = Manifest(manifest.table.iloc[rows], require_split=False)
     facts = [
         [VERSION, STORE_VERSION, CONDITIONING_VERSION, MAPS_VERSION],
@@ -334,7 +342,7 @@ def _cached_scores(
 
 
 def _mono(waveform: ArrayLike) -> audio.Waveform:
-    """Average a waveform given as an array to one channel, after a check of its type, shape and values."""
+    """Check a waveform given as an array, and average its channels to mono."""
     array = np.asarray(waveform)
     if array.dtype.kind != "f":
         raise ValueError(

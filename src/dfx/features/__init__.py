@@ -1,4 +1,4 @@
-"""Features: maps computed from waveforms as input of models, one class for each YAML in conf/feature."""
+"""Features: modules that convert waveforms to feature maps, the input of models."""
 
 from dfx.features.base import Feature, FeatureShape, FilterBankFeature
 from dfx.features.lfcc import LFCC

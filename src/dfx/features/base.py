@@ -1,4 +1,4 @@
-"""Base classes of features: a batch of waveforms in, one map (batch, channels, bins, frames) out."""
+"""Base classes of features: convert a batch of waveforms to a map (batch, channels, bins, frames)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dfx.features.dsp import BandPower
 
 
 class FeatureShape(NamedTuple):
-    """Shape of a feature map of one clip, without the batch."""
+    """Shape of the feature map of one clip: channels, bins and frames."""
 
     channels: int
     bins: int
@@ -20,7 +20,7 @@ class FeatureShape(NamedTuple):
 
 
 class Feature(nn.Module):
-    """A module that turns waveforms into feature maps; a subclass has to define `extract` only.
+    """Base class of features: converts waveforms to feature maps; a subclass only defines `extract`.
 
     Maps of a feature that is not trained can be computed once for each utterance and stored (`cache`), if the
     class defines `hop_samples`. Stored maps are found by configuration and weights: after a change of the code use
@@ -43,10 +43,10 @@ class Feature(nn.Module):
 
     @abstractmethod
     def extract(self, waveform: Tensor) -> Tensor:
-        """Turn waveforms (batch, samples), float32, into a map (batch, channels, bins, frames)."""
+        """Convert waveforms (batch, samples), float32, to a map (batch, channels, bins, frames)."""
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Turn waveforms (batch, samples) into a map (batch, channels, bins, frames), always in float32.
+        """Convert waveforms (batch, samples) to a map (batch, channels, bins, frames), always in float32.
 
         Raises:
             ValueError: if the input is not a batch of floating-point waveforms.
@@ -73,7 +73,10 @@ class Feature(nn.Module):
         return feature
 
     def output_shape(self, num_samples: int) -> FeatureShape:
-        """Return the shape of the map of a clip of `num_samples` samples, measured on silence."""
+        """Return the shape of the map of a clip of `num_samples` samples.
+
+        It is measured on silence.
+        """
         tensors = [*self.parameters(), *self.buffers()]
         device = tensors[0].device if tensors else torch.device("cpu")
         was_training = self.training
@@ -87,7 +90,7 @@ class Feature(nn.Module):
 
     @property
     def hop_samples(self) -> int:
-        """Samples from one frame to the next; a ValueError if the class does not define it."""
+        """Distance between frames in samples; raises a ValueError if the class does not define it."""
         raise ValueError(
             f"{type(self).__name__} has no hop_samples (distance between frames), so its maps cannot be kept: "
             "define hop_samples in the class, or use feature.cache=false."
@@ -95,33 +98,39 @@ class Feature(nn.Module):
 
     @property
     def min_samples(self) -> int:
-        """Samples of the shortest waveform that gives a frame."""
+        """Length in samples of the shortest waveform that gives a frame."""
         return 1
 
     @property
     def unfreezes_later(self) -> bool:
-        """Whether frozen weights are trained from a later epoch on."""
+        """Whether frozen weights become trainable at a later epoch."""
         return False
 
     def start_epoch(self, epoch: int) -> None:
-        """Prepare for training epoch `epoch` (the first is 0); most features have nothing to do."""
+        """Prepare the feature for training epoch `epoch`, counted from 0.
+
+        Most features have nothing to do.
+        """
 
     def rebuild(self) -> dict[str, Any]:
-        """Return constructor arguments that rebuild this feature without outside files, {} if there are none."""
+        """Return the constructor arguments that rebuild this feature without other files.
+
+        The dict is empty if no argument refers to such a file.
+        """
         return {}
 
 
 class FilterBankFeature(Feature):
-    """Base class of features from the energies of a filter bank over frames; a subclass sets `band_power`."""
+    """Base class of features that use the energies of a filter bank; a subclass sets `band_power`."""
 
     band_power: BandPower
 
     @property
     def hop_samples(self) -> int:
-        """Samples from one frame to the next."""
+        """Distance between frames in samples."""
         return self.band_power.hop_length
 
     @property
     def min_samples(self) -> int:
-        """Samples of one frame."""
+        """Length in samples of the shortest waveform that gives a frame: the FFT size."""
         return self.band_power.n_fft

@@ -1,4 +1,4 @@
-"""Signal processing in torch, for batches: filter banks, the energies of their bands, decibels, cepstra, deltas."""
+"""Batched signal processing in torch: filter banks, band energies, decibels, cepstra, deltas."""
 
 import math
 
@@ -15,7 +15,7 @@ BLOCK_FILTERS = 12
 
 
 def mel_bank(num_bands: int, n_fft: int, sample_rate: int, fmin_hz: float, fmax_hz: float) -> Tensor:
-    """Triangular filters on the mel scale, each of area 1 (bands, bins), as librosa's defaults make them.
+    """Filter bank (bands, bins) on the mel scale: triangular filters of area 1, as in librosa.
 
     Raises:
         ValueError: if the band edges are no range below half the sample rate, or a band holds no FFT bin.
@@ -35,10 +35,11 @@ def mel_bank(num_bands: int, n_fft: int, sample_rate: int, fmin_hz: float, fmax_
 
 
 def linear_bank(num_filters: int, n_fft: int, sample_rate: int, fmax_hz: float) -> Tensor:
-    """Triangular filters of height 1, evenly spaced from 0 Hz to `fmax_hz` (filters, lowest bins).
+    """Filter bank on a linear frequency scale: triangular filters of height 1 from 0 Hz to `fmax_hz`.
 
-    The bins are the lowest int(fmax / Nyquist * (n_fft // 2 + 1)), taken as evenly spaced up to `fmax_hz` itself; below
-    the Nyquist frequency this is wrong by up to one bin, as in the ASVspoof 2021 baseline.
+    Its shape is (filters, lowest bins). The bins are the lowest int(fmax / Nyquist * (n_fft // 2 + 1)), taken as evenly
+    spaced up to `fmax_hz` itself; below the Nyquist frequency this is wrong by up to one bin, as in the ASVspoof 2021
+    baseline.
 
     Raises:
         ValueError: if `fmax_hz` is not above 0 and at most half the sample rate, or a filter holds no FFT bin.
@@ -71,29 +72,44 @@ def _check_range(fmin_hz: float, fmax_hz: float, sample_rate: int) -> None:
 
 
 def dct_matrix(num_coefficients: int, size: int) -> Tensor:
-    """Orthonormal DCT-II (coefficients, size): multiplied from the left, it turns log energies into cepstra."""
+    """Matrix (coefficients, size) of the orthonormal DCT-II, which converts log energies to cepstra.
+
+    It is multiplied from the left.
+    """
     matrix = fft.dct(np.eye(size), axis=0, norm="ortho")[:num_coefficients]
     return torch.from_numpy(matrix).float()
 
 
 def deltas(x: Tensor) -> Tensor:
-    """Differences over the last axis, x[t + 1] - x[t - 1] with the end values repeated, same shape as `x`."""
+    """Differences x[t + 1] - x[t - 1] over the last axis, in the same shape as `x`.
+
+    The end values are repeated.
+    """
     return torch.cat([x[..., 1:], x[..., -1:]], -1) - torch.cat([x[..., :1], x[..., :-1]], -1)
 
 
 def with_deltas(cepstra: Tensor) -> Tensor:
-    """Append first and second deltas to cepstra (..., coefficients, frames): (..., 3 * coefficients, frames)."""
+    """Append first and second deltas to cepstra.
+
+    Shapes: (..., coefficients, frames) -> (..., 3 * coefficients, frames).
+    """
     slope = deltas(cepstra)
     return torch.cat([cepstra, slope, deltas(slope)], dim=-2)
 
 
 def pre_emphasis(waveform: Tensor, coefficient: float) -> Tensor:
-    """Emphasise high frequencies, y[n] = x[n] - coefficient * x[n - 1], y[0] = x[0], same shape (batch, samples)."""
+    """Apply the filter y[n] = x[n] - coefficient * x[n - 1] to waveforms (batch, samples).
+
+    It emphasises high frequencies; y[0] = x[0].
+    """
     return torch.cat([waveform[:, :1], waveform[:, 1:] - coefficient * waveform[:, :-1]], dim=1)
 
 
 def power_to_db(power: Tensor, amin: float = 1e-10, top_db: float | None = None) -> Tensor:
-    """Decibels of power (batch, bands, frames), at most `top_db` below the maximum of each example."""
+    """Convert power (batch, bands, frames) to decibels.
+
+    Values more than `top_db` below the maximum of their example are raised to this limit.
+    """
     decibel = power.clamp(min=amin).log10_().mul_(10)
     if top_db is None:
         return decibel
@@ -101,7 +117,7 @@ def power_to_db(power: Tensor, amin: float = 1e-10, top_db: float | None = None)
 
 
 class BandPower(nn.Module):
-    """Energies of a filter bank over the power spectrum of overlapping frames.
+    """Module that computes filter-bank energies from the power spectra of overlapping frames.
 
     Frames are centred on multiples of the hop, with zeros beyond both ends: 1 + samples // hop_length of them.
 
@@ -135,7 +151,10 @@ class BandPower(nn.Module):
             self.register_buffer(f"block{i}", weights, persistent=False)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Return the energies (batch, filters, frames) of waveforms (batch, samples) of at least one frame."""
+        """Return the energies (batch, filters, frames) of waveforms (batch, samples).
+
+        A waveform has at least one frame.
+        """
         if waveform.shape[1] < self.n_fft:
             raise ValueError(
                 f"A waveform must hold at least one frame of n_fft={self.n_fft} samples, got {waveform.shape[1]}: "

@@ -1,4 +1,4 @@
-"""Linear-frequency cepstral coefficients of the ASVspoof LFCC-LCNN baselines."""
+"""Linear-frequency cepstral coefficients (LFCC), as in the ASVspoof LFCC-LCNN baselines."""
 
 import torch
 import torch.nn.functional as F
@@ -12,12 +12,12 @@ EPS = torch.finfo(torch.float32).eps
 
 
 class LFCC(FilterBankFeature):
-    """Linear-frequency cepstra with log energy and deltas, the NII variant of 2019 (batch, 1, 60, frames).
+    """Linear-frequency cepstra with log energy and deltas (batch, 1, 60, frames).
 
-    Pre-emphasis .97, periodic Hamming window, zero-padded centred frames, triangles of height 1 on the power
-    spectrum, log10(x + float32 epsilon), orthonormal DCT-II; coefficient 0 is replaced by the log10 of the power
-    summed over the kept bins / n_fft; first and second differences x[t + 1] - x[t - 1] are appended. Other features
-    called LFCC (MATLAB 2019, GMM 2021, torchaudio) differ in window, band, energy and deltas.
+    This is the NII variant of 2019. Pre-emphasis .97, periodic Hamming window, zero-padded centred frames, triangles of
+    height 1 on the power spectrum, log10(x + float32 epsilon), orthonormal DCT-II; coefficient 0 is replaced by the
+    log10 of the power summed over the kept bins / n_fft; first and second differences x[t + 1] - x[t - 1] are appended.
+    Other features called LFCC (MATLAB 2019, GMM 2021, torchaudio) differ in window, band, energy and deltas.
 
     Args:
         sample_rate, n_fft, win_length, hop_length, mask, cache: as in `LogMel`.
@@ -54,7 +54,7 @@ class LFCC(FilterBankFeature):
         self.register_buffer("transform", transform, persistent=False)
 
     def extract(self, waveform: Tensor) -> Tensor:
-        """Turn waveforms (batch, samples) into cepstra (batch, 1, coefficients, frames)."""
+        """Convert waveforms (batch, samples) to cepstra (batch, 1, coefficients, frames)."""
         power: Tensor = self.band_power(dsp.pre_emphasis(waveform, PRE_EMPHASIS))
         cepstra = torch.matmul(self.transform, power.add_(EPS).log10_())[:, None]
         return dsp.with_deltas(cepstra) if self.deltas else cepstra

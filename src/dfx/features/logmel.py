@@ -8,7 +8,7 @@ from dfx.features.base import FilterBankFeature
 
 
 class LogMel(FilterBankFeature):
-    """Logarithm of the power in mel-spaced bands (batch, 1, bands, frames), centred frames, Hann window.
+    """Log power of mel bands (batch, 1, bands, frames), with centred frames and Hann window.
 
     The filter bank is librosa's default: Slaney's mel scale, triangles of area 1.
 
@@ -55,7 +55,7 @@ class LogMel(FilterBankFeature):
         self.band_power = dsp.BandPower(torch.hann_window(win_length), n_fft, hop_length, bank)
 
     def extract(self, waveform: Tensor) -> Tensor:
-        """Turn waveforms (batch, samples) into log-Mel maps (batch, 1, bands, frames)."""
+        """Convert waveforms (batch, samples) to log-Mel maps (batch, 1, bands, frames)."""
         power: Tensor = self.band_power(waveform)
         if self.scale == "db":
             return dsp.power_to_db(power, self.eps, self.top_db)[:, None]

@@ -1,4 +1,4 @@
-"""Mel-frequency cepstral coefficients."""
+"""Mel-frequency cepstral coefficients (MFCC)."""
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,10 @@ from dfx.features.logmel import LogMel
 
 
 class MFCC(LogMel):
-    """Orthonormal DCT-II of a log-Mel spectrogram in dB, with deltas (batch, 1, coefficients, frames).
+    """Mel-frequency cepstra with deltas (batch, 1, coefficients, frames).
 
-    Without deltas equal to `librosa.feature.mfcc` of the same settings.
+    They are the orthonormal DCT-II of a log-Mel spectrogram in dB. Without deltas equal to `librosa.feature.mfcc` of
+    the same settings.
 
     Args:
         num_coefficients: cepstral coefficients, from number 0; at most num_bands.
@@ -48,6 +49,6 @@ class MFCC(LogMel):
         self.register_buffer("dct", dsp.dct_matrix(num_coefficients, num_bands), persistent=False)
 
     def extract(self, waveform: Tensor) -> Tensor:
-        """Turn waveforms (batch, samples) into cepstra (batch, 1, coefficients, frames)."""
+        """Convert waveforms (batch, samples) to cepstra (batch, 1, coefficients, frames)."""
         cepstra = torch.matmul(self.dct, super().extract(waveform))
         return dsp.with_deltas(cepstra) if self.deltas else cepstra

@@ -1,4 +1,4 @@
-"""Precomputed features from a table, given to models unchanged."""
+"""Precomputed features of a table, passed to the model unchanged."""
 
 from torch import Tensor
 
@@ -6,12 +6,12 @@ from dfx.features.base import Feature
 
 
 class Table(Feature):
-    """Columns of a table as the bins of a map of one frame (batch, 1, columns, 1).
+    """Feature for precomputed tables: each column is a bin of a one-frame map (batch, 1, columns, 1).
 
     For datasets that hold features instead of audio, such as `deep_voice_table`; a row of the
     table takes the place of the waveform.
     """
 
     def extract(self, waveform: Tensor) -> Tensor:
-        """Turn rows (batch, columns) into maps (batch, 1, columns, 1)."""
+        """Reshape table rows (batch, columns) to maps (batch, 1, columns, 1)."""
         return waveform[:, None, :, None]

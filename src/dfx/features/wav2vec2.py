@@ -17,7 +17,7 @@ SAMPLE_RATE = 16000
 
 
 class Wav2Vec2(Feature):
-    """All hidden states of a Transformer encoder, one channel each (batch, layers + 1, dim, frames).
+    """All hidden states of a Transformer encoder, one channel for each (batch, layers + 1, dim, frames).
 
     Channel 0 is the input of the first Transformer layer (projected convolutional features with their positional
     embedding), channel n the output of layer n; where the encoder ends in a layer norm, the last channel is its output.
@@ -84,7 +84,10 @@ class Wav2Vec2(Feature):
         self.start_epoch(0)
 
     def train(self, mode: bool = True) -> "Wav2Vec2":
-        """Set train or eval mode; a frozen encoder stays in eval mode, without dropout."""
+        """Set train or eval mode; a frozen encoder always stays in eval mode.
+
+        It thus has no dropout.
+        """
         super().train(mode)
         if self.frozen:
             self.encoder.eval()
@@ -92,7 +95,7 @@ class Wav2Vec2(Feature):
 
     @property
     def unfreezes_later(self) -> bool:
-        """Whether the encoder is frozen at first and trained from a later epoch on."""
+        """Whether the encoder is frozen at first and becomes trainable at a later epoch."""
         return bool(self.finetune_from_epoch)
 
     def start_epoch(self, epoch: int) -> None:
@@ -106,7 +109,10 @@ class Wav2Vec2(Feature):
         return {**dict.fromkeys(self.weight_sources), "architecture": self.architecture}
 
     def extract(self, waveform: Tensor) -> Tensor:
-        """Turn waveforms (batch, samples) of at least one frame into hidden states (batch, layers + 1, dim, frames)."""
+        """Convert waveforms (batch, samples) to hidden states (batch, layers + 1, dim, frames).
+
+        A waveform has at least one frame.
+        """
         if waveform.shape[1] < self.min_samples:
             raise ValueError(
                 f"Wav2Vec2 needs at least {self.min_samples} samples for one frame, got {waveform.shape[1]}: "
@@ -130,12 +136,12 @@ class Wav2Vec2(Feature):
 
     @property
     def hop_samples(self) -> int:
-        """Samples from one frame to the next: 320, 20 ms, for all published models."""
+        """Distance between frames in samples: 320 (20 ms) for all published models."""
         return math.prod(layer.stride for layer in self.encoder.feature_extractor.conv_layers)
 
     @property
     def min_samples(self) -> int:
-        """Samples of the shortest waveform that gives a frame."""
+        """Length in samples of the shortest waveform that gives a frame."""
         samples = 1
         for layer in reversed(self.encoder.feature_extractor.conv_layers):
             samples = (samples - 1) * layer.stride + layer.kernel_size
@@ -143,7 +149,10 @@ class Wav2Vec2(Feature):
 
 
 def _plain(architecture: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an architecture without its head, in plain dicts and lists, for checkpoints and YAML."""
+    """Return an encoder architecture, without its head, as plain dicts and lists.
+
+    Checkpoints and YAML can store it.
+    """
     plain = dict(architecture) | {"aux_num_out": None}
     layers = plain.get("extractor_conv_layer_config")
     if layers is not None:

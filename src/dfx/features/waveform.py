@@ -1,4 +1,4 @@
-"""The waveform itself, for models that learn their own front end."""
+"""Raw waveform as a feature, for models that learn their own front end."""
 
 from torch import Tensor
 
@@ -9,5 +9,5 @@ class Waveform(Feature):
     """Raw samples as a map of one channel and one bin (batch, 1, 1, samples)."""
 
     def extract(self, waveform: Tensor) -> Tensor:
-        """Turn waveforms (batch, samples) into maps (batch, 1, 1, samples)."""
+        """Reshape waveforms (batch, samples) to maps (batch, 1, 1, samples)."""
         return waveform[:, None, None]

@@ -1,4 +1,4 @@
-"""Losses: each contains the last layer of the detector and computes its score."""
+"""Losses: the last layer of the detector, with the training loss and the score."""
 
 from dfx.losses.am_softmax import AMSoftmax
 from dfx.losses.base import CosineLoss, Loss, PosteriorLoss

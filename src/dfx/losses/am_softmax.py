@@ -1,4 +1,4 @@
-"""Additive-margin softmax."""
+"""Additive-margin softmax loss."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dfx.tables.labels import BONAFIDE, SPOOF
 
 
 class AMSoftmax(CosineLoss):
-    """Cross-entropy on scaled cosines, with a margin subtracted from the cosine of the true class.
+    """Additive-margin softmax: cross-entropy on scaled cosines, with a margin for the true class.
 
-    With one direction per class and c_j the cosine between embedding and direction j,
-    L = −log( e^{s (c_y − m)} / (e^{s (c_y − m)} + Σ_{j≠y} e^{s c_j}) ).
+    The margin is subtracted from the cosine of the true class. With one direction per class and c_j the cosine between
+    embedding and direction j, L = −log( e^{s (c_y − m)} / (e^{s (c_y − m)} + Σ_{j≠y} e^{s c_j}) ).
 
     The score is s (c_bonafide − c_spoof), the log odds of the softmax without margin: 0 lies half-way between the
     directions, its size is not calibrated, |score| <= 2 s.
@@ -37,12 +37,12 @@ class AMSoftmax(CosineLoss):
         self.margin = margin
 
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
-        """Mean () over the batch of the loss above."""
+        """Return the mean loss () of a batch."""
         cosines = self.cosines(embedding)
         margins = self.margin * F.one_hot(label, num_classes=2)
         return F.cross_entropy(self.scale * (cosines - margins), label)
 
     def score(self, embedding: Tensor) -> Tensor:
-        """Scaled difference (batch,) of the cosines to bona fide and to spoof."""
+        """Return the scaled difference (batch,) between the bona fide cosine and the spoof cosine."""
         cosines = self.cosines(embedding)
         return self.scale * (cosines[:, BONAFIDE] - cosines[:, SPOOF])

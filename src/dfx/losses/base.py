@@ -1,4 +1,4 @@
-"""Base classes of the losses: the last layer of the detector, the value to minimise, and the score."""
+"""Base classes of losses: the last layer of the detector, with the training loss and the score."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from dfx.tables.labels import BONAFIDE, SPOOF
 
 
 def _in_float32(tensor: Tensor) -> torch.autocast:
-    """Context without autocast: scores in the 8 bits of bfloat16 would have ties."""
+    """Context that disables autocast.
+
+    Scores in the 8 bits of bfloat16 would have ties.
+    """
     return torch.autocast(tensor.device.type, enabled=False)
 
 
 class Loss(nn.Module):
-    """Base class of losses: contains the last layer of the detector, for the loss and for the score.
+    """Base class of losses: the last layer of the detector, with the training loss and the score.
 
     A subclass defines `forward(embedding, label)` and `score(embedding)`; embedding is (batch, embedding_dim), label
     is (batch,) int64 with 1 = bona fide.
@@ -40,9 +43,10 @@ class Loss(nn.Module):
         self.register_buffer("log_prior_odds", torch.tensor(0.0))
 
     def set_prior(self, num_bonafide: float, num_spoof: float) -> None:
-        """Store the log odds of the classes in training, which a loss of posterior odds subtracts from its score.
+        """Store the log odds of bona fide to spoof in the training data.
 
-        Give the class counts of the training set, all positive, or (1, 1) where a sampler balances the classes.
+        A loss of posterior odds subtracts them from its score. Give the class counts of the training set, all positive,
+        or (1, 1) where a sampler balances the classes.
         """
         if num_bonafide <= 0 or num_spoof <= 0:
             raise ValueError(
@@ -52,16 +56,16 @@ class Loss(nn.Module):
         self.log_prior_odds.fill_(math.log(num_bonafide / num_spoof))
 
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
-        """Loss () of a batch."""
+        """Return the loss () of a batch."""
         raise NotImplementedError
 
     def score(self, embedding: Tensor) -> Tensor:
-        """Scores (batch,); higher = more bona fide."""
+        """Return the scores (batch,); a higher score means more bona fide."""
         raise NotImplementedError
 
 
 class PosteriorLoss(Loss):
-    """Cross-entropy on linear outputs that estimate the posterior log odds of bona fide.
+    """Base class of cross-entropy losses with linear outputs that estimate the posterior log odds of bona fide.
 
     Trained with class weight w on data with odds p(bona fide) / p(spoof) they converge to
     log LR + log prior odds + log w; `score` subtracts the last two terms.
@@ -88,12 +92,15 @@ class PosteriorLoss(Loss):
         self._prior_is_known = False
 
     def set_prior(self, num_bonafide: float, num_spoof: float) -> None:
-        """Store the log odds as `Loss` does; weight="balanced" takes the class weight from them."""
+        """Store the prior log odds, and derive the class weight from them if `weight` is "balanced".
+
+        The log odds are those of `Loss`.
+        """
         super().set_prior(num_bonafide, num_spoof)
         self._prior_is_known = True
 
     def log_weight(self) -> Tensor:
-        """Logarithm () of the weight of a bona fide example relative to a spoofed one."""
+        """Return the logarithm () of the weight of a bona fide example relative to a spoofed example."""
         if self.weight is None:
             return torch.zeros_like(self.log_prior_odds)
         if self.weight == "balanced":
@@ -107,13 +114,16 @@ class PosteriorLoss(Loss):
         return torch.full_like(self.log_prior_odds, math.log(float(self.weight)))
 
     def posterior_log_odds(self, embedding: Tensor) -> Tensor:
-        """Log of the (weighted) posterior odds of bona fide (batch,), in float32."""
+        """Return the posterior log odds (batch,) of bona fide, in float32.
+
+        They include the class weight.
+        """
         with _in_float32(embedding):
             outputs: Tensor = self.linear(embedding.float())
         return outputs.squeeze(1) if outputs.shape[1] == 1 else outputs[:, BONAFIDE] - outputs[:, SPOOF]
 
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
-        """Weighted mean () over the batch of -log of the posterior of the true class."""
+        """Return the weighted mean cross-entropy () of a batch."""
         log_odds = self.posterior_log_odds(embedding)
         sign = torch.where(label == BONAFIDE, 1.0, -1.0)
         example = F.softplus(-sign * log_odds)
@@ -123,19 +133,22 @@ class PosteriorLoss(Loss):
         return (weight * example).sum() / weight.sum()
 
     def score(self, embedding: Tensor) -> Tensor:
-        """Log-likelihood ratios (batch,)."""
+        """Return the log-likelihood ratios (batch,)."""
         return self.posterior_log_odds(embedding) - self.log_prior_odds - self.log_weight()
 
 
 class CosineLoss(Loss):
-    """Base of the losses on cosines between the embedding and learned directions; the prior does not change a score."""
+    """Base class of losses on cosines between the embedding and learned directions.
+
+    The prior does not change a score.
+    """
 
     def __init__(self, embedding_dim: int, num_directions: int) -> None:
         super().__init__(embedding_dim)
         self.directions = nn.Parameter(F.normalize(torch.randn(num_directions, embedding_dim)))
 
     def cosines(self, embedding: Tensor) -> Tensor:
-        """Cosines (batch, num_directions) in float32; 0 for an embedding of zeros."""
+        """Return the cosines (batch, num_directions) in float32; they are 0 for an embedding of zeros."""
         # The lower limit of the length bounds the gradient of an embedding close to 0.
         with _in_float32(embedding):
             return F.normalize(embedding.float(), eps=1e-4) @ F.normalize(self.directions).T

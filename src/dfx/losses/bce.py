@@ -1,4 +1,4 @@
-"""Binary cross-entropy on one logit."""
+"""Binary cross-entropy loss on one logit."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dfx.losses.base import PosteriorLoss
 
 
 class BCE(PosteriorLoss):
-    """Binary cross-entropy, −log σ(z) for bona fide and −log σ(−z) for spoof, with one linear output z.
+    """Binary cross-entropy with one linear output z.
 
-    The score is z minus the log prior odds and the log class weight: a log-likelihood ratio.
+    −log σ(z) for bona fide and −log σ(−z) for spoof. The score is z minus the log prior odds and the log class weight:
+    a log-likelihood ratio.
 
     Source: the output of the ASVspoof 2021 baseline LFCC-LCNN (one linear unit, sigmoid).
     """

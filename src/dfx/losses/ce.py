@@ -1,4 +1,4 @@
-"""Cross-entropy on two outputs."""
+"""Cross-entropy loss on two outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One-class softmax."""
+"""One-class softmax loss."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dfx.tables.labels import BONAFIDE
 
 
 class OCSoftmax(CosineLoss):
-    """One learned direction: bona fide clips within a small angle of it, spoofed ones outside a larger angle.
+    """One-class softmax: bona fide close to one learned direction, spoof at a larger angle.
 
     With c the cosine between embedding and direction,
     L = log(1 + e^{α (r_real − c)}) for bona fide and log(1 + e^{α (c − r_fake)}) for spoof.
@@ -42,11 +42,11 @@ class OCSoftmax(CosineLoss):
         self.alpha = alpha
 
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
-        """Mean () over the batch of the loss above."""
+        """Return the mean loss () of a batch."""
         cosine = self.score(embedding)
         distance = torch.where(label == BONAFIDE, self.r_real - cosine, cosine - self.r_fake)
         return F.softplus(self.alpha * distance).mean()
 
     def score(self, embedding: Tensor) -> Tensor:
-        """Cosine (batch,) to the direction of bona fide speech."""
+        """Return the cosine (batch,) between embedding and bona fide direction."""
         return self.cosines(embedding)[:, 0]

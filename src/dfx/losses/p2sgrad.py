@@ -1,4 +1,4 @@
-"""P2SGrad as a mean squared error on cosines."""
+"""P2SGrad loss, computed as a mean squared error on cosines."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dfx.tables.labels import BONAFIDE
 
 
 class P2SGrad(CosineLoss):
-    """Mean squared error between the cosines to one direction per class and the one-hot label; no hyperparameters.
+    """Mean squared error between class cosines and one-hot labels, without hyperparameters.
 
-    With K = 2 classes and c_j the cosine between embedding and direction j,
-    L = 1/K Σ_j (c_j − [j = y])², averaged over the batch. Its gradient is the one that P2SGrad prescribes
-    (cosine minus indicator, up to a constant), free of scale and margin.
+    Each class has one learned direction. With K = 2 classes and c_j the cosine between embedding and direction j, L =
+    1/K Σ_j (c_j − [j = y])², averaged over the batch. Its gradient is the one that P2SGrad prescribes (cosine minus
+    indicator, up to a constant), free of scale and margin.
 
     The score is c_bonafide, in [-1, 1]: near 1 for bona fide, near 0 for spoof; it is not a log-likelihood ratio.
 
@@ -27,10 +27,10 @@ class P2SGrad(CosineLoss):
         super().__init__(embedding_dim, num_directions=2)
 
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
-        """Mean () over batch and classes of the squared errors."""
+        """Return the mean squared error () over batch and classes."""
         cosines = self.cosines(embedding)
         return F.mse_loss(cosines, F.one_hot(label, num_classes=2).to(cosines.dtype))
 
     def score(self, embedding: Tensor) -> Tensor:
-        """Cosine (batch,) to the direction of bona fide speech."""
+        """Return the cosine (batch,) between embedding and bona fide direction."""
         return self.cosines(embedding)[:, BONAFIDE]

@@ -1,7 +1,8 @@
-"""Models: feature map (batch, channels, bins, frames) -> embedding (batch, embedding_dim).
+"""Models: networks that convert a feature map (batch, channels, bins, frames) to an embedding.
 
-Every model takes `input_shape` (channels, bins and frames of the feature map), raises an `IncompatiblePairError` for
-a map that it cannot use, has `embedding_dim`, and takes any number of frames once it is built.
+Its shape is (batch, embedding_dim). Every model takes `input_shape` (channels, bins and frames of the feature map),
+raises an `IncompatiblePairError` for a map that it cannot use, has `embedding_dim`, and takes any number of frames once
+it is built.
 """
 
 from dfx.models.lcnn import LCNN

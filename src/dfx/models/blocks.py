@@ -14,11 +14,11 @@ VARIANCE_FLOOR = 1e-5
 
 
 class IncompatiblePairError(ValueError):
-    """Error for a feature map that a model cannot use; a sweep marks the cell as skipped, not as failed."""
+    """Error for a feature map that a model cannot use; a sweep skips this pair of feature and model."""
 
 
 def check_shape(input_shape: tuple[int, int, int], model: str, min_frames: int = 1) -> tuple[int, int, int]:
-    """Check that a model can use a feature map, and return its channels, bins and frames.
+    """Check that a model can use feature maps of this shape, and return channels, bins and frames.
 
     Raises:
         IncompatiblePairError: if an axis is empty or there are fewer frames than the model can use.
@@ -33,13 +33,15 @@ def check_shape(input_shape: tuple[int, int, int], model: str, min_frames: int =
 
 
 class MaxFeatureMap(nn.Module):
-    """Max-feature-map: the larger of the two halves of the channels, so that pairs of filters compete.
+    """Max-feature-map: the elementwise maximum of the two halves of the channels.
+
+    Pairs of filters thus compete.
 
     Source: Wu et al., "A light CNN for deep face representation with noisy labels", 2018, section III-A.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Larger half (batch, channels, …) of `x` (batch, 2 × channels, …)."""
+        """Return the maximum (batch, channels, …) of the two halves of `x` (batch, 2 × channels, …)."""
         if self.training:
             larger: Tensor = _LargerHalf.apply(x)
             return larger
@@ -48,12 +50,12 @@ class MaxFeatureMap(nn.Module):
 
 
 def mfm_conv(channels: int, outputs: int, kernel: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
-    """Convolution with zero padding and max-feature-map, with `outputs` channels after it."""
+    """Create a convolution with zero padding and a max-feature-map, with `outputs` channels after both."""
     return nn.Conv2d(channels, 2 * outputs, kernel, stride=stride, padding=kernel // 2), MaxFeatureMap()
 
 
 class _LargerHalf(torch.autograd.Function):
-    """`torch.maximum` of the two halves of the channels, with a gradient in three passes over memory.
+    """Maximum of the two halves of the channels, with a faster gradient than `torch.maximum`.
 
     The gradient of `torch.maximum` divides ties equally, which takes eight times as long: half of a training step of
     an LCNN. Here the second half takes the whole gradient of a tie.
@@ -79,28 +81,35 @@ class _LargerHalf(torch.autograd.Function):
 
 
 class HalvingPool(nn.Module):
-    """Max-pooling 2 × 2; an axis of length 1 (raw waveform, very short clip) is left unchanged."""
+    """Max-pooling 2 × 2 that leaves an axis of length 1 unchanged.
+
+    A raw waveform or a very short clip has such an axis.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pooled map: (batch, channels, height, width) -> (batch, channels, height // 2, width // 2), at least 1."""
+        """Return the map (batch, channels, height, width) with half the height and half the width.
+
+        They are rounded down, but at least 1.
+        """
         return F.max_pool2d(x, (min(2, x.shape[2]), min(2, x.shape[3])))
 
 
 class RowNorm(nn.BatchNorm1d):
-    """Batch normalisation of (batch, features[, frames]); a batch of one row is normalised by the running statistics.
+    """Batch normalisation that also works for a batch of one row.
 
-    PyTorch raises an error there, since the statistics of one value do not exist.
+    Input is (batch, features[, frames]); a single row is normalised by the running statistics. PyTorch raises an error
+    there, since the statistics of one value do not exist.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised `x`, same shape."""
+        """Return `x` after normalisation, in the same shape."""
         if self.training and x.numel() == x.shape[1]:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
         return super().forward(x)
 
 
 class InputNorm(nn.Module):
-    """Batch normalisation of every bin of every channel, without learned scale.
+    """Batch normalisation of every bin of every channel, without learned parameters.
 
     Brings log-mel energies (near -10), cepstra (tens) and hidden states (anything) to one range, so that one learning
     rate serves every feature.
@@ -111,24 +120,29 @@ class InputNorm(nn.Module):
         self.norm = RowNorm(channels * bins, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalised map, same shape as `x` (batch, channels, bins, frames)."""
+        """Return the map `x` (batch, channels, bins, frames) after normalisation, in the same shape."""
         rows: Tensor = self.norm(x.flatten(1, 2))
         return rows.reshape(x.shape)
 
 
 class StatisticsPool(nn.Module):
-    """Mean and standard deviation over frames.
+    """Statistics pooling: mean and standard deviation over frames.
 
     Source: Snyder et al., "X-vectors: robust DNN embeddings for speaker recognition", 2018, section 2.1.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Statistics (batch, 2 × features) of `x` (batch, features, frames), in float32 under autocast too."""
+        """Return mean and deviation (batch, 2 × features) of `x` (batch, features, frames).
+
+        Computed in float32, under autocast too.
+        """
         return _mean_and_deviation(x.float(), lambda values: values.mean(dim=2))
 
 
 class AttentiveStatisticsPool(nn.Module):
-    """Mean and standard deviation over frames, weighted by attention with `hidden` units.
+    """Attentive statistics pooling: mean and standard deviation over frames, weighted by attention.
+
+    The attention network has `hidden` units.
 
     Source: Okabe et al., "Attentive statistics pooling for deep speaker embedding", 2018, equations 1-6.
     """
@@ -139,7 +153,10 @@ class AttentiveStatisticsPool(nn.Module):
         self.attention = nn.Sequential(nn.Conv1d(features, hidden, 1), nn.Tanh(), nn.Conv1d(hidden, 1, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Statistics (batch, 2 × features) of `x` (batch, features, frames), in float32 under autocast too."""
+        """Return weighted mean and deviation (batch, 2 × features) of `x` (batch, features, frames).
+
+        Computed in float32, under autocast too.
+        """
         weight = self.attention(x).float().softmax(dim=2)
         return _mean_and_deviation(x.float(), lambda values: (values * weight).sum(dim=2))
 
@@ -151,7 +168,7 @@ def _mean_and_deviation(x: Tensor, average: Callable[[Tensor], Tensor]) -> Tenso
 
 
 class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation: scales each channel by a gate computed from the means of all channels.
+    """Squeeze-and-excitation: multiplies each channel by a gate computed from the means of all channels.
 
     Source: Hu et al., "Squeeze-and-excitation networks", 2018, equations 2-4; linear layers without bias.
     """
@@ -167,13 +184,13 @@ class SqueezeExcite(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Gated map, same shape as `x` (batch, channels, height, width)."""
+        """Return `x` (batch, channels, height, width) with each channel multiplied by its gate."""
         gate: Tensor = self.gate(x.mean(dim=(2, 3)))
         return x * gate[:, :, None, None]
 
 
 class ResidualBlock(nn.Module):
-    """Residual block: two 3 × 3 convolutions, added to a shortcut, then ReLU.
+    """Residual block: two 3 × 3 convolutions with a shortcut, followed by ReLU.
 
     Source: He et al., "Deep residual learning for image recognition", 2016, section 3 (shortcut B).
 
@@ -203,5 +220,8 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, inputs, bins, frames) -> (batch, outputs, bins / stride, frames / stride), rounded up."""
+        """Convert (batch, inputs, bins, frames) to (batch, outputs, bins / stride, frames / stride).
+
+        The quotients are rounded up.
+        """
         return F.relu(self.branch(x) + self.shortcut(x), inplace=True)

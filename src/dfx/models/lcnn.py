@@ -1,4 +1,4 @@
-"""The reference LCNN: light convolutional network with max-feature-map and two bidirectional LSTM layers."""
+"""LCNN of the ASVspoof baseline: light convolutional network with two bidirectional LSTM layers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dfx.models.blocks import HalvingPool, check_shape, mfm_conv
 
 
 class LCNN(nn.Module):
-    """LFCC-LCNN of the ASVspoof 2021 baseline, without its last linear layer (which is part of the loss).
+    """LFCC-LCNN of the ASVspoof 2021 baseline, without its last linear layer.
 
-    Nine convolutions with max-feature-map reduce (frames, bins) by 16; two bidirectional LSTM layers run over the
-    remaining frames, their input is added to their output, and the mean over frames is the embedding. 269,729 trainable
-    parameters with 60 bins, one channel and the one output of `bce`. An axis shorter than 16 is pooled to length 1.
+    That layer is part of the loss. Nine convolutions with max-feature-map reduce (frames, bins) by 16; two
+    bidirectional LSTM layers run over the remaining frames, their input is added to their output, and the mean over
+    frames is the embedding. 269,729 trainable parameters with 60 bins, one channel and the one output of `bce`. An axis
+    shorter than 16 is pooled to length 1.
 
     Source: Wang and Yamagishi, "A comparative study on recent neural spoofing countermeasures for synthetic speech
     detection", 2021, table 1; layers as in the released reference implementation.
@@ -45,7 +46,7 @@ class LCNN(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
+        """Return the embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
         # The reference has time on the first axis of its kernels; kept, so that its weights can be loaded.
         frames: Tensor = self.convolutions(x.transpose(2, 3)).transpose(1, 2).flatten(2)
         recurrent: Tensor = self.lstm(frames)[0]

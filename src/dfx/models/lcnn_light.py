@@ -1,4 +1,4 @@
-"""A small, fast LCNN: max-feature-map convolutions and statistics pooling, no recurrence."""
+"""Small, fast LCNN: max-feature-map convolutions and statistics pooling, without recurrent layers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class LCNNLight(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
+        """Return the embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
         frames = self.convolutions(self.norm(x)).flatten(1, 2)
         embedding: Tensor = self.embed(self.pool(frames))
         return embedding

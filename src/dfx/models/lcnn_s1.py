@@ -1,4 +1,4 @@
-"""The small convolutional network that project S1 trained under the name LCNN."""
+"""Small convolutional network of project S1, which called it LCNN."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dfx.models.blocks import check_shape
 
 
 class LCNNS1(nn.Module):
-    """Two convolutions with ReLU and batch normalisation, averaged over the whole map.
+    """Small network of two convolutions, each with ReLU and batch normalisation, and global average pooling.
 
     The write-ups of S1 describe an LCNN with max-feature-map, but the trained model has two convolutions, ReLU, batch
     normalisation, adaptive average pooling, one linear layer with a sigmoid (the last two are the loss `bce`). They do
@@ -35,6 +35,6 @@ class LCNNS1(nn.Module):
         ).to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
+        """Return the embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
         x = self.convolutions(x)
         return x.mean(dim=(2, 3))

@@ -8,7 +8,7 @@ from dfx.models.blocks import InputNorm, RowNorm, StatisticsPool, check_shape
 
 
 class MLP(nn.Module):
-    """Two layers of 128 units on the mean and deviation of every bin over time.
+    """Multi-layer perceptron: two layers of 128 units on mean and deviation of every bin over time.
 
     A control experiment: it sees the long-term spectrum and its variation, but no order in time. If it does as well as
     a network for sequences, the feature shows the channel (microphone, codec, bandwidth) and not speech. S3 averages
@@ -30,7 +30,7 @@ class MLP(nn.Module):
         self.layers = nn.Sequential(*_layer(2 * channels * bins, width, dropout), *_layer(width, width, dropout))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
+        """Return the embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
         embedding: Tensor = self.layers(self.pool(self.norm(x).flatten(1, 2)))
         return embedding
 

@@ -1,4 +1,4 @@
-"""ResNet18 and ResNet34 with narrow stages, optionally with squeeze-and-excitation."""
+"""ResNet18 and ResNet34 with few channels, optionally with squeeze-and-excitation."""
 
 from __future__ import annotations
 
@@ -49,6 +49,6 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
+        """Return the embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
         x = self.layers(x)
         return x.mean(dim=(2, 3))

@@ -11,11 +11,12 @@ STAGES = ((1, 1), (1, 1), (2, 1), (2, 2), (1, 4), (1, 8))  # stride, dilation al
 
 
 class ResNet2(nn.Module):
-    """Residual network with a long receptive field: dilations 1 to 8 over frames, attentive-statistics pooling.
+    """Residual network with dilations 1 to 8 over frames and attentive-statistics pooling.
 
-    The input is normalised per bin. The stem halves bins and frames, two of the six blocks do so again, and the last
-    three are dilated by 2, 4 and 8, so that the receptive field is 463 frames, 4.6 s at a hop of 10 ms. Bins stay
-    separate until the pooling, where attention weighs the frames and mean and deviation are projected to the embedding.
+    The dilations give a long receptive field. The input is normalised per bin. The stem halves bins and frames, two of
+    the six blocks do so again, and the last three are dilated by 2, 4 and 8, so that the receptive field is 463 frames,
+    4.6 s at a hop of 10 ms. Bins stay separate until the pooling, where attention weighs the frames and mean and
+    deviation are projected to the embedding.
 
     Source: "ResNet2" of project S1, described as residual, dilated, attention pooling; the numbers are ours.
 
@@ -47,7 +48,7 @@ class ResNet2(nn.Module):
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * inputs * bins, embedding_dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
+        """Return the embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
         frames = self.layers(self.norm(x)).flatten(1, 2)
         embedding: Tensor = self.project(self.pool(frames))
         return embedding

@@ -1,4 +1,4 @@
-"""Head for self-supervised features: weighted sum of layers, attentive pooling over frames, projection."""
+"""Model for self-supervised features: weighted sum of layers, attentive pooling over frames, projection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dfx.models.blocks import AttentiveStatisticsPool, InputNorm, check_shape
 
 
 class Wav2Vec2Head(nn.Module):
-    """Weighted sum of the channels, a linear layer for each frame, attentive pooling over frames, projection.
+    """Weighted sum of hidden layers, linear layer for each frame, attentive pooling over frames, and projection.
 
     On `wav2vec2` the channels are the hidden layers of the network: a softmax over one learned number for each shows
     which of them separate real from fake (`layer_weights`). On any other feature it is an attentive perceptron on
@@ -39,11 +39,11 @@ class Wav2Vec2Head(nn.Module):
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * hidden, embedding_dim))
 
     def layer_weights(self) -> Tensor:
-        """Weights (channels,) of the hidden layers; they sum to 1."""
+        """Weights (channels,) of the hidden layers, with sum 1."""
         return torch.ones(1) if self.layer_logits is None else self.layer_logits.softmax(dim=0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
+        """Return the embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
         x = self.norm(x)
         x = x[:, 0] if self.layer_logits is None else torch.einsum("c,bcft->bft", self.layer_weights(), x)
         embedding: Tensor = self.project(self.pool(self.frame(x)))

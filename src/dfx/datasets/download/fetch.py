@@ -1,4 +1,4 @@
-"""Download files that have a published checksum; an interrupted download continues.
+"""Download files and verify their published checksums; an interrupted download continues.
 
 pooch restarts a broken download from the beginning, which is too slow for 140 GB; the standard library suffices.
 """
@@ -20,7 +20,7 @@ LENGTHS = {"md5": 32, "sha256": 64}  # hex digits of the checksums that data arc
 
 @dataclass(frozen=True)
 class FetchSource:
-    """One file to fetch: address, file name, published checksum.
+    """File to download: address, file name and published checksum.
 
     `size` in bytes is for planning, and a limit (0: unknown); `strip` is the number of leading folders to remove from
     the names inside the archive.
@@ -35,7 +35,7 @@ class FetchSource:
 
 
 def fetch_file(source: FetchSource, folder: Path) -> Path:
-    """Download a file into a folder if it is not there, and check it.
+    """Download a file into a folder if it is not there, and verify its checksum.
 
     Received bytes are kept in FILE.part, so that the next call continues; a dropped connection is resumed.
 
@@ -78,7 +78,9 @@ def fetch_file(source: FetchSource, folder: Path) -> Path:
 
 
 def parse_fetch_source(entry: Mapping[str, Any]) -> FetchSource:
-    """Parse an entry of `facts.downloads`: `url`, `md5` or `sha256`, and if known `bytes`, `file`, `strip`.
+    """Parse one entry of `facts.downloads` in the YAML of a corpus.
+
+    It has `url`, `md5` or `sha256`, and if known `bytes`, `file`, `strip`.
 
     Raises:
         ValueError: if it lacks a checksum, or its address or file name is not valid.

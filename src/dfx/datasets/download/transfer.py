@@ -1,4 +1,4 @@
-"""Download a file over HTTP; after a dropped connection a new one continues from the last byte."""
+"""Download a file over HTTP, and resume the download after a dropped connection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ Report = Callable[[int, int], object]  # (bytes so far, bytes in all or 0)
 
 
 class DroppedTransferError(Exception):
-    """Error for a connection that ended early; `wait` is the pause in seconds that the server demands, if any."""
+    """Error for a connection that ended early.
+
+    `wait` is the pause in seconds that the server demands, if any.
+    """
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -38,7 +41,9 @@ class DroppedTransferError(Exception):
 
 
 class PartialTransfer:
-    """Partly received file, with the checksum of its bytes so far; starts with the bytes of an existing file.
+    """Partly downloaded file, with the checksum of the bytes received so far.
+
+    It starts with the bytes of an existing file.
 
     Args:
         path: of the partial file.
@@ -76,22 +81,22 @@ class PartialTransfer:
 
     @property
     def digest(self) -> str:
-        """Checksum of the bytes so far, in hexadecimal digits."""
+        """Checksum of the bytes received so far, in hexadecimal digits."""
         return self._hash.hexdigest()
 
     def write(self, chunk: bytes) -> None:
-        """Append bytes."""
+        """Append received bytes to the file."""
         self._file.write(chunk)
         self._count(chunk)
 
     def restart(self) -> None:
-        """Delete all bytes."""
+        """Delete all received bytes, so that the download starts again."""
         self._file.truncate(0)
         self.size, self.etag, self.mixed = 0, "", False
         self._hash = hashlib.new(self.algorithm)
 
     def expect(self, total: int) -> None:
-        """Set the size that the server gives.
+        """Set the total size of the file, as the server gives it.
 
         Raises:
             ValueError: if the disk has no room for it.
@@ -116,7 +121,9 @@ class PartialTransfer:
 
 
 def transfer_file(part: PartialTransfer) -> None:
-    """Receive the rest of a file; starts from the beginning if the server cannot resume.
+    """Download the rest of a partly downloaded file.
+
+    It starts from the beginning if the server cannot resume.
 
     Raises:
         ValueError: if the server refuses or stays silent, or the disk is too small.
@@ -142,7 +149,7 @@ def transfer_file(part: PartialTransfer) -> None:
 
 
 def _continue(part: PartialTransfer) -> None:
-    """Send one request, for the whole file or the missing rest, and write the answer to the part."""
+    """Send one request for the missing bytes, and append the answer to the file."""
     headers = {"User-Agent": "dfx", "Accept-Encoding": "identity"}  # the checksum is of the file without compression
     if part.size:
         headers["Range"] = f"bytes={part.size}-"
@@ -171,7 +178,7 @@ def _continue(part: PartialTransfer) -> None:
 
 
 class _WebRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to http and https only, and never from https to http."""
+    """Redirect handler that follows only http and https addresses, and never from https to http."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         if not newurl.startswith("https://" if req.full_url.startswith("https://") else ("http://", "https://")):

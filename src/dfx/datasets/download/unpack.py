@@ -1,4 +1,4 @@
-"""Unpack archives safely: no member can write outside the folder or fill the disk, and none is left incomplete.
+"""Unpack archives safely: no file outside the folder, no full disk, no incomplete files.
 
 Members are written to a new folder beside the archive, without links, and moved to their place at the end.
 """
@@ -31,7 +31,10 @@ DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAE
 
 
 class _Member(NamedTuple):
-    """One member of an archive; `data()` opens its contents; `first` is the file that a hard link repeats."""
+    """Member of an archive: name, kind, size and function to open its contents.
+
+    `first` is the file that a hard link repeats.
+    """
 
     name: str
     kind: str
@@ -41,9 +44,10 @@ class _Member(NamedTuple):
 
 
 def unpack(archive: Path, folder: Path, strip: int = 0) -> list[str]:
-    """Unpack an archive (zip, tar, tar.gz, tar.bz2, tar.xz) into a folder, replacing existing files.
+    """Unpack a zip or tar archive into a folder, and replace existing files.
 
-    Only regular files and folders are unpacked. An interrupted call can be repeated.
+    A tar archive may be compressed (tar.gz, tar.bz2, tar.xz). Only regular files and folders are unpacked. An
+    interrupted call can be repeated.
 
     Args:
         archive: unpacked in its own folder first, so it should be on the same disk as `folder`.
@@ -84,7 +88,7 @@ def unpack(archive: Path, folder: Path, strip: int = 0) -> list[str]:
 
 
 class _SizeLimit:
-    """Limit of the unpacked size of an archive: free disk space, and a multiple of its size."""
+    """Limit on the unpacked size of an archive: free disk space, and a multiple of the archive's size."""
 
     def __init__(self, archive: Path, size: int) -> None:
         self.archive = archive
@@ -121,7 +125,7 @@ def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
 
 
 class _TarInfo(tarfile.TarInfo):
-    """Header of a tar member, without extended headers so long that they would fill the memory."""
+    """Header of a tar member; an extended header that is too long for the memory is refused."""
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Any:
@@ -170,7 +174,7 @@ def _write(member: _Member, work: Path, strip: int, limit: _SizeLimit) -> None:
 
 
 def _place(name: str, work: Path, strip: int, limit: _SizeLimit) -> Path | None:
-    """Path for a member; None if `strip` leaves no name."""
+    """Return the path to write a member to; None if `strip` removes all of its name."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or PureWindowsPath(name).is_absolute() or ".." in path.parts or "\0" in name:
         raise _unsafe(limit, name, "lies outside its folder")
@@ -186,7 +190,7 @@ def _unsafe(limit: _SizeLimit, name: str, why: str) -> ValueError:
 
 
 def _merge(source: Path, target: Path) -> None:
-    """Move the contents of a folder into another; folders that are in both are merged."""
+    """Move the contents of one folder into another, and merge sub-folders that both have."""
     target.mkdir(parents=True, exist_ok=True)
     with os.scandir(source) as found:
         entries = list(found)

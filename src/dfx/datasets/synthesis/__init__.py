@@ -1,4 +1,4 @@
-"""Speech synthesis in NumPy and SciPy: a formant speaker and vocoders, for the demo corpus and for vocoded twins.
+"""Speech synthesis in NumPy and SciPy: formant synthesizer and vocoders, for demo corpus and vocoded twins.
 
 Worker processes import it, so it must not import torch.
 """

@@ -1,4 +1,4 @@
-"""Clips of the demo corpus: plan (speaker, split, attack, length of each clip) and synthesis of their samples.
+"""Clips of the demo corpus: plan of speaker, split, attack and length, and synthesis of the samples.
 
 Clips come in pairs, one bona fide and one spoof, with the same speaker, duration and recording conditions, but other
 words and other noise. So length, level and similar measures do not tell the classes apart.
@@ -26,7 +26,7 @@ Vocoder = Callable[[Real, np.random.Generator], Real]
 
 
 def _coded_units(waveform: Real, rng: np.random.Generator) -> Real:
-    """Concatenative synthesis from units that went through a codec."""
+    """Pass speech through a codec, cut it into short units, and replace each unit by a nearby one."""
     return vocoders.splice(vocoders.transform_codec(waveform, rng, step=1.0), rng)
 
 
@@ -52,7 +52,7 @@ _SEED = 20190  # of the corpus, not of a run: all runs train on the same clips
 
 @dataclass(frozen=True)
 class DemoClip:
-    """A planned clip of the demo corpus."""
+    """Planned clip of the demo corpus: speaker, split, attack and length."""
 
     id: str
     utterance: int
@@ -64,7 +64,10 @@ class DemoClip:
 
 
 def plan_demo_clips(num_clips: int, max_seconds: float) -> list[DemoClip]:
-    """Plan the clips of a corpus, half of them spoof; their order is independent of the class."""
+    """Plan the clips of the demo corpus, half of which are spoofs.
+
+    The order of the clips is independent of the class.
+    """
     rng = np.random.default_rng([_SEED, 0])
     count = dict.fromkeys(SPEAKERS, 0)
     order = rng.permutation(num_clips)
@@ -85,7 +88,10 @@ def plan_demo_clips(num_clips: int, max_seconds: float) -> list[DemoClip]:
 
 
 def synthesize_demo_clip(clip: DemoClip) -> npt.NDArray[np.int16]:
-    """Synthesize a clip: 16-bit samples (num_samples,), which depend on the plan only."""
+    """Synthesize the 16-bit samples (num_samples,) of a planned clip.
+
+    The samples depend on the plan only.
+    """
     voice = draw_speaker_voice(_generator(1, clip.speaker), female=clip.speaker % 2 == 1)
     shared = _generator(2, clip.pair)
     recording = draw_room_recording(shared)
@@ -104,7 +110,10 @@ def synthesize_demo_clip(clip: DemoClip) -> npt.NDArray[np.int16]:
 
 
 def write_demo_clips(clips: Sequence[DemoClip], folder: Path) -> int:
-    """Write clips as 16-bit WAV files into a folder, each atomically. Returns their number."""
+    """Synthesize clips, write them into a folder as 16-bit WAV files, and return their number.
+
+    Each file is written atomically.
+    """
     for clip in clips:
         with files.atomic_write(folder / f"{clip.id}.wav") as temporary:
             soundfile.write(temporary, synthesize_demo_clip(clip), SAMPLE_RATE)

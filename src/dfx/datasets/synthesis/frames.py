@@ -1,4 +1,4 @@
-"""Short-time processing in NumPy: frames, overlap-add, STFT, and filters that change from frame to frame.
+"""Short-time processing in NumPy: frames, overlap-add, STFT, and time-varying filters.
 
 They use FFTs and element-wise arithmetic, no matrix products, so that results do not depend on the threads of a BLAS
 library.
@@ -15,12 +15,18 @@ Complex = npt.NDArray[np.complexfloating]
 
 
 def hann_window(size: int) -> Real:
-    """Periodic Hann window (size,): shifted copies at size / 2 add up to one."""
+    """Periodic Hann window (size,).
+
+    Windows at a distance of size / 2 add up to one.
+    """
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
 
 
 def cut_frames(waveform: Real, size: int, hop: int) -> Real:
-    """Frames (frames, size) of a waveform (samples,), the first centred on sample 0, the last beyond the end."""
+    """Cut a waveform (samples,) into frames (frames, size), one every `hop` samples.
+
+    The first frame is centred on sample 0, the last one beyond the end.
+    """
     count = -(-len(waveform) // hop) + 1
     padded = np.zeros((count - 1) * hop + size, dtype=np.float32)
     padded[size // 2 : size // 2 + len(waveform)] = waveform
@@ -28,7 +34,10 @@ def cut_frames(waveform: Real, size: int, hop: int) -> Real:
 
 
 def overlap_add_frames(frames: Real, hop: int, offset: int, num_samples: int) -> Real:
-    """Overlap-add of frames (frames, size) every `hop` samples, without the first `offset` samples, (num_samples,)."""
+    """Overlap-add frames (frames, size) with distance `hop` to a waveform (num_samples,).
+
+    The first `offset` samples are left out.
+    """
     count, size = frames.shape
     parts = -(-size // hop)
     padded = np.zeros((count, parts * hop), dtype=np.float32)
@@ -41,7 +50,7 @@ def overlap_add_frames(frames: Real, hop: int, offset: int, num_samples: int) ->
 
 
 def stft(waveform: Real, size: int, hop: int, window: Real) -> Complex:
-    """Spectra (frames, size / 2 + 1) of centred, windowed frames."""
+    """Short-time Fourier transform (frames, size / 2 + 1) of a waveform, with centred frames."""
     spectra: Complex = fft.rfft(cut_frames(waveform, size, hop) * window, axis=1)
     return spectra
 
@@ -54,7 +63,7 @@ def istft(spectra: Complex, size: int, hop: int, window: Real, num_samples: int)
 
 
 def filter_frames(parts: list[tuple[Real, Complex]], hop: int, fft_size: int) -> Real:
-    """Filter sources (samples,) with time-varying filters, and add them.
+    """Filter each source signal (samples,) with a time-varying filter, and add the results.
 
     Each part is a source and the frequency responses (frames, fft_size / 2 + 1) at samples 0, hop, 2 hop … The outputs
     of neighbouring filters are cross-faded over one hop. Impulse responses longer than fft_size - 2 hop wrap around.
@@ -69,7 +78,10 @@ def filter_frames(parts: list[tuple[Real, Complex]], hop: int, fft_size: int) ->
 
 
 def minimum_phase(log_magnitude: Real) -> Complex:
-    """Minimum-phase responses (frames, bins) of natural-log magnitudes (frames, bins), by the folded cepstrum."""
+    """Compute minimum-phase responses (frames, bins) from natural-log magnitudes (frames, bins).
+
+    Uses the folded cepstrum.
+    """
     size = 2 * (log_magnitude.shape[1] - 1)
     cepstrum = fft.irfft(log_magnitude, size, axis=1)
     cepstrum[:, 1 : size // 2] *= 2
@@ -79,7 +91,10 @@ def minimum_phase(log_magnitude: Real) -> Complex:
 
 
 def smooth_track(track: Real, size: int) -> Real:
-    """Smooth a track (steps, …) with a Hann kernel of `size` steps; the end values are repeated beyond the ends."""
+    """Smooth a track (steps, …) over time with a Hann kernel of `size` steps.
+
+    The end values are repeated beyond the ends.
+    """
     kernel = np.hanning(size + 2)[1:-1]
     padded = np.pad(track, [(size // 2, size - 1 - size // 2)] + [(0, 0)] * (track.ndim - 1), mode="edge")
     total = np.zeros_like(track, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Phonemes of the demo speaker (formant targets and sound sources), and random sentences of them.
+"""Phonemes of the demo speaker with formants and sound sources, and random sentences of phonemes.
 
 A phoneme is one or more segments: a plosive is a closure, a burst and a breath. Formants are those of an average male
 vocal tract; a speaker scales them.
@@ -15,7 +15,7 @@ import numpy as np
 
 
 class PhonemeSegment(NamedTuple):
-    """Part of a phoneme with one target: duration, three formants, source amplitudes and the spectrum of the hiss."""
+    """Part of a phoneme: duration, three formants, source amplitudes and spectrum of the hiss."""
 
     seconds: float
     f1: float = 500.0
@@ -84,9 +84,10 @@ CONSONANTS: dict[str, list[PhonemeSegment]] = {
 def random_phoneme_sentence(
     seconds: float, lead_seconds: float, tail_seconds: float, rate: float, rng: np.random.Generator
 ) -> list[PhonemeSegment]:
-    """Segments of a random sentence that lasts `seconds`, including the silence at both ends.
+    """Generate a random sentence of `seconds`, as phoneme segments.
 
-    Syllables form words, words form phrases; a phrase ends with a longer vowel and a pause, some with a breath.
+    The duration includes the silence at both ends. Syllables form words, words form phrases; a phrase ends with a
+    longer vowel and a pause, some with a breath.
     """
     sounds: list[PhonemeSegment] = []
     spoken, wanted = 0.0, seconds - lead_seconds - tail_seconds

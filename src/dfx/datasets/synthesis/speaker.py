@@ -1,4 +1,4 @@
-"""Formant speech synthesis: glottal pulses and hiss through a vocal tract with moving formants.
+"""Formant speech synthesis: a vocal tract with moving formants filters glottal pulses and hiss.
 
 `SpeakerVoice` describes the speaker, `SpeakerControls` the articulation every 4 ms; `render_speaker` makes the waveform
 from both.
@@ -26,7 +26,7 @@ _HOP, _FFT = 128, 1024
 
 @dataclass(frozen=True)
 class SpeakerVoice:
-    """Properties of a speaker: pitch, length of the vocal tract, tempo and glottal source."""
+    """Properties of a synthetic speaker: pitch, vocal tract, tempo and glottal source."""
 
     pitch_hz: float = 120.0
     pitch_range: float = 1.0
@@ -42,7 +42,7 @@ class SpeakerVoice:
 
 
 def draw_speaker_voice(rng: np.random.Generator, female: bool) -> SpeakerVoice:
-    """Draw a random voice."""
+    """Draw the properties of a random synthetic speaker."""
     return SpeakerVoice(
         pitch_hz=rng.uniform(165, 235) if female else rng.uniform(88, 145),
         pitch_range=rng.uniform(0.6, 1.4),
@@ -60,7 +60,10 @@ def draw_speaker_voice(rng: np.random.Generator, female: bool) -> SpeakerVoice:
 
 @dataclass(frozen=True)
 class SpeakerControls:
-    """Articulation every STEP samples, in Hz or amplitude: (steps,) each; formants and bandwidths (steps, formants)."""
+    """Control signals of the formant synthesizer, one value every STEP samples.
+
+    Values are in Hz or amplitude: formants and bandwidths (steps, formants), all others (steps,).
+    """
 
     pitch_hz: Real
     formants_hz: Real
@@ -73,7 +76,10 @@ class SpeakerControls:
 
 
 def speaker_controls(voice: SpeakerVoice, sounds: list[PhonemeSegment], rng: np.random.Generator) -> SpeakerControls:
-    """Controls for a sequence of sounds: formants glide, pitch falls over a phrase and rises on accents."""
+    """Compute the control signals of a voice for a sequence of phoneme segments.
+
+    Formants glide; pitch falls over a phrase and rises on accents.
+    """
     ends = np.cumsum([sound.seconds for sound in sounds]) * SAMPLE_RATE / STEP
     steps = int(np.ceil(ends[-1])) + 1
     table = np.array(sounds, dtype=np.float64)[np.searchsorted(ends[:-1], np.arange(steps), side="right")]
@@ -104,7 +110,10 @@ def speaker_controls(voice: SpeakerVoice, sounds: list[PhonemeSegment], rng: np.
 
 
 def render_speaker(voice: SpeakerVoice, controls: SpeakerControls, num_samples: int, rng: np.random.Generator) -> Real:
-    """Synthesize the waveform (num_samples,) of a voice and controls; without room and microphone, not normalised."""
+    """Synthesize the waveform (num_samples,) of a voice from control signals.
+
+    It is not normalised, and has no room and no microphone.
+    """
     time = np.arange(num_samples)
     knots = np.arange(len(controls.pitch_hz)) * STEP
 
@@ -125,7 +134,10 @@ def render_speaker(voice: SpeakerVoice, controls: SpeakerControls, num_samples: 
 
 
 def glottal_source(voice: SpeakerVoice, pitch_hz: Real, rng: np.random.Generator) -> tuple[Real, Real]:
-    """Glottal flow in [0, 1] and its derivative (the radiated sound), (samples,) each, for a pitch (samples,)."""
+    """Generate glottal flow in [0, 1] and its derivative, (samples,) each, for a pitch (samples,).
+
+    The derivative is the radiated sound.
+    """
     fine = 2  # pulses are made at twice the rate, because their sharp closure would alias
     num_samples = len(pitch_hz)
     cycles = np.concatenate([[0.0], np.cumsum(pitch_hz, dtype=np.float64) / SAMPLE_RATE])
@@ -151,7 +163,10 @@ def glottal_source(voice: SpeakerVoice, pitch_hz: Real, rng: np.random.Generator
 
 
 def _all_pole(centres_hz: Real, bandwidths_hz: Real) -> Complex:
-    """Frequency responses (frames, bins) of a cascade of resonators (frames, n), each with gain one at 0 Hz."""
+    """Frequency responses (frames, bins) of cascaded resonators.
+
+    Centre frequencies and bandwidths are (frames, n); each resonator has gain 1 at 0 Hz.
+    """
     radius = np.exp(-np.pi * bandwidths_hz / SAMPLE_RATE)
     middle = -2 * radius * np.cos(2 * np.pi * centres_hz / SAMPLE_RATE)
     frames, count = centres_hz.shape

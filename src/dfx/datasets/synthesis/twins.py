@@ -1,4 +1,4 @@
-"""Spoofed twins of genuine recordings: the same speech through a vocoder or a codec, otherwise unchanged.
+"""Spoofed twins of genuine recordings: the same speech, passed through a vocoder or a codec.
 
 A twin has the exact length of its original, its level (RMS), its offset and its digital silence, and no higher peak, so
 that such measures say little about the class. A copy of the original goes through the same steps except the vocoder.
@@ -37,7 +37,7 @@ COPY = "bonafide"  # instead of the name of a vocoder
 
 @dataclass(frozen=True)
 class TwinVocoder:
-    """A vocoder or codec.
+    """Vocoder or codec for spoofed twins, with the band that it keeps.
 
     Attributes:
         rebuild: (waveform (samples,) at 16 kHz, generator) -> (samples,).
@@ -66,7 +66,7 @@ CODECS = [name for name, vocoder in VOCODERS.items() if isinstance(vocoder.rebui
 
 
 class TwinJob(NamedTuple):
-    """A file to make: a twin, or a copy of the original.
+    """Audio file to generate: a spoofed twin, or a copy of the original.
 
     Attributes:
         source: the recording.
@@ -86,7 +86,7 @@ class TwinJob(NamedTuple):
 
 
 def check_twin_library(name: str) -> None:
-    """Check that the library of a vocoder is installed.
+    """Check that the library of a vocoder or codec is installed.
 
     Raises:
         ValueError: if not; with the command that installs it.
@@ -99,10 +99,10 @@ def check_twin_library(name: str) -> None:
 
 
 def write_twins(jobs: Sequence[TwinJob]) -> int:
-    """Write the files of some jobs, 16-bit FLAC at 16 kHz, each atomically. Returns their number.
+    """Write the audio files of some jobs, and return their number.
 
-    If a recording cannot be used, a text file (`twin_reason_path`) with the reason is written in place of the FLAC
-    file.
+    Files are 16-bit FLAC at 16 kHz, each written atomically. If a recording cannot be used, a text file
+    (`twin_reason_path`) with the reason is written in place of the FLAC file.
 
     Raises:
         ValueError: if a file cannot be written.
@@ -126,12 +126,15 @@ def write_twins(jobs: Sequence[TwinJob]) -> int:
 
 
 def twin_reason_path(target: str, may_pass: bool = False) -> str:
-    """Text file with the reason why a target could not be made; of another name if the reason may be temporary."""
+    """Path of the text file that contains the reason why a twin could not be made.
+
+    A reason that may be temporary has another file name.
+    """
     return f"{target.removesuffix('.flac')}{'.temporary' if may_pass else ''}.txt"
 
 
 def rebuild_twin_pieces(job: TwinJob) -> Iterator[Real]:
-    """Compute the samples of a job's file, in consecutive pieces.
+    """Compute the samples of a job's audio file, in consecutive pieces.
 
     Raises:
         audio.AudioError: if the recording cannot be read or is silent.
@@ -153,7 +156,7 @@ def rebuild_twin_pieces(job: TwinJob) -> Iterator[Real]:
 
 
 def match_twin_level(waveform: Real, original: Real) -> Real:
-    """Give a waveform (samples,) the mean and RMS of an original (samples,), and a peak that is not higher.
+    """Adjust a waveform (samples,) to the mean, RMS and peak limit of its original (samples,).
 
     Peaks are turned down smoothly; a waveform with much higher peaks than its original becomes a little softer.
     """
@@ -172,7 +175,7 @@ def match_twin_level(waveform: Real, original: Real) -> Real:
 
 
 def _through(waveform: Real, job: TwinJob, rng: np.random.Generator) -> Real:
-    """Rebuild one piece of a recording (samples,) with the vocoder and the codec of a job."""
+    """Pass one piece of a recording (samples,) through the vocoder and the codec of a job."""
     if _is_silent(waveform):
         return waveform
     filled = np.pad(waveform, (0, max(0, SHORTEST - len(waveform))), mode="wrap")
@@ -190,14 +193,17 @@ def _through(waveform: Real, job: TwinJob, rng: np.random.Generator) -> Real:
 
 
 def _narrowed(waveform: Real, band_hz: int) -> Real:
-    """Limit a waveform (samples,) to the band of a sample rate of `band_hz`."""
+    """Limit the bandwidth of a waveform (samples,) by resampling to `band_hz` and back."""
     narrow = audio.resample_waveform(waveform, SAMPLE_RATE, band_hz)
     result = audio.resample_waveform(narrow, band_hz, SAMPLE_RATE)[: len(waveform)]
     return np.pad(result, (0, len(waveform) - len(result)))
 
 
 def _pieces(blocks: Iterable[Real]) -> Iterator[tuple[Real, bool]]:
-    """Regroup blocks into pieces of PIECE + FADE samples, one every PIECE samples; the last piece is longer."""
+    """Regroup blocks into overlapping pieces of PIECE + FADE samples, one every PIECE samples.
+
+    The last piece is longer.
+    """
     held: list[Real] = []
     for block in blocks:
         held.append(block)

@@ -1,4 +1,4 @@
-"""Vocoders for copy-synthesis: they analyse a waveform and rebuild it, as the last stage of speech synthesis does.
+"""Vocoders for copy-synthesis: they analyse a waveform and synthesize it again.
 
 Each is a function (waveform (samples,), generator) -> (samples,) at 16 kHz that keeps the length and the words and
 leaves its typical traces: estimated phases, a smoothed envelope, a buzz, quantised bands, joins.

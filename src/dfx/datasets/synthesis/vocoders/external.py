@@ -1,4 +1,4 @@
-"""Vocoders and codecs of other libraries: WORLD by pyworld, the codecs of FFmpeg by PyAV.
+"""Vocoders and codecs of other libraries: WORLD (pyworld), and the codecs of FFmpeg (PyAV).
 
 Both are imported where they are used. `vocoders` does not export these: the demo corpus does not need them.
 
@@ -21,7 +21,9 @@ from dfx.datasets.synthesis.speaker import SAMPLE_RATE
 
 @dataclass(frozen=True)
 class ExternalCodec:
-    """A codec of FFmpeg at one setting: a vocoder (waveform (samples,), generator) -> (samples,) at 16 kHz.
+    """Codec of FFmpeg at one setting, callable like a vocoder.
+
+    Takes a waveform (samples,) at 16 kHz and a generator, returns (samples,).
 
     Attributes:
         encoder: its name in FFmpeg.
@@ -40,7 +42,7 @@ class ExternalCodec:
     delay: int = 0
 
     def check(self) -> None:
-        """Check that FFmpeg has the encoder.
+        """Check that FFmpeg has the encoder of this codec.
 
         Raises:
             ValueError: if not; says what to do.
@@ -54,7 +56,10 @@ class ExternalCodec:
             )
 
     def __call__(self, waveform: Real, rng: np.random.Generator) -> Real:
-        """Encode and decode a waveform, aligned with the original; the generator is not used."""
+        """Encode and decode a waveform, aligned in time with the original.
+
+        The generator is not used.
+        """
         import av
 
         encoder = av.CodecContext.create(self.encoder, "w")
@@ -83,9 +88,10 @@ class ExternalCodec:
 
 
 def external_world(waveform: Real, rng: np.random.Generator) -> Real:
-    """WORLD vocoder: pitch, envelope (CheapTrick) and aperiodicity (D4C) every 5 ms; the generator is not used.
+    """WORLD vocoder of pyworld: pitch, envelope (CheapTrick) and aperiodicity (D4C) every 5 ms.
 
-    Pitch is estimated by DIO and StoneMask: Harvest would take ten times as long as everything else.
+    The generator is not used. Pitch is estimated by DIO and StoneMask: Harvest would take ten times as long as
+    everything else.
     """
     pyworld = _pyworld()
     original = waveform.astype(np.float64)

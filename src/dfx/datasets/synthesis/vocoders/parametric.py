@@ -26,7 +26,7 @@ _HOP, _FFT = 80, 1024
 
 
 def lpc(waveform: Real, rng: np.random.Generator, order: int = 12) -> Real:
-    """LPC vocoder: an all-pole filter every 5 ms, excited by pulses in voiced frames and by noise in others."""
+    """LPC vocoder: an all-pole filter every 5 ms, excited by pulses in voiced frames, by noise in unvoiced frames."""
     pitch, voicing = track_pitch(waveform, SAMPLE_RATE, _HOP)
     power = np.abs(fft.rfft(cut_frames(waveform, 400, _HOP) * hann_window(400), _FFT, axis=1)) ** 2
     coefficients, error = levinson(fft.irfft(power, axis=1)[:, : order + 1].astype(np.float64))
@@ -35,7 +35,7 @@ def lpc(waveform: Real, rng: np.random.Generator, order: int = 12) -> Real:
 
 
 def parametric_world(waveform: Real, rng: np.random.Generator, voiced_hz: float | None = None) -> Real:
-    """WORLD-like vocoder: smooth minimum-phase envelope, excited by pulses and, at high frequencies, noise.
+    """WORLD-like vocoder: a smooth spectral envelope, excited by pulses, and by noise at high frequencies.
 
     With `voiced_hz`, voiced frames are pulses below that frequency and noise above it, as in HMM synthesis; else the
     share of pulses follows the voicing.
@@ -52,7 +52,10 @@ def parametric_world(waveform: Real, rng: np.random.Generator, voiced_hz: float 
 
 
 def levinson(correlation: Real) -> tuple[Real, Real]:
-    """Prediction coefficients (frames, order + 1), the first one 1, and error power (frames,) of autocorrelations."""
+    """Compute linear prediction coefficients and error power from autocorrelations, frame by frame.
+
+    Coefficients are (frames, order + 1), the first one 1; error power is (frames,).
+    """
     frames, count = correlation.shape
     # White noise at -50 dB, so that silence and pure tones have a solution.
     error = correlation[:, 0] * (1 + 1e-5) + 1e-9
@@ -66,7 +69,10 @@ def levinson(correlation: Real) -> tuple[Real, Real]:
 
 
 def _smooth_envelope(power: Real, pitch: Real) -> Real:
-    """Natural-log power (frames, bins), smoothed over the distance of two harmonics of a pitch (frames,)."""
+    """Smooth the log power spectrum (frames, bins) over frequency, so that harmonics disappear.
+
+    The result is natural-log power; the width is the distance of two harmonics of the pitch (frames,).
+    """
     size = 2 * (power.shape[1] - 1)
     quefrency = np.minimum(np.arange(size), size - np.arange(size)) / SAMPLE_RATE
     periods = pitch[:, None] * quefrency
@@ -76,7 +82,10 @@ def _smooth_envelope(power: Real, pitch: Real) -> Real:
 
 
 def _excite(waveform: Real, response: Complex, periodic: Real, pitch: Real, rng: np.random.Generator) -> Real:
-    """Filter pulses (share `periodic`) and noise with responses (frames, bins), to the level of the waveform."""
+    """Filter pulses and noise with responses (frames, bins), and match the level of the waveform.
+
+    `periodic` is the share of the pulses.
+    """
     num_samples = len(waveform)
     hz = np.arange(response.shape[1]) * SAMPLE_RATE / _FFT
     # Delay high frequencies by up to 4 ms: plain pulses have too high peaks.

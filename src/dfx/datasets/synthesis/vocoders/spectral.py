@@ -1,4 +1,4 @@
-"""Vocoders that keep the magnitudes of the STFT and estimate its phases.
+"""Vocoders that keep the STFT magnitudes and generate new phases.
 
 Source:
     Griffin and Lim 1984, "Signal estimation from modified short-time Fourier transform"; its fast form: Perraudin,
@@ -21,7 +21,7 @@ def griffin_lim(
     hop: int = 256,
     iterations: int = 16,
 ) -> Real:
-    """Griffin-Lim vocoder: phases estimated by iteration from a mel spectrogram of `bands` bands."""
+    """Griffin-Lim vocoder: estimates phases for a mel spectrogram of `bands` bands by iteration."""
     window, momentum = hann_window(size), np.float32(0.9)
     magnitude = through_mel(np.abs(stft(waveform, size, hop, window)), bands)
     spectra: Complex = magnitude * _random_phases(magnitude.shape, rng)
@@ -35,7 +35,10 @@ def griffin_lim(
 
 
 def sinusoidal(waveform: Real, rng: np.random.Generator, size: int = 512, hop: int = 128, peaks: int = 60) -> Real:
-    """Sinusoidal vocoder: the strongest peaks of each frame as sinusoids with new phases, and noise between them."""
+    """Sinusoidal vocoder: spectral peaks become sinusoids with new phases, with noise between them.
+
+    Only the strongest peaks of each frame are used.
+    """
     window = hann_window(size)
     magnitude = np.abs(stft(waveform, size, hop, window))
     frames, bins = magnitude.shape
@@ -59,7 +62,10 @@ def sinusoidal(waveform: Real, rng: np.random.Generator, size: int = 512, hop: i
 
 
 def through_mel(magnitude: Real, bands: int) -> Real:
-    """Reduce magnitudes (frames, bins) to a mel spectrogram of triangular bands, and expand it to the bins again."""
+    """Convert STFT magnitudes (frames, bins) to mel bands and back to bins.
+
+    The bands are triangular.
+    """
     bins = magnitude.shape[1]
     mel = np.log1p(np.linspace(0, SAMPLE_RATE / 2, bins) / 700)
     position = mel / mel[-1] * (bands - 1)

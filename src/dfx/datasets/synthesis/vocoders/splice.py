@@ -1,4 +1,4 @@
-"""Concatenative resynthesis: short units of speech from nearby places, joined."""
+"""Concatenative resynthesis: short units of speech are replaced by nearby units and joined."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ def splice(
     shift_seconds: float = 0.03,
     fade_seconds: float = 0.001,
 ) -> Real:
-    """Replace units by nearby ones, joined by a short cross-fade: pitch periods and formants jump at the joins."""
+    """Replace short units of speech by nearby units, joined by cross-fades.
+
+    Pitch periods and formants jump at the joins.
+    """
     num_samples, fade = len(waveform), int(fade_seconds * SAMPLE_RATE)
     longest = int(unit_seconds[1] * SAMPLE_RATE) + fade
     padded = np.pad(waveform, (0, longest))
