@@ -54,13 +54,21 @@ GADGETS = {
     "arguments": {"_target_": "dfx.features.LFCC", "_args_": [16000]},
     "dataset": {"_target_": "dfx.datasets.Folder", "root": "/"},
 }
+PLANTED = """
+import torch
+open("CANARY", "w").close()
+class Loss(torch.nn.Module):
+    llr = True
+def run():
+    open("SYSTEM", "w")
+"""
 PLACES = ("feature", "model", "loss", "feature.mask", "data.x", "model.x.y")
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory, with a module and a pickle that write CANARY when they are loaded."""
-    (tmp_path / "planted.py").write_text("import os\nopen('CANARY', 'w').close()\nclass Loss: llr = True\n")
+    (tmp_path / "planted.py").write_text(PLANTED)
     (tmp_path / "planted.pkl").write_bytes(b"cos\nsystem\n(S'touch CANARY'\ntR.")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -107,6 +115,12 @@ def test_a_file_names_nothing_but_components_of_dfx(gadget: str, place: str) -> 
             "feature.checkpoint='x': a detector file holds its weights",
         ),
         ({"loss": {"_target_": "dfx.features.LFCC"}}, "loss._target_='dfx.features.LFCC' is none of"),
+        ({"sample_rate": 10**400}, "sample_rate=.* no plausible number"),
+        ({"sample_rate": 0}, "sample_rate=0: it is no plausible number"),
+        ({"segment_seconds": "abc"}, "segment_seconds='abc': it is no plausible number"),
+        ({"data": 3}, "data=3: it has no keys"),
+        ({"data": {"eval_crop": "zzz", "pad": "repeat"}}, "data.eval_crop='zzz': it is none of"),
+        ({"conditioning": [1]}, r"conditioning=\[1\]: it has no keys"),
         ({"feature": {"sample_rate": 16000}}, "feature names no class"),
         ({"feature": None}, "feature names no class"),
         ({"model": {"_target_": "dfx.models.MLP", "_partial_": True, "nothing": 1}}, "cannot be built from its"),
@@ -121,6 +135,9 @@ def test_a_file_that_is_no_configuration() -> None:
     circular: dict = copy.deepcopy(GENUINE)
     circular["data"]["again"] = circular["data"]
     refuse(circular, "has more than 20 levels")
+    twice: list = []
+    twice += [twice] * 3
+    refuse(GENUINE | {"more": twice}, "has more than 20 levels|of more than 10,000 values")
     refuse([1, 2], "holds no configuration of a detector")
     refuse({key: GENUINE[key] for key in ("feature", "model")}, "does not say its loss")
 
@@ -131,9 +148,9 @@ def test_a_package_that_is_trusted() -> None:
     with pytest.raises(ValueError, match="say so: trust=planted"):
         dfx.load(checkpoint(own))
     assert dfx.load(checkpoint(own), trust=["planted"]).llr
-    borrowed = GENUINE | {"loss": {"_target_": "planted.os.system", "command": "touch SYSTEM"}}
-    with pytest.raises(ValueError, match="is not defined in planted, which imports it"):
-        dfx.load(checkpoint(borrowed), trust=["planted"]).score(torch.randn(8000).numpy(), 16000)
+    for target in ("planted.torch.hub.load", "planted.torch.load", "planted.run", "planted.torch.nn.Linear"):
+        with pytest.raises(ValueError, match="is none of the features, models, losses"):
+            dfx.load(checkpoint(GENUINE | {"loss": {"_target_": target}}), trust=["planted"])
     assert not Path("SYSTEM").exists()
     sys.modules.pop("planted")
 

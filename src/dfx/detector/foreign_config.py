@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,13 +18,16 @@ from typing import Any
 from hydra.utils import get_object
 from torch import nn
 
+from dfx.audio.segments import EVAL_POLICIES, PADS
 from dfx.config.schema import join_config_key
 from dfx.features.base import Feature
 
 NETWORK = {"feature": "dfx.features", "model": "dfx.models", "loss": "dfx.losses"}  # keys that objects are built from
 PACKAGES = (*NETWORK.values(), "dfx.augment")
+MOST_SHOWN = 5
 MARKS = ("_target_", "_partial_", "_convert_")  # keys of Hydra that an own configuration has
 MOST_LEVELS = 20
+MOST_VALUES = 10_000  # of lists and mappings, which may contain each other
 
 
 def check_foreign_config(config: Any, file: Path, keys: Sequence[str], trust: Sequence[str] = ()) -> dict[str, Any]:
@@ -47,19 +51,38 @@ def check_foreign_config(config: Any, file: Path, keys: Sequence[str], trust: Se
         raise ValueError(
             f"{file} does not say its {', '.join(missing)}, as an early version of dfx left it out: train it again."
         )
-    problems = list(_problems(dict(config), "", tuple(trust), 0))
+    problems = list(itertools.islice(_problems(dict(config), "", tuple(trust), 0, itertools.count()), MOST_SHOWN))
+    problems += _value_problems(config)
     for key in NETWORK:
         if not isinstance(config[key], Mapping) or "_target_" not in config[key]:
             problems.append(f"{key} names no class.")
     if problems:
         raise ValueError(
             f"{file} was not opened, since its configuration is not that of a detector of dfx:\n  "
-            + "\n  ".join(problems[:5])
+            + "\n  ".join(problems[:MOST_SHOWN])
         )
     return dict(config)
 
 
-def _problems(value: Any, path: str, trust: tuple[str, ...], level: int) -> Iterator[str]:
+def _value_problems(config: Mapping[str, Any]) -> Iterator[str]:
+    """Problems of the values that say how clips are prepared."""
+    for key, largest in (("sample_rate", 1e6), ("segment_seconds", 1e6), ("seed", None)):
+        value = config[key]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or (largest is not None and not 0 < value <= largest):
+            yield f"{key}={value!r:.40}: it is no plausible number."
+    for key in ("data", "conditioning"):
+        if not isinstance(config[key], Mapping):
+            yield f"{key}={config[key]!r:.40}: it has no keys."
+    for key, words in (("eval_crop", EVAL_POLICIES), ("pad", PADS)):
+        value = config["data"].get(key) if isinstance(config["data"], Mapping) else words[0]
+        if value not in words:
+            yield f"data.{key}={value!r:.40}: it is none of {', '.join(words)}."
+
+
+def _problems(value: Any, path: str, trust: tuple[str, ...], level: int, visited: Iterator[int]) -> Iterator[str]:
+    if next(visited) > MOST_VALUES:
+        raise ValueError(f"A configuration of more than {MOST_VALUES:,} values is none of a detector of dfx.")
     if level > MOST_LEVELS:
         yield f"{path[:60]}… has more than {MOST_LEVELS} levels."
     elif isinstance(value, Mapping):
@@ -71,10 +94,10 @@ def _problems(value: Any, path: str, trust: tuple[str, ...], level: int) -> Iter
             elif key.startswith("_") and key not in MARKS:
                 yield f"{join_config_key(path, key)}: a key of Hydra that dfx does not write."
             else:
-                yield from _problems(item, join_config_key(path, key), trust, level + 1)
+                yield from _problems(item, join_config_key(path, key), trust, level + 1, visited)
     elif isinstance(value, list | tuple):
         for number, item in enumerate(value):
-            yield from _problems(item, f"{path}[{number}]", trust, level + 1)
+            yield from _problems(item, f"{path}[{number}]", trust, level + 1, visited)
     elif isinstance(value, str):
         if "${" in value:
             yield f"{path}={value!r:.80}: interpolations are not resolved."
@@ -87,17 +110,12 @@ def _target_problems(node: Mapping[str, Any], path: str, trust: tuple[str, ...])
     if path.split(".")[0] not in NETWORK:
         yield f"{join_config_key(path, '_target_')}={target!r:.80}: only {', '.join(NETWORK)} name classes."
         return
-    if isinstance(target, str) and (package := next((one for one in trust if target.startswith(f"{one}.")), "")):
-        # `my_lab.os.system` would be found in a trusted package that imports `os`.
-        if not f"{getattr(get_object(target), '__module__', '')}.".startswith(f"{package}."):
-            yield f"{path}._target_={target!r:.80} is not defined in {package}, which imports it."
-        return
-    component = _component(target)
-    if component is None or (path in NETWORK and not str(target).startswith(f"{NETWORK[path]}.")):
+    component = _component(target, path, trust)
+    if component is None:
         package = str(target).partition(".")[0]
         yield (
-            f"{path}._target_={target!r:.80} is none of the features, models, losses and masks of dfx. If it is of a "
-            f"package that you know and trust, say so: trust={package:.40}."
+            f"{path}._target_={target!r:.80} is none of the features, models, losses and masks of dfx. If it is a "
+            f"module of a package that you know and trust, say so: trust={package:.40}."
         )
         return
     for name, parameter in inspect.signature(component).parameters.items():
@@ -106,17 +124,21 @@ def _target_problems(node: Mapping[str, Any], path: str, trust: tuple[str, ...])
             yield f"{path}.{name}={value!r:.80}: a detector file holds its weights, and names no other file or model."
 
 
-def _component(target: Any) -> type[nn.Module] | None:
-    """Return the class of dfx that a `_target_` names; None for any other target.
-
-    An example is `dfx.features.LFCC`.
-    """
+def _component(target: Any, path: str, trust: tuple[str, ...]) -> type[nn.Module] | None:
+    """Class that a `_target_` may name: of dfx, as `dfx.features.LFCC`, or one that a trusted package defines."""
     package, _, name = str(target).rpartition(".")
-    if package not in PACKAGES:
+    own = package in PACKAGES and (path not in NETWORK or package == NETWORK[path])
+    trusted = next((one for one in trust if f"{package}.".startswith(f"{one}.")), "")
+    if own:
+        found = vars(importlib.import_module(package)).get(name)
+    elif trusted:
+        found = get_object(str(target))
+    else:
         return None
-    found = vars(importlib.import_module(package)).get(name)
-    own = isinstance(found, type) and issubclass(found, nn.Module) and found.__module__.startswith(f"{package}.")
-    return found if own else None
+    is_module = isinstance(found, type) and issubclass(found, nn.Module)
+    # Not what a trusted package only imports: `my_lab.torch.hub.load`.
+    defined = is_module and f"{found.__module__}.".startswith(f"{package if own else trusted}.")
+    return found if defined else None
 
 
 def _external_arguments(component: type[nn.Module]) -> set[str]:

@@ -113,11 +113,17 @@ def load_network(file: str | Path, trust: Sequence[str] = ()) -> Detector:
         made.load_state_dict(state["state_dict"])
     except Exception as error:  # the classes may raise anything for arguments that dfx has not checked
         raise ValueError(
-            f"{file} cannot be built from its configuration ({str(error).splitlines()[0]}): it is damaged, or of "
+            f"{file} cannot be built from its configuration ({_cause(error)}): it is damaged, or of "
             "another version of dfx."
         ) from error
     made.checkpoint_config = config
     return made.eval()
+
+
+def _cause(error: Exception) -> str:
+    """First two lines of the cause of an error: Hydra and torch begin with a heading."""
+    cause = error.__cause__ or error
+    return " ".join(str(cause).split("\n")[:2]).strip() or type(cause).__name__
 
 
 def _read_checkpoint(file: Path, mmap: bool = False) -> Mapping[str, Any]:
@@ -125,7 +131,7 @@ def _read_checkpoint(file: Path, mmap: bool = False) -> Mapping[str, Any]:
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # torch may raise anything for a file that is no checkpoint
         raise ValueError(
-            f"{file} is no checkpoint ({str(error).splitlines()[0]}): give one that dfx.train wrote (best.ckpt)."
+            f"{file} is no checkpoint ({_cause(error)}): give one that dfx.train wrote (best.ckpt)."
         ) from error
     if not isinstance(state, dict) or CONFIG_KEY not in state:
         raise ValueError(f"{file} holds no dfx configuration: give a checkpoint that dfx.train wrote (best.ckpt).")

@@ -65,7 +65,7 @@ def refuse_joined_lines(lines: Iterable[str], num_rows: int, path: object) -> No
     number, line = next(((number, line) for number, line in written if line.count('"') % 2), written[0])
     raise ValueError(
         f"{path} has {len(written)} lines, and quotation marks join them to {num_rows} rows: the first that is not "
-        f"closed is in line {number} ({line.strip()[:80]!r}). Remove it, or close it in the same line."
+        f"closed in its line is in line {number} ({line.strip()[:80]!r}). Remove it, or close it in the same line."
     )
 
 

@@ -99,6 +99,9 @@ class ScoreTable:
         Labels are words, scores have all their digits, and metadata columns are at the end.
         """
         table = self.table.assign(label=self.table["label"].map(NAMES))
+        for name in table.columns:
+            if not pd.api.types.is_numeric_dtype(table[name]):  # a row is a line
+                table[name] = table[name].astype("str").str.replace(r"[\r\n]+", " ", regex=True)
         table.to_csv(path, index=False, **_FILE)
 
     def write_plain(self, path: str | os.PathLike[str]) -> None:

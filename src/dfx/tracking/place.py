@@ -15,7 +15,7 @@ def local_path(uri: str) -> Path | None:
         uri: a path, or `file:` or `sqlite:` and a percent-encoded path.
     """
     if uri.startswith(SQLITE):
-        return Path(unquote(uri.removeprefix(SQLITE)))
+        return Path(unquote(uri.removeprefix(SQLITE).partition("?")[0]))
     parts = urlparse(uri)
     if parts.scheme == "file":
         return Path(unquote(parts.path))
