@@ -84,7 +84,7 @@ def download(cfg: DictConfig) -> None:
 
 
 def _record(source: FetchSource, archives: Path) -> Path:
-    """Path of the file that records the unpacking of an archive and the names that it contained."""
+    """Path of the record of an unpacked archive, which lists its contents."""
     return archives / f"{source.file}.unpacked"
 
 

@@ -31,7 +31,7 @@ def cache_dir(given: str | Path | None = None) -> Path:
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Write a file atomically: readers see the complete file or none, even after a crash.
+    """Write a file atomically: it is complete or unchanged, even after a crash.
 
     Yields a temporary path in the same folder, with the same suffix. It is renamed to `path` at the end of the block,
     and removed if the block raises. The folder is created if it does not exist.

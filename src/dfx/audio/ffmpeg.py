@@ -1,4 +1,4 @@
-"""Decode audio files that libsndfile cannot read, with PyAV (FFmpeg).
+"""Decode audio with PyAV (FFmpeg) if libsndfile cannot read the file.
 
 Import it only where it is needed: PyAV takes a tenth of a second to load, and most corpora do not need it.
 """

@@ -199,7 +199,10 @@ def _progress_path(folder: Path, name: str) -> Path:
 
 
 def read_progress(folder: Path, name: str) -> int | None:
-    """Return the position in the job of the recording at which a worker died; None if unknown."""
+    """Return which recording of a job its worker was writing when it died; None if unknown.
+
+    It is the position of the recording in the job.
+    """
     try:
         return int(_progress_path(folder, name).read_text())
     except (OSError, ValueError):

@@ -91,7 +91,7 @@ def reason_with_limits(reason: str) -> str:
 
 
 def write_part_table(folder: Path, name: str, entries: Sequence[PartEntry], unit_bytes: int) -> None:
-    """Write the table of a part after its samples, which makes the part valid.
+    """Write the table of a part after its samples; the part is then valid.
 
     A sample has `unit_bytes` bytes.
     """
@@ -380,7 +380,7 @@ class PartCatalogue:
 def part_batches(costs: NDArray[np.int64]) -> list[NDArray[np.intp]]:
     """Divide recordings into about 256 batches of equal cost in bytes.
 
-    A batch has at least 4 and at most 64 MiB, so there may be fewer or more.
+    The target size of a batch is between 4 and 64 MiB, so there may be fewer or more.
     """
     costs = np.maximum(costs, FILE_BYTES)
     limit = min(max(MIN_BATCH_BYTES, int(costs.sum()) // 256), MAX_BATCH_BYTES)

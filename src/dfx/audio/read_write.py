@@ -167,7 +167,7 @@ def _require_file(path: Path) -> None:
 
 
 def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDArray]:
-    """Read mono blocks at `sample_rate`.
+    """Read a file in mono blocks at `sample_rate`.
 
     They are 16-bit integers if the file is 16-bit mono at this rate, else float32.
     """
@@ -211,7 +211,7 @@ def _resampled(blocks: Iterator[tuple[NDArray, int]], path: Path, sample_rate: i
 
 
 def _decode(path: Path, block_seconds: float) -> Iterator[tuple[NDArray, int]]:
-    """Decode mono blocks at the sample rate of the file.
+    """Decode a file in mono blocks at its own sample rate.
 
     soundfile decodes first; PyAV continues where soundfile fails.
     """

@@ -43,7 +43,7 @@ def build_decoded_store(
     num_workers: int | None,
     progress: bool,
 ) -> int:
-    """Decode the recordings of some batches that are missing in a store.
+    """Decode the missing recordings of given batches into a store.
 
     Returns the number of recordings that this process decoded.
     """
@@ -74,7 +74,7 @@ def build_conditioned_store(
     num_workers: int | None,
     progress: bool,
 ) -> int:
-    """Condition the decoded clips that are missing in a store of conditioned clips.
+    """Condition decoded clips into another store, if they are missing there.
 
     Returns the number of clips that this process conditioned.
     """
@@ -146,7 +146,7 @@ def build_store_parts(
 
 @dataclass
 class _Builder:
-    """Builder of the missing parts of a store, which shares the batches with other processes.
+    """Builder of the missing parts of a store; several processes share the batches.
 
     Batches that another process has locked come last, if they are still incomplete. A job whose worker died or took too
     long is tried once more, with the file alone; after that the file is a bad file. A decoder that crashes or hangs
@@ -335,10 +335,7 @@ def require_room_for_store(what: str, size: int, folder: Path, otherwise: str = 
 
 
 def _growth(sample: tuple[list[str], int]) -> float:
-    """Estimate the size of the decoded samples divided by the size of the files.
-
-    The estimate is from the headers of some files.
-    """
+    """Estimate the ratio of decoded size to file size, from the headers of some files."""
     paths, sample_rate = sample
     source, decoded = 0, 0.0
     for path in paths:

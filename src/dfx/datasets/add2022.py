@@ -1,4 +1,4 @@
-"""ADD 2022, track 1: corpus of Mandarin speech, genuine and fully fake (low quality)."""
+"""ADD 2022, track 1: corpus of Mandarin speech with low-quality fakes."""
 
 from __future__ import annotations
 

@@ -212,10 +212,10 @@ class Corpus(Dataset):
     def paths_by_id(
         self, table: pd.DataFrame, folders: Sequence[Path], part: str = "", others: Iterable[str] = ()
     ) -> pd.DataFrame:
-        """Add the column `path` to a protocol that contains ids, by searching for files with these names.
+        """Add the column `path` by searching for audio files that have the id as their name.
 
-        The id is the file name without suffix. Files of any audio format, in these folders or below, are found. Rows
-        without a file, files without a row and files of the same name are findings.
+        Files in these folders or below are found, with the suffix of any audio format. Rows without a file, files
+        without a row and files of the same name are findings.
 
         Args:
             table: rows of the protocol, with `id`.
@@ -313,9 +313,9 @@ class Corpus(Dataset):
 
 
 def _find_folder(bases: Iterable[Path], names: Iterable[str], marks: Iterable[str]) -> Path | None:
-    """Return the first folder that contains a match of one of the marks.
+    """Return the first folder that contains a match for one of the glob patterns in `marks`.
 
-    Sub-folders with one of these names come before the base folder itself.
+    Sub-folders with one of the names come before the base folder itself.
     """
     names, marks = list(names), list(marks)
     for folder in (base / name for base in bases for name in (*names, "")):

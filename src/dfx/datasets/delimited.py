@@ -1,4 +1,4 @@
-"""Read delimited tables of corpora, such as CSV files, as text, and check that every row is complete."""
+"""Read delimited text tables of corpora, and check that every row is complete."""
 
 from __future__ import annotations
 

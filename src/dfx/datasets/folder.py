@@ -46,7 +46,7 @@ class Folder(Dataset):
 
 
 def folder_table(root: Path, all_genuine: bool = False) -> pd.DataFrame:
-    """List the audio files below a folder, with class, attack or speaker, and split from names of sub-folders.
+    """List the audio files below a folder; sub-folder names give class, attack or speaker, and split.
 
     The split is "" if no sub-folder names one.
 
@@ -84,10 +84,10 @@ def _row(root: Path, file: str, all_genuine: bool) -> tuple[str, str, int, str, 
 
 
 def _groups(table: pd.DataFrame) -> pd.Series:
-    """Return the group of each row that splits must not divide: its speaker, or its file name.
+    """Return the group of each row: its speaker, or its file name.
 
-    Speakers are used if three or more are named. `real/17.wav` and `fake/melgan/17.wav` are usually one sentence. A
-    single folder below `real`, such as `wavs`, is no speaker.
+    Splits do not divide a group. Speakers are used if three or more are named. `real/17.wav` and `fake/melgan/17.wav`
+    are usually one sentence. A single folder below `real`, such as `wavs`, is no speaker.
     """
     stems = table["id"].str.rpartition("/")[2].str.partition(".")[0]
     named = table["speaker"] != "-"

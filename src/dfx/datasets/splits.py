@@ -24,7 +24,9 @@ def divide_into_splits(
     file: Path | None = None,
     fractions: dict[str, float] | None = None,
 ) -> pd.Series:
-    """Assign a split to each row: read a split file if it exists, else use `assign_splits` and write the file.
+    """Assign a split to each row, from a split file or by `assign_splits`.
+
+    A split file that does not exist is written.
 
     Args:
         table: columns `id`, `label`, `attack` and those of `groups`.
@@ -87,7 +89,7 @@ def split_without_class_text(table: pd.DataFrame, groups: Sequence[str]) -> str:
 def assign_splits(
     table: pd.DataFrame, group: str | Sequence[str], fractions: dict[str, float] | None = None
 ) -> pd.Series:
-    """Divide rows into train, dev and eval: groups stay together, classes and attacks have equal shares.
+    """Divide rows into train, dev and eval, stratified by class and attack; groups stay together.
 
     Groups are ordered by a hash of their name, so the same recordings get the same split on every machine and in any
     order of the rows. Within its (label, attack) stratum a group goes to the split that is furthest below its share;

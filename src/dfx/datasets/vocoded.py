@@ -112,9 +112,9 @@ class Vocoded(Dataset):
         return manifest
 
     def _originals(self) -> tuple[pd.DataFrame, str, Sequence[Finding]]:
-        """Return the bona fide rows with columns `utterance` and `source`, and name and findings of their corpus.
+        """Return the bona fide rows, and the name and the findings of their corpus.
 
-        Rows are numbered from 0.
+        Rows are numbered from 0 and have `utterance` and `source`.
         """
         folder, name, found = Path(self.bonafide).expanduser(), self.bonafide, list[Finding]()
         if self.corpus is not None:

@@ -145,7 +145,7 @@ def num_segment_samples(cfg: DictConfig) -> int:
 def build_detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
     """Build a detector from feature, model and loss.
 
-    It is to train on `data`, or only to score. Each component gets the output shape of the one before.
+    Each gets the output shape of the one before. Without `data` the detector can only score.
 
     Raises:
         ValueError: if the model cannot take the feature's map.

@@ -18,7 +18,7 @@ EpochRecord = dict[str, float]
 
 
 class RunCheckpoint(Callback):
-    """Lightning callback that saves the best and the last weights of a run, and stops training early.
+    """Lightning callback that saves the best weights and the last state of a run, and stops training early.
 
     It writes `best-<epoch>.ckpt` and its dev scores when dev improves, and `last.ckpt` after every epoch. Dev improves
     when its EER falls, when it is equal and the AUC rises, or when both are equal and the loss falls: on a small or
@@ -61,14 +61,14 @@ class RunCheckpoint(Callback):
         return ranks.index(min(ranks))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the history, and whether training has ended.
+        """Return the history and the completion flag of training.
 
         Lightning stores both in the checkpoint.
         """
         return {"history": self.history, "complete": self.complete}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the history, and whether training has ended, from `state_dict`."""
+        """Restore the history and the completion flag from `state_dict`."""
         self.history = list(state_dict["history"])
         self.complete = bool(state_dict["complete"])
 
@@ -83,7 +83,7 @@ class RunCheckpoint(Callback):
         self._started = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the epoch, save the weights if dev improved, and stop early if it did not improve for long.
+        """Record the epoch, save improved weights, and stop training if dev no longer improves.
 
         Training stops after `patience` epochs without improvement.
         """

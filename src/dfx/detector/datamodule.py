@@ -112,7 +112,6 @@ class AudioDataset(Dataset[Batch]):
 
 
 def _batch_loader(dataset: AudioDataset, sampler: Sampler[list[Draw]], num_workers: int) -> DataLoader[Batch]:
-    """Create a data loader for the batches of a sampler."""
     # batch_size=None: the sampler makes the batches, the dataset returns them whole. A generator of its own,
     # because a loader draws from torch's at every start, and a resumed run starts its loaders at another moment.
     return DataLoader(

@@ -131,7 +131,7 @@ class Detector(LightningModule):
         self._train_losses.clear()
 
     def training_step(self, batch: Batch) -> Tensor:
-        """Return the loss () of a batch; raises a ValueError if the loss is not finite.
+        """Return the loss of a batch as a scalar (); raises a ValueError if it is not finite.
 
         The error names the utterances of the batch.
         """

@@ -177,7 +177,10 @@ def _check_frozen(feature: Feature) -> None:
 
 
 def _key(feature: Feature, config: Mapping[str, Any], sample_rate: int, conditions: Conditions) -> str:
-    """Name of a store of feature maps: a hash of feature, weights, sample rate and conditioning."""
+    """Name of a store of feature maps: a hash of feature, weights, sample rate and conditioning.
+
+    Maps depend on nothing else but the audio files.
+    """
     facts = [VERSION, STORE_VERSION, sample_rate, list(conditions), config]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for name, tensor in sorted(feature.state_dict().items()):
@@ -188,7 +191,7 @@ def _key(feature: Feature, config: Mapping[str, Any], sample_rate: int, conditio
 
 
 def _is_stored(weight: str) -> bool:
-    """Whether a weight of a feature affects the stored map; only the mask's weights do not."""
+    """Whether a weight affects the stored maps; weights of the mask do not."""
     return not weight.startswith("mask.")
 
 

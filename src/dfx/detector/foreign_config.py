@@ -1,4 +1,4 @@
-"""Check the configuration in a detector file from other people before anything is built from it.
+"""Check the configuration in a detector file from an unknown source, before anything is built from it.
 
 Such a file is data, not code. Hydra calls whatever a `_target_` names. So a configuration from a checkpoint, an ONNX
 file or an MLflow artifact may name the features, models, losses and masks of dfx only, and what is in packages that the
@@ -33,7 +33,7 @@ MOST_VALUES = 10_000  # of lists and mappings, which may contain each other
 def check_foreign_config(config: Any, file: Path, keys: Sequence[str], trust: Sequence[str] = ()) -> dict[str, Any]:
     """Check that the configuration in a detector file names allowed classes only, and return it.
 
-    No other class is imported before.
+    Modules of other packages are not imported.
 
     Args:
         config: as read from the file.
@@ -65,7 +65,7 @@ def check_foreign_config(config: Any, file: Path, keys: Sequence[str], trust: Se
 
 
 def _value_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    """Problems of the values that say how clips are prepared."""
+    """Yield one error sentence for each invalid value of the settings that prepare clips."""
     for key, largest in (("sample_rate", 1e6), ("segment_seconds", 1e6), ("seed", None)):
         value = config[key]
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -125,7 +125,7 @@ def _target_problems(node: Mapping[str, Any], path: str, trust: tuple[str, ...])
 
 
 def _component(target: Any, path: str, trust: tuple[str, ...]) -> type[nn.Module] | None:
-    """Class that a `_target_` may name: of dfx, as `dfx.features.LFCC`, or one that a trusted package defines."""
+    """Return the class that a `_target_` names, if dfx or a trusted package defines it."""
     package, _, name = str(target).rpartition(".")
     own = package in PACKAGES and (path not in NETWORK or package == NETWORK[path])
     trusted = next((one for one in trust if f"{package}.".startswith(f"{one}.")), "")

@@ -121,7 +121,10 @@ def load_network(file: str | Path, trust: Sequence[str] = ()) -> Detector:
 
 
 def _cause(error: Exception) -> str:
-    """First two lines of the cause of an error: Hydra and torch begin with a heading."""
+    """Return the first two lines of the message of an error, or of its cause if it has one.
+
+    Hydra and torch begin with a heading.
+    """
     cause = error.__cause__ or error
     return " ".join(str(cause).split("\n")[:2]).strip() or type(cause).__name__
 

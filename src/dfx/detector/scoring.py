@@ -162,7 +162,7 @@ class SavedDetector:
 
     @functools.cached_property
     def network(self) -> ScoringNetwork:
-        """Network with its weights, on the device."""
+        """Network with its weights, on `device`."""
         return self.read_network(self.device)
 
     @property

@@ -17,7 +17,7 @@ SAMPLE_RATE = 16000
 
 
 class Wav2Vec2(Feature):
-    """All hidden states of a Transformer encoder, one channel for each (batch, layers + 1, dim, frames).
+    """Hidden states of all layers of a Transformer encoder as channels (batch, layers + 1, dim, frames).
 
     Channel 0 is the input of the first Transformer layer (projected convolutional features with their positional
     embedding), channel n the output of layer n; where the encoder ends in a layer norm, the last channel is its output.

@@ -37,7 +37,7 @@ class AMSoftmax(CosineLoss):
         self.margin = margin
 
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
-        """Return the mean loss () of a batch."""
+        """Return the mean loss of a batch as a scalar ()."""
         cosines = self.cosines(embedding)
         margins = self.margin * F.one_hot(label, num_classes=2)
         return F.cross_entropy(self.scale * (cosines - margins), label)

@@ -43,7 +43,7 @@ class Loss(nn.Module):
         self.register_buffer("log_prior_odds", torch.tensor(0.0))
 
     def set_prior(self, num_bonafide: float, num_spoof: float) -> None:
-        """Store the log odds of bona fide to spoof in the training data.
+        """Store the log odds of bona fide versus spoof in the training data.
 
         A loss of posterior odds subtracts them from its score. Give the class counts of the training set, all positive,
         or (1, 1) where a sampler balances the classes.
@@ -56,7 +56,7 @@ class Loss(nn.Module):
         self.log_prior_odds.fill_(math.log(num_bonafide / num_spoof))
 
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
-        """Return the loss () of a batch."""
+        """Return the loss of a batch as a scalar ()."""
         raise NotImplementedError
 
     def score(self, embedding: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ class PosteriorLoss(Loss):
         self._prior_is_known = True
 
     def log_weight(self) -> Tensor:
-        """Return the logarithm () of the weight of a bona fide example relative to a spoofed example."""
+        """Return the log of the class weight of bona fide, relative to spoof, as a scalar ()."""
         if self.weight is None:
             return torch.zeros_like(self.log_prior_odds)
         if self.weight == "balanced":
@@ -123,7 +123,7 @@ class PosteriorLoss(Loss):
         return outputs.squeeze(1) if outputs.shape[1] == 1 else outputs[:, BONAFIDE] - outputs[:, SPOOF]
 
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
-        """Return the weighted mean cross-entropy () of a batch."""
+        """Return the weighted mean cross-entropy of a batch as a scalar ()."""
         log_odds = self.posterior_log_odds(embedding)
         sign = torch.where(label == BONAFIDE, 1.0, -1.0)
         example = F.softplus(-sign * log_odds)

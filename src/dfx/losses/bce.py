@@ -8,8 +8,8 @@ from dfx.losses.base import PosteriorLoss
 class BCE(PosteriorLoss):
     """Binary cross-entropy with one linear output z.
 
-    −log σ(z) for bona fide and −log σ(−z) for spoof. The score is z minus the log prior odds and the log class weight:
-    a log-likelihood ratio.
+    The loss is −log σ(z) for bona fide and −log σ(−z) for spoof. The score is z minus the log prior odds and the log
+    class weight: a log-likelihood ratio.
 
     Source: the output of the ASVspoof 2021 baseline LFCC-LCNN (one linear unit, sigmoid).
     """

@@ -6,11 +6,11 @@ from dfx.losses.base import PosteriorLoss
 
 
 class CE(PosteriorLoss):
-    """Softmax cross-entropy, −log softmax(z)[label], with two linear outputs z.
+    """Softmax cross-entropy with two linear outputs z.
 
-    With two classes softmax depends on z[bona fide] − z[spoof] only, so the loss is binary cross-entropy of this
-    difference (with twice the parameters of `BCE`). The score is the difference minus the log prior odds and the log
-    class weight: a log-likelihood ratio.
+    The loss is −log softmax(z)[label]. With two classes softmax depends on z[bona fide] − z[spoof] only, so the loss is
+    binary cross-entropy of this difference (with twice the parameters of `BCE`). The score is the difference minus the
+    log prior odds and the log class weight: a log-likelihood ratio.
 
     Source: the output of the AASIST, RawNet2 and Res2Net systems (weight 9 is their "[.1, .9]").
     """

@@ -42,7 +42,7 @@ class OCSoftmax(CosineLoss):
         self.alpha = alpha
 
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
-        """Return the mean loss () of a batch."""
+        """Return the mean loss of a batch as a scalar ()."""
         cosine = self.score(embedding)
         distance = torch.where(label == BONAFIDE, self.r_real - cosine, cosine - self.r_fake)
         return F.softplus(self.alpha * distance).mean()

@@ -27,7 +27,7 @@ class P2SGrad(CosineLoss):
         super().__init__(embedding_dim, num_directions=2)
 
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
-        """Return the mean squared error () over batch and classes."""
+        """Return the squared error, averaged over batch and classes, as a scalar ()."""
         cosines = self.cosines(embedding)
         return F.mse_loss(cosines, F.one_hot(label, num_classes=2).to(cosines.dtype))
 

@@ -50,7 +50,7 @@ class MaxFeatureMap(nn.Module):
 
 
 def mfm_conv(channels: int, outputs: int, kernel: int, stride: int = 1) -> tuple[nn.Module, nn.Module]:
-    """Create a convolution with zero padding and a max-feature-map, with `outputs` channels after both."""
+    """Create a zero-padded convolution and a max-feature-map with `outputs` output channels."""
     return nn.Conv2d(channels, 2 * outputs, kernel, stride=stride, padding=kernel // 2), MaxFeatureMap()
 
 
@@ -87,7 +87,7 @@ class HalvingPool(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the map (batch, channels, height, width) with half the height and half the width.
+        """Halve height and width of a map (batch, channels, height, width) by max-pooling.
 
         They are rounded down, but at least 1.
         """

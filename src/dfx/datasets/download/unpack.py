@@ -1,4 +1,4 @@
-"""Unpack archives safely: no file outside the folder, no full disk, no incomplete files.
+"""Unpack archives safely: refuse paths outside the folder, and limit the unpacked size.
 
 Members are written to a new folder beside the archive, without links, and moved to their place at the end.
 """
@@ -125,7 +125,10 @@ def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
 
 
 class _TarInfo(tarfile.TarInfo):
-    """Header of a tar member; an extended header that is too long for the memory is refused."""
+    """Tar header reader that refuses very long extended headers.
+
+    Such headers would fill the memory.
+    """
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Any:
@@ -174,7 +177,7 @@ def _write(member: _Member, work: Path, strip: int, limit: _SizeLimit) -> None:
 
 
 def _place(name: str, work: Path, strip: int, limit: _SizeLimit) -> Path | None:
-    """Return the path to write a member to; None if `strip` removes all of its name."""
+    """Return the path of an unpacked member; None if `strip` removes its whole name."""
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or PureWindowsPath(name).is_absolute() or ".." in path.parts or "\0" in name:
         raise _unsafe(limit, name, "lies outside its folder")

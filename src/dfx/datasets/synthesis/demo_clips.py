@@ -1,7 +1,8 @@
-"""Clips of the demo corpus: plan of speaker, split, attack and length, and synthesis of the samples.
+"""Plan the clips of the demo corpus, and synthesize their samples.
 
-Clips come in pairs, one bona fide and one spoof, with the same speaker, duration and recording conditions, but other
-words and other noise. So length, level and similar measures do not tell the classes apart.
+The plan is speaker, split, attack and length of each clip. Clips come in pairs, one bona fide and one spoof, with the
+same speaker, duration and recording conditions, but other words and other noise. So length, level and similar measures
+do not tell the classes apart.
 """
 
 from __future__ import annotations

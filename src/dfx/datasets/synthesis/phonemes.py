@@ -1,4 +1,4 @@
-"""Phonemes of the demo speaker with formants and sound sources, and random sentences of phonemes.
+"""Phonemes of the demo speaker (formants and sound sources), and random sentences.
 
 A phoneme is one or more segments: a plosive is a closure, a burst and a breath. Formants are those of an average male
 vocal tract; a speaker scales them.
@@ -84,7 +84,7 @@ CONSONANTS: dict[str, list[PhonemeSegment]] = {
 def random_phoneme_sentence(
     seconds: float, lead_seconds: float, tail_seconds: float, rate: float, rng: np.random.Generator
 ) -> list[PhonemeSegment]:
-    """Generate a random sentence of `seconds`, as phoneme segments.
+    """Generate a random sentence as phoneme segments, with a duration of `seconds`.
 
     The duration includes the silence at both ends. Syllables form words, words form phrases; a phrase ends with a
     longer vowel and a pause, some with a breath.

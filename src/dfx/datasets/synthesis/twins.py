@@ -37,7 +37,7 @@ COPY = "bonafide"  # instead of the name of a vocoder
 
 @dataclass(frozen=True)
 class TwinVocoder:
-    """Vocoder or codec for spoofed twins, with the band that it keeps.
+    """Vocoder or codec for spoofed twins, and the bandwidth that it keeps.
 
     Attributes:
         rebuild: (waveform (samples,) at 16 kHz, generator) -> (samples,).
@@ -156,7 +156,7 @@ def rebuild_twin_pieces(job: TwinJob) -> Iterator[Real]:
 
 
 def match_twin_level(waveform: Real, original: Real) -> Real:
-    """Adjust a waveform (samples,) to the mean, RMS and peak limit of its original (samples,).
+    """Match mean and RMS of a waveform (samples,) to its original (samples,), without higher peaks.
 
     Peaks are turned down smoothly; a waveform with much higher peaks than its original becomes a little softer.
     """

@@ -21,7 +21,7 @@ from dfx.datasets.synthesis.speaker import SAMPLE_RATE
 
 @dataclass(frozen=True)
 class ExternalCodec:
-    """Codec of FFmpeg at one setting, callable like a vocoder.
+    """FFmpeg codec at one setting, used as a vocoder.
 
     Takes a waveform (samples,) at 16 kHz and a generator, returns (samples,).
 

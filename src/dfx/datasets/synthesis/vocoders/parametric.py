@@ -1,4 +1,4 @@
-"""Parametric vocoders: pitch, voicing and spectral envelope, excited by pulses and noise.
+"""Parametric vocoders: analysis of pitch, voicing and spectral envelope, synthesis from pulses and noise.
 
 Source:
     Linear prediction: Atal and Hanauer 1971; Makhoul 1975 for the recursion. WORLD: Morise, Yokomori and Ozawa 2016,

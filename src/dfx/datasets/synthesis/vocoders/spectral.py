@@ -35,7 +35,7 @@ def griffin_lim(
 
 
 def sinusoidal(waveform: Real, rng: np.random.Generator, size: int = 512, hop: int = 128, peaks: int = 60) -> Real:
-    """Sinusoidal vocoder: spectral peaks become sinusoids with new phases, with noise between them.
+    """Sinusoidal vocoder: spectral peaks become sinusoids with new phases; noise fills the gaps.
 
     Only the strongest peaks of each frame are used.
     """
