@@ -221,3 +221,73 @@ def test_scores_that_rank_the_wrong_way_are_reported_as_they_are(evaluate, write
     table.assign(score=np.nan).to_csv(file, index=False)
     with pytest.raises(ValueError, match="300 of 300"):
         evaluate(f"scores={file}")
+
+
+def verification(path, attacks):
+    """Scores of speaker verification in the form of ASVspoof 2019: 20 trials for each kind and attack."""
+    kinds = [("bonafide", "target", 3.0), ("bonafide", "nontarget", 0.0), *((name, "spoof", 2.0) for name in attacks)]
+    lines = [f"{attack} {kind} {score + 0.1 * n}" for attack, kind, score in kinds for n in range(20)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_speaker_verification_on_other_attacks_is_refused_or_reported(evaluate, write_scores, tmp_path):
+    file = write_scores("system", 0)  # attacks A1 and A2
+    found = evaluate(f"scores={file}", f"asv={verification(tmp_path / 'same.txt', ['A1', 'A2'])}")
+    assert "min_tdcf_2019" in values(found)
+    assert not says(found, "speaker verification")
+    other = verification(tmp_path / "other.txt", ["A07", "A08"])
+    with pytest.raises(
+        ValueError, match=r"other.txt is of other trials .* attacks 'A07', 'A08', and system .* 'A1', 'A2'"
+    ):
+        evaluate(f"scores={file}", f"asv={other}")
+    some = verification(tmp_path / "some.txt", ["A1", "A3"])
+    found = evaluate(f"scores={file}", f"asv={some}")
+    assert "min_tdcf_2019" in values(found)
+    assert says(found, "'A2', 'A3' are only in one of")
+    assert says(evaluate(f"scores={file}", "asv=asvspoof5"), "attacks that are not in it ('A1', 'A2')")
+
+
+def test_speaker_verification_on_other_trials_is_refused_or_reported(evaluate, write_scores, tmp_path):
+    table = pd.read_csv(write_scores("named", 0))
+    file = tmp_path / "plain.csv"
+    table.drop(columns="attack").to_csv(file, index=False)
+
+    def given(prefix, first):
+        ids = [f"{prefix}{number:04d}" for number in range(first, first + 100)]
+        kinds = ["spoof" if number % 3 else ("target", "nontarget")[number % 2] for number in range(first, first + 100)]
+        rows = pd.DataFrame({"spk": "s1", "filename": ids, "asv-label": kinds})
+        rows.assign(**{"asv-score": np.linspace(0, 1, 100)}).to_csv(tmp_path / "asv.tsv", sep="\t", index=False)
+        return f"scores={file}", f"asv={tmp_path / 'asv.tsv'}", f"asv_key={tmp_path / 'asv.tsv'}"
+
+    with pytest.raises(
+        ValueError, match=r"asv.tsv is of other trials .* it has spoof trials 'x0001', and plain .* 'e0000'"
+    ):
+        evaluate(*given("x", 0))
+    assert says(evaluate(*given("e", 240)), "Only 60% of the spoof trials") is False  # more than half
+    assert says(evaluate(*given("e", 270)), "Only 30% of the spoof trials of")
+    assert "min_tdcf_2019" in values(evaluate(*given("e", 0)))
+
+
+def test_score_files_and_keys_that_contradict_each_other_are_reported(evaluate, write_scores, tmp_path):
+    first, second = write_scores("first", 0), write_scores("second", 1)
+    table = pd.read_csv(second)
+    table.loc[table.id == "e0001", "attack"] = "A2"
+    table.to_csv(second, index=False)
+    found = evaluate(f"scores=[{first},{second}]")
+    assert says(found, "another attack for 1 of 300 trials ('e0001': 'A1' and 'A2')")
+    assert not says(evaluate(f"scores=[{first},{second}]", "by=[codec]"), "another")
+    assert says(evaluate(f"scores={first}", f"key={second}"), "first.csv and its key have another attack for 1 of 300")
+
+
+def test_dev_scores_are_the_dev_part_of_their_key_and_on_the_same_scale(evaluate, write_scores, tmp_path):
+    file, dev = write_scores("system", 0), write_scores("dev", 1, part="d")
+    both = pd.concat([pd.read_csv(file).assign(split="eval"), pd.read_csv(dev).assign(split="dev")])
+    both.to_csv(tmp_path / "both.csv", index=False)
+    expected = values(evaluate(f"scores={file}", f"dev_scores={dev}"))
+    found = evaluate(f"scores={tmp_path / 'both.csv'}", f"dev_scores={tmp_path / 'both.csv'}")
+    assert values(found) == expected
+    assert not says(found, "also gave the threshold")
+    table = pd.read_csv(dev)
+    table.assign(score=100 + table.score).to_csv(dev, index=False)
+    assert says(evaluate(f"scores={file}", f"dev_scores={dev}"), "on one side of the threshold from dev")

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest, norm
 
-from dfx.metrics import AsvRates, PairedEers, bootstrap_intervals, cluster_column, eer
+from dfx.metrics import AsvRates, PairedEers, bootstrap_intervals, cluster_column, drawn_speakers_text, eer
 from dfx.metrics.bootstrap import Bootstrap
 from dfx.metrics.resampled import NAMES
 from dfx.tables.score_table import ScoreTable
@@ -122,6 +122,20 @@ def test_speakers_are_proposed_where_they_are_known_in_both_classes():
     assert cluster_column(ScoreTable(one)) is None
     unknown = table.assign(speaker=lambda rows: rows["speaker"].where(rows["label"] == 1, "-"))
     assert cluster_column(ScoreTable(unknown)) is None
+
+
+def test_the_speakers_that_are_drawn_are_counted_without_unknown_ones():
+    table = simulated(0, 100, 200, 0.1, num_speakers=20).table
+    assert drawn_speakers_text(ScoreTable(table)) == "whole speakers (20 with bona fide, 20 with spoof trials)"
+    some = table.assign(speaker=table["speaker"].mask(table["speaker"] == table["speaker"].iloc[0], "-"))
+    unknown = int((some["speaker"] == "-").sum())
+    text = drawn_speakers_text(ScoreTable(some))
+    assert (
+        text
+        == f"whole speakers (19 with bona fide, 19 with spoof trials; {unknown} trials of unknown speakers one by one)"
+    )
+    two = table.assign(speaker=(table["speaker"].astype(int) % 2).astype(str))
+    assert "(2 with bona fide, 2 with spoof trials). These are too few speakers" in drawn_speakers_text(ScoreTable(two))
 
 
 def test_seeds_of_one_system():

@@ -19,6 +19,8 @@ ODD = "my thesis (2)=ü, 50%25?"
         ("file:///runs/my%20thesis/1", "/runs/my thesis/1"),
         ("sqlite:////runs/my%20thesis/mlflow.db", "/runs/my thesis/mlflow.db"),
         ("sqlite:///mlflow.db", "mlflow.db"),
+        ("sqlite:////runs/mlflow.db?timeout=60&uri=true", "/runs/mlflow.db"),
+        ("sqlite:////runs/why%3F/mlflow.db?timeout=60", "/runs/why?/mlflow.db"),
         ("s3://bucket/1", None),
         ("mlflow-artifacts:/1/artifacts", None),
         ("http://127.0.0.1:5000", None),

@@ -35,15 +35,16 @@ def evaluate(cfg: DictConfig) -> None:
         ValueError: if there is nothing to measure, or files and corpora do not fit each other.
     """
     from dfx.detector import checks
-    from dfx.evaluate import calibration_fusion, inputs, report
+    from dfx.evaluate import calibration_fusion, cross_checks, inputs, report
     from dfx.evaluate.measure import measure_results
 
     inputs.check_input_keys(cfg)
     checks.check_config(cfg)
-    results = inputs.with_input_findings(inputs.collect_inputs(cfg))
-    fused = inputs.with_input_findings(calibration_fusion.fuse_results(results, cfg.fuse)) if cfg.fuse else []
+    results = cross_checks.with_asv_rates(cross_checks.with_input_findings(inputs.collect_inputs(cfg)), cfg)
+    results = cross_checks.with_contrary_columns(results, cfg.by)
+    fused = cross_checks.with_input_findings(calibration_fusion.fuse_results(results, cfg.fuse)) if cfg.fuse else []
     calibrated = calibration_fusion.calibrate_results(results) if cfg.calibrate else []
-    measured = measure_results([*results, *fused, *calibrated], cfg, inputs.input_asv_rates(cfg))
+    measured = measure_results([*results, *fused, *calibrated], cfg)
     document = report.evaluation_document(measured)
     files = report.write_evaluation_report(document, measured, cfg.out)
     document.show(files[0])  # before logging: the tracking server may be out of reach

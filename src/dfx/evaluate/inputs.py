@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from dfx import metrics, scorefiles
+from dfx import scorefiles
 from dfx.audio import segments
 from dfx.evaluate.result import Result
-from dfx.metrics import doubts, fusion
-from dfx.tables.findings import Finding, make_finding
+from dfx.metrics import fusion
 
 if TYPE_CHECKING:
     from dfx.evaluate.trials import Trials
@@ -26,7 +24,6 @@ NEEDS = {  # key -> the key without which it has no effect
     **dict.fromkeys(("others", "eval_crop"), "systems"),
     **{"dev_key": "dev_scores", "split": "dataset or scores"},
 }
-FIXED_RATES = "asvspoof5"  # in place of a file: the error rates that the evaluation plan of ASVspoof 5 fixes
 SASV = "sasv-score"  # column of scores that also verify the speaker
 UNKNOWN_CROP = "not known (score file)"
 
@@ -73,36 +70,6 @@ def collect_inputs(cfg: DictConfig) -> list[Result]:
     return [*scored, *(_read_score_files(cfg, trials) if cfg.scores else [])]
 
 
-def input_asv_rates(cfg: DictConfig) -> metrics.AsvRates | None:
-    """Read the error rates of speaker verification for the t-DCF; None without the key `asv`."""
-    if cfg.asv is None or cfg.asv == FIXED_RATES:
-        return metrics.ASVSPOOF5_RATES if cfg.asv else None
-    return metrics.asv_rates(*scorefiles.read_asv_scores(cfg.asv, cfg.asv_key or None, part=cfg.split))
-
-
-def with_input_findings(results: Sequence[Result]) -> list[Result]:
-    """Add findings to the results: suspicious scores, and dev trials that are also measured."""
-    return [
-        replace(result, findings=(*result.findings, *doubts(result.table), *_dev_trials_judged(result)))
-        for result in results
-    ]
-
-
-def _dev_trials_judged(result: Result) -> list[Finding]:
-    if result.dev is None:
-        return []
-    judged = set(zip(result.table.table["id"], result.table.table["label"], strict=True))
-    chosen = list(zip(result.dev.table["id"], result.dev.table["label"], strict=True))
-    shared = [name for name, label in chosen if (name, label) in judged]
-    if 2 * len(shared) < len(chosen):  # corpora that number their trials share a few ids by chance
-        return []
-    text = (
-        f"{len(shared)} of its trials also gave the threshold: accuracy, balanced accuracy and F1, and calibrated or "
-        "fused scores, look better here than they are. Judge another split or corpus."
-    )
-    return [make_finding("judged-on-dev", "warning", text, shared)]
-
-
 def _read_score_files(cfg: DictConfig, trials: Trials | None) -> list[Result]:
     """Read each score file into a result.
 
@@ -128,7 +95,9 @@ def _read_score_files(cfg: DictConfig, trials: Trials | None) -> list[Result]:
         if cfg.asv_key and SASV in scores:
             sasv = scorefiles.read_asv_scores(file, cfg.asv_key, SASV, cfg.split)
         if dev_file:
-            dev, of_dev = scorefiles.join_scores(scorefiles.read_scores(dev_file), dev_key, dev_file.name)
+            of_file = scorefiles.read_scores(dev_file)
+            part_of_dev = scorefiles.dev_part(of_file if dev_key is None else dev_key)
+            dev, of_dev = scorefiles.join_scores(of_file, dev_key, dev_file.name, part_of_dev)
             findings = [*findings, *of_dev]
         results.append(
             Result(

@@ -97,13 +97,12 @@ class Measurements(NamedTuple):
         return list(dict.fromkeys(row.by for row in self.rows if row.by))
 
 
-def measure_results(results: Sequence[Result], cfg: DictConfig, rates: metrics.AsvRates | None = None) -> Measurements:
+def measure_results(results: Sequence[Result], cfg: DictConfig) -> Measurements:
     """Measure the results and compare their systems.
 
     Args:
         results: the scores of each system on each corpus.
         cfg: configuration of the command: `by`, `bootstrap`, `compare` and `seed`.
-        rates: error rates of speaker verification, for the t-DCF.
 
     Raises:
         ValueError: if two results have one name, no result has a column to break down by, or a comparison is asked for
@@ -117,7 +116,7 @@ def measure_results(results: Sequence[Result], cfg: DictConfig, rates: metrics.A
             "systems, systems={NAME: FILE, …} or scores={NAME: FILE, …}, and corpora so that letters and digits differ."
         )
     uncalibrated = [result for result in results if not result.calibrated]
-    rows = [row for result in results for row in _all_trials(result, cfg, rates)]
+    rows = [row for result in results for row in _all_trials(result, cfg)]
     notes: list[str] = []
     for by in cfg.by:
         if not any(by in result.table.table for result in results):
@@ -138,7 +137,7 @@ def _resamples(result: Result, cfg: DictConfig) -> int:
     return int(cfg.bootstrap)
 
 
-def _all_trials(result: Result, cfg: DictConfig, rates: metrics.AsvRates | None) -> list[MeasuredRow]:
+def _all_trials(result: Result, cfg: DictConfig) -> list[MeasuredRow]:
     """Compute every metric of a result on all its trials.
 
     Accuracy, balanced accuracy and F1 need a threshold from dev.
@@ -151,12 +150,12 @@ def _all_trials(result: Result, cfg: DictConfig, rates: metrics.AsvRates | None)
         values["dev_threshold"] = threshold
     if result.llr is False:
         values = {name: value for name, value in values.items() if name not in metrics.NEED_LLR}
-    if rates:
+    if result.asv:
         for form in ("2019", "revised"):
-            values[f"min_tdcf_{form}"] = metrics.min_tdcf(table.bonafide, table.spoof, rates, form)
+            values[f"min_tdcf_{form}"] = metrics.min_tdcf(table.bonafide, table.spoof, result.asv, form)
     if result.sasv:
         values["min_adcf"] = metrics.min_adcf(*result.sasv)
-    return _rows(result, table, values, cfg, threshold, rates)
+    return _rows(result, table, values, cfg, threshold)
 
 
 def _breakdown(result: Result, by: str, cfg: DictConfig) -> tuple[list[MeasuredRow], list[str]]:
@@ -205,7 +204,6 @@ def _rows(
     values: dict[str, float],
     cfg: DictConfig,
     threshold: float | None = None,
-    rates: metrics.AsvRates | None = None,
     by: str = "",
     part: str = "",
 ) -> list[MeasuredRow]:
@@ -215,7 +213,7 @@ def _rows(
     if resamples and min(counts) > 1:  # a single trial says nothing about the spread
         names = [name for name in values if name not in WITHOUT_INTERVAL]
         cluster = metrics.cluster_column(table)
-        intervals = metrics.bootstrap_intervals(table, names, threshold, cluster, resamples, cfg.seed, rates)
+        intervals = metrics.bootstrap_intervals(table, names, threshold, cluster, resamples, cfg.seed, result.asv)
     none, trials_hash = metrics.ConfidenceInterval(np.nan, np.nan), table.trials_hash
     return [
         MeasuredRow(
@@ -293,10 +291,7 @@ def _notes_on_intervals(results: Sequence[Result], cfg: DictConfig) -> list[str]
             continue
         how = f"{result.corpus}: 95 % intervals by {resamples:,} draws of "
         if metrics.cluster_column(result.table):
-            speakers = result.table.table.groupby("label")["speaker"].nunique()
-            notes[result.corpus] = (
-                f"{how}whole speakers ({speakers[BONAFIDE]} with bona fide, {speakers[SPOOF]} with spoof trials)."
-            )
+            notes[result.corpus] = f"{how}{metrics.drawn_speakers_text(result.table)}."
         else:
             notes[result.corpus] = (
                 f"{how}single trials, since fewer than two speakers of a class are known: where trials of a speaker "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from dfx.metrics import AsvRates
 from dfx.reporting.document import document_file_name
 from dfx.scorefiles import AsvScores
 from dfx.tables.findings import Finding
@@ -27,6 +28,7 @@ class Result:
         bad: files without a score: id, reason.
         findings: problems and remarks about the scores.
         note: a sentence about the corpus.
+        asv: error rates of speaker verification on these trials, for the t-DCF.
         sasv: scores that also verify the speaker, by kind of trial, for the a-DCF.
         calibrated: whether this is another result after calibration; it is left out of breakdowns, comparisons and
             curves, since calibration does not change the order of the trials.
@@ -43,6 +45,7 @@ class Result:
     bad: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["id", "reason"], dtype="str"))
     findings: tuple[Finding, ...] = ()
     note: str = ""
+    asv: AsvRates | None = None
     sasv: AsvScores | None = None
     calibrated: bool = False
 

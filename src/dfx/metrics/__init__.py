@@ -8,7 +8,7 @@ alone would move them.
 
 from dfx.metrics.accuracy import accuracy, balanced_accuracy, f1
 from dfx.metrics.auc import auc, auc_placements, delong_auc_deviation
-from dfx.metrics.bootstrap import ConfidenceInterval, bootstrap_intervals, cluster_column
+from dfx.metrics.bootstrap import ConfidenceInterval, bootstrap_intervals, cluster_column, drawn_speakers_text
 from dfx.metrics.calibration import BINS, brier, calibration_bin, ece, learn_calibration, posterior
 from dfx.metrics.cllr import cllr, min_cllr
 from dfx.metrics.comparison import Difference, PairedEers, delong_auc_difference

@@ -30,10 +30,11 @@ from dfx.metrics.dcf import dcf_weights
 from dfx.metrics.eer import FloatArray, IntArray, check_scores
 from dfx.metrics.resampled import ResampledMetrics
 from dfx.metrics.tandem import AsvRates
-from dfx.tables.labels import BONAFIDE
+from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.score_table import ScoreTable
 
 MIN_CLUSTERS = 2  # speakers of each class; Student's t makes intervals from few of them as long as they must be
+FEW_CLUSTERS = 5  # speakers of a class; with fewer, an interval may hold nearly every value
 UNKNOWN = ("-", "")  # names that mean an unknown speaker
 CHUNK = 1 << 18  # numbers in memory, if a resample is not larger by itself: 2 MiB, which the processor's cache holds
 _TOP = {"cllr": math.inf, "act_dcf": sum(dcf_weights()) / min(dcf_weights())}  # largest value, where it is not 1
@@ -89,11 +90,34 @@ def cluster_column(table: ScoreTable) -> str | None:
     """
     if "speaker" not in table.table:
         return None
-    known = ~table.table["speaker"].isna() & ~table.table["speaker"].isin(UNKNOWN)
-    for _, rows in table.table["speaker"].where(known).groupby(table.table["label"]):
+    for _, rows in _known_speakers(table).groupby(table.table["label"]):
         if rows.isna().mean() > 0.5 or rows.nunique() < MIN_CLUSTERS:
             return None
     return "speaker"
+
+
+def drawn_speakers_text(table: ScoreTable) -> str:
+    """Describe the speakers whose trials are drawn together, and say if they are too few for a useful interval.
+
+    Unknown speakers do not count: each of their trials is drawn by itself.
+    """
+    speakers = _known_speakers(table)
+    of_class = speakers.groupby(table.table["label"]).nunique()
+    unknown = int(speakers.isna().sum())
+    text = f"whole speakers ({of_class[BONAFIDE]} with bona fide, {of_class[SPOOF]} with spoof trials"
+    text += f"; {unknown:,} trials of unknown speakers one by one)" if unknown else ")"
+    if of_class.min() < FEW_CLUSTERS:
+        text += (
+            f". These are too few speakers for a useful interval: from fewer than {FEW_CLUSTERS} it can reach "
+            "over most of the scale. Measure on more speakers"
+        )
+    return text
+
+
+def _known_speakers(table: ScoreTable) -> pd.Series:
+    """Return the speaker of each trial, with NaN where it is unknown."""
+    speakers: pd.Series = table.table["speaker"]
+    return speakers.mask(speakers.isna() | speakers.isin(UNKNOWN))
 
 
 class Bootstrap:

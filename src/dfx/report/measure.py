@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dfx.metrics import ConfidenceInterval, Difference, PairedEers, attack_name, cluster_column
+from dfx.metrics import ConfidenceInterval, Difference, PairedEers, attack_name, cluster_column, drawn_speakers_text
 from dfx.report import run_scores
 from dfx.reporting import metric_names
 from dfx.reporting.document_parts import listed
@@ -109,6 +109,9 @@ def measure_grid(grid: Grid, metric: str, resamples: int | None = None, cache: s
     for trials in sorted({one.trials for one in known.values() if one.trials}):
         known |= _compared({k: one for k, one in known.items() if one.trials == trials}, judged, cluster, resamples)
     notes += _notes(known.values(), resamples)
+    if cluster:
+        drawn = drawn_speakers_text(next(iter(judged.values())))
+        notes.append(f"95 % intervals by {resamples:,} draws of {drawn}.")
     return MeasuredGrid(metric, _corrected(known), tables, cluster, resamples, notes)
 
 

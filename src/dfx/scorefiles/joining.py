@@ -12,6 +12,7 @@ from dfx.tables.manifest import ALL
 from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 
 PARTS = ("subset", "split")  # columns that divide a key into parts
+UNKNOWN = ("", "-")  # values of a column that say nothing
 EXTRA = "extra-trials"  # kind of the finding on scores of trials that are not in the key
 REPORTED = "eval"  # the part that published results are of
 _EXTENSION = r"(?i)\.(?:flac|wav|mp3|ogg|opus|m4a|aac|mp4|wma|aiff?|au|sph)$"
@@ -48,6 +49,7 @@ def join_scores(
     if all("speaker" in table and table["id"].duplicated().any() for table in (scores, key)):
         scores, key = with_speaker_in_id(scores), with_speaker_in_id(key)  # as in track 2 of ASVspoof 5
     given, trials, findings = align_scores(scores, key, name, part)
+    findings += contrary_columns(given, trials, f"{name} and its key")
     return _score_table(given, trials, name), findings
 
 
@@ -101,6 +103,17 @@ def align_scores(
         findings.append(make_finding(EXTRA, "warning", text, extra))
     given = scores.iloc[rows[chosen]].reset_index(drop=True)
     return given, key[chosen].reset_index(drop=True), findings + left_out
+
+
+def without_folder_and_extension(ids: pd.Series) -> pd.Series:
+    """Remove the folder and the extension of an audio file from each id."""
+    return ids.str.replace(_FOLDER_OR_EXTENSION, "", regex=True)
+
+
+def dev_part(table: pd.DataFrame) -> str | None:
+    """Return the part of a key that dev scores are of: "dev" if it has that part, else None."""
+    parts = [set(table[column].astype("str")) for column in PARTS if column in table]
+    return "dev" if any("dev" in words for words in parts) else None
 
 
 def with_speaker_in_id(table: pd.DataFrame) -> pd.DataFrame:
@@ -194,3 +207,29 @@ def _score_table(given: pd.DataFrame, chosen: pd.DataFrame, name: str) -> ScoreT
         return ScoreTable(table.assign(**{column: given[column] for column in own}))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+
+
+def contrary_columns(first: pd.DataFrame, second: pd.DataFrame, names: str) -> list[Finding]:
+    """Find columns of the same trials, such as the attack, in which two tables contradict each other.
+
+    A value that one of them does not know (`-`) is no contradiction.
+
+    Args:
+        first: table with a column `id`.
+        second: the same trials in the same order.
+        names: what to call the two tables, "a.csv and its key".
+    """
+    findings = []
+    for column in first.columns.intersection(second.columns).difference(["id", "label", "score", *PARTS]):
+        if any(pd.api.types.is_numeric_dtype(table[column]) for table in (first, second)):
+            continue  # 1 and 1.0 are no contradiction
+        one, other = (table[column].fillna("-").astype("str").to_numpy() for table in (first, second))
+        differs = ~np.isin(one, UNKNOWN) & ~np.isin(other, UNKNOWN) & (one != other)
+        if differs.any():
+            at = int(differs.argmax())
+            text = (
+                f"{names} have another {column} for {int(differs.sum())} of {len(first)} trials "
+                f"({first['id'].iloc[at]!r}: {one[at]!r} and {other[at]!r}). Find out which of the two is right."
+            )
+            findings.append(make_finding("contrary-columns", "warning", text, first["id"][differs]))
+    return findings

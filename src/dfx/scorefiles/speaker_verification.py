@@ -14,6 +14,7 @@ from dfx.scorefiles.joining import EXTRA, PARTS, align_scores, with_speaker_in_i
 from dfx.scorefiles.reading import existing_score_file, parse_numbers, read_table_with_header
 from dfx.tables import protocols
 from dfx.tables.findings import some_items
+from dfx.tables.score_table import UNKNOWN_ATTACK
 
 KINDS = ("target", "nontarget", "spoof")
 
@@ -29,13 +30,27 @@ class AsvScores(NamedTuple):
     spoof: NDArray[np.float64]
 
 
-def read_asv_scores(
+class AsvTrials(NamedTuple):
+    """Trials of a speaker verification system: their scores, and what tells of which corpus they are.
+
+    Attributes:
+        scores: by kind of trial.
+        attacks: of the spoof trials; empty where they are not named.
+        ids: utterances of the spoof trials; empty where they are not named.
+    """
+
+    scores: AsvScores
+    attacks: frozenset[str]
+    ids: frozenset[str]
+
+
+def read_asv_trials(
     path: str | os.PathLike[str],
     key: str | os.PathLike[str] | None = None,
     column: str = "asv-score",
     part: str | None = None,
-) -> AsvScores:
-    """Read the scores of a speaker verification system by kind of trial (target, nontarget, spoof).
+) -> AsvTrials:
+    """Read the trials of a speaker verification system: scores by kind of trial, attacks and utterances.
 
     Args:
         path: lines `attack-or-bonafide target/nontarget/spoof score` (ASVspoof 2019); or, with a key, `speaker
@@ -62,7 +77,8 @@ def read_asv_scores(
         table = _join_key(table, existing_score_file(key), file, part)
     elif "kind" not in table:
         raise ValueError(f"{file} does not say which trials are target, nontarget or spoof: give its key as well.")
-    scores = parse_numbers(table.assign(id=table.get("id", table["kind"])), column, file).to_numpy()
+    named = table.assign(id=table.get("id", table["kind"]))
+    scores = parse_numbers(named, column, file).to_numpy()
     bad = int((~np.isfinite(scores)).sum())
     if bad:
         raise ValueError(f"{file}: {bad} of {len(scores)} scores are not finite numbers. Score these trials again.")
@@ -74,7 +90,22 @@ def read_asv_scores(
             f"{file} needs trials of the kinds {', '.join(KINDS)} and no other, got {counts} of {len(scores)}: "
             "give a score file of speaker verification, `attack-or-bonafide kind score` on each line."
         )
-    return groups
+    spoof = table[kinds == "spoof"]
+    attacks, ids = (
+        frozenset(spoof[name].astype("str")) - {"", UNKNOWN_ATTACK} if name in spoof else frozenset()
+        for name in ("attack", "utterance")
+    )
+    return AsvTrials(groups, attacks, ids)
+
+
+def read_asv_scores(
+    path: str | os.PathLike[str],
+    key: str | os.PathLike[str] | None = None,
+    column: str = "asv-score",
+    part: str | None = None,
+) -> AsvScores:
+    """Read only the scores of `read_asv_trials`."""
+    return read_asv_trials(path, key, column, part).scores
 
 
 def _three_columns(text: str, path: Path, names: tuple[str, ...]) -> pd.DataFrame:
@@ -107,6 +138,7 @@ def _join_key(scores: pd.DataFrame, path_of_key: Path, path: Path, part: str | N
             f"{path_of_key} and {path} need speaker and utterance, and the key a column asv-label: they have "
             f"{', '.join(key.columns)} and {', '.join(scores.columns)}. Give both as the challenge ships them."
         )
+    scores = scores.assign(utterance=scores["id"])
     if key["id"].tolist() == scores["id"].tolist():
         scores, key = (table.assign(id=table.index.astype(str) + " " + table["id"]) for table in (scores, key))
     else:
@@ -120,4 +152,5 @@ def _join_key(scores: pd.DataFrame, path_of_key: Path, path: Path, part: str | N
             f"{path}: {extra.count} of {len(scores)} trials are not in the key {path_of_key.name} "
             f"({', '.join(extra.examples)}): give the key of these scores."
         )
-    return given.assign(kind=trials[column])
+    given = given.assign(kind=trials[column])
+    return given.assign(attack=trials["attack"]) if "attack" in trials else given
