@@ -3,7 +3,7 @@ import shutil
 import pytest
 
 from dfx.datasets import ASVspoof2021
-from replicas import NUM_SPEAKERS, corpus, found
+from replicas import NUM_SPEAKERS, corpus, found, lines
 
 NUM = 4 * NUM_SPEAKERS  # trials of the subset eval
 
@@ -90,6 +90,21 @@ def test_trials_can_be_divided_by_speaker(replica, tmp_path):
     assert (manifest.table.groupby("speaker")["split"].nunique() == 1).all()
     assert kept.is_file()
     assert "row-count" not in found(dataset)
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [(0, "none of the 18 rows is bonafide, so no split has both"), (1, "dev, eval cannot have every")],
+)
+def test_a_division_without_bona_fide_in_a_split_is_reported(changed, kept, words):
+    root = changed("asvspoof2021_df")
+    (key,) = root.rglob("trial_metadata.txt")
+    rows = key.read_text().splitlines()
+    bonafide = [row for row in rows if " bonafide " in row]
+    lines(key, *[row for row in rows if row not in bonafide[kept:]])
+    dataset = corpus("asvspoof2021_df", root, divide=True)
+    dataset.manifest()
+    assert words in found(dataset)["split-without-class"].text
 
 
 @pytest.mark.parametrize(

@@ -48,3 +48,41 @@ def test_later_versions_with_other_columns_and_spellings_are_read(changed):
     assert table["reference_speaker"].value_counts().to_dict() == {"-": 80, "af_heart": 20}
     assert table.groupby("utterance").size().value_counts().to_dict() == {4: 20, 1: 20}
     assert dataset.findings == ()
+
+
+def many_readers(root, count):
+    """Give the recordings, and the fakes of them, to so many readers."""
+    folder = root / "M-AILABS" / "en_US" / "by_book"
+    for number in range(40):
+        (old,) = [path for path in folder.rglob(f"northandsouth_{number:02d}_*.wav") if not path.name.startswith("._")]
+        place = f"female/reader_{number % count}/northandsouth/wavs/{old.name}"
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        before = str(old.relative_to(root / "M-AILABS"))
+        old.rename(folder / place)
+        for table in root.rglob("meta.csv"):
+            table.write_text(table.read_text().replace(before, f"en_US/by_book/{place}"))
+
+
+def test_a_reader_is_in_one_split_where_there_are_enough(changed):
+    root = changed("mlaad")
+    many_readers(root, 20)
+    dataset = corpus("mlaad", root)
+    table = dataset.manifest().table
+    real = table[table["label"] == 1]
+    assert real["speaker"].nunique() == 20
+    assert (real.groupby("speaker")["split"].nunique() == 1).all()
+    assert (table.groupby("utterance")["split"].nunique() == 1).all()
+    assert (table.groupby(["split", "label"]).size() >= 4).all()
+    assert not dataset.findings
+
+
+def test_few_readers_are_divided_with_a_warning(changed):
+    root = changed("mlaad")
+    many_readers(root, 2)
+    dataset = corpus("mlaad", root)
+    table = dataset.manifest().table
+    assert (table.groupby("utterance")["split"].nunique() == 1).all()
+    assert (table.groupby(["split", "label"]).size() >= 4).all()
+    (found,) = dataset.findings
+    assert found.kind == "speakers-divided"
+    assert "each of the 2 readers of M-AILABS" in found.text

@@ -108,14 +108,16 @@ class Corpus(Dataset):
         attack = attack.mask(~bonafide & attack.isin(["", NO_ATTACK]), UNNAMED_ATTACK)
         table["attack"] = attack.mask(bonafide, NO_ATTACK)
         if "split" not in table:
-            groups = self.groups or []
-            file = Path(self.split_file).expanduser() if self.split_file else None
-            table["split"] = divide_into_splits(table, groups, file, self.fractions)
-            if text := split_without_class_text(table, groups):
+            table["split"] = self.split_rows(table, Path(self.split_file).expanduser() if self.split_file else None)
+            if not self._lacks_class() and (text := split_without_class_text(table, self.groups or [])):
                 self.add_finding("split-without-class", "warning", f"{self.name}: {text}")
         manifest = Manifest(table, name=self.name)
         self._compare_counts(manifest)
         return manifest
+
+    def split_rows(self, table: pd.DataFrame, file: Path | None) -> pd.Series:
+        """Assign a split to each row of a corpus without official splits, as `divide_into_splits` does."""
+        return divide_into_splits(table, self.groups or [], file, self.fractions)
 
     def add_finding(
         self, kind: str, severity: str, text: str, items: Iterable[Any] = (), count: int | None = None
@@ -262,6 +264,10 @@ class Corpus(Dataset):
             f"It is obtained from {self.facts['page']}" if "page" in self.facts else "",
         ]
         return ValueError("\n".join(line for line in lines if line))
+
+    def _lacks_class(self) -> bool:
+        """Whether a finding says already that the corpus has one class only."""
+        return any(finding.kind in ("no-bonafide", "one-class") for finding in self.findings)
 
     def _compare_files(
         self, table: pd.DataFrame, exists: pd.Series, extra: list[str], folders: Sequence[Path], part: str = ""

@@ -10,6 +10,9 @@ import pandas as pd
 from dfx.datasets.audio_files import audio_file_stems, audio_file_table
 from dfx.datasets.corpus import Corpus, GenuineSource
 from dfx.datasets.delimited import read_delimited
+from dfx.datasets.splits import divide_into_splits, splits_are_filled
+from dfx.tables.findings import some_items
+from dfx.tables.manifest import NO_SPEAKER
 
 MAILABS = GenuineSource(
     "M-AILABS",
@@ -31,8 +34,9 @@ class MLAAD(Corpus):
     """Corpus MLAAD: fakes, and M-AILABS recordings of the same sentences.
 
     The column `original_file` of a fake names the recording. A recording and all fakes of its sentence, in any
-    language, are one utterance and in one split. MLAAD has no genuine recordings: M-AILABS is searched beside it, below
-    it and below `$DFX_DATA`.
+    language, are one utterance and in one split; so are all sentences of one reader of M-AILABS, unless that leaves a
+    split without a tenth of a class. MLAAD has no genuine recordings: M-AILABS is searched beside it, below it and
+    below `$DFX_DATA`.
 
     Source: Müller et al., "MLAAD: the multi-language audio anti-spoofing dataset", 2024.
 
@@ -68,15 +72,32 @@ class MLAAD(Corpus):
             label="spoof",
             attack=fakes["model_name"],
             utterance=audio_file_stems(utterance),
+            speaker=NO_SPEAKER,
         )
         fakes = self.paths_by_name(fakes.drop(columns=["path", "file"]), fakes["file"], root / "fake")
         folder = self.genuine_folder(MAILABS, self.mailabs_root)
         genuine = pd.DataFrame() if folder is None else _recordings(folder)
         return pd.concat([fakes, genuine], ignore_index=True).fillna("-")
 
+    def split_rows(self, table: pd.DataFrame, file: Path | None) -> pd.Series:
+        """Assign a split to each row; the readers are divided if keeping them together leaves a split too small."""
+        groups, readers = list(self.groups or []), sorted(set(table["speaker"]) - {NO_SPEAKER})
+        if "speaker" in groups and readers and not (file and file.is_file()):
+            split = divide_into_splits(table, groups, None, self.fractions)
+            if not splits_are_filled(table.assign(split=split), self.fractions):
+                self.groups = [name for name in groups if name != "speaker"]
+                text = (
+                    f"{self.name}: with each of the {len(readers)} readers of M-AILABS in one split, a split would "
+                    f"have less than half of its share of a class, so readers are divided ({some_items(readers)}): a "
+                    "detector may know a voice of eval. Add more of M-AILABS, or give a file of splits, "
+                    "dataset.split_file=FILE."
+                )
+                self.add_finding("speakers-divided", "warning", text, readers)
+        return super().split_rows(table, file)
+
 
 def _recordings(folder: Path) -> pd.DataFrame:
     files = audio_file_table(folder)
     rows = files[["path"]].join(files["file"].str.extract(RECORDING))
     rows = rows.assign(id="mailabs/" + files["stem"], label="bonafide", utterance=files["stem"])
-    return rows[rows["language"].notna()].fillna({"speaker": "-"})
+    return rows[rows["language"].notna()].fillna({"speaker": NO_SPEAKER})

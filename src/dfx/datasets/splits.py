@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from dfx import files
 from dfx.tables.findings import some_items
+from dfx.tables.labels import NAMES
 
 FRACTIONS = {"train": 0.6, "dev": 0.2, "eval": 0.2}
 MIN_GROUPS = 5  # an attack of fewer groups is divided together with other rare ones
@@ -73,9 +74,15 @@ def split_without_class_text(table: pd.DataFrame, groups: Sequence[str]) -> str:
         table: divided, with the columns `label`, `split` and those of `groups`.
         groups: as `divide_into_splits` took them.
     """
-    counts = pd.crosstab(table["split"], table["label"]).reindex(list(FRACTIONS), fill_value=0)
+    counts = _class_counts(table)
     if counts.to_numpy().all():
         return ""
+    missing = [word for label, word in NAMES.items() if not counts[label].sum()]
+    if missing:
+        return (
+            f"none of the {len(table)} rows is {' or '.join(missing)}, so no split has both classes. Read the labels of "
+            "the protocol, take another part of the corpus, or put another corpus beside it, dataset=combined."
+        )
     columns = list(groups) or ["id"]
     sizes = split_group_names(table, columns).value_counts()
     lacking = ", ".join(str(split) for split in counts.index[(counts == 0).any(axis=1)])
@@ -84,6 +91,19 @@ def split_without_class_text(table: pd.DataFrame, groups: Sequence[str]) -> str:
         f"{', '.join(columns)}), the largest of {sizes.iloc[0]} rows. Keep others together, dataset.groups=[...], "
         "or give a file of splits, dataset.split_file=FILE."
     )
+
+
+def splits_are_filled(table: pd.DataFrame, fractions: dict[str, float] | None = None) -> bool:
+    """Whether each split has at least half of its share of the rows of each class."""
+    counts = _class_counts(table)
+    wanted = pd.Series(fractions or FRACTIONS) / 2
+    return bool((counts / counts.sum()).ge(wanted, axis=0).to_numpy().all())
+
+
+def _class_counts(table: pd.DataFrame) -> pd.DataFrame:
+    """Count the rows of each split (row) and class (column)."""
+    counts = pd.crosstab(table["split"], table["label"])
+    return counts.reindex(index=list(FRACTIONS), columns=list(NAMES), fill_value=0)
 
 
 def assign_splits(
