@@ -81,7 +81,7 @@ def one(client: MlflowClient, experiment: str, parent: str, feature: str, model:
         "trainer": "default",
         "manifest_hash": "0123456789abcdef",
     }
-    tags |= {"config_hash": overrides, "mlflow.parentRunId": parent, f"sweep.{parent}": overrides}
+    tags |= {"config_hash": overrides, f"sweep.{parent}": overrides}
     tags |= {"command": f"python -m dfx.train {overrides}"}
     run = client.create_run(experiment, tags=tags, run_name=f"{feature}-{model}-demo-s{seed}").info
     tables = {split: scores(split, feature, model, seed) for split in ("dev", "eval")}

@@ -46,7 +46,9 @@ def test_metrics_parameters_and_tags_are_logged(finished):
     assert {f"{split}/{name}" for split in ("dev", "eval") for name in names} <= set(metrics)
     assert {"eval/eer/A1", "eval/eer/A2", "eval/eer_seen", "eval/eer_unseen"} <= set(metrics)
     assert params["seed"] == "0"
-    assert params["model._target_"] == "dfx.models.LCNNLight"
+    assert (params["model"], params["feature"], params["loss"]) == ("lcnnlight", "lfcc", "bce")  # no Hydra here
+    assert {"feature.num_filters", "data.batch_size", "optimizer.lr"} <= set(params)
+    assert not [name for name in metrics if name.startswith("system/")]
     assert {"feature", "model", "dataset", "seed", "config_hash", "manifest_hash"} <= set(tags)
     assert {"git_commit", "git_dirty"} <= set(tags)
     assert finished.inputs.dataset_inputs[0].dataset.name == "tones"

@@ -80,7 +80,7 @@ def test_a_grid_is_one_parent_with_its_cells(grid, alone):
     cells = places(grid)
     assert sorted(cells) == [f"feature={f} seed={s}" for f in ("lfcc", "mfcc") for s in (0, 1)]
     assert {run.status for run in cells.values()} == {"FINISHED"}
-    assert {run.tags["mlflow.parentRunId"] for run in cells.values()} == {grid.run_id}
+    assert not any("mlflow.parentRunId" in run.tags for run in cells.values())  # the UI would fold them
     assert cells["feature=lfcc seed=1"].run_id == alone.run_id
     command = "python -m dfx.train feature=mfcc model=mlp seed=0 trainer=smoke "
     assert cells["feature=mfcc seed=0"].tags["command"].startswith(command)
@@ -206,7 +206,7 @@ def test_a_run_again_takes_the_place_of_the_first(type_in):
     assert len(runs.find_sweep_runs("again")) == 1
     (kept,) = (run for run in runs.find_runs("again") if run.run_id == first.run_id)
     assert kept.status == "FINISHED"
-    assert "mlflow.parentRunId" not in kept.tags
+    assert f"sweep.{parent.run_id}" not in kept.tags
 
 
 def test_other_code_is_told(type_in, alone, capsys):

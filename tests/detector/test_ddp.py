@@ -56,7 +56,7 @@ def test_a_sweep_of_cells_on_two_processes_scores_as_one_process_does(home, corp
     assert done.returncode == 0, error
     found = runs_in(tmp_path)
     (parent,) = [run for run in found if run.data.tags.get("kind") == "sweep"]
-    cells = [run for run in found if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    cells = [run for run in found if f"sweep.{parent.info.run_id}" in run.data.tags]
     assert [run.info.status for run in found] == ["FINISHED"] * 3
     assert {run.data.params["data.eval_crop"] for run in cells} == {"first", "sliding"}
     for run in cells:

@@ -88,7 +88,7 @@ def test_six_cells_at_once_on_a_fresh_folder_lose_nothing(launcher, corpus_file,
     found = setups.runs_in(tmp_path)
     assert [run.info.status for run in found] == ["FINISHED"] * 7
     (parent,) = [run for run in found if run.data.tags.get("kind") == "sweep"]
-    cells = [run for run in found if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    cells = [run for run in found if f"sweep.{parent.info.run_id}" in run.data.tags]
     places = {run.data.tags[f"sweep.{parent.info.run_id}"] for run in cells}
     assert places == {f"feature={feature} seed={seed}" for feature in ("lfcc", "mfcc") for seed in range(3)}
     names = [{name for name in run.data.metrics if not name.startswith("system/")} for run in cells]

@@ -57,6 +57,6 @@ def test_ctrl_c_in_the_midst_of_a_write_waits_until_it_is_whole(call, status, ep
         work()
     (kept,) = runs_of(call)
     assert kept.info.status == status
-    assert kept.data.params["model._target_"] == "dfx.models.MLP"
+    assert kept.data.params["model"] == "mlp"
     for name in ("epoch/dev/eer", "epoch/dev/auc"):
         assert len(MlflowClient().get_metric_history(kept.info.run_id, name)) == epochs

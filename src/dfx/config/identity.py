@@ -9,7 +9,7 @@ import typing
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from dfx.config.schema import Node
+from dfx.config.schema import Node, flatten_config
 
 # Keys that change how a run is stored or shown but not its result; they are not part of its identity.
 BOOKKEEPING = (
@@ -27,6 +27,7 @@ BOOKKEEPING = (
     "dataset.progress",
     "experiment_name",
     "num_threads",
+    "system_metrics",
     "data.num_workers",
     "trainer.enable_progress_bar",
 )
@@ -39,14 +40,34 @@ def config_hash(cfg: DictConfig, *data: str) -> str:
 
     It covers the whole configuration, not only the overrides, so a changed default changes the identity.
     """
+    text = json.dumps([_without_bookkeeping(cfg), data], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def logged_params(cfg: DictConfig) -> dict[str, str]:
+    """Return the settings of a run that MLflow logs as parameters: its options, and every key that changes the result.
+
+    The class of a component is left out, because its option names it. The class of a part inside a component
+    (`feature.mask._target_`) is kept, because no option does.
+    """
+    options = {key: value for key, value in chosen_options(cfg).items() if key != "experiment"}
+    settings = {
+        key: str(value)
+        for key, value in flatten_config(_without_bookkeeping(cfg)).items()
+        if not key.endswith("._partial_") and not (key.endswith("._target_") and key.count(".") == 1)
+    }
+    return settings | options
+
+
+def _without_bookkeeping(cfg: DictConfig) -> Node:
+    """Resolve a configuration, and remove the keys in `BOOKKEEPING`."""
     resolved = typing.cast(Node, OmegaConf.to_container(cfg, resolve=True))
     for key in BOOKKEEPING:
         group, _, leaf = key.rpartition(".")
         node = resolved.get(group) or {} if group else resolved
         node.pop(leaf, None)
     _strip(resolved.get("dataset") or {})
-    text = json.dumps([resolved, data], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return resolved
 
 
 def _strip(dataset: Node) -> None:
@@ -60,11 +81,19 @@ def _strip(dataset: Node) -> None:
 
 
 def chosen_options(cfg: DictConfig) -> dict[str, str]:
-    """Return the options of a run as tags: `{"feature": "lfcc", "model": "lcnn", "seed": "0"}`."""
+    """Return the options of a run as tags: `{"feature": "lfcc", "model": "lcnn", "seed": "0"}`.
+
+    A component whose class was typed (`model._target_=mylab.Mine`) is named by its class.
+    """
     chosen = {}
     if HydraConfig.initialized():
         options = HydraConfig.get().runtime.choices.items()
-        chosen = {group: str(option) for group, option in options if group.isidentifier() and option}
+        typed = {override.lstrip("+").partition("=")[0] for override in HydraConfig.get().overrides.task}
+        chosen = {
+            group: str(option)
+            for group, option in options
+            if group.isidentifier() and option and f"{group}._target_" not in typed
+        }
     named = {
         str(key): str(node._target_).rpartition(".")[2].lower()
         for key, node in cfg.items()

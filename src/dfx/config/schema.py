@@ -66,6 +66,7 @@ class _Train:
     rerun: bool = MISSING
     cache: str | None = MISSING
     num_threads: int | None = MISSING
+    system_metrics: bool = MISSING
 
 
 @dataclass

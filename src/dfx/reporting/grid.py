@@ -14,7 +14,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dfx.config.identity import BOOKKEEPING
 from dfx.config.schema import did_you_mean
 from dfx.reporting import metric_names
 from dfx.reporting.document_parts import DocumentCell as TableCell
@@ -247,7 +246,7 @@ def _differing(runs: Sequence[RunRecord], rows: str, columns: str) -> list[str]:
     """
     params = sorted({key for run in runs for key in run.params})
     keys = [key for key in OPTIONS if key not in (rows, columns)]
-    keys += [key for key in params if not _is_bookkeeping(key) and key not in (rows, columns, *OPTIONS)]
+    keys += [key for key in params if key not in (SEED, rows, columns, *OPTIONS)]
     keys = [key for key in keys if len({_value(run, key) for run in runs}) > 1]
     found: list[str] = []
     groups = list(_grouped(runs, lambda run: (_value(run, rows), _value(run, columns))).values())
@@ -258,10 +257,6 @@ def _differing(runs: Sequence[RunRecord], rows: str, columns: str) -> list[str]:
         found.append(key)
         groups = [part for parts in split for part in parts]
     return found
-
-
-def _is_bookkeeping(key: str) -> bool:
-    return key == SEED or key in BOOKKEEPING or f"dataset.{key.rpartition('.')[2]}" in BOOKKEEPING
 
 
 def _is_seed(key: str, runs: Sequence[RunRecord]) -> bool:

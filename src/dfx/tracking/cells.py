@@ -2,7 +2,8 @@
 
 A cell is an ordinary run. Its tag `sweep.<id of the parent>` holds its position in the grid
 (`feature=lfcc model=lcnn seed=0`); a run that belongs to several sweeps has one such tag for each. The parent holds the
-axes. Nothing is stored outside MLflow, so the same command continues a sweep that was killed.
+axes. Cells are not MLflow's nested runs, which the UI folds and leaves out of its charts. Nothing is stored outside
+MLflow, so the same command continues a sweep that was killed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from mlflow.entities import Run, RunTag
 from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from omegaconf import DictConfig
 
 from dfx.config.identity import BOOKKEEPING, chosen_options
@@ -45,7 +45,7 @@ def cell_tags() -> dict[str, str]:
     found = {"command": f"python {shlex.join(cell_command())}"[:MAX_TAG]}
     if is_sweep_cell():
         parent = os.environ[PARENT_VARIABLE]
-        found |= {MLFLOW_PARENT_RUN_ID: parent, cell_position_tag(parent): _position(parent)}
+        found[cell_position_tag(parent)] = _position(parent)
     return found
 
 
@@ -63,8 +63,7 @@ def add_cell_to_sweep(run: Run, wanted: dict[str, str]) -> None:
     changed = [
         RunTag(key, value)
         for key, value in wanted.items()
-        if (key == MLFLOW_PARENT_RUN_ID or key.startswith("sweep.") or (key == "command" and key not in held))
-        and held.get(key) != value
+        if (key.startswith("sweep.") or (key == "command" and key not in held)) and held.get(key) != value
     ]
     if changed:
         with database.defer_interrupts():
@@ -174,9 +173,7 @@ def drop_superseded_runs(parent: str, began_ms: int) -> list[RunRecord]:
         kept.append(newest[0])
         for run in newest[1:]:
             if run.status == "FINISHED":
-                for tag in (cell_position_tag(parent), MLFLOW_PARENT_RUN_ID):
-                    if parent in (tag.partition(".")[2], run.tags.get(tag)):
-                        client.delete_tag(run.run_id, tag)
+                client.delete_tag(run.run_id, cell_position_tag(parent))
             elif run.status != "RUNNING" and (run.end_ms or 0) < began_ms:
                 client.delete_run(run.run_id)
             else:

@@ -18,7 +18,7 @@ from mlflow.entities import Metric, Param, Run, RunStatus
 from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig, OmegaConf
 
-from dfx.config.schema import flatten_config
+from dfx.config.identity import logged_params
 from dfx.console import say
 from dfx.files import locked_folder, write_text_file
 from dfx.tables.manifest import Manifest
@@ -107,7 +107,7 @@ def track_run(cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str
     KILLED (interrupted) or FAILED.
 
     Args:
-        cfg: resolved configuration of the run; logged as flattened parameters.
+        cfg: resolved configuration of the run; logged as parameters and as config.yaml.
         identity: `config.identity.config_hash`.
         manifest: the corpus; logged as the run's dataset.
         tags: the options and `cells.cell_tags`.
@@ -148,19 +148,22 @@ def _open(
 ) -> Iterator[None]:
     """Start or restart a run in MLflow, and set its status at the end of the block."""
     client = MlflowClient()
-    mlflow.enable_system_metrics_logging()
+    measured = bool(cfg.system_metrics)
     status = RunStatus.FAILED
     try:  # from the start, because MLflow closes a run that is open at exit as FINISHED
         with defer_interrupts():
             if run.run_id:
-                active = mlflow.start_run(run_id=run.run_id, tags=tags)
+                active = mlflow.start_run(run_id=run.run_id, tags=tags, log_system_metrics=measured)
                 for tag in set(NO_RESULT) & set(active.data.tags):  # tags of the last attempt
                     client.delete_tag(run.run_id, tag)
                 if any(run.folder.glob("*.ckpt")):
                     say(f"Continuing the interrupted run {run.name} after its last complete epoch.")
             else:
                 shutil.rmtree(run.folder, ignore_errors=True)  # files of a run that was deleted from MLflow
-                run.run_id = mlflow.start_run(experiment_id=experiment, run_name=run.name, tags=tags).info.run_id
+                started = mlflow.start_run(
+                    experiment_id=experiment, run_name=run.name, tags=tags, log_system_metrics=measured
+                )
+                run.run_id = started.info.run_id
             _log_inputs(client, run, cfg, manifest)
         yield
         status = RunStatus.FINISHED
@@ -189,9 +192,7 @@ def _log_inputs(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest
 
     What MLflow has after a resume is not logged again.
     """
-    leaves = flatten_config(OmegaConf.to_container(cfg, resolve=True))
-    # The facts that a corpus' authors publish stand in config.yaml only. 6,000 characters: MLflow's limit.
-    params = [Param(key, str(value)[:6000]) for key, value in leaves.items() if ".facts." not in key]
+    params = [Param(key, value[:6000]) for key, value in logged_params(cfg).items()]  # MLflow's limit
     held = client.get_run(run.run_id)
     missing = [param for param in params if param.key not in held.data.params]
     for first in range(0, len(missing), 100):

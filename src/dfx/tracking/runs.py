@@ -22,7 +22,7 @@ class RunRecord:
     Attributes:
         name: what was run, `lfcc-lcnn-demo-s0`.
         status: RUNNING, FINISHED, FAILED or KILLED.
-        params: the flattened configuration.
+        params: the options and settings (`config.identity.logged_params`).
         metrics: the last value of each.
         tags: options, hashes, and the position in its sweeps.
         artifact_uri: where the artifacts are.
