@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from dfx.detector.scoring import SavedDetector
+    from dfx.detector.streaming import StreamingDetector as StreamingDetector
 
 __version__ = "0.1.0"
 
@@ -36,3 +37,12 @@ def load(place: str | Path, trust: Sequence[str] = ()) -> SavedDetector:
     from dfx.detector import loading
 
     return loading.load_detector(place, trust)
+
+
+def __getattr__(name: str) -> Any:
+    """Import `StreamingDetector` when it is first used, since it imports torch."""
+    if name == "StreamingDetector":
+        from dfx.detector.streaming import StreamingDetector
+
+        return StreamingDetector
+    raise AttributeError(f"module 'dfx' has no attribute {name!r}")

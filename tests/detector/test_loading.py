@@ -13,11 +13,10 @@ import dfx
 from dfx import audio
 from dfx.audio import store_builder
 from dfx.detector import build, loading
-from dfx.detector.scoring import ScoringOptions, score_manifest
+from dfx.detector.corpus_scoring import ScoringOptions, score_manifest
 from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import ScoreTable
-from dfx.train import train
-from setups import artifacts, composed, runs_of
+from setups import artifacts, composed, train_run
 
 RATES = (8000, 16000, 22050, 44100, 48000)
 MIXED = (
@@ -46,27 +45,9 @@ def mixed_rates(corpus, tmp_path_factory):
     return Manifest(table, name="mixed")
 
 
-def trained(name, manifest, folder, *overrides):
-    """A finished run of one epoch."""
-    manifest.write(folder / f"{name}.csv")
-    given = [
-        f"dataset.path={folder / f'{name}.csv'}",
-        f"experiment_name={name}",
-        "dataset=manifest",
-        "segment_seconds=0.5",
-        "augment=none",
-        "trainer.accelerator=cpu",
-        "trainer.enable_progress_bar=false",
-        "trainer.max_epochs=1",
-    ]
-    train(composed(*given, *overrides))
-    (run,) = runs_of(name)
-    return run
-
-
 @pytest.fixture(scope="module")
 def run(mixed_rates, home, undrawn_figures):
-    return trained("mixed", mixed_rates, home, *MIXED)
+    return train_run("mixed", mixed_rates, home, *MIXED)
 
 
 def of_run(run, split="eval"):
@@ -241,7 +222,7 @@ def test_a_detector_of_cached_maps_scores_as_its_run_did(eval_crop, mixed_rates,
     """From the map of the whole clip, by itself and through the store of maps."""
     feature = ["feature=wav2vec2_cached", f"feature.checkpoint={weights}", "model=wav2vec2_head"]
     mask = "+feature.mask={_target_: dfx.augment.SpecAverage}"
-    run = trained(f"maps_{eval_crop}", mixed_rates, home, *feature, mask, f"data.eval_crop={eval_crop}")
+    run = train_run(f"maps_{eval_crop}", mixed_rates, home, *feature, mask, f"data.eval_crop={eval_crop}")
     expected = of_run(run)
     place = f"runs:/{run.info.run_id}"
     assert one_by_one(place, mixed_rates) == pytest.approx(expected, abs=1e-6)

@@ -8,7 +8,7 @@ from mlflow.tracking import MlflowClient
 
 from dfx import audio
 from dfx.audio import segments
-from dfx.detector import loading, scoring
+from dfx.detector import corpus_scoring, loading
 from dfx.tables import manifest
 from dfx.tables.score_table import ScoreTable
 from dfx.tracking import runs
@@ -41,7 +41,7 @@ def written(found, number=0):
 
 @pytest.mark.parametrize("policy", ["first", "sliding"])
 def test_scores_of_a_checkpoint_are_those_of_its_detector(evaluate, checkpoint, corpus_file, policy):
-    found = evaluate(f"systems={checkpoint}", *of(corpus_file), f"eval_crop={policy}")
+    found = evaluate(f"model={checkpoint}", *of(corpus_file), f"eval_crop={policy}")
     assert written(found) == pytest.approx(by_hand(checkpoint, corpus_file, policy=policy), abs=1e-4)
     assert found["results"][0]["crop"].startswith(f"{policy} 0.5 s, repeat")
     assert found["results"][0]["threshold_from"] == "tones:dev"
@@ -49,21 +49,21 @@ def test_scores_of_a_checkpoint_are_those_of_its_detector(evaluate, checkpoint, 
 
 
 def test_what_was_scored_is_not_scored_again(evaluate, checkpoint, corpus_file, monkeypatch):
-    first = evaluate(f"systems={checkpoint}", *of(corpus_file))
+    first = evaluate(f"model={checkpoint}", *of(corpus_file))
     monkeypatch.setattr(loading, "load_network", None)
-    assert written(evaluate(f"systems={checkpoint}", *of(corpus_file))) == written(first)
+    assert written(evaluate(f"model={checkpoint}", *of(corpus_file))) == written(first)
     with pytest.raises(TypeError):  # another crop has to be scored
-        evaluate(f"systems={checkpoint}", *of(corpus_file), "eval_crop=centre")
+        evaluate(f"model={checkpoint}", *of(corpus_file), "eval_crop=centre")
     for version in ("VERSION", "STORE_VERSION", "CONDITIONING_VERSION", "MAPS_VERSION"):
         with monkeypatch.context() as patched:
-            patched.setattr(scoring, version, 99)
+            patched.setattr(corpus_scoring, version, 99)
             with pytest.raises(TypeError):
-                evaluate(f"systems={checkpoint}", *of(corpus_file))
+                evaluate(f"model={checkpoint}", *of(corpus_file))
 
 
 def test_systems_by_corpora_make_a_matrix(evaluate, checkpoint, other_checkpoint, corpus_file):
     found = evaluate(
-        f"systems={{one: {checkpoint}, two: {other_checkpoint}}}",
+        f"model={{one: {checkpoint}, two: {other_checkpoint}}}",
         *of(corpus_file),
         "others=[copy:all,copy:dev]",
         f"+corpora.copy={{dataset: manifest, path: {corpus_file}}}",
@@ -90,26 +90,26 @@ def test_what_mlflow_sends_is_kept_in_the_cache_of_the_command(evaluate, tmp_pat
     given = []
     monkeypatch.setattr(runs, "registered_model", lambda place, cache: ([], given.append(cache)))
     with pytest.raises(ValueError, match="holds no checkpoint"):
-        evaluate("systems=models:/tones/1", f"cache={tmp_path}")
+        evaluate("model=models:/tones/1", f"cache={tmp_path}")
     assert given == [str(tmp_path)]
 
 
 def test_a_run_without_a_corpus_is_measured_by_its_stored_scores(evaluate, checkpoint, corpus_file, tmp_path):
     run_id, tables = log_run(checkpoint, corpus_file, tmp_path)
-    found = evaluate(f"systems=runs:/{run_id}")
+    found = evaluate(f"model=runs:/{run_id}")
     assert written(found) == dict(zip(tables["eval"].table["id"], tables["eval"].table["score"], strict=True))
     result = found["results"][0]
     assert (result["system"], result["corpus"], result["trained_on"]) == ("lfcc-mlp-tones-s0", "tones", "tones")
     assert result["threshold_from"] == "dev split of its training"
-    on_corpus = evaluate(f"systems=runs:/{run_id}/checkpoint/best.ckpt", *of(corpus_file))
+    on_corpus = evaluate(f"model=runs:/{run_id}/checkpoint/best.ckpt", *of(corpus_file))
     assert written(on_corpus) == pytest.approx(by_hand(checkpoint, corpus_file), abs=1e-4)
     assert on_corpus["results"][0]["threshold_from"] == "dev split of its training"
     with pytest.raises(ValueError, match="another crop needs other scores"):
-        evaluate(f"systems=runs:/{run_id}", "eval_crop=sliding")
+        evaluate(f"model=runs:/{run_id}", "eval_crop=sliding")
     with pytest.raises(ValueError, match="has no stored scores: name a corpus"):
-        evaluate(f"systems={checkpoint}")
+        evaluate(f"model={checkpoint}")
     with pytest.raises(ValueError, match="has no artifact nothing"):
-        evaluate(f"systems=runs:/{run_id}/nothing.ckpt")
+        evaluate(f"model=runs:/{run_id}/nothing.ckpt")
 
 
 def log_run(checkpoint, corpus_file, folder):
@@ -139,7 +139,7 @@ def test_bad_files_are_counted_and_listed(evaluate, checkpoint, corpus_file, tmp
     table["path"] = [str((corpus_file.parent / path).resolve()) for path in table.path]
     table.loc[spoof_eval[0], "path"] = str(broken)
     table.to_csv(tmp_path / "damaged.csv", index=False)
-    given = [f"systems={checkpoint}", *of(tmp_path / "damaged.csv")]
+    given = [f"model={checkpoint}", *of(tmp_path / "damaged.csv")]
     with pytest.raises(ValueError, match="are bad, more than"):
         evaluate(*given)
     found = evaluate(*given, "max_bad_fraction=0.1")
@@ -157,7 +157,7 @@ def test_a_corpus_is_the_key_of_score_files(evaluate, checkpoint, corpus_file, t
     rows = manifest.read_manifest(corpus_file).split("eval").table
     lines = [f"{row.id} {row.label + 0.01 * number}" for number, row in enumerate(rows.itertuples())]
     (tmp_path / "theirs.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    found = evaluate(f"scores={tmp_path / 'theirs.txt'}", f"systems={checkpoint}", *of(corpus_file))
+    found = evaluate(f"scores={tmp_path / 'theirs.txt'}", f"model={checkpoint}", *of(corpus_file))
     theirs = next(result for result in found["results"] if result["system"] == "theirs")
     assert theirs["corpus"] == "tones"
     assert theirs["metrics"]["eer"]["value"] == 0
@@ -166,6 +166,6 @@ def test_a_corpus_is_the_key_of_score_files(evaluate, checkpoint, corpus_file, t
 
 def test_a_system_is_named_once_and_its_split_exists(evaluate, checkpoint, corpus_file):
     with pytest.raises(ValueError, match="are the same file"):
-        evaluate(f"systems=[{checkpoint},{checkpoint}]", *of(corpus_file))
+        evaluate(f"model=[{checkpoint},{checkpoint}]", *of(corpus_file))
     with pytest.raises(ValueError, match="there is no split 'test'"):
-        evaluate(f"systems={checkpoint}", *of(corpus_file), "split=test")
+        evaluate(f"model={checkpoint}", *of(corpus_file), "split=test")

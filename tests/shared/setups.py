@@ -13,6 +13,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from mlflow.tracking import MlflowClient
 
+from dfx.config import overrides
 from dfx.config.corpora import expand_corpora
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.datasets import Dataset
@@ -20,11 +21,12 @@ from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import ScoreTable
 
 
-def composed(*overrides, command="train", **options):
+def composed(*arguments, command="train", **options):
     """The configuration of a command with these overrides, in which named corpora have their options."""
     register_schema()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return expand_corpora(compose(command, overrides=list(overrides), **options))
+        given = overrides.wrap_group_values(arguments, command)
+        return expand_corpora(overrides.unwrap_group_values(compose(command, overrides=given, **options)))
 
 
 def type_command(main, *arguments):
@@ -38,6 +40,26 @@ def type_command(main, *arguments):
         except SystemExit as stop:
             return stop.code
     return 0
+
+
+def train_run(name, manifest, folder, *overrides):
+    """A finished run of one epoch on segments of half a second."""
+    from dfx.train import train
+
+    manifest.write(folder / f"{name}.csv")
+    given = [
+        f"dataset.path={folder / f'{name}.csv'}",
+        f"experiment_name={name}",
+        "dataset=manifest",
+        "segment_seconds=0.5",
+        "augment=none",
+        "trainer.accelerator=cpu",
+        "trainer.enable_progress_bar=false",
+        "trainer.max_epochs=1",
+    ]
+    train(composed(*given, *overrides))
+    (run,) = runs_of(name)
+    return run
 
 
 def start_dfx(folder, *arguments, output=subprocess.DEVNULL):

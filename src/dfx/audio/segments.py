@@ -51,19 +51,21 @@ class Crop(NamedTuple):
         policy: where it starts: "random" (any start that keeps it inside, equally likely), "first" or "centre";
             "sliding": one of the windows over the whole utterance.
         pad: how a shorter utterance is filled: "repeat" or "zero".
+        step: distance between sliding windows in samples; half a window if None.
     """
 
     num_samples: int
     policy: str
     pad: str
+    step: int | None = None
 
     @property
     def hop(self) -> int:
-        """Distance between sliding windows in samples: half a window.
+        """Distance between sliding windows in samples.
 
-        Every sample except at the ends is thus in two windows.
+        At half a window, every sample except at the ends is in two windows.
         """
-        return -(-self.num_samples // 2)
+        return self.step or -(-self.num_samples // 2)
 
     def start(self, length: int, number: int, generator: np.random.Generator) -> int:
         """Return the first sample of a segment in an utterance of `length` samples.

@@ -25,7 +25,7 @@ from dfx.audio import parts, store_builder
 from dfx.audio.conditioning import Conditions
 from dfx.audio.part_writing import SAMPLE_BYTES
 from dfx.audio.parts import BAD, PartCatalogue
-from dfx.tables.manifest import Manifest
+from dfx.tables.manifest import FileList, Manifest
 
 VERSION = 3  # of format and decoder; increase it to decode all files again
 MAX_OPEN_FILES = 256  # for each process, which may open 1,024
@@ -131,7 +131,9 @@ class WaveformStore(StoreReader):
         bad_files: path of this table as CSV; written if there are bad files.
     """
 
-    def __init__(self, catalogue: PartCatalogue, rows: NDArray[np.intp], sample_rate: int, manifest: Manifest) -> None:
+    def __init__(
+        self, catalogue: PartCatalogue, rows: NDArray[np.intp], sample_rate: int, manifest: Manifest | FileList
+    ) -> None:
         super().__init__(catalogue, rows)
         self.sample_rate = sample_rate
         self._scales = catalogue.scale[rows]
@@ -159,7 +161,7 @@ class WaveformStore(StoreReader):
 
 
 def open_store(
-    manifest: Manifest,
+    manifest: Manifest | FileList,
     sample_rate: int,
     conditions: Conditions = Conditions(),  # noqa: B008  (immutable)
     cache: str | Path | None = None,
@@ -172,13 +174,13 @@ def open_store(
     Several processes and hosts may call it at the same time: they share the work.
 
     Args:
-        manifest: the corpus; rows may share files.
+        manifest: the corpus, or files without labels; rows may share files.
         sample_rate: of the waveforms, in Hz.
         conditions: conditioning of every clip after decoding; stored in a separate folder.
         cache: folder of the stores; the default one if None.
         max_bad_fraction: a larger fraction of bad files is an error.
         num_workers: decoding processes; one for each core if None, in this process if 0.
-        progress: show a bar on stderr.
+        progress: show a bar and messages on stderr.
 
     Raises:
         ValueError: if too many files are bad, the disk is too small or fills up, a condition is invalid, or
@@ -249,7 +251,7 @@ def build_store_shard(
 
 
 def plain_store_catalogue(
-    manifest: Manifest, sample_rate: int, cache: str | Path | None
+    manifest: Manifest | FileList, sample_rate: int, cache: str | Path | None
 ) -> tuple[PartCatalogue, NDArray[np.intp]]:
     """Open the catalogue of the unconditioned waveform store for a manifest.
 

@@ -52,9 +52,9 @@ def build_decoded_store(
         return 0
     source = int(np.maximum(catalogue.sizes[missing], 0).sum())
     catalogue.folder.mkdir(parents=True, exist_ok=True)
-    _announce_decoding(
-        [catalogue.paths[number] for number in missing], source, catalogue.folder, sample_rate, num_workers
-    )
+    say = console.say if progress else lambda text: None
+    paths = [catalogue.paths[number] for number in missing]
+    _announce_decoding(paths, source, catalogue.folder, sample_rate, num_workers, say)
     return build_store_parts(
         catalogue,
         chosen,
@@ -85,7 +85,8 @@ def build_conditioned_store(
     size = int(plain.length[missing].sum()) * SAMPLE_BYTES
     conditioned.folder.mkdir(parents=True, exist_ok=True)
     require_room_for_store(f"{len(missing)} conditioned clips take about {size_in_mib(size)}", size, conditioned.folder)
-    console.say(f"Conditioning {len(missing)} clips, once, to about {size_in_mib(size)} in {conditioned.folder}")
+    if progress:
+        console.say(f"Conditioning {len(missing)} clips, once, to about {size_in_mib(size)} in {conditioned.folder}")
     return build_store_parts(
         conditioned,
         chosen,
@@ -302,11 +303,18 @@ def _missing(catalogue: PartCatalogue, chosen: Sequence[NDArray[np.intp]]) -> ND
     return catalogue.missing(np.concatenate(chosen)) if len(chosen) else np.zeros(0, np.intp)
 
 
-def _announce_decoding(paths: list[str], source: int, folder: Path, sample_rate: int, num_workers: int | None) -> None:
+def _announce_decoding(
+    paths: list[str],
+    source: int,
+    folder: Path,
+    sample_rate: int,
+    num_workers: int | None,
+    say: Callable[[str], None],
+) -> None:
     """Print how much audio will be decoded, and raise a ValueError if the disk is too small."""
     what = f"{len(paths)} files ({size_in_mib(source)})"
     if source * MOST_GROWTH < shutil.disk_usage(folder).free:  # there is room for whatever they decode to
-        console.say(f"Decoding {what}, once, in {folder}")
+        say(f"Decoding {what}, once, in {folder}")
         return
     sample = (paths[:: max(1, len(paths) // PROBED_FILES)], sample_rate)
     # A header may crash its decoder; decoding will show which file it is.
@@ -321,7 +329,7 @@ def _announce_decoding(paths: list[str], source: int, folder: Path, sample_rate:
     )
     size = int(source * growth)
     require_room_for_store(f"{what} take about {size_in_mib(size)} as {sample_rate} Hz waveforms", size, folder)
-    console.say(f"Decoding {what}, once, to about {size_in_mib(size)} in {folder}")
+    say(f"Decoding {what}, once, to about {size_in_mib(size)} in {folder}")
 
 
 def require_room_for_store(what: str, size: int, folder: Path, otherwise: str = "") -> None:

@@ -26,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dfx.cli import sweep
+from dfx.config import overrides
 from dfx.config.corpora import expand_corpora
 from dfx.config.schema import CONF_DIR, did_you_mean, flatten_config, register_schema
 from dfx.tracking import launchers
@@ -45,13 +46,14 @@ LATE_USER_ERRORS = (
 
 USAGE = """dfx.{command}: {purpose}
 
-  python -m dfx.{command} [GROUP=OPTION ...] [KEY=VALUE ...]
+  python -m dfx.{command} {usage}
 
 {examples}
 """
+KEYS_ONLY = "[GROUP=OPTION ...] [KEY=VALUE ...]"
 
 
-def run_command(command: str, examples: str, job: Callable[[DictConfig], Any]) -> None:
+def run_command(command: str, examples: str, job: Callable[[DictConfig], Any], usage: str = KEYS_ONLY) -> None:
     """Run a command with Hydra; show errors of the user as one sentence.
 
     With HYDRA_FULL_ERROR=1 the whole traceback is shown.
@@ -60,11 +62,13 @@ def run_command(command: str, examples: str, job: Callable[[DictConfig], Any]) -
         command: name of the module and of `conf/COMMAND.yaml`, whose first line says what it is for.
         examples: example commands for `--help`.
         job: called with the composed configuration, in which the options of named corpora are filled in.
+        usage: of the command, for `--help`.
     """
-    arguments = sys.argv[1:]
+    arguments = list(sys.argv[1:])
     if "--help" in arguments or "-h" in arguments:
-        sys.stdout.write(_help_text(command, examples, arguments))
+        sys.stdout.write(_help_text(command, examples, arguments, usage))
         return
+    sys.argv[1:] = overrides.wrap_group_values(overrides.quote_paths(arguments), command)
     wants_trace = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     # Waiting OpenMP threads use their core: two runs on one machine would slow each other down tenfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -77,7 +81,7 @@ def run_command(command: str, examples: str, job: Callable[[DictConfig], Any]) -
     @functools.wraps(job)
     def run_job(cfg: DictConfig) -> Any:
         try:
-            return job(expand_corpora(cfg))
+            return job(expand_corpora(overrides.unwrap_group_values(cfg)))
         except Exception as error:
             show_trace = wants_trace or not _is_users(error)
             text = _error_sentence(error, command, arguments)
@@ -128,7 +132,7 @@ def _is_users(error: Exception) -> bool:
     return isinstance(error, USER_ERRORS) or type(error).__name__ in LATE_USER_ERRORS
 
 
-def _help_text(command: str, examples: str, arguments: list[str]) -> str:
+def _help_text(command: str, examples: str, arguments: list[str], usage: str) -> str:
     """Make the text of `--help`: every key and every option of each group, with one line on each."""
     given = [argument.partition("=")[2] for argument in arguments if argument.startswith("--config-dir=")]
     given += [value for key, value in itertools.pairwise(arguments) if key in ("--config-dir", "-cd")]
@@ -136,7 +140,7 @@ def _help_text(command: str, examples: str, arguments: list[str]) -> str:
     file = CONF_DIR / f"{command}.yaml"
     text = file.read_text(encoding="utf-8")
     lines = [
-        USAGE.format(command=command, purpose=first_comment(file), examples=examples.rstrip()),
+        USAGE.format(command=command, purpose=first_comment(file), usage=usage, examples=examples.rstrip()),
         "Keys (KEY=VALUE), with their defaults:",
         "",
     ]
@@ -213,10 +217,10 @@ def _known_keys(command: str, arguments: list[str], wrong: str) -> list[str]:
         if "=" in argument and not argument.startswith("-") and argument.split("=")[0].lstrip("+~") != wrong
         if "," not in argument and "(" not in argument
     ]
-    for overrides in (given, []):
+    for chosen in (given, []):
         try:
             with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-                cfg = compose(command, overrides=overrides)
+                cfg = compose(command, overrides=chosen)
             leaves = flatten_config(OmegaConf.to_container(cfg, resolve=False))
             return list(dict.fromkeys([*(key.partition(".")[0] for key in leaves), *leaves]))
         except (HydraException, OmegaConfBaseException):

@@ -106,7 +106,7 @@ class _Prepare:
 
 @dataclass
 class _Evaluate:
-    systems: Any = MISSING
+    model: Any = MISSING
     trust: list[str] = MISSING
     scores: Any = MISSING
     key: Any = MISSING
@@ -136,6 +136,34 @@ class _Evaluate:
 
 
 @dataclass
+class _Detect:
+    model: Any = MISSING
+    trust: list[str] = MISSING
+    preset: str | None = MISSING
+    window_seconds: float | None = MISSING
+    hop_seconds: float | None = MISSING
+    strict_length: bool = MISSING
+    aggregate: str = MISSING
+    top_k: int = MISSING
+    threshold: float | None = MISSING
+    false_alarm: float | None = MISSING
+    c_miss: float | None = MISSING
+    c_fa: float | None = MISSING
+    p_spoof: float = MISSING
+    json: str | None = MISSING
+    csv: str | None = MISSING
+    plot: str | None = MISSING
+    report: str | None = MISSING
+    pcm_rate: int = MISSING
+    engine: str = MISSING
+    batch_size: int = MISSING
+    num_workers: int | None = MISSING
+    num_threads: int | None = MISSING
+    rerun: bool = MISSING
+    cache: str | None = MISSING
+
+
+@dataclass
 class _Report:
     sweep: str | None = MISSING
     experiment_name: str | None = MISSING
@@ -154,6 +182,7 @@ SCHEMAS = {
     "download": _Download,
     "prepare": _Prepare,
     "evaluate": _Evaluate,
+    "detect": _Detect,
     "report": _Report,
 }
 

@@ -18,7 +18,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from dfx.detector.datamodule import Batch
-from dfx.detector.scoring import ScoreCollector
+from dfx.detector.score_collector import ScoreCollector
 from dfx.features.base import Feature
 from dfx.losses.base import Loss
 from dfx.metrics import accuracy, auc, decision_threshold, eer
@@ -86,7 +86,12 @@ class Detector(LightningModule):
 
     def score_batch(self, batch: Batch) -> Tensor:
         """Return the scores (batch,) of a batch of waveforms or cached feature maps, in float32."""
-        return self.loss.score(self.embedding(batch)).float()
+        return self.score_and_embed(batch)[0]
+
+    def score_and_embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return scores (batch,) in float32 and embeddings (batch, embedding_dim) of waveforms or cached maps."""
+        embedding = self.embedding(batch)
+        return self.loss.score(embedding).float(), embedding
 
     def embedding(self, batch: Batch) -> Tensor:
         """Return the embeddings (batch, embedding_dim) of a batch of waveforms or cached feature maps."""

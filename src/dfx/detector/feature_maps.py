@@ -32,7 +32,7 @@ from dfx.audio.parts import PartCatalogue
 from dfx.audio.store import VERSION as STORE_VERSION
 from dfx.audio.store import StoreReader, WaveformStore
 from dfx.features.base import Feature
-from dfx.tables.manifest import Manifest
+from dfx.tables.manifest import FileList, Manifest
 
 VERSION = 2  # of the maps and their format; increase it to compute all maps again
 NOT_THE_MAP = ("cache", "mask")  # options of a feature that do not change its map
@@ -68,7 +68,7 @@ class FeatureMaps(StoreReader):
 def open_feature_maps(
     feature: Feature,
     clips: WaveformStore,
-    manifest: Manifest,
+    manifest: Manifest | FileList,
     rows: NDArray[np.intp],
     config: Mapping[str, Any],
     conditions: Conditions | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import OmegaConf
@@ -13,9 +13,11 @@ from omegaconf import OmegaConf
 from dfx.detector import build, onnx
 from dfx.detector.detector import CONFIG_KEY, Detector
 from dfx.detector.foreign_config import check_foreign_config
+from dfx.detector.operating_card import CARD_KEY, read_operating_card
 from dfx.detector.scoring import SavedDetector
-from dfx.tracking import runs
-from dfx.tracking.runs import RunRecord
+
+if TYPE_CHECKING:
+    from dfx.tracking.runs import RunRecord
 
 RUN, MODEL = "runs:/", "models:/"
 CHECKPOINT = "checkpoint/best.ckpt"  # in the artifacts of a run
@@ -28,20 +30,8 @@ def load_detector(place: str | Path, trust: Sequence[str] = (), cache: str | Pat
     See `dfx.load`. Downloaded files are kept in `cache`.
     """
     place = str(place)
-    if place.startswith(RUN):
-        run_id, _, path = place.removeprefix(RUN).partition("/")
-        run = runs.get_run(run_id)
-        return _of_run(run, _artifact(run, path or CHECKPOINT, cache), trust, cache)
-    if place.startswith(MODEL):
-        files, registered_from = runs.registered_model(place, cache)
-        file = next((path for path in files if path.suffix in (".ckpt", onnx.SUFFIX)), None)
-        if registered_from is not None:
-            return _of_run(registered_from, file or _artifact(registered_from, CHECKPOINT, cache), trust, cache)
-        if file is None:
-            raise ValueError(
-                f"{place} holds no checkpoint (.ckpt) and no ONNX file (.onnx): register the run of a detector."
-            )
-        return _of_file(file, trust)
+    if place.startswith((RUN, MODEL)):
+        return _load_tracked(place, trust, cache)
     file = Path(place).expanduser()
     if not file.is_file():
         raise ValueError(
@@ -58,7 +48,28 @@ def load_detector(place: str | Path, trust: Sequence[str] = (), cache: str | Pat
     return found
 
 
+def _load_tracked(place: str, trust: Sequence[str], cache: str | Path | None) -> SavedDetector:
+    """Load the detector of an MLflow run or a registered model."""
+    from dfx.tracking import runs  # MLflow takes two seconds, which a file does not need
+
+    if place.startswith(RUN):
+        run_id, _, path = place.removeprefix(RUN).partition("/")
+        run = runs.get_run(run_id)
+        return _of_run(run, _artifact(run, path or CHECKPOINT, cache), trust, cache)
+    files, registered_from = runs.registered_model(place, cache)
+    file = next((path for path in files if path.suffix in (".ckpt", onnx.SUFFIX)), None)
+    if registered_from is not None:
+        return _of_run(registered_from, file or _artifact(registered_from, CHECKPOINT, cache), trust, cache)
+    if file is None:
+        raise ValueError(
+            f"{place} holds no checkpoint (.ckpt) and no ONNX file (.onnx): register the run of a detector."
+        )
+    return _of_file(file, trust)
+
+
 def _artifact(run: RunRecord, path: str, cache: str | Path | None) -> Path:
+    from dfx.tracking import runs
+
     file = runs.run_artifact(run, path, cache)
     if file is None:
         raise ValueError(
@@ -69,6 +80,8 @@ def _artifact(run: RunRecord, path: str, cache: str | Path | None) -> Path:
 
 
 def _of_run(run: RunRecord, file: Path, trust: Sequence[str], cache: str | Path | None) -> SavedDetector:
+    from dfx.tracking import runs
+
     tags = run.tags
     corpus = run.name.removeprefix(f"{tags.get('feature')}-{tags.get('model')}-")
     corpus = corpus.removesuffix(f"-s{tags.get('seed')}")
@@ -84,14 +97,17 @@ def _of_run(run: RunRecord, file: Path, trust: Sequence[str], cache: str | Path 
 def _of_file(file: Path, trust: Sequence[str]) -> SavedDetector:
     is_onnx = file.suffix == onnx.SUFFIX
     # mmap: the weights are not read before the first score.
-    stored = onnx.read_onnx_config(file) if is_onnx else _read_checkpoint(file, mmap=True)[CONFIG_KEY]
+    state = {} if is_onnx else _read_checkpoint(file, mmap=True)
+    stored, card = onnx.read_onnx_metadata(file) if is_onnx else (state[CONFIG_KEY], state.get(CARD_KEY))
     config = check_foreign_config(stored, file, build.CHECKPOINT_KEYS, trust)
     kinds = [str(config[part]["_target_"]).rpartition(".")[2].lower() for part in ("feature", "model")]
 
     def read_network(device: torch.device) -> Detector | onnx.OnnxNetwork:
         return onnx.OnnxNetwork(file) if is_onnx else load_network(file, trust).to(device)
 
-    return SavedDetector(f"{'-'.join(kinds)}-s{config['seed']}", file, config, read_network)
+    return SavedDetector(
+        f"{'-'.join(kinds)}-s{config['seed']}", file, config, read_network, read_operating_card(card, file)
+    )
 
 
 def load_network(file: str | Path, trust: Sequence[str] = ()) -> Detector:

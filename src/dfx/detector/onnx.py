@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dfx.detector.datamodule import Batch
 from dfx.detector.detector import CONFIG_KEY
+from dfx.detector.operating_card import CARD_KEY
 
 SUFFIX = ".onnx"
 
@@ -43,13 +44,18 @@ class OnnxNetwork:
         (scores,) = self._session.run([self._output], {self._input: batch["waveform"].cpu().numpy()})
         return torch.from_numpy(scores)
 
+    def score_and_embed(self, batch: Batch) -> tuple[Tensor, None]:
+        """Return the scores (batch,) of a batch of waveforms, and no embeddings."""
+        return self.score_batch(batch), None
 
-def read_onnx_config(file: Path) -> dict[str, Any]:
-    """Read the configuration of the detector from the metadata of an ONNX file.
 
-    Raises a ValueError if it has none.
+def read_onnx_metadata(file: Path) -> tuple[dict[str, Any], str | None]:
+    """Read the configuration of the detector and its operating card (JSON) from the metadata of an ONNX file.
+
+    Raises a ValueError if it has no configuration.
     """
-    text = _session(file).get_modelmeta().custom_metadata_map.get(CONFIG_KEY)
+    metadata = _session(file).get_modelmeta().custom_metadata_map
+    text = metadata.get(CONFIG_KEY)
     if text is None:
         raise ValueError(
             f"{file} does not say which segments it takes: dfx reads this from the metadata key {CONFIG_KEY!r}, the "
@@ -60,7 +66,7 @@ def read_onnx_config(file: Path) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} has metadata {CONFIG_KEY!r} that are no JSON: export it again.") from error
-    return config
+    return config, metadata.get(CARD_KEY)
 
 
 def _session(file: Path) -> Any:

@@ -1,87 +1,37 @@
-"""Score clips and corpora with a trained detector.
+"""Score clips with a trained detector: cut, padded and conditioned as in its training.
 
-They are cut, padded and conditioned as in its training. `SavedDetector.score` scores one clip, `score_manifest`
-utterances of a corpus. `ScoreCollector` averages the scores of windows, here and in validation and test of a run.
+`SavedDetector.score` scores one clip. `corpus_scoring` scores corpora and `file_detection` files, both through
+`segment_dataset` and `segment_scores`.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import pandas as pd
 import torch
 from hydra.utils import get_object
 from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from dfx import audio, console, files
-from dfx.audio.conditioning import VERSION as CONDITIONING_VERSION
+from dfx import audio
 from dfx.audio.conditioning import Conditions, condition_clip
+from dfx.audio.measures import LEAST_POWER
 from dfx.audio.samples import require_sample_rate
 from dfx.audio.segments import Crop
-from dfx.audio.store import VERSION as STORE_VERSION
-from dfx.audio.store import open_store, recordings_fingerprint
 from dfx.detector.datamodule import ArrayStore, AudioDataset, Batch, ReadableStore, scoring_loader
-from dfx.detector.feature_maps import VERSION as MAPS_VERSION
-from dfx.detector.feature_maps import feature_map_pieces, half_precision_map, open_feature_maps
+from dfx.detector.feature_maps import feature_map_pieces, half_precision_map
+from dfx.detector.operating_card import OperatingCard
 from dfx.features.base import Feature
-from dfx.tables.manifest import Manifest
-from dfx.tables.score_table import COLUMNS, ScoreTable
 
-VERSION = 3  # of the computation of scores; increase it to compute all of them again
 TABLE_FEATURE = "dfx.features.Table"
 BATCH_SIZE = 64
-
-
-class ScoreCollector:
-    """Collector of window scores, which averages them to one score for each utterance.
-
-    Args:
-        utterances: id, attack, label and metadata; row i has the index i in batches.
-        name: of these utterances, for errors: "eval".
-    """
-
-    def __init__(self, utterances: pd.DataFrame, name: str) -> None:
-        self.utterances = utterances
-        self.name = name
-        self._batches: list[tuple[Tensor, Tensor]] = []
-
-    def add(self, index: Tensor, scores: Tensor) -> None:
-        """Add the scores (batch,) of windows and the utterance index (batch,) of each window.
-
-        A negative index is padding.
-        """
-        self._batches.append((index, scores))
-
-    def finish(self, gather: Callable[[list[Any]], list[Any]] = list) -> ScoreTable:
-        """Return the mean score of each utterance over its windows, in float64, and empty the collector.
-
-        Args:
-            gather: puts the batches of all processes together.
-
-        Raises:
-            ValueError: if an utterance has no score, or one that is not a finite number.
-        """
-        batches = gather([(index.tolist(), scores.tolist()) for index, scores in self._batches])
-        self._batches.clear()
-        indices = np.array([index for batch, _ in batches for index in batch], np.int64)
-        scores = np.array([score for _, batch in batches for score in batch], np.float64)
-        indices, scores = indices[indices >= 0], scores[indices >= 0]
-        counts = np.bincount(indices, minlength=len(self.utterances))
-        if not counts.all():
-            raise ValueError(
-                f"{np.count_nonzero(counts)} of {len(counts)} utterances of {self.name} were scored: a metric of a "
-                "part is not the metric. Leave Lightning's limits alone and use data.limit_utterances."
-            )
-        return ScoreTable(self.utterances.assign(score=np.bincount(indices, weights=scores) / counts))
 
 
 class ScoringPolicy(NamedTuple):
@@ -106,6 +56,23 @@ class ScoringPolicy(NamedTuple):
         return ", ".join([segment, f"{self.crop.pad} where shorter", *steps])
 
 
+@dataclass(frozen=True)
+class SegmentScores:
+    """Scores of a batch of segments, on the CPU.
+
+    Attributes:
+        index: (batch,) number of the utterance.
+        scores: (batch,) float32.
+        embeddings: (batch, embedding_dim); None if they are not wanted, or the network gives none.
+        levels_db: (batch,) RMS level in dBFS of each segment; None for feature maps.
+    """
+
+    index: Tensor
+    scores: Tensor
+    embeddings: Tensor | None
+    levels_db: Tensor | None
+
+
 class ScoringNetwork(Protocol):
     """Interface of a network that scores batches: a `Detector` or an ONNX file."""
 
@@ -115,6 +82,9 @@ class ScoringNetwork(Protocol):
 
     def score_batch(self, batch: Batch) -> Tensor:
         """Return the scores (batch,) of a batch of waveforms or feature maps, in float32."""
+
+    def score_and_embed(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Return the scores (batch,) and the embeddings (batch, embedding_dim); None if it gives no embeddings."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +96,7 @@ class SavedDetector:
         file: checkpoint or ONNX file.
         config: the part of its configuration that rebuilds it (`build.CHECKPOINT_KEYS`).
         read_network: reads the weights onto a device.
+        card: threshold, calibration and input statistics; None in a file without.
         trained_on: name of the corpus; empty if it is not known.
         dev_scores: score file of the dev split that chose the weights, where the run is known.
         eval_scores: score file of the eval split of the same corpus.
@@ -135,6 +106,7 @@ class SavedDetector:
     file: Path
     config: dict[str, Any]
     read_network: Callable[[torch.device], ScoringNetwork]
+    card: OperatingCard | None = None
     trained_on: str = ""
     dev_scores: Path | None = None
     eval_scores: Path | None = None
@@ -170,11 +142,20 @@ class SavedDetector:
         """Device that computes the scores: the GPU if there is one, else the CPU."""
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
-    def policy(self, eval_crop: str | None = None) -> ScoringPolicy:
-        """Return cropping and conditioning as in training; `eval_crop` replaces the position of the segments."""
+    def policy(
+        self, eval_crop: str | None = None, segment_seconds: float | None = None, hop_seconds: float | None = None
+    ) -> ScoringPolicy:
+        """Return cropping and conditioning as in training, except for what is given.
+
+        Args:
+            eval_crop: position of the segments.
+            segment_seconds: length of the segments.
+            hop_seconds: distance between sliding windows.
+        """
         data = self.config["data"]
-        num_samples = round(self.segment_seconds * self.sample_rate)
-        crop = Crop(num_samples, eval_crop or data["eval_crop"], data["pad"])
+        num_samples = max(1, round((segment_seconds or self.segment_seconds) * self.sample_rate))
+        step = None if hop_seconds is None else max(1, round(hop_seconds * self.sample_rate))
+        crop = Crop(num_samples, eval_crop or data["eval_crop"], data["pad"], step)
         whole_maps = bool(self.config["feature"].get("cache")) and self.file.suffix != ".onnx"
         return ScoringPolicy(self.sample_rate, crop, Conditions.of(self.config["conditioning"]), whole_maps)
 
@@ -194,9 +175,11 @@ class SavedDetector:
         policy = self.policy()
         waveform = condition_clip(self._read(clip, sample_rate), policy.sample_rate, policy.conditions)
         clips = ArrayStore([waveform], policy.sample_rate)
-        dataset = _dataset(self, policy, clips, np.zeros(1, int), lambda feature: _whole_map(self, feature, clips))
-        batches = _window_scores(self, scoring_loader(dataset, BATCH_SIZE, num_workers=0))
-        score = float(torch.cat([scores for _, scores in batches]).double().mean())
+        dataset = segment_dataset(
+            self, policy, clips, np.zeros(1, int), lambda feature: _whole_map(self, feature, clips)
+        )
+        batches = segment_scores(self, scoring_loader(dataset, BATCH_SIZE, num_workers=0))
+        score = float(torch.cat([batch.scores for batch in batches]).double().mean())
         if not np.isfinite(score):
             raise ValueError(
                 f"{self.name} gives this clip the score {score}: look at the clip, and at the training of the detector."
@@ -223,73 +206,7 @@ class SavedDetector:
         return audio.join_pcm(audio.round_to_pcm(lambda: [waveform]))
 
 
-class ScoringOptions(NamedTuple):
-    """Options of `score_manifest`.
-
-    Attributes:
-        eval_crop: position of the segments instead of the detector's own: first, centre or sliding.
-        batch_size: segments at once.
-        num_workers: processes that load them.
-        max_bad_fraction: more bad files than this are an error.
-        cache: folder of decoded audio and scores; the default one if None.
-    """
-
-    eval_crop: str | None = None
-    batch_size: int = BATCH_SIZE
-    num_workers: int = 0
-    max_bad_fraction: float = 0.01
-    cache: str | None = None
-
-
-def score_manifest(
-    detector: SavedDetector, manifest: Manifest, rows: np.ndarray, options: ScoringOptions | None = None, name: str = ""
-) -> tuple[ScoreTable, pd.DataFrame]:
-    """Score selected rows (trials,) of a corpus, and cache the scores.
-
-    The cache depends on detector file, recordings and policy. The progress bar and errors call the trials by `name`.
-
-    Returns:
-        The score table with the metadata of the manifest, and the files that cannot be read: id, reason.
-
-    Raises:
-        ValueError: if too many files are bad, or a score is not a finite number.
-    """
-    options = options or ScoringOptions()
-    policy = detector.policy(options.eval_crop)
-    path = _cached_scores(detector, manifest, rows, policy, options)
-    trials = manifest.table.iloc[rows].reset_index(drop=True)
-    trials = trials.drop(columns=["path"] if trials["split"].nunique() > 1 else ["path", "split"])
-    usable, bad = np.ones(len(trials), bool), pd.DataFrame({"id": [], "reason": []}, dtype="str")
-    cached = ScoreTable.read(path) if path.exists() else None
-    if cached is None or len(cached) < len(trials):
-        clips = open_store(manifest, policy.sample_rate, policy.conditions, options.cache, options.max_bad_fraction)
-        usable = clips.lengths[rows] > 0
-        reasons = dict(zip(clips.bad["id"], clips.bad["reason"], strict=True))
-        bad = trials[["id"]][~usable].reset_index(drop=True)
-        bad = bad.assign(reason=[reasons.get(name, "no samples") for name in bad["id"]])
-        if cached is None or set(cached.table["id"]) != set(trials["id"][usable]):
-            config, chosen = detector.config["feature"], rows[usable]
-            more = (config, policy.conditions, options.cache, detector.device)
-            dataset = _dataset(
-                detector, policy, clips, chosen, lambda f: open_feature_maps(f, clips, manifest, chosen, *more)
-            )
-            loader = scoring_loader(dataset, options.batch_size, options.num_workers)
-            collector = ScoreCollector(trials[usable], name)
-
-            def collect() -> Generator[int]:
-                for index, scores in _window_scores(detector, loader):
-                    collector.add(index, scores)
-                    yield len(scores)
-
-            console.progress_bar(collect(), f"{detector.name} on {name}", int(dataset.num_windows().sum()), show=True)
-            cached = ScoreTable(collector.finish().table[COLUMNS])
-            with files.atomic_write(path) as temporary:
-                cached.write(temporary)
-    scores = trials["id"][usable].map(cached.table.set_index("id")["score"])
-    return ScoreTable(trials[usable].assign(score=scores)), bad
-
-
-def _dataset(
+def segment_dataset(
     detector: SavedDetector,
     policy: ScoringPolicy,
     clips: ReadableStore,
@@ -316,29 +233,19 @@ def _whole_map(detector: SavedDetector, feature: Feature, clips: Any) -> ArraySt
     return ArrayStore([whole.numpy()], clips.sample_rate)
 
 
-def _window_scores(detector: SavedDetector, loader: DataLoader[Batch]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield utterance indices and scores of the windows of each batch, on the CPU."""
+def segment_scores(detector: SavedDetector, loader: DataLoader[Batch], embed: bool = False) -> Iterator[SegmentScores]:
+    """Yield the scores of the segments of each batch; their embeddings if `embed`, and the network gives them."""
     for batch in loader:
         with torch.inference_mode():
             moved = {name: part.to(detector.device) for name, part in batch.items()}
-            scores = detector.network.score_batch(moved).cpu()
-        yield batch["index"], scores
-
-
-def _cached_scores(
-    detector: SavedDetector, manifest: Manifest, rows: np.ndarray, policy: ScoringPolicy, options: ScoringOptions
-) -> Path:
-    """Path of the cached scores; the file name is a hash of everything that determines the scores."""
-    chosen = Manifest(manifest.table.iloc[rows], require_split=False)
-    facts = [
-        [VERSION, STORE_VERSION, CONDITIONING_VERSION, MAPS_VERSION],
-        detector.digest,
-        recordings_fingerprint(chosen),
-        chosen.table["id"].tolist(),
-        *policy,
-    ]
-    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
-    return files.cache_dir(options.cache) / "scores" / f"{key}.csv"
+            if embed:
+                scores, embeddings = detector.network.score_and_embed(moved)
+            else:
+                scores, embeddings = detector.network.score_batch(moved), None
+            levels = None
+            if "waveform" in batch:
+                levels = 10 * torch.log10(batch["waveform"].square().mean(dim=1) + LEAST_POWER)
+        yield SegmentScores(batch["index"], scores.cpu(), None if embeddings is None else embeddings.cpu(), levels)
 
 
 def _mono(waveform: ArrayLike) -> audio.Waveform:

@@ -14,12 +14,12 @@ EXAMPLES = """
   python -m dfx.evaluate scores=FILE asv=FILE                ASVspoof 2019: the score file has labels; with t-DCF
   python -m dfx.evaluate 'scores=[A.txt,B.txt]' key=FILE     two systems: is the difference more than chance?
   python -m dfx.evaluate scores=FILE key=FILE dev_scores=FILE dev_key=FILE calibrate=true
-  python -m dfx.evaluate systems=runs:/RUN_ID                a run of dfx.train, from the scores that it stored
-  python -m dfx.evaluate systems=best.ckpt dataset=demo      a checkpoint (or model.onnx) on a corpus
-  python -m dfx.evaluate 'systems={lcnn: runs:/ID, other: runs:/ID}' dataset=asvspoof2019_la \\
+  python -m dfx.evaluate model=runs:/RUN_ID                a run of dfx.train, from the scores that it stored
+  python -m dfx.evaluate model=best.ckpt dataset=demo      a checkpoint (or model.onnx) on a corpus
+  python -m dfx.evaluate 'model={lcnn: runs:/ID, other: runs:/ID}' dataset=asvspoof2019_la \\
       'others=[asvspoof2021_la,in_the_wild:all]' +corpora.in_the_wild.root=DIR 'by=[attack,codec]'
                                                              two systems × three corpora, by attack and codec
-  python -m dfx.evaluate 'systems=[runs:/ID,runs:/ID]' dataset=demo fuse=logistic eval_crop=sliding
+  python -m dfx.evaluate 'model=[runs:/ID,runs:/ID]' dataset=demo fuse=logistic eval_crop=sliding
 """.strip("\n")
 
 

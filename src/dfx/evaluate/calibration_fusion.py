@@ -50,7 +50,7 @@ def fuse_results(results: Sequence[Result], method: str) -> list[Result]:
     if not fused:
         raise ValueError(
             f"fuse={method} needs two systems on one corpus, got {len({r.system for r in results})}: name more of "
-            "them, systems=[A,B] or scores=[A,B]."
+            "them, model=[A,B] or scores=[A,B]."
         )
     return fused
 

@@ -11,7 +11,8 @@ from omegaconf import DictConfig
 
 from dfx.console import say
 from dfx.detector import build, loading
-from dfx.detector.scoring import SavedDetector, ScoringOptions, score_manifest
+from dfx.detector.corpus_scoring import ScoringOptions, score_manifest
+from dfx.detector.scoring import SavedDetector
 from dfx.evaluate.result import Result
 from dfx.evaluate.trials import TrialCorpus, Trials, trials_of_corpora
 from dfx.tables.score_table import ScoreTable

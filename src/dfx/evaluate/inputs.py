@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CHOICES = {"eval_crop": segments.EVAL_POLICIES, "fuse": fusion.METHODS}
 NEEDS = {  # key -> the key without which it has no effect
     **dict.fromkeys(("key", "dev_scores", "llr"), "scores"),
-    **dict.fromkeys(("others", "eval_crop"), "systems"),
+    **dict.fromkeys(("others", "eval_crop"), "model"),
     **{"dev_key": "dev_scores", "split": "dataset or scores"},
 }
 SASV = "sasv-score"  # column of scores that also verify the speaker
@@ -34,9 +34,9 @@ def check_input_keys(cfg: DictConfig) -> None:
     Raises:
         ValueError: if there is nothing to measure, a value is unknown, or a key has no effect.
     """
-    if not cfg.systems and not cfg.scores:
+    if not cfg.model and not cfg.scores:
         raise ValueError(
-            "There is nothing to measure: give systems=FILE (a checkpoint, an ONNX file, runs:/RUN_ID) or scores=FILE; "
+            "There is nothing to measure: give model=FILE (a checkpoint, an ONNX file, runs:/RUN_ID) or scores=FILE; "
             "--help shows examples."
         )
     for name, choices in CHOICES.items():
@@ -59,14 +59,14 @@ def collect_inputs(cfg: DictConfig) -> list[Result]:
     """
     home = trials = None
     scored: list[Result] = []
-    if cfg.systems or cfg.dataset:
+    if cfg.model or cfg.dataset:
         from dfx.detector import build
         from dfx.evaluate import detectors
         from dfx.evaluate.trials import TrialCorpus
 
         home = TrialCorpus(build.build_dataset(cfg)) if cfg.dataset else None
         trials = home.trials(cfg.split or "eval") if home else None
-        scored = detectors.score_detectors(cfg, _plain(cfg.systems), home, trials) if cfg.systems else []
+        scored = detectors.score_detectors(cfg, _plain(cfg.model), home, trials) if cfg.model else []
     return [*scored, *(_read_score_files(cfg, trials) if cfg.scores else [])]
 
 

@@ -113,7 +113,7 @@ def measure_results(results: Sequence[Result], cfg: DictConfig) -> Measurements:
     if twice:
         raise ValueError(
             f"Results need different names, also as file names and in MLflow, got {', '.join(twice)}: name the "
-            "systems, systems={NAME: FILE, …} or scores={NAME: FILE, …}, and corpora so that letters and digits differ."
+            "systems, model={NAME: FILE, …} or scores={NAME: FILE, …}, and corpora so that letters and digits differ."
         )
     uncalibrated = [result for result in results if not result.calibrated]
     rows = [row for result in results for row in _all_trials(result, cfg)]

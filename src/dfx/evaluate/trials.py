@@ -45,7 +45,7 @@ class TrialCorpus:
         if dataset.vectors() is not None:
             raise ValueError(
                 f"{self.name} holds ready features, no audio to score: name the runs on it without a corpus, "
-                "systems=[runs:/RUN_ID], and their own scores are measured."
+                "model=[runs:/RUN_ID], and their own scores are measured."
             )
 
     def trials(self, split: str = "eval") -> Trials:

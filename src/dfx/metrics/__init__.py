@@ -13,7 +13,7 @@ from dfx.metrics.calibration import BINS, brier, calibration_bin, ece, learn_cal
 from dfx.metrics.cllr import cllr, min_cllr
 from dfx.metrics.comparison import Difference, PairedEers, delong_auc_difference
 from dfx.metrics.dcf import act_dcf, min_dcf
-from dfx.metrics.doubts import doubts, scores_are_backwards
+from dfx.metrics.doubts import doubts, scores_are_backwards, scores_tell_nothing
 from dfx.metrics.eer import FloatArray, check_scores, decision_threshold, det_curve, eer, interpolated_eer
 from dfx.metrics.fusion import fuse_scores
 from dfx.metrics.s3_score import s3_score

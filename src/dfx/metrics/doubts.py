@@ -15,6 +15,7 @@ from dfx.tables.score_table import ScoreTable
 # The organisers refuse fewer: decisions, not scores (eval_wrapper.py of the packages of 2021 and 5).
 FEW_VALUES = 3
 CROWDED = 0.5  # share of the trials with the same score above which the EER depends on the order of ties
+CHANCE_DEVIATIONS = 1.645  # above one half: scores without information pass it in 5 % of cases
 DEVIATIONS = 3  # standard deviations of the AUC below one half that count as more than chance
 
 
@@ -59,9 +60,24 @@ def scores_are_backwards(bonafide: ArrayLike, spoof: ArrayLike) -> bool:
     >>> scores_are_backwards([0.1, 0.2, 0.3], [0.6, 0.7, 0.8]), scores_are_backwards(np.arange(9), np.arange(9) + 9)
     (False, True)
     """
-    area = auc(bonafide, spoof)
+    return auc(bonafide, spoof) + DEVIATIONS * _chance_deviation(bonafide, spoof) < 0.5
+
+
+def scores_tell_nothing(bonafide: ArrayLike, spoof: ArrayLike) -> bool:
+    """Whether bona fide trials do not score significantly higher than spoof trials, at a level of 5 %.
+
+    Source: as `scores_are_backwards`.
+
+    >>> scores_tell_nothing([0.1, 0.6], [0.2, 0.5]), scores_tell_nothing(np.arange(9) + 9, np.arange(9))
+    (True, False)
+    """
+    return auc(bonafide, spoof) - CHANCE_DEVIATIONS * _chance_deviation(bonafide, spoof) <= 0.5
+
+
+def _chance_deviation(bonafide: ArrayLike, spoof: ArrayLike) -> float:
+    """Return the standard deviation of the AUC of scores without information."""
     first, second = np.size(bonafide), np.size(spoof)
-    return area + DEVIATIONS * math.sqrt((first + second + 1) / (12 * first * second)) < 0.5
+    return math.sqrt((first + second + 1) / (12 * first * second))
 
 
 def _ties(values: np.ndarray, counts: np.ndarray) -> list[Finding]:

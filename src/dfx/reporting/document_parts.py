@@ -173,7 +173,8 @@ class DocumentCell(NamedTuple):
     Attributes:
         text: the value.
         small: text in small type below it on the page, and after it elsewhere.
-        looks: any of "good" (bold), "chosen" (framed), "empty" (no value, a word why) and "dark" (a separate row).
+        looks: any of "good" (bold), "bad" (bold and red), "chosen" (framed), "empty" (no value, a word why), "dark" (a
+            separate row) and "prose" (sentences, wrapped).
     """
 
     text: str
@@ -270,6 +271,29 @@ class DocumentPicture:
 
     def show(self, console: Console) -> None:
         pass  # a terminal has no pictures
+
+
+class DocumentPlayer(NamedTuple):
+    """Player of a sound, on the page only.
+
+    Attributes:
+        ogg: the sound as Ogg Vorbis.
+        title: read by screen readers.
+    """
+
+    ogg: bytes
+    title: str
+
+    def html(self) -> str:
+        data = base64.b64encode(self.ogg).decode()
+        source = f"data:audio/ogg;base64,{data}"
+        return f'<audio controls preload="none" aria-label="{escaped(self.title)}" src="{source}"></audio>'
+
+    def markdown(self) -> str:
+        return ""
+
+    def show(self, console: Console) -> None:
+        pass  # a terminal plays nothing
 
 
 class DocumentHeading(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -14,6 +13,7 @@ from dfx.detector.checkpoint import RunCheckpoint
 from dfx.detector.costs import latency_ms
 from dfx.detector.datamodule import AudioDataModule
 from dfx.detector.detector import Detector
+from dfx.detector.operating_card import add_card_to_checkpoint, make_operating_card
 from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, decision_threshold, eer, scores_are_backwards, summary
 from dfx.reporting import figures as plots
 from dfx.reporting import metric_names
@@ -81,7 +81,8 @@ def write_run_results(
     if len(data.store.bad):
         data.store.bad.to_csv(folder / "bad_files.csv", index=False)
     (folder / "checkpoint").mkdir(exist_ok=True)
-    shutil.copyfile(keeper.best, folder / "checkpoint" / "best.ckpt")
+    card = make_operating_card(dev, data, detector.embedding, detector.device)
+    add_card_to_checkpoint(keeper.best, card, folder / "checkpoint" / "best.ckpt")
     shown = ("auc", "accuracy", "eer")
     figures: dict[str, Figure] = {
         "det": plots.det_error_curves(scores, note=note),

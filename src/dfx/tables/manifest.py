@@ -112,6 +112,21 @@ class Manifest:
             table.to_parquet(path, index=False)
 
 
+class FileList:
+    """List of audio files without labels, for the waveform store: a table with the columns id and path.
+
+    The id of a file is its path as given.
+    """
+
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        names = [str(path) for path in paths]
+        self.name = "files"
+        self.table = pd.DataFrame({"id": names, "path": [str(Path(name).absolute()) for name in names]}, dtype="str")
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
 def read_manifest(
     path: str | Path, columns: Mapping[str, str] | None = None, splits: Mapping[str, str] | None = None
 ) -> Manifest:

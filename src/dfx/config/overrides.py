@@ -1,0 +1,112 @@
+"""Arguments of a command: paths apart from overrides, and values that Hydra's grammar would misread.
+
+Hydra reads `KEY=VALUE` with a grammar in which spaces, commas, brackets and `=` have a meaning, as they have in few
+paths.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from dfx.config.schema import CONF_DIR
+
+OPTIONS_WITH_VALUE = {  # of Hydra, which may be followed by their value
+    *("--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"),
+    *("--experimental-rerun", "--info", "-i"),
+}
+PATH_KEYS = {  # last words of keys whose values are paths
+    *("model", "scores", "key", "dev_scores", "dev_key", "asv", "asv_key", "cache", "out", "root", "path", "data"),
+    *("json", "csv", "plot", "report", "clips", "bonafide", "checkpoint", "manifest"),
+}
+PATH_STARTS = ("/", "./", "../", "~/")
+WRAPPED = "_value_"
+PLAIN_VALUE = re.compile(r"[\w./:@%+*-]*")  # which Hydra leaves alone
+
+
+def split_words(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split the arguments of a command into words that are paths, and what is for Hydra.
+
+    A word without `=` that is no option is a path, and so is everything after `--`, and what begins like a path
+    (`/`, `./`, `../`, `~/`). `-` is standard input.
+
+    >>> split_words(["a b.wav", "model=x.ckpt", "--cfg", "job", "--", "odd=name.wav"])
+    (['a b.wav', 'odd=name.wav'], ['model=x.ckpt', '--cfg', 'job'])
+    """
+    words: list[str] = []
+    others: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            words += rest
+        elif argument in OPTIONS_WITH_VALUE:
+            others += [argument, *itertools.islice(rest, 1)]
+        elif argument != "-" and not argument.startswith(PATH_STARTS) and ("=" in argument or argument[:1] in "-~"):
+            others.append(argument)
+        else:
+            words.append(argument)
+    return words, others
+
+
+def quote_paths(arguments: Iterable[str]) -> list[str]:
+    """Quote values that Hydra's grammar would change or refuse, though they are paths: `model=/my thesis (2)/a.ckpt`.
+
+    These are values that name an existing file or folder, and values of `PATH_KEYS` that Hydra cannot read. A list, a
+    mapping and a quoted value are left as they are.
+    """
+    return [_quoted(argument) for argument in arguments]
+
+
+def _quoted(argument: str) -> str:
+    key, equals, value = argument.partition("=")
+    if not equals or argument.startswith("-") or not value or value[0] in "'\"[{" or PLAIN_VALUE.fullmatch(value):
+        return argument
+    if _is_path(value) or (key.rpartition(".")[2] in PATH_KEYS and not _is_readable(argument)):
+        # In a quoted value a backslash is itself, except before a quotation mark and before an interpolation.
+        text = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
+        return f"{key}='{text.replace('${', chr(92) + '${')}'"
+    return argument
+
+
+def wrap_group_values(arguments: Iterable[str], command: str) -> list[str]:
+    """Wrap the values of keys that are option groups of other commands, such as `model`, in a mapping.
+
+    Hydra takes `model=x` for the choice of an option wherever there is a group of that name, unless it is a mapping.
+    """
+    text = (CONF_DIR / f"{command}.yaml").read_text(encoding="utf-8")
+    plain = {key for key in re.findall(r"^(\w+):", text, re.MULTILINE) if (CONF_DIR / key).is_dir()}
+    found = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        found.append(f"{key}={{{WRAPPED}: {value}}}" if key in plain and value[:1] not in ("", "{") else argument)
+    return found
+
+
+def unwrap_group_values(cfg: DictConfig) -> DictConfig:
+    """Undo `wrap_group_values` in the composed configuration, in place."""
+    for key, value in cfg.items_ex(resolve=False):
+        if isinstance(value, DictConfig) and set(value) == {WRAPPED}:
+            cfg[key] = value._get_node(WRAPPED)
+    return cfg
+
+
+def _is_path(value: str) -> bool:
+    try:
+        return Path(value).expanduser().exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _is_readable(argument: str) -> bool:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    try:
+        override = OverridesParser.create().parse_override(argument)
+    except HydraException:
+        return False
+    return override.is_sweep_override() or isinstance(override.value(), str)

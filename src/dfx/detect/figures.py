@@ -1,0 +1,162 @@
+"""Overview of a clip and its figure: waveform, mel spectrogram and score over time."""
+
+from __future__ import annotations
+
+import functools
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import soundfile
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from dfx.audio.store import WaveformStore
+from dfx.detector.answers import FAKE, REAL, ClipAnswer, DecisionRule
+from dfx.reporting.figures import style
+
+Floats = NDArray[np.float32]
+
+COLUMNS = 1000  # of the picture
+N_FFT, NUM_MELS = 1024, 64
+BLOCK_SECONDS = 30.0
+PLAYED_SECONDS = 60.0  # of a clip, in the page
+RANGE_DB = 70.0  # of the spectrogram
+
+
+class ClipOverview(NamedTuple):
+    """What a figure and a player need of a clip.
+
+    Attributes:
+        seconds: length of the clip.
+        low: (columns,) smallest sample of each column.
+        high: (columns,) largest sample of each column.
+        mel: (bins, columns) level in dB of a spectrum in each column.
+        top_hz: highest frequency.
+        player: first minute as Ogg Vorbis; empty if it could not be coded.
+    """
+
+    seconds: float
+    low: Floats
+    high: Floats
+    mel: Floats
+    top_hz: float
+    player: bytes
+
+
+def clip_overview(clips: WaveformStore, row: int) -> ClipOverview:
+    """Compute the overview of a stored clip; the time for a long one is that of reading it."""
+    length, rate = int(clips.lengths[row]), clips.sample_rate
+    columns = min(COLUMNS, length)
+    edges = np.linspace(0, length, columns + 1).astype(np.int64)
+    low, high = np.zeros(columns, np.float32), np.zeros(columns, np.float32)
+    per_block = max(1, int(columns * BLOCK_SECONDS * rate / length))
+    for first in range(0, columns, per_block):
+        last = min(first + per_block, columns)
+        samples = clips.read(row, int(edges[first]), int(edges[last] - edges[first]))
+        at = edges[first:last] - edges[first]
+        low[first:last], high[first:last] = np.minimum.reduceat(samples, at), np.maximum.reduceat(samples, at)
+    centres = (edges[:-1] + edges[1:]) // 2
+    frames = np.stack(list(_frames(clips, row, centres)))
+    power = np.abs(np.fft.rfft(frames * np.hanning(N_FFT).astype(np.float32), axis=1)) ** 2
+    mel = 10 * np.log10(_mel_bank(rate) @ power.T + 1e-10)
+    played = clips.read(row, 0, round(PLAYED_SECONDS * rate))
+    return ClipOverview(length / rate, low, high, mel.astype(np.float32), rate / 2, _ogg(played, rate))
+
+
+def _frames(clips: WaveformStore, row: int, centres: NDArray[np.int64]) -> Iterator[Floats]:
+    length = int(clips.lengths[row])
+    for centre in centres.tolist():
+        start = max(0, min(centre - N_FFT // 2, length - N_FFT))
+        samples = clips.read(row, start, N_FFT)
+        yield np.pad(samples, (0, N_FFT - len(samples)))
+
+
+@functools.cache
+def _mel_bank(sample_rate: int) -> Floats:
+    from librosa.filters import mel  # takes a second
+
+    bank: Floats = mel(sr=sample_rate, n_fft=N_FFT, n_mels=NUM_MELS)
+    return bank
+
+
+def _ogg(samples: Floats, sample_rate: int) -> bytes:
+    file = io.BytesIO()
+    try:
+        soundfile.write(file, np.clip(samples, -1, 1), sample_rate, format="OGG", subtype="VORBIS")
+    except (soundfile.SoundFileError, TypeError, ValueError):
+        return b""
+    return file.getvalue()
+
+
+def clip_figure(answer: ClipAnswer, rule: DecisionRule) -> Figure:
+    """Draw waveform, mel spectrogram and score over time of a clip, with fake segments and threshold."""
+    seen: ClipOverview = answer.overview
+    figure, grid = style.new_panels((7.2, 5.6), 3, 1, sharex=True, height_ratios=[1, 1.4, 1.2])
+    wave, spectrum, score = grid[:, 0]
+    times = (np.arange(len(seen.low)) + 0.5) * seen.seconds / len(seen.low)
+    wave.fill_between(times, seen.low, seen.high, color=style.BLUE, linewidth=0.4)
+    wave.set_ylabel("waveform")
+    wave.set_title(f"{style.shorten_label(Path(answer.path).name)}: {headline(answer)}", fontsize=12)
+    top = float(seen.mel.max())
+    # Equal steps of the picture are equal steps in mel, so its labels are frequencies at their place.
+    spectrum.imshow(
+        seen.mel, aspect="auto", origin="lower", extent=(0, seen.seconds, 0, NUM_MELS), cmap="magma",
+        vmin=top - RANGE_DB, vmax=top, interpolation="nearest",
+    )  # fmt: skip
+    ticks = [hz for hz in (250, 500, 1000, 2000, 4000, 8000, 16000) if hz < seen.top_hz]
+    spectrum.set_yticks(_mel_places(ticks, seen.top_hz), [f"{hz / 1000:g}" for hz in ticks])
+    spectrum.set_ylabel("kHz (mel)")
+    _draw_scores(score, answer, rule)
+    score.set_xlabel("time (s)")
+    score.set_xlim(0, seen.seconds)
+    for axes in (wave, score):
+        style.decorate_axes(axes)
+        for segment in answer.segments:
+            axes.axvspan(segment.start_seconds, segment.end_seconds, color=style.ORANGE, alpha=0.15, linewidth=0)
+    caption = "Shaded: at or below the threshold. Each window is drawn at its whole length."
+    return style.finish_figure(figure, caption)
+
+
+def _draw_scores(axes: Any, answer: ClipAnswer, rule: DecisionRule) -> None:
+    windows = answer.windows
+    if windows is None:
+        return
+    ends = windows.starts + windows.seconds
+    axes.hlines(windows.scores, windows.starts, ends, color=style.BLUE, linewidth=1.0, alpha=0.6)
+    axes.plot((windows.starts + ends) / 2, windows.scores, "o-", color=style.BLUE, markersize=3, linewidth=1.2)
+    if np.isfinite(rule.threshold):
+        axes.axhline(rule.threshold, color=style.ORANGE, linestyle="--", linewidth=1)
+        if rule.high > rule.low:
+            axes.axhspan(rule.low, rule.high, color=style.GREY, alpha=0.12, linewidth=0)
+        axes.annotate(
+            "fake below", (1.0, rule.threshold), xycoords=("axes fraction", "data"), ha="right", va="top",
+            fontsize=8, color=style.ORANGE,
+        )  # fmt: skip
+    axes.set_ylabel("LLR (nats)" if rule.calibrated else "score")
+
+
+def _mel_places(ticks: list[int], top_hz: float) -> list[float]:
+    import librosa
+
+    mels = librosa.hz_to_mel(np.array([*ticks, top_hz], float))
+    return list(map(float, mels[:-1] / mels[-1] * NUM_MELS))
+
+
+def headline(answer: ClipAnswer) -> str:
+    """Describe the answer in a few words: `FAKE, 98 % fake`."""
+    word = {REAL: "real", FAKE: "FAKE"}.get(answer.prediction, answer.prediction.lower() or "no threshold")
+    if np.isfinite(answer.fake_probability):
+        return f"{word}, probability of fake {probability_text(answer.fake_probability)}"
+    return f"{word}, score {answer.score:.3f}"
+
+
+def probability_text(probability: float) -> str:
+    """Format a probability as percent, never as 0 % or 100 %."""
+    if probability > 0.999:
+        return "> 99.9 %"
+    if probability < 0.001:
+        return "< 0.1 %"
+    return f"{100 * probability:.1f} %"

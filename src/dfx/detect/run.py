@@ -1,0 +1,301 @@
+"""Open the detectors of the command, score files or a stream, and show and write the answers."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, ListConfig
+
+from dfx import audio, files
+from dfx.audio.store import WaveformStore
+from dfx.console import plain_console, progress_bar, say
+from dfx.detect import document, figures, records
+from dfx.detector import loading
+from dfx.detector.answers import AGGREGATES, ClipAnswer, DecisionRule, ThresholdChoice, decision_rule
+from dfx.detector.file_detection import DetectionOptions, detect_files
+from dfx.detector.scoring import SavedDetector
+from dfx.detector.streaming import StreamingDetector
+from dfx.reporting.document import document_file_name, show_document_parts
+from dfx.reporting.document_parts import DocumentPart, DocumentText
+from dfx.reporting.figures.style import figure_png
+
+CHAMPION = "models:/dfx@champion"
+PRESETS = {  # of the two versions of system S4
+    "s4_v2": {"window_seconds": 3.0, "hop_seconds": 3.0, "strict_length": True},
+    "s4_v3": {"window_seconds": 3.0, "hop_seconds": 1.5, "strict_length": True},
+}
+ENGINES = ("local", "ray")
+READ_BYTES = 1 << 15  # of standard input at once
+
+
+@dataclass(frozen=True)
+class DetectionSystem:
+    """Detectors of the command, which are fused if there are several, with rule and options.
+
+    Attributes:
+        places: where they were loaded from.
+        name: for people.
+    """
+
+    places: list[str]
+    detectors: list[SavedDetector]
+    rule: DecisionRule
+    options: DetectionOptions
+    name: str
+
+
+def open_system(cfg: DictConfig) -> DetectionSystem:
+    """Open the detectors that the configuration names, and make the decision rule from their dev scores.
+
+    Raises:
+        ValueError: if there is no such detector, or options are invalid or contradict each other.
+    """
+    _check_choices(cfg)
+    if cfg.num_threads:
+        torch.set_num_threads(cfg.num_threads)
+    places = [CHAMPION] if cfg.model is None else list(cfg.model) if isinstance(cfg.model, ListConfig) else [cfg.model]
+    try:
+        detectors = [loading.load_detector(str(place), cfg.trust, cfg.cache) for place in places]
+    except ValueError as error:
+        raise (ValueError(_no_champion()) if cfg.model is None else error) from error
+    name = " + ".join(detector.name for detector in detectors)
+    choice = ThresholdChoice(cfg.threshold, cfg.false_alarm, cfg.c_miss, cfg.c_fa, cfg.p_spoof)
+    rule = decision_rule([detector.card for detector in detectors], choice, name)
+    windows = {"window_seconds": cfg.window_seconds, "hop_seconds": cfg.hop_seconds, "strict_length": cfg.strict_length}
+    windows |= PRESETS.get(cfg.preset, {})
+    options = DetectionOptions(
+        **windows,
+        aggregate=cfg.aggregate,
+        top_k=cfg.top_k,
+        batch_size=cfg.batch_size,
+        num_workers=cfg.num_workers,
+        cache=cfg.cache,
+        rerun=cfg.rerun,
+    )
+    return DetectionSystem([str(place) for place in places], detectors, rule, options, name)
+
+
+def _check_choices(cfg: DictConfig) -> None:
+    for key, words in (("preset", (None, *PRESETS)), ("engine", ENGINES), ("aggregate", AGGREGATES)):
+        if cfg[key] not in words:
+            raise ValueError(f"{key}={cfg[key]}: use one of {', '.join(word for word in words if word)}.")
+    given = [key for key in ("window_seconds", "hop_seconds") if cfg[key] is not None]
+    if cfg.preset and given:
+        raise ValueError(f"preset={cfg.preset} says the windows already: leave out it or {given[0]}.")
+    if cfg.batch_size < 1 or cfg.top_k < 1 or (cfg.num_workers or 0) < 0:
+        raise ValueError(
+            f"batch_size={cfg.batch_size}, top_k={cfg.top_k}, num_workers={cfg.num_workers}: they must be positive; "
+            "num_workers=0 decodes in this process."
+        )
+    if cfg.json == "-" and cfg.csv == "-":
+        raise ValueError("json=- and csv=- would both write to standard output: give one of them a file.")
+
+
+def _no_champion() -> str:
+    from dfx.tracking import runs  # imports MLflow
+
+    finished = [run for run in runs.find_runs(query="attributes.status = 'FINISHED'") if "model" in run.tags]
+    latest = f" The latest run is model=runs:/{finished[0].run_id} ({finished[0].name})." if finished else ""
+    return (
+        f"No model is given, and there is none called {CHAMPION}: give model=best.ckpt, model=runs:/RUN_ID or an "
+        f"exported file.{latest} To make a champion, register a run as `dfx` and give this version the alias "
+        "`champion`, in the MLflow UI or with mlflow.MlflowClient().set_registered_model_alias."
+    )
+
+
+def detect_paths(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig) -> bool:
+    """Score files, print and write the answers; return whether each file has one.
+
+    Args:
+        system: detectors, rule and options.
+        paths: audio and video files.
+        cfg: where to write answers.
+    """
+    picture_paths = _picture_paths(paths, cfg.plot)
+    most_fake = document.MostFake()
+    answers: list[ClipAnswer] = []
+    found: list[dict[str, Any]] = []
+
+    def score() -> Generator[int]:
+        before = time.monotonic()
+        for answer in _answers(system, paths, cfg):
+            now = time.monotonic()
+            properties, overview = answer.overview or (None, None)
+            answer = replace(answer, overview=overview)
+            plot = picture_paths.get(answer.path)
+            if plot is not None and overview is not None:
+                with files.atomic_write(plot) as temporary:
+                    temporary.write_bytes(figure_png(figures.clip_figure(answer, system.rule)))
+            if cfg.report:
+                most_fake.add(answer)
+            if cfg.json:
+                shown = None if plot is None or overview is None else str(plot)
+                found.append(_record(system, answer, properties, now - before, shown))
+            answers.append(replace(answer, overview=None))
+            before = now
+            yield 1
+
+    progress_bar(score(), "detecting", len(paths), show=len(paths) > 1)
+    if cfg.json:
+        _write(cfg.json, records.answers_json(found, system.name, system.rule))
+    if cfg.csv:
+        _write(cfg.csv, records.answers_csv(answers, system.rule))
+    if cfg.report:
+        page = document.answers_document(answers, most_fake.answers(), system.rule, system.name)
+        files.write_text_file(Path(cfg.report).expanduser(), page.html())
+    if "-" not in (cfg.json, cfg.csv):
+        _show(system, answers, cfg)
+    return not any(answer.reason for answer in answers)
+
+
+def _answers(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig) -> Iterator[ClipAnswer]:
+    if cfg.engine == "ray":
+        from dfx.detect import cluster
+
+        if cfg.plot or cfg.report or cfg.json:
+            raise ValueError("engine=ray returns scores only: leave out plot, report and json, and take csv=FILE.")
+        return cluster.detect_on_cluster(system.places, list(cfg.trust), system.rule, paths, system.options)
+
+    def overview(clips: WaveformStore, row: int) -> tuple[Any, Any]:
+        properties = records.clip_properties(clips, row) if cfg.json else None
+        return properties, figures.clip_overview(clips, row) if cfg.plot or cfg.report else None
+
+    wanted = overview if cfg.json or cfg.plot or cfg.report else None
+    return detect_files(system.detectors, system.rule, paths, system.options, wanted)
+
+
+def _record(
+    system: DetectionSystem, answer: ClipAnswer, properties: Any, seconds: float, plot: str | None
+) -> dict[str, Any]:
+    header = {}
+    if not answer.reason:
+        info = audio.probe_audio(answer.path)  # it was decoded before, so its header is harmless
+        header = {"sample_rate": info.sample_rate, "channels": info.channels}
+    policy = system.detectors[0].policy("sliding", system.options.window_seconds, system.options.hop_seconds)
+    hop = policy.crop.hop / policy.sample_rate
+    return records.answer_record(answer, system.rule, header, properties, seconds, plot, hop)
+
+
+def _picture_paths(paths: Sequence[str], plot: str | None) -> dict[str, Path]:
+    """Return the PNG file of each clip: `plot` itself for a single clip and a name with .png, else files in it."""
+    if plot is None:
+        return {}
+    target = Path(plot).expanduser()
+    if target.suffix.lower() == ".png":
+        if len(paths) > 1:
+            raise ValueError(f"plot={plot} is one file, and there are {len(paths)} clips: name a folder instead.")
+        return {paths[0]: target}
+    names: dict[str, int] = {}
+    found = {}
+    for path in paths:
+        name = document_file_name(Path(path).name)
+        names[name] = names.get(name, 0) + 1
+        found[path] = target / (f"{name}.png" if names[name] == 1 else f"{name}-{names[name]}.png")
+    return found
+
+
+def _write(place: str, text: str) -> None:
+    if place == "-":
+        sys.stdout.write(text)
+    else:
+        files.write_text_file(Path(place).expanduser(), text)
+
+
+def _show(system: DetectionSystem, answers: Sequence[ClipAnswer], cfg: DictConfig) -> None:
+    rule = system.rule
+    ordered = sorted(answers, key=lambda one: (not one.reason, one.score))
+    shown = [one for one in ordered if not one.reason][: document.MOST_SHOWN]
+    bad = [one for one in ordered if one.reason][: document.MOST_SHOWN]
+    parts: list[DocumentPart] = [document.answers_table([*shown, *bad], rule, notes=False)]
+    for answer in [*shown, *bad]:
+        if note := document.clip_notes(answer, rule):
+            parts.append(DocumentText(f"{Path(answer.path).name}: {note}", "warning" if answer.warnings else ""))
+    if len(answers) > len(shown) + len(bad):
+        text = f"{len(answers) - len(shown) - len(bad)} more: csv=FILE lists all."
+        parts.append(DocumentText(text, "small"))
+    if len(answers) > 1:
+        parts.append(DocumentText(document.summary_text(answers)))
+    parts.append(DocumentText(document.rule_text(rule), "small"))
+    parts += [DocumentText(f"Warning: {warning}", "warning") for warning in rule.warnings]
+    written = [f"{key:<10} {cfg[key]}" for key in ("json", "csv", "plot", "report") if cfg[key]]
+    show_document_parts([*parts, *map(DocumentText, written)])
+
+
+def detect_stream(system: DetectionSystem, cfg: DictConfig, stream: BinaryIO) -> None:
+    """Score standard input as it comes, and print a line for each window.
+
+    Raises:
+        ValueError: if several detectors are given, files are to be written, or the stream is no 16-bit audio.
+    """
+    if len(system.detectors) > 1:
+        raise ValueError("A stream takes one detector: give a single model.")
+    for key in ("json", "csv", "plot", "report"):
+        if cfg[key]:
+            raise ValueError(f"{key}={cfg[key]} is for files: a stream prints a line for each window.")
+    first = stream.read(12)
+    rate, channels = cfg.pcm_rate, 1
+    if first[:4] == b"RIFF" and first[8:] == b"WAVE":
+        (rate, channels), first = _wav_header(stream), b""
+    options = system.options
+    detector = StreamingDetector(system.detectors[0], rate, options.hop_seconds, options.window_seconds)
+    rule, console = system.rule, plain_console()
+    for warning in rule.warnings:
+        say(f"Warning: {warning}")
+    total = 0
+
+    def show(windows: Sequence[Any]) -> None:
+        nonlocal total
+        for window in windows:
+            score = window.llr if rule.calibrated else window.score
+            chance = rule.fake_probability(score)
+            fake = f"  fake {figures.probability_text(chance)}" if rule.calibrated else ""
+            times = f"{window.start_seconds:8.2f} - {window.end_seconds:8.2f} s"
+            console.print(f"{times}  {rule.predict(score) or '-':<6}  {score:+8.2f}{fake}", soft_wrap=True)
+            total += 1
+
+    for samples in _pcm_chunks(stream, first, channels):
+        show(detector.add(samples))
+    show(detector.finish())
+
+
+def _pcm_chunks(stream: BinaryIO, rest: bytes, channels: int) -> Iterator[np.ndarray]:
+    width = 2 * channels
+    while True:
+        # read1 returns what is there, so that a slow stream is scored without delay.
+        data = stream.read1(READ_BYTES) if hasattr(stream, "read1") else stream.read(READ_BYTES)
+        rest += data
+        whole = len(rest) // width * width
+        yield np.frombuffer(rest[:whole], "<i2").reshape(-1, channels)
+        rest = rest[whole:]
+        if not data:
+            return
+
+
+def _wav_header(stream: BinaryIO) -> tuple[int, int]:
+    """Read a WAV stream up to its samples, and return sample rate and channels."""
+    rate, channels = 0, 0
+    while len(head := stream.read(8)) == 8:
+        name, size = struct.unpack("<4sI", head)
+        if name == b"data":
+            if not rate:
+                break
+            return rate, channels
+        if size > READ_BYTES:
+            break
+        body = stream.read(size + size % 2)
+        if name == b"fmt " and len(body) >= 16:
+            kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", body[:16])
+            if kind not in (1, 0xFFFE) or bits != 16 or not 1 <= channels <= 64:
+                raise ValueError(
+                    f"The WAV stream has format {kind} with {bits} bits and {channels} channels: send 16-bit PCM, for "
+                    "example from ffmpeg -i INPUT -f s16le -ac 1 -ar 16000 -"
+                )
+    raise ValueError("The WAV stream has no format or no samples: send 16-bit PCM.")

@@ -1,0 +1,364 @@
+"""Detect fakes in audio files of any format and length: decode, score windows, and answer for each file.
+
+Files are decoded a batch at a time into a waveform store below the cache folder, which is removed afterwards, so that
+memory does not grow with the length of a file and a file that crashes its decoder stops nothing. The scores of finished
+files are kept: a command that was stopped continues, and another threshold costs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfx import files
+from dfx.audio.segments import Crop
+from dfx.audio.store import VERSION as STORE_VERSION
+from dfx.audio.store import WaveformStore, open_store
+from dfx.detector.answers import ClipAnswer, ClipWindows, DecisionRule, answer_clip
+from dfx.detector.datamodule import scoring_loader
+from dfx.detector.feature_maps import open_feature_maps
+from dfx.detector.input_statistics import DISTANCE, InputReference, measure_waveform
+from dfx.detector.scoring import BATCH_SIZE, SavedDetector, ScoringPolicy, segment_dataset, segment_scores
+from dfx.tables.manifest import FileList
+
+VERSION = 1  # of the kept scores; increase it to compute them again
+BATCH_FILES, BATCH_BYTES = 1000, 256 << 20  # of source files decoded together
+VOICED_DB = 40.0  # a window this far below the loudest one holds no speech
+Overview = Callable[[WaveformStore, int], Any]
+
+
+@dataclass(frozen=True)
+class DetectionOptions:
+    """Windows, aggregation and resources of `detect_files`.
+
+    Attributes:
+        window_seconds: length of a window; that of the detector's segments if None.
+        hop_seconds: distance between windows; half a window if None.
+        strict_length: refuse a clip that is shorter than a window, instead of repeating it.
+        aggregate: see `answers.clip_score`.
+        top_k: see `answers.clip_score`.
+        batch_size: windows at once.
+        num_workers: decoding processes; one for each core if None.
+        cache: folder of kept scores and of audio while it is scored; the default one if None.
+        rerun: score files again that were scored before.
+    """
+
+    window_seconds: float | None = None
+    hop_seconds: float | None = None
+    strict_length: bool = False
+    aggregate: str = "mean"
+    top_k: int = 3
+    batch_size: int = BATCH_SIZE
+    num_workers: int | None = None
+    cache: str | None = None
+    rerun: bool = False
+
+
+class _ScoredClip(NamedTuple):
+    """Scores of the windows of a file by each detector, as they are kept.
+
+    Attributes:
+        reason: why it cannot be scored, or "".
+        num_samples: at the rate of each detector.
+        scores: of each window.
+        levels: of each window of the first detector, in dBFS RMS; none if its maps are those of whole clips.
+        distances: of the embeddings from dev, if known.
+        measures: of the waveform at the rate of each detector.
+    """
+
+    reason: str
+    num_samples: list[int]
+    scores: list[list[float]]
+    levels: list[float]
+    distances: list[float | None]
+    measures: list[dict[str, float]]
+
+
+def detect_files(
+    detectors: Sequence[SavedDetector],
+    rule: DecisionRule,
+    paths: Sequence[str],
+    options: DetectionOptions | None = None,
+    overview: Overview | None = None,
+) -> Iterator[ClipAnswer]:
+    """Yield an answer for each file, in order; a file that cannot be read has an answer with a reason.
+
+    Args:
+        detectors: one, or several whose log-likelihood ratios are averaged.
+        rule: see `answers.decision_rule`.
+        paths: audio or video files.
+        options: windows, aggregation and resources.
+        overview: computes what the caller wants to draw, from the store and the row of a clip.
+
+    Raises:
+        ValueError: if an option is invalid, the network cannot take windows of that length, or the disk is full.
+    """
+    options = options or DetectionOptions()
+    policies = [_policy(detector, options) for detector in detectors]
+    journal = _Journal(detectors, policies, options)
+    root = files.cache_dir(options.cache) / "detect"
+    root.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(journal):
+        for batch in _batches(paths):
+            identities = [_identity(path) for path in batch]
+            known = {path: journal.known.get(identity) for path, identity in zip(batch, identities, strict=True)}
+            wanted = [path for path in batch if known[path] is None or (overview and not known[path].reason)]  # type: ignore[union-attr]
+            with tempfile.TemporaryDirectory(dir=root, ignore_cleanup_errors=True) as folder:
+                stores = _open_stores(detectors, wanted, folder, options) if wanted else {}
+                scored = _score_batch(detectors, policies, stores, wanted, known, folder, options)
+                rows = {path: row for row, path in enumerate(wanted)}
+                for path, identity in zip(batch, identities, strict=True):
+                    clip = known[path]
+                    if clip is None:
+                        clip = next(scored)
+                        journal.add(identity, clip)
+                    picture = None
+                    if overview and not clip.reason:
+                        picture = overview(stores[detectors[0].sample_rate, policies[0].conditions], rows[path])
+                    yield _answer(path, clip, detectors, policies, rule, options, picture)
+
+
+def _policy(detector: SavedDetector, options: DetectionOptions) -> ScoringPolicy:
+    for name in ("window_seconds", "hop_seconds"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise ValueError(f"{name}={value}: it is a time in seconds above 0.")
+    policy = detector.policy("sliding", options.window_seconds, options.hop_seconds)
+    crop = policy.crop
+    if crop.hop > crop.num_samples:
+        raise ValueError(
+            f"hop_seconds={options.hop_seconds} is longer than a window, {crop.num_samples / policy.sample_rate:g} "
+            "s: parts of a clip would not be looked at. Give a shorter one."
+        )
+    if options.aggregate == "voiced" and policy.whole_maps:
+        raise ValueError(
+            f"aggregate=voiced needs the waveform of each window, and {detector.name} takes parts of the map of a "
+            "whole clip (feature.cache=true): use mean, maximum or top_k."
+        )
+    return policy
+
+
+def _batches(paths: Sequence[str]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    size = 0
+    for path in paths:
+        own = _identity(path)[1]
+        if batch and (len(batch) >= BATCH_FILES or size + own > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(path)
+        size += own
+    if batch:
+        yield batch
+
+
+def _identity(path: str) -> tuple[str, int, int]:
+    """Return absolute path, size and modification time of a file; size 0 if it cannot be looked at."""
+    try:
+        status = Path(path).stat()
+        return str(Path(path).absolute()), status.st_size, status.st_mtime_ns
+    except (OSError, ValueError):
+        return str(path), 0, 0
+
+
+def _open_stores(
+    detectors: Sequence[SavedDetector], paths: Sequence[str], folder: str, options: DetectionOptions
+) -> dict[Any, WaveformStore]:
+    """Decode files for all detectors, once for each sample rate and conditioning."""
+    stores: dict[Any, WaveformStore] = {}
+    for detector in detectors:
+        policy = detector.policy()
+        key = policy.sample_rate, policy.conditions
+        if key not in stores:
+            stores[key] = open_store(
+                FileList(paths), *key, folder, max_bad_fraction=1.0, num_workers=options.num_workers, progress=False
+            )
+    return stores
+
+
+def _score_batch(
+    detectors: Sequence[SavedDetector],
+    policies: Sequence[ScoringPolicy],
+    stores: dict[Any, WaveformStore],
+    paths: Sequence[str],
+    known: dict[str, _ScoredClip | None],
+    folder: str,
+    options: DetectionOptions,
+) -> Iterator[_ScoredClip]:
+    """Yield the scores of the files that are not known, in order."""
+    rows = [row for row, path in enumerate(paths) if known[path] is None]
+    if not rows:
+        return
+    clips = [stores[policy.sample_rate, policy.conditions] for policy in policies]
+    reasons = [_reasons(store, policy.crop, options) for store, policy in zip(clips, policies, strict=True)]
+    good = np.array([row for row in rows if not any(reason.get(row) for reason in reasons)], int)
+    windows = [
+        _clip_windows(detector, policy, store, paths, good, folder, options)
+        for detector, policy, store in zip(detectors, policies, clips, strict=True)
+    ]
+    usable = set(good.tolist())
+    for row in rows:
+        if row not in usable:
+            reason = next(reason[row] for reason in reasons if reason.get(row))
+            yield _ScoredClip(reason, [], [], [], [], [])
+            continue
+        found = [next(one) for one in windows]
+        yield _ScoredClip(
+            "",
+            [int(store.lengths[row]) for store in clips],
+            [scores for scores, _, _ in found],
+            found[0][1],
+            [distance for _, _, distance in found],
+            [measure_waveform(store, row) for store in clips],
+        )
+
+
+def _reasons(store: WaveformStore, crop: Crop, options: DetectionOptions) -> dict[int, str]:
+    """Return why clips cannot be scored, by row."""
+    found: dict[int, str] = dict(zip(np.flatnonzero(store.lengths < 0).tolist(), store.bad["reason"], strict=True))
+    found |= {row: "no samples" for row in np.flatnonzero(store.lengths == 0).tolist()}
+    if options.strict_length:
+        for row in np.flatnonzero((store.lengths > 0) & (store.lengths < crop.num_samples)).tolist():
+            seconds = store.lengths[row] / store.sample_rate
+            found[row] = (
+                f"it lasts {seconds:.2f} s, shorter than a window of {crop.num_samples / store.sample_rate:g} s, and "
+                "strict_length=true refuses it"
+            )
+    return found
+
+
+def _clip_windows(
+    detector: SavedDetector,
+    policy: ScoringPolicy,
+    store: WaveformStore,
+    paths: Sequence[str],
+    rows: NDArray[np.intp],
+    folder: str,
+    options: DetectionOptions,
+) -> Iterator[tuple[list[float], list[float], float | None]]:
+    """Yield scores and levels of the windows, and the distance of the embeddings, of each clip in order."""
+    if not len(rows):
+        return
+    reference = detector.card.reference if detector.card else None
+    space = reference.space if reference else None
+    more = (detector.config["feature"], policy.conditions, folder, detector.device, False)
+    dataset = segment_dataset(
+        detector, policy, store, rows, lambda f: open_feature_maps(f, store, FileList(paths), rows, *more)
+    )
+    counts = dataset.num_windows()
+    loader = scoring_loader(dataset, options.batch_size, num_workers=0)
+    done, scores, levels, distances = 0, list[float](), list[float](), list[float]()
+    for batch in segment_scores(detector, loader, space is not None):
+        scores += batch.scores.double().tolist()
+        levels += [] if batch.levels_db is None else batch.levels_db.tolist()
+        if space is not None and batch.embeddings is not None:
+            distances += space.distance(batch.embeddings.float().numpy()).tolist()
+        while done < len(counts) and len(scores) >= counts[done]:
+            count = int(counts[done])
+            own = scores[:count]
+            if not np.isfinite(own).all():
+                raise ValueError(
+                    f"{detector.name} gives a clip a score that is no finite number: look at the training of the "
+                    "detector."
+                )
+            distance = float(np.mean(distances[:count])) if distances else None
+            yield own, levels[:count], distance
+            del scores[:count], levels[:count], distances[:count]
+            done += 1
+
+
+def _answer(
+    path: str,
+    clip: _ScoredClip,
+    detectors: Sequence[SavedDetector],
+    policies: Sequence[ScoringPolicy],
+    rule: DecisionRule,
+    options: DetectionOptions,
+    picture: Any,
+) -> ClipAnswer:
+    if clip.reason:
+        return ClipAnswer(path, clip.reason)
+    crops = [policy.crop for policy in policies]
+    rates = [policy.sample_rate for policy in policies]
+    starts = [_starts(crop, length) for crop, length in zip(crops, clip.num_samples, strict=True)]
+    seconds = [start / rate for start, rate in zip(starts, rates, strict=True)]
+    scores = [
+        np.array(one) if not rule.calibrated or detector.card is None else np.array([detector.card.llr(s) for s in one])
+        for one, detector in zip(clip.scores, detectors, strict=True)
+    ]
+    duration = clip.num_samples[0] / rates[0]
+    length = min(crops[0].num_samples / rates[0], duration)
+    # Of several detectors the curves are averaged at the centres of the first one's windows.
+    centres = [
+        s + min(crop.num_samples / rate, duration) / 2 for s, crop, rate in zip(seconds, crops, rates, strict=True)
+    ]
+    mean = np.mean([np.interp(centres[0], at, own) for at, own in zip(centres, scores, strict=True)], axis=0)
+    levels = np.array(clip.levels or np.zeros(len(mean)))
+    windows = ClipWindows(seconds[0], length, mean, levels > levels.max() - VOICED_DB)
+    unlike = [
+        str(deviation)
+        for detector, values, distance in zip(detectors, clip.measures, clip.distances, strict=True)
+        for deviation in _deviations(detector.card.reference if detector.card else None, values, distance)
+    ]
+    return answer_clip(
+        path, duration, windows, rule, unlike, clip.measures[0], options.aggregate, options.top_k, picture
+    )
+
+
+def _deviations(reference: InputReference | None, measures: dict[str, float], distance: float | None) -> list[Any]:
+    if reference is None:
+        return []
+    return list(reference.deviations(measures | ({} if distance is None else {DISTANCE: distance})))
+
+
+def _starts(crop: Crop, length: int) -> NDArray[np.int64]:
+    """Return the first sample of each window of a clip, (windows,)."""
+    count = int(crop.num_windows(np.array([length]))[0])
+    return np.minimum(np.arange(count) * crop.hop, max(length - crop.num_samples, 0))
+
+
+class _Journal:
+    """Kept scores of files, one JSON line for each; every process appends to a file of its own."""
+
+    def __init__(
+        self, detectors: Sequence[SavedDetector], policies: Sequence[ScoringPolicy], options: DetectionOptions
+    ) -> None:
+        systems = [[detector.digest, *map(str, policy)] for detector, policy in zip(detectors, policies, strict=True)]
+        facts = [VERSION, STORE_VERSION, options.strict_length, systems]
+        key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+        self._folder = files.cache_dir(options.cache) / "detections" / key
+        self._file: TextIO | None = None
+        self.known: dict[tuple[str, int, int], _ScoredClip] = {} if options.rerun else dict(self._read())
+
+    def _read(self) -> Iterator[tuple[tuple[str, int, int], _ScoredClip]]:
+        for path in sorted(self._folder.glob("*.jsonl")):
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                try:
+                    identity, clip = json.loads(line)
+                    yield tuple(identity), _ScoredClip(**clip)
+                except (ValueError, TypeError):
+                    continue  # a process was killed while it wrote the line
+
+    def add(self, identity: tuple[str, int, int], clip: _ScoredClip) -> None:
+        """Keep the scores of a file; a file without a score is tried again next time."""
+        if clip.reason:
+            return
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = (self._folder / f"{uuid.uuid4().hex}.jsonl").open("w", encoding="utf-8", buffering=1)
+        self._file.write(json.dumps([identity, clip._asdict()]) + "\n")
+
+    def close(self) -> None:
+        """Close the file of this process."""
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,219 @@
+"""Operating card of a detector: dev scores, threshold, calibration and input statistics, kept in its checkpoint.
+
+It makes an answer of a score. It is written after dev was measured, and comes from dev alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dfx import files
+from dfx.detector.datamodule import AudioDataModule
+from dfx.detector.input_statistics import (
+    DISTANCE,
+    InputReference,
+    fit_embedding_space,
+    fit_input_reference,
+    measure_waveform,
+)
+from dfx.metrics import auc, decision_threshold, learn_calibration, scores_tell_nothing
+from dfx.tables.labels import BONAFIDE
+from dfx.tables.score_table import ScoreTable
+
+CARD_KEY = "operating_card"  # in a checkpoint; the same text in the metadata of an ONNX file, as JSON
+VERSION = 1
+MOST_SCORES = 2000  # of each class; of more, evenly spaced quantiles are kept
+MOST_CLIPS = 500  # dev clips that are measured
+BATCH_SIZE = 64
+WRONG_RATE = 0.05  # share of each class of dev beyond the limits of the unsure band
+
+
+@dataclass(frozen=True)
+class OperatingCard:
+    """Dev scores, threshold, calibration and input statistics of a detector.
+
+    Attributes:
+        bonafide: (trials,) scores of the bona fide dev trials, in rising order.
+        spoof: (trials,) scores of the spoof dev trials, in rising order.
+        threshold: of the EER on dev (`metrics.decision_threshold`).
+        slope: of the calibration; None if dev allows none.
+        intercept: of the calibration: slope * score + intercept is a log-likelihood ratio in nats.
+        reference: statistics of the input; None if they are not known.
+    """
+
+    bonafide: NDArray[np.float64]
+    spoof: NDArray[np.float64]
+    threshold: float
+    slope: float | None
+    intercept: float = 0.0
+    reference: InputReference | None = None
+
+    @property
+    def auc(self) -> float:
+        """AUC on dev."""
+        return auc(self.bonafide, self.spoof)
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether the dev scores cannot be told from chance."""
+        return scores_tell_nothing(self.bonafide, self.spoof)
+
+    def llr(self, score: float) -> float:
+        """Convert a score to a log-likelihood ratio, in nats; NaN if dev allows no calibration."""
+        return math.nan if self.slope is None else self.slope * score + self.intercept
+
+    def false_alarm_threshold(self, rate: float) -> float:
+        """Return the highest threshold at which at most this share of bona fide dev trials is called fake."""
+        return _between(self.bonafide, math.floor(rate * len(self.bonafide)))
+
+    def missed_fake_threshold(self, rate: float) -> float:
+        """Return the lowest threshold at which at most this share of spoof dev trials is called bona fide."""
+        return _between(self.spoof, len(self.spoof) - math.floor(rate * len(self.spoof)))
+
+    def llr_threshold(self, llr: float) -> float:
+        """Return the threshold of scores at a log-likelihood ratio.
+
+        Raises:
+            ValueError: if dev allows no calibration.
+        """
+        if self.slope is None:
+            raise ValueError(
+                "A threshold from costs needs calibrated scores, and the dev scores of this detector allow no "
+                f"calibration (its AUC on dev is {self.auc:.3f}): train it on more data, or give threshold=SCORE."
+            )
+        return (llr - self.intercept) / self.slope
+
+    def unsure_band(self, threshold: float, rate: float = WRONG_RATE) -> tuple[float, float]:
+        """Return the scores between which an answer is unsure.
+
+        Below the band at most `rate` of the bona fide dev trials are found, above it at most `rate` of the spoof
+        trials. Where dev has fewer errors than that, the band is empty: both limits are the threshold.
+        """
+        low, high = self.false_alarm_threshold(rate), self.missed_fake_threshold(rate)
+        return (threshold, threshold) if low >= high else (min(low, threshold), max(high, threshold))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert the card to lists and numbers, for a checkpoint or JSON."""
+        return {
+            "version": VERSION,
+            "bonafide": self.bonafide.tolist(),
+            "spoof": self.spoof.tolist(),
+            "threshold": self.threshold,
+            "slope": self.slope,
+            "intercept": self.intercept,
+            "reference": self.reference.to_dict() if self.reference else None,
+        }
+
+
+def _between(scores: NDArray[np.float64], count: int) -> float:
+    """Return a threshold with `count` of the sorted scores at or below it, midway between two scores."""
+    if count <= 0:
+        return float(np.nextafter(scores[0], -math.inf))
+    if count >= len(scores):
+        return float(scores[-1])
+    low, high = scores[count - 1], scores[count]
+    middle = low + (high - low) / 2
+    return float(middle if middle < high else low)
+
+
+def read_operating_card(values: Any, file: Path) -> OperatingCard | None:
+    """Read the card from the contents of a detector file; None if it has none.
+
+    Args:
+        values: what stands under `CARD_KEY`; text is JSON. The file may be somebody else's.
+        file: for messages.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    if values is None:
+        return None
+    try:
+        if isinstance(values, str):
+            values = json.loads(values)
+        if values["version"] != VERSION:
+            raise ValueError(f"version {values['version']!r}")
+        bonafide, spoof = (np.sort(np.asarray(values[name], np.float64)) for name in ("bonafide", "spoof"))
+        slope = None if values["slope"] is None else float(values["slope"])
+        numbers = [float(values["threshold"]), float(values["intercept"]), *([] if slope is None else [slope])]
+        if not all(map(math.isfinite, numbers)) or not (slope is None or slope > 0):
+            raise ValueError("a value is not a number, or the slope is not positive")
+        for scores in (bonafide, spoof):
+            if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
+                raise ValueError("a class has no scores, or scores that are not numbers")
+        reference = None if values["reference"] is None else InputReference.from_dict(values["reference"])
+        return OperatingCard(bonafide, spoof, numbers[0], slope, numbers[1], reference)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"The operating card of {file} (threshold and calibration) cannot be read ({error}): it is damaged, or of "
+            "another version of dfx. Train or export the detector again."
+        ) from error
+
+
+def make_operating_card(
+    dev: ScoreTable,
+    data: AudioDataModule,
+    embed: Callable[[dict[str, torch.Tensor]], torch.Tensor],
+    device: torch.device,
+) -> OperatingCard:
+    """Make the card of a trained detector from its dev split.
+
+    Args:
+        dev: scores of the dev split.
+        data: the corpus.
+        embed: batch -> embeddings (batch, embedding_dim), of the weights that gave these scores.
+        device: of the weights.
+    """
+    try:
+        calibration = learn_calibration(dev)
+        slope, intercept = calibration.slope, calibration.intercept
+    except ValueError:  # constant or backwards scores, about which the run has warned
+        slope, intercept = None, 0.0
+    threshold = decision_threshold(dev.bonafide, dev.spoof)
+    reference = _input_reference(data, embed, device)
+    return OperatingCard(_kept(dev.bonafide), _kept(dev.spoof), threshold, slope, intercept, reference)
+
+
+def _kept(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    ordered = np.sort(np.asarray(scores, np.float64))
+    if len(ordered) <= MOST_SCORES:
+        return ordered
+    kept: NDArray[np.float64] = ordered[np.linspace(0, len(ordered) - 1, MOST_SCORES).round().astype(int)]
+    return kept
+
+
+def _input_reference(
+    data: AudioDataModule, embed: Callable[[dict[str, torch.Tensor]], torch.Tensor], device: torch.device
+) -> InputReference | None:
+    if data.store.sample_rate <= 1:  # ready features, no audio
+        return None
+    dataset = data.dataset("dev")
+    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(MOST_CLIPS, len(dataset))).round().astype(int))
+    embeddings = []
+    with torch.inference_mode():
+        for first in range(0, len(chosen), BATCH_SIZE):
+            batch = dataset[[(int(index), 0) for index in chosen[first : first + BATCH_SIZE]]]
+            embeddings.append(embed({name: part.to(device) for name, part in batch.items()}).float().cpu())
+    vectors = torch.cat(embeddings).numpy()
+    space = fit_embedding_space(vectors, dataset.labels[chosen] == BONAFIDE)
+    clips = [measure_waveform(data.store, int(row)) for row in dataset.rows[chosen]]
+    if space is not None:
+        for clip, distance in zip(clips, space.distance(vectors), strict=True):
+            clip[DISTANCE] = float(distance)
+    return fit_input_reference(clips, space)
+
+
+def add_card_to_checkpoint(source: Path, card: OperatingCard, target: Path) -> None:
+    """Copy a checkpoint, with the operating card in it."""
+    state: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
+    with files.atomic_write(target) as temporary:
+        torch.save({**state, CARD_KEY: card.to_dict()}, temporary)
