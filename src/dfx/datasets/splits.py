@@ -80,7 +80,7 @@ def split_without_class_text(table: pd.DataFrame, groups: Sequence[str]) -> str:
     missing = [word for label, word in NAMES.items() if not counts[label].sum()]
     if missing:
         return (
-            f"none of the {len(table)} rows is {' or '.join(missing)}, so no split has both classes. Read the labels of "
+            f"none of the {len(table)} rows is {' or '.join(missing)}, so no split has both classes. See the labels in "
             "the protocol, take another part of the corpus, or put another corpus beside it, dataset=combined."
         )
     columns = list(groups) or ["id"]
