@@ -5,6 +5,7 @@ import os
 import signal
 
 import mlflow
+import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -82,6 +83,20 @@ def test_a_grid_is_one_parent_with_its_cells(grid, alone):
     assert {run.status for run in cells.values()} == {"FINISHED"}
     assert not any("mlflow.parentRunId" in run.tags for run in cells.values())  # the UI would fold them
     assert cells["feature=lfcc seed=1"].run_id == alone.run_id
+    found = [run.metrics["dev/eer"] for place, run in cells.items() if "lfcc" in place]
+    assert grid.metrics["cells/done"] == 4
+    assert grid.metrics["cells/failed"] == 0
+    assert grid.metrics["dev/eer"] <= np.mean(found)
+    assert {"eval/eer", "eval/auc"} <= set(grid.metrics)
+    note = grid.tags["mlflow.note.content"]
+    assert note.startswith("Best cell on dev: ")
+    assert "Cells: 4 finished, 0 failed." in note
+    assert "| feature | EER |" in note
+    query = f"tags.\"sweep.{grid.run_id}\" LIKE '%'"
+    assert query in note
+    assert len(runs.find_runs("grid", query=query)) == 4
+    assert runs.run_artifact(grid, "summary/report.html").stat().st_size > 1000
+    assert cells["feature=lfcc seed=0"].tags["mlflow.note.content"].startswith("dataset `manifest`, feature `lfcc`, ")
     command = "python -m dfx.train feature=mfcc model=mlp seed=0 trainer=smoke "
     assert cells["feature=mfcc seed=0"].tags["command"].startswith(command)
 
@@ -94,6 +109,7 @@ def test_a_finished_sweep_is_shown_and_not_repeated(type_in, grid, capsys, monke
     assert "4 finished before, 0 finished now, 0 failed, 0 skipped" in shown
     assert "EER on eval (%), mean ± deviation over 2 seeds" in shown
     assert f"python -m dfx.report sweep={grid.run_id}" in shown
+    assert "view     http://127.0.0.1:5000/#/experiments/" in shown
     assert places(grid) == before
     assert len(runs.find_sweep_runs("grid")) == 1
 

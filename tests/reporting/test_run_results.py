@@ -26,6 +26,7 @@ def test_a_detector_that_ranks_the_wrong_way_round_is_reported():
 
 def test_the_result_of_a_run_is_a_table_with_meanings(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(TrackedRun, "artifact_uri", "artifacts/of/run")
+    monkeypatch.setattr(run_results, "shared_view_link", lambda run_id: f"http://ui/{run_id}")
     metrics = {"dev/eer": 0.032, "eval/eer": 0.0629, "eval/auc": 0.9, "eval/eer_unseen": 0.1192}
     metrics |= {"eval/eer/A07": 0.02, "eval/eer/A08": 0.21, "epochs": 19.0, "best_epoch": 10.0}
     run = TrackedRun("id", tmp_path, "lfcc-mlp-demo-s0", finished=True, metrics=metrics)
@@ -43,6 +44,7 @@ def test_the_result_of_a_run_is_a_table_with_meanings(capsys, monkeypatch, tmp_p
     for line in (
         "eval EER by attack, %: A08 21.0, A07 2.0",
         "Beat AUC 0.60. This run: AUC 0.90, above that interval.",
+        "view       http://ui/id",
         "Synthetic corpus",
         "dev chose epoch 10 of 0-18; one seed: report several.",
         "artifacts  artifacts/of/run",

@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dfx.config.identity import config_hash
+from dfx.console import plain_console
 
 Axes = dict[str, list[str]]
 
@@ -110,12 +111,18 @@ def _finish(sweep: Sweep) -> bool:
     """Show the results of the cells and close the parent run; return whether no cell failed."""
     from dfx.reporting import sweep_summary
     from dfx.tracking import cells
+    from dfx.tracking.database import ui_command
+    from dfx.tracking.ui import shared_view_link
 
     status, num_cells = "FAILED", None
     try:
         found = cells.drop_superseded_runs(sweep.parent, sweep.began_ms)
-        if sweep_summary.show_sweep_summary(sweep.parent, sweep.axes, sweep.num_cells, sweep.began_ms, found):
-            status = "FINISHED"
+        summary = sweep_summary.show_sweep_summary(sweep.parent, sweep.axes, sweep.num_cells, sweep.began_ms, found)
+        status = "FINISHED" if summary.complete else "FAILED"
+        plain_console().print(f"compare  {ui_command()}", soft_wrap=True)
+        plain_console().print(f"view     {shared_view_link(sweep.parent)}", soft_wrap=True)
+        cells.describe_sweep_parent(sweep.parent, summary.metrics, summary.description)
+        summary.log_page(sweep.parent)
         num_cells = sweep.num_cells or len(found)
     except KeyboardInterrupt:
         status = "KILLED"

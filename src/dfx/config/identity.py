@@ -56,7 +56,7 @@ def logged_params(cfg: DictConfig) -> dict[str, str]:
         for key, value in flatten_config(_without_bookkeeping(cfg)).items()
         if not key.endswith("._partial_") and not (key.endswith("._target_") and key.count(".") == 1)
     }
-    return settings | options
+    return {**options, **settings, **options}  # options first: the UI shows them in this order
 
 
 def _without_bookkeeping(cfg: DictConfig) -> Node:

@@ -97,6 +97,12 @@ class Grid:
         known = [cell for cell in self.cells.values() if cell.values("dev/eer").size]
         return sorted(known, key=lambda cell: cell.mean("dev/eer"))
 
+    def best_on_dev(self) -> GridCell | None:
+        """Return the cell with the lowest mean EER on dev; cells with several seeds come before those with one."""
+        ranked = self.by_dev()
+        several = [cell for cell in ranked if cell.values("dev/eer").size > 1]
+        return next(iter(several or ranked), None)
+
     def empty(self, row: str, column: str) -> TableCell:
         """Make the table cell for a missing result: a word with the reason, or a dash."""
         return TableCell(self.why_empty.get((row, column), "–"), looks="empty")

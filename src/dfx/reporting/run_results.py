@@ -23,6 +23,7 @@ from dfx.tables.labels import SPOOF
 from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 from dfx.tracking.database import ui_command
 from dfx.tracking.run import TrackedRun
+from dfx.tracking.ui import shared_view_link
 
 SHOWN = ("eer", "auc", "accuracy", "min_dcf", "act_dcf", "cllr", "eer_seen", "eer_unseen")
 MOST_LISTED = 12  # attacks or corpora listed in a line
@@ -126,6 +127,7 @@ def show_run_results(run: TrackedRun, note: str, to_beat: dict[str, Any] | None 
         best, last = f"{metrics['best_epoch']:.0f}", f"{metrics['epochs'] - 1:.0f}"
         parts.append(DocumentText(f"dev chose epoch {best} of 0-{last}; one seed: report several."))
     parts += [DocumentText(f"artifacts  {run.artifact_uri}"), DocumentText(f"compare    {ui_command()}")]
+    parts.append(DocumentText(f"view       {shared_view_link(run.run_id)}"))
     show_document_parts(parts)
     return metrics["dev/eer"]
 

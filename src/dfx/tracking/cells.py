@@ -12,15 +12,16 @@ import functools
 import json
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from mlflow.entities import Run, RunTag
+from mlflow.entities import Metric, Run, RunTag
 from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig
 
 from dfx.config.identity import BOOKKEEPING, chosen_options
-from dfx.tracking import database, provenance, runs
+from dfx.tracking import database, provenance, runs, ui
 from dfx.tracking.launchers import PARENT_VARIABLE
 from dfx.tracking.runs import RunRecord
 
@@ -128,6 +129,7 @@ def open_sweep_parent(experiment_name: str, identity: str, name: str, labels: di
     If the same sweep was started before, its old parent run is opened again.
     """
     experiment_id = database.experiment_id(experiment_name)
+    ui.add_shared_view(experiment_id)
     client = MlflowClient()
     with database.create_lock(), database.defer_interrupts():
         known = client.search_runs([experiment_id], f"tags.sweep_hash = '{identity}'", max_results=1)
@@ -142,6 +144,16 @@ def open_sweep_parent(experiment_name: str, identity: str, name: str, labels: di
             tags={"kind": "sweep", "sweep_hash": identity, **labels, **provenance.code_provenance()},
         )
         return str(made.info.run_id)
+
+
+def describe_sweep_parent(parent: str, metrics: Mapping[str, float], text: str) -> None:
+    """Log the headline metrics of a sweep with its parent run, and set its description."""
+    client = MlflowClient()
+    held = client.get_run(parent).data.metrics
+    points = [Metric(key, value, database.now_ms(), 0) for key, value in metrics.items() if held.get(key) != value]
+    with database.defer_interrupts():
+        client.log_batch(parent, metrics=points)
+    ui.set_run_description(parent, text)
 
 
 @database.defer_interrupts()

@@ -22,7 +22,7 @@ from dfx.config.identity import logged_params
 from dfx.console import say
 from dfx.files import locked_folder, write_text_file
 from dfx.tables.manifest import Manifest
-from dfx.tracking import cells, provenance
+from dfx.tracking import cells, provenance, ui
 from dfx.tracking.database import ROOT, create_lock, defer_interrupts, experiment_id, now_ms
 from dfx.tracking.place import local_path
 
@@ -68,13 +68,14 @@ class TrackedRun:
         Epochs that MLflow has are not logged again.
         """
         client = MlflowClient()
-        known = len(client.get_metric_history(self.run_id, "epoch/dev/eer"))
+        # The UI compares runs by the metric that was logged first. An epoch that has the last one is complete.
+        ordered = [sorted(record, key=lambda name: (name != "dev/eer", name != "dev/auc")) for record in history]
+        known = len(client.get_metric_history(self.run_id, f"epoch/{ordered[0][-1]}")) if history else 0
         points = [
-            Metric(f"epoch/{name}", value, now_ms(), epoch)
+            Metric(f"epoch/{name}", record[name], now_ms(), epoch)
             for epoch, record in enumerate(history)
             if epoch >= known
-            # The EER comes last, so an epoch that has one is complete.
-            for name, value in sorted(record.items(), key=lambda item: item[0] == "dev/eer")
+            for name in ordered[epoch]
         ]
         if points:
             client.log_batch(self.run_id, metrics=points)
@@ -120,6 +121,7 @@ def track_run(cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str
         yield TrackedRun(run_id="", folder=folder)
         return
     experiment = experiment_id(cfg.experiment_name)
+    ui.add_shared_view(experiment)
     with locked_folder(folder.parent, "doing the same run in", say, f"{folder.name}.lock"):
         client = MlflowClient()
         runs = client.search_runs([experiment], f"tags.config_hash = '{identity}'", max_results=50)
@@ -165,6 +167,7 @@ def _open(
                 )
                 run.run_id = started.info.run_id
             _log_inputs(client, run, cfg, manifest)
+            ui.set_run_description(run.run_id, _description(run, tags))
         yield
         status = RunStatus.FINISHED
     except (KeyboardInterrupt, SystemExit):  # Lightning turns SIGTERM and Ctrl-C into SystemExit
@@ -209,6 +212,19 @@ def _log_inputs(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest
     (run.artifacts / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
     versions = json.dumps(provenance.environment_provenance(), indent=2)
     (run.artifacts / "environment.json").write_text(f"{versions}\n", encoding="utf-8")
+
+
+def _description(run: TrackedRun, tags: Mapping[str, str]) -> str:
+    """Make the description of a run in Markdown: its options, where its results are, and its command."""
+    shown = ("dataset", "feature", "model", "loss", "augment", "seed")
+    lines = [
+        ", ".join(f"{key} `{tags[key]}`" for key in shown if tags.get(key)),
+        "`dev/…` and `eval/…` are the results with the weights that dev chose, `epoch/…` the curves. Figures, scores, "
+        "configuration and checkpoint are under *Artifacts*.",
+        f'```\ndfx.load("runs:/{run.run_id}").score("clip.flac")\n```',
+    ]
+    lines += [f"```\n{tags['command']}\n```"] if "command" in tags else []
+    return "\n\n".join(lines)
 
 
 def log_report(
