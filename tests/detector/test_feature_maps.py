@@ -106,9 +106,9 @@ def test_another_store_for_other_weights_options_and_conditions(weights, corpus,
     shutil.copy(weights, copy)
     moved = Wav2Vec2(RATE, checkpoint=copy, cache=True)
     assert path(moved, config=node | {"checkpoint": str(copy), "mask": {"_target_": "y"}}) == first
-    rebuilt = Wav2Vec2(RATE, **feature.rebuild(), cache=True)
+    rebuilt = Wav2Vec2(RATE, **feature.rebuild_arguments(), cache=True)
     rebuilt.load_state_dict(feature.state_dict())
-    assert path(rebuilt, config=node | feature.rebuild()) == first  # as evaluation finds them
+    assert path(rebuilt, config=node | feature.rebuild_arguments()) == first  # as evaluation finds them
     with torch.no_grad():
         next(rebuilt.encoder.parameters()).view(-1)[0] += 1e-6
     assert path(rebuilt, config=node) != first

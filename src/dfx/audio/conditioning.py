@@ -134,7 +134,7 @@ def condition_pcm_blocks(
 
 
 def _measure(pieces: Iterator[Waveform], length: int, frame: int, conditions: Conditions) -> tuple[int, int, float]:
-    """Find the first sample to keep, the end of the samples to keep, and the gain of a clip."""
+    """Measure how to trim and scale a clip: first sample, end and gain."""
     energy = np.concatenate([_frame_energies(piece, frame) for piece in pieces])
     start, stop, gain = 0, length, 1.0
     if conditions.trim_db is not None:

@@ -184,7 +184,7 @@ class ClipScalars:
 
     @property
     def digest(self) -> int:
-        """64-bit hash of the samples, rounded to 16 bits.
+        """Hash (64 bits) of the samples, which are rounded to 16 bits first.
 
         It does not depend on the sample rate.
         """

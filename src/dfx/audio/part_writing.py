@@ -78,7 +78,7 @@ def decode_job(job: StoreJob, folder: Path, sample_rate: int) -> Made:
 
 
 def condition_job(job: StoreJob, folder: Path, sample_rate: int, conditions: Conditions) -> Made:
-    """Condition the decoded clips of a job, and write the samples of its part."""
+    """Apply the conditioning to the decoded clips of a job, and write them as one part of the store."""
     sources = job.sources
 
     def blocks(at: int) -> Iterator[tuple[int, Pcm]]:

@@ -106,7 +106,7 @@ def _cache_features(
     # A separate feature object; that of the detector is built later, from the same seed as without a cache.
     torch.manual_seed(cfg.seed)
     feature: Feature = instantiate(cfg.feature, _convert_="all")
-    rebuilt = feature.rebuild()
+    rebuilt = feature.rebuild_arguments()
     if rebuilt and config | rebuilt == config:
         raise ValueError(
             "Maps of a feature with random weights cannot be cached, and this configuration, like those in checkpoints "
@@ -201,7 +201,7 @@ def build_checkpoint_config(cfg: DictConfig, feature: Feature) -> dict[str, Any]
     """
     resolved: Any = OmegaConf.to_container(cfg, resolve=True)
     parts = {key: resolved[key] for key in CHECKPOINT_KEYS}
-    parts["feature"].update(feature.rebuild())
+    parts["feature"].update(feature.rebuild_arguments())
     return parts
 
 

@@ -87,7 +87,7 @@ def open_feature_maps(
             room, or a map does not fit in half precision.
     """
     _check_frozen(feature)
-    config = {k: v for k, v in config.items() if k not in NOT_THE_MAP} | feature.rebuild()
+    config = {k: v for k, v in config.items() if k not in NOT_THE_MAP} | feature.rebuild_arguments()
     key = _key(feature, config, clips.sample_rate, conditions or Conditions())
     channels, bins, _ = feature.output_shape(max(clips.sample_rate, feature.min_samples))
     wanted, first = np.unique(clips.recordings[rows], return_index=True)

@@ -145,7 +145,7 @@ class SavedDetector:
     def policy(
         self, eval_crop: str | None = None, segment_seconds: float | None = None, hop_seconds: float | None = None
     ) -> ScoringPolicy:
-        """Return cropping and conditioning as in training, except for what is given.
+        """Return the crop and conditioning settings of the training, except for what is given here.
 
         Args:
             eval_crop: position of the segments.

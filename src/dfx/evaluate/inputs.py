@@ -127,7 +127,7 @@ def _read_key(given: Any) -> tuple[str, pd.DataFrame | None]:
 
 
 def _named_files(given: Any) -> dict[str, Path]:
-    """Return the files by name; files without a given name have their file name.
+    """Map names to files; a file without a given name is called by its file name.
 
     If several have the same file name, the folder is part of the name.
     """

@@ -190,7 +190,7 @@ def _breakdown(result: Result, by: str, cfg: DictConfig) -> tuple[list[MeasuredR
 
 
 def _divide(table: pd.DataFrame, by: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Divide trials by the values of a column; add all bona fide trials to each attack."""
+    """Group trials by the values of a column; the group of an attack also gets all bona fide trials."""
     values = table[by].astype(object).where(table[by].notna(), UNKNOWN_ATTACK).astype(str)
     bonafide = table[table["label"] == BONAFIDE]
     divided = table[table["label"] == SPOOF] if by == ATTACK else table

@@ -112,7 +112,7 @@ class Feature(nn.Module):
         Most features have nothing to do.
         """
 
-    def rebuild(self) -> dict[str, Any]:
+    def rebuild_arguments(self) -> dict[str, Any]:
         """Return the constructor arguments that rebuild this feature without other files.
 
         The dict is empty if no argument refers to such a file.

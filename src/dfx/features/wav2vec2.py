@@ -104,8 +104,8 @@ class Wav2Vec2(Feature):
         self.encoder.requires_grad_(not self.frozen)
         self.train(self.training)
 
-    def rebuild(self) -> dict[str, Any]:
-        """Return the constructor arguments that build the same encoder with random weights."""
+    def rebuild_arguments(self) -> dict[str, Any]:
+        """Return the arguments that rebuild this encoder, with random weights, without its weight files."""
         return {**dict.fromkeys(self.weight_sources), "architecture": self.architecture}
 
     def extract(self, waveform: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ class SweepReport:
 
 
 def collect_sweep_report(cfg: DictConfig) -> SweepReport:
-    """Collect the contents of the report on a sweep, an experiment or a filter.
+    """Collect the contents of the report on the runs of a sweep, of an experiment, or of a search.
 
     Without any of them, it is about the latest sweep.
 

@@ -36,7 +36,7 @@ def result_table(report: SweepReport, brief: bool = False) -> DocumentTable:
 
 
 def _cell(report: SweepReport, row: str, column: str, brief: bool) -> DocumentCell | None:
-    """Make a table cell: mean ± deviation, mark, interval and seeds; None without a result.
+    """Make a table cell: mean ± deviation, interval and number of seeds; None without a result.
 
     The number of seeds is shown if other cells have more.
     """

@@ -291,7 +291,7 @@ def _natural(text: str) -> list[tuple[int, float, str]]:
 
 
 def _ordered(labels: set[str], typed: Sequence[str]) -> list[str]:
-    """Sort labels in the order of the sweep's command.
+    """Sort labels in the order in which the command of the sweep lists them.
 
     Values without a run are included; labels that are not in the command are at the end.
     """

@@ -156,7 +156,7 @@ def _choose_part(key: pd.DataFrame, part: str | None, name: str) -> tuple[NDArra
 
 
 def _match(scores: pd.Series, key: pd.Series) -> tuple[NDArray[np.intp], list[Finding]]:
-    """Find the row of the score of each trial in the key; -1 if a trial has no score.
+    """For each trial in the key, find the row of its score; -1 if it has none.
 
     Ids may differ by folder and extension.
     """
