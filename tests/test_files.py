@@ -53,3 +53,25 @@ def test_a_full_disk_is_a_sentence(tmp_path):
         raise OSError(errno.ENOSPC, "no space")
     with pytest.raises(PermissionError), files.full_disk_is_an_error(tmp_path, "maps"):
         raise PermissionError
+
+
+def test_errors_of_the_system_are_sentences_with_the_file_and_what_to_do(tmp_path):
+    with pytest.raises(OSError, match="report") as full, files.atomic_write(tmp_path / "report.txt"):
+        raise OSError(errno.ENOSPC, "No space left on device")  # as write() raises it, without a name
+    text = files.os_error_sentence(full.value)
+    assert text == f"The disk is full: {tmp_path}/report.txt. Free some room there, or work in another folder; " + (
+        "what is finished is kept."
+    )
+    denied = PermissionError(errno.EACCES, "Permission denied", "/corpora/x.csv")
+    assert files.os_error_sentence(denied).startswith("There is no permission to read or write: /corpora/x.csv. Change")
+    (tmp_path / "link").symlink_to("/nowhere/at/all")
+    with pytest.raises(OSError, match="link") as dangling:
+        files.write_text_file(tmp_path / "link" / "below" / "a.txt", "")
+    assert files.os_error_sentence(dangling.value).startswith(
+        f"{tmp_path}/link is a link to /nowhere/at/all, which does"
+    )
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file") as inside:
+        files.write_text_file(tmp_path / "file" / "a.txt", "")
+    assert "a file" in files.os_error_sentence(inside.value)
+    assert files.os_error_sentence(ConnectionRefusedError("no")) == "no"

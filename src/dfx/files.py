@@ -14,6 +14,29 @@ import platformdirs
 
 DATA = "DFX_DATA"  # environment variable: folder that holds the corpora
 TEMPORARY = ".tmp-"  # start of the name of a file that is being written
+_FULL = ("The disk is full", "Free some room there, or work in another folder; what is finished is kept")
+_DENIED = ("There is no permission to read or write", "Change the rights, or choose another file or folder")
+_ABSENT = "Correct the path, or make what it names"
+_OS_ERRORS = {  # what is wrong and what to do, where the words of the system say neither
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: (
+        "A file is larger than the system allows",
+        "Raise the limit (`ulimit -f`), or use another file system",
+    ),
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EROFS: ("The file system is read-only", "Choose a folder that can be written"),
+    errno.ENOENT: ("There is no such file or folder", _ABSENT),
+    errno.ENOTDIR: ("A file is where a folder should be", _ABSENT),
+    errno.EISDIR: ("A folder is where a file should be", _ABSENT),
+    errno.EEXIST: ("There is a file where a folder should be made", "Remove it, or choose another folder"),
+    errno.ELOOP: ("Links lead to each other", "Remove one of them"),
+    errno.ENAMETOOLONG: ("A name is too long for the file system", "Choose a shorter one"),
+    errno.EMFILE: ("Too many files are open", "Raise the limit, `ulimit -n 4096`"),
+    errno.EIO: ("The disk or the network cannot be read or written", "Look at it, and repeat the command"),
+    errno.ESTALE: ("A network folder was changed or is gone", "Repeat the command"),
+}
 ABANDONED_SECONDS = 3600  # age after which a temporary file is no longer in use by any process
 
 
@@ -42,8 +65,26 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.errno and error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None  # a full disk, for one, is an error without a name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def os_error_sentence(error: OSError) -> str:
+    """Describe an error of the operating system for the user: what is wrong, where, and what to do."""
+    words = _OS_ERRORS.get(error.errno or 0)
+    if words is None:
+        return str(error)
+    what, advice = words
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
+    for path in [Path(name), *Path(name).parents] if name else []:
+        if path.is_symlink() and not path.exists():
+            target = os.readlink(path)  # noqa: PTH115  (as it is written)
+            return f"{path} is a link to {target}, which does not exist. Make what it names, or remove the link."
+    return f"{what}{f': {name}' if name else ''}. {advice}."
 
 
 def write_text_file(path: str | Path, text: str) -> None:

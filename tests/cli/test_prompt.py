@@ -79,6 +79,16 @@ def test_help_lists_every_option_with_its_meaning_and_those_of_a_plug_in(tmp_pat
     assert "  data.batch_size=32 " in text
 
 
+def test_a_dangling_link_and_a_file_in_the_way_are_one_sentence(tmp_path, type_in):
+    (tmp_path / "link").symlink_to("/nowhere/at/all")
+    code, _ = type_in("cache=link")
+    assert code.startswith(f"Error: {tmp_path}/link is a link to /nowhere/at/all, which does not exist. Make")
+    (tmp_path / "file").touch()
+    code, _ = type_in("cache=file")
+    assert "where a folder should be" in code
+    assert f"{tmp_path}/file" in code
+
+
 def test_the_whole_trace_is_shown_on_request(type_in, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     with pytest.raises(Exception, match="lccn"):

@@ -12,6 +12,7 @@ they cannot decide how much memory or time a file takes.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import struct
@@ -146,7 +147,9 @@ def write_audio(path: str | Path, waveform: NDArray[np.floating], sample_rate: i
     if form is None:
         raise ValueError(f"Cannot write {path.name}: the suffix is {path.suffix!r}; use .wav or .flac.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, to_int16(waveform), sample_rate, format=form, subtype="PCM_16")
+    data = io.BytesIO()  # libsndfile does not say why a file cannot be written
+    soundfile.write(data, to_int16(waveform), sample_rate, format=form, subtype="PCM_16")
+    path.write_bytes(data.getvalue())
 
 
 def _require_file(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import logging
 import os
 import re
 import sys
@@ -25,18 +26,20 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dfx import files
 from dfx.cli import sweep
 from dfx.config import overrides
 from dfx.config.corpora import expand_corpora
 from dfx.config.schema import CONF_DIR, did_you_mean, flatten_config, register_schema
 from dfx.tracking import launchers
-from dfx.tracking.place import name_default_database
+from dfx.tracking.place import name_default_database, tracking_error_sentence
 
 USER_ERRORS = (HydraException, OmegaConfBaseException, ValueError, OSError)
 # Errors of libraries that --help must not import, by name.
+TRACKING_ERRORS = ("MlflowException", "RestException", "OperationalError", "DatabaseError")  # of MLflow and SQLAlchemy
 LATE_USER_ERRORS = (
     "MisconfigurationException",
-    "MlflowException",
+    *TRACKING_ERRORS,
     # A worker of a launcher died, for example because memory ran out.
     "TerminatedWorkerError",
     "WorkerCrashedError",
@@ -73,6 +76,8 @@ def run_command(command: str, examples: str, job: Callable[[DictConfig], Any], u
     # Waiting OpenMP threads use their core: two runs on one machine would slow each other down tenfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # sends nothing about users' runs
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # half a minute; a run goes on without its server
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # a warning for each of them
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra pass exceptions on to this function
     name_default_database()
     register_schema()
@@ -124,7 +129,12 @@ def _record_no_result(cfg: DictConfig, error: Exception, text: str) -> float:
     skipped = "IncompatiblePairError" in kinds
     said = text if _is_users(error) else f"{type(error).__name__}: {text}"
     sys.stderr.write(f"{'Skipped' if skipped else 'Error'}: {said}\n")
-    cells.record_cell_without_result(cfg, said, skipped)
+    try:
+        cells.record_cell_without_result(cfg, said, skipped)
+    except Exception as second:
+        if not _is_users(second):
+            raise
+        sys.stderr.write(f"This was not recorded in MLflow: {_error_sentence(second, '', [])}\n")
     return float("nan")
 
 
@@ -171,7 +181,12 @@ def _error_sentence(error: Exception, command: str, arguments: list[str]) -> str
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read as KEY=VALUE; quote a value with special characters, 'KEY=\"a, b\"'."
     if isinstance(error, InstantiationException):
-        return str(error.__cause__ or error)
+        cause = error.__cause__
+        return _error_sentence(cause, command, arguments) if isinstance(cause, Exception) else str(error)
+    if isinstance(error, OSError):
+        return files.os_error_sentence(error)
+    if type(error).__name__ in TRACKING_ERRORS and (sentence := tracking_error_sentence(error)):
+        return sentence
     return str(error).strip()
 
 

@@ -51,7 +51,8 @@ def make_missing_files(
             num_workers = workers.num_cores()
         chunks = [jobs[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
         counts = workers.run_in_workers(make, chunks, num_workers, doing, failed=on_crash)
-        console.progress_bar(counts, doing, len(jobs), progress)
+        with files.full_disk_is_an_error(folder, "audio files"):
+            console.progress_bar(counts, doing, len(jobs), progress)
 
 
 def made_files_version(paths: Iterable[Path]) -> str:

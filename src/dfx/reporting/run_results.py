@@ -77,10 +77,11 @@ def write_run_results(
             table.write(path)
         with files.atomic_write(folder / "scores" / f"{split}.txt") as path:
             table.write_plain(path)
-    (folder / "history.json").write_text(json.dumps(keeper.history, indent=1) + "\n", encoding="utf-8")
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    files.write_text_file(folder / "history.json", json.dumps(keeper.history, indent=1) + "\n")
+    files.write_text_file(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     if len(data.store.bad):
-        data.store.bad.to_csv(folder / "bad_files.csv", index=False)
+        with files.atomic_write(folder / "bad_files.csv") as path:  # file names need not be UTF-8
+            data.store.bad.to_csv(path, index=False, errors="backslashreplace")
     (folder / "checkpoint").mkdir(exist_ok=True)
     card = make_operating_card(dev, data, detector.embedding, detector.device)
     add_card_to_checkpoint(keeper.best, card, folder / "checkpoint" / "best.ckpt")

@@ -21,6 +21,7 @@ from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig
 
 from dfx.config.identity import BOOKKEEPING, chosen_options
+from dfx.files import os_error_sentence
 from dfx.tracking import database, provenance, runs, ui
 from dfx.tracking.launchers import PARENT_VARIABLE
 from dfx.tracking.runs import RunRecord
@@ -84,7 +85,8 @@ def cell_error_text(error: Exception) -> str:
     An error for users gives its message, another one also its type.
     """
     for_users = isinstance(error, ValueError | OSError)
-    return (str(error) if for_users else f"{type(error).__name__}: {error}")[:MAX_TAG]
+    text = os_error_sentence(error) if isinstance(error, OSError) else str(error)
+    return (text if for_users else f"{type(error).__name__}: {error}")[:MAX_TAG]
 
 
 def record_cell_without_result(cfg: DictConfig, sentence: str, skipped: bool) -> None:

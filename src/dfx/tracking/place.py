@@ -1,6 +1,7 @@
 """Location of MLflow's runs: convert URIs to paths, and set the default database."""
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import quote, unquote, urlparse
 
@@ -20,6 +21,27 @@ def local_path(uri: str) -> Path | None:
     if parts.scheme == "file":
         return Path(unquote(parts.path))
     return Path(uri) if parts.scheme == "" or uri.startswith("/") else None
+
+
+def tracking_error_sentence(error: BaseException) -> str:
+    """Describe an error of MLflow's database or server for the user; empty if it is another error."""
+    import mlflow  # takes seconds, and is there already where this error comes from
+
+    uri, text = mlflow.get_tracking_uri(), str(error).strip()
+    found = re.search(r"\(sqlite3\.\w+\) ([^\n]*)", text)
+    if found:
+        database = local_path(uri) or uri
+        return (
+            f"MLflow's database {database} cannot be read or written ({found.group(1)}). Look at the disk, the "
+            "rights and the file (a full disk, a read-only folder, another program that holds it), and repeat the "
+            "command: it continues."
+        )
+    if uri.startswith("http") and ("failed with exception" in text or "Max retries exceeded" in text):
+        return (
+            f"The tracking server {uri} does not answer ({text.splitlines()[0][-200:]}). Start it and repeat the "
+            f"command, or set {VARIABLE} to another place; what is finished is kept."
+        )
+    return ""
 
 
 def name_default_database() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,9 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow.entities import Metric, Param, Run, RunStatus
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,8 +28,10 @@ from dfx.tables.manifest import Manifest
 from dfx.tracking import cells, provenance, ui
 from dfx.tracking.database import ROOT, create_lock, defer_interrupts, experiment_id, now_ms
 from dfx.tracking.place import local_path
+from dfx.tracking.server import ServerWatch
 
 NO_RESULT = ("error", "skipped")  # tags with the reason why a run has no result
+HAND_OVER = "handover.json"  # in the folder of a finished run that the tracking server does not have yet
 BATCH = 1000  # metrics that MLflow takes in one call
 
 
@@ -40,6 +45,9 @@ class TrackedRun:
         name: feature, model, corpus and seed.
         finished: whether an earlier process finished it, so that nothing is to be done.
         metrics: final metrics that MLflow has.
+        history: metrics of each epoch.
+        warning: what `warn` was called with.
+        server: whether the tracking server is out of reach; the run goes on then, see `hand_over_kept_runs`.
     """
 
     run_id: str
@@ -47,6 +55,9 @@ class TrackedRun:
     name: str = ""
     finished: bool = False
     metrics: dict[str, float] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    warning: str = ""
+    server: ServerWatch = field(default_factory=ServerWatch)
 
     @property
     def artifacts(self) -> Path:
@@ -57,16 +68,25 @@ class TrackedRun:
 
     @property
     def artifact_uri(self) -> str:
-        """Location of the artifacts in MLflow: a path if it is on this machine, else a URI."""
+        """Location of the artifacts: a path if it is on this machine, else a URI in MLflow."""
+        if self.server.reason:
+            return str(self.artifacts.absolute())
         uri: str = MlflowClient().get_run(self.run_id).info.artifact_uri
         return str(local_path(uri) or uri)
 
-    @defer_interrupts()
     def log_history(self, history: list[dict[str, float]]) -> None:
         """Log the metrics of each epoch, such as `epoch/dev/eer`.
 
-        Epochs that MLflow has are not logged again.
+        Epochs that MLflow has are not logged again. While the server is out of reach nothing is logged.
         """
+        self.history = history
+        if self.server.is_due():
+            with self.server.tolerate():
+                self._log_history(history)
+                self.server.is_back()
+
+    @defer_interrupts()
+    def _log_history(self, history: list[dict[str, float]]) -> None:
         client = MlflowClient()
         # The UI compares runs by the metric that was logged first. An epoch that has the last one is complete.
         ordered = [sorted(record, key=lambda name: (name != "dev/eer", name != "dev/auc")) for record in history]
@@ -80,24 +100,30 @@ class TrackedRun:
         if points:
             client.log_batch(self.run_id, metrics=points)
 
-    @defer_interrupts()
     def log_metrics(self, metrics: dict[str, float]) -> None:
         """Log the final metrics.
 
         Values that MLflow has are not logged again.
         """
+        self.metrics.update(metrics)
+        with self.server.tolerate():
+            self._log_final_metrics(metrics)
+
+    @defer_interrupts()
+    def _log_final_metrics(self, metrics: dict[str, float]) -> None:
         held = MlflowClient().get_run(self.run_id).data.metrics
         _log_metrics(self.run_id, {key: value for key, value in metrics.items() if held.get(key) != value})
-        self.metrics.update(metrics)
 
     def log_artifacts(self) -> None:
         """Upload every file in the folder `artifacts`."""
-        MlflowClient().log_artifacts(self.run_id, str(self.artifacts))
+        with self.server.tolerate():
+            MlflowClient().log_artifacts(self.run_id, str(self.artifacts))
 
-    @defer_interrupts()
     def warn(self, sentence: str) -> None:
         """Store a warning in a tag; MLflow's UI and the report show it."""
-        MlflowClient().set_tag(self.run_id, "warning", sentence[: cells.MAX_TAG])
+        self.warning = sentence
+        with self.server.tolerate(), defer_interrupts():
+            MlflowClient().set_tag(self.run_id, "warning", sentence[: cells.MAX_TAG])
 
 
 @contextmanager
@@ -122,6 +148,7 @@ def track_run(cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str
         return
     experiment = experiment_id(cfg.experiment_name)
     ui.add_shared_view(experiment)
+    hand_over_kept_runs()
     with locked_folder(folder.parent, "doing the same run in", say, f"{folder.name}.lock"):
         client = MlflowClient()
         runs = client.search_runs([experiment], f"tags.config_hash = '{identity}'", max_results=50)
@@ -141,7 +168,53 @@ def track_run(cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str
         own = {"config_hash": identity, "manifest_hash": manifest.hash, "work": _folder_id(folder)}
         with _open(tracked, experiment, {**tags, **own, **provenance.code_provenance()}, cfg, manifest):
             yield tracked
-        shutil.rmtree(folder, ignore_errors=True)
+        if tracked.server.reason:
+            _keep_for_server(tracked)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def hand_over_kept_runs() -> None:
+    """Give the tracking server the finished runs of this folder that it could not take when they ended."""
+    uri = mlflow.get_tracking_uri()
+    for mark in sorted((ROOT / "progress").glob(f"*/{HAND_OVER}")):
+        folder = mark.parent
+        with locked_folder(folder.parent, "handing over", say, f"{folder.name}.lock"):
+            if not mark.exists() or (kept := json.loads(mark.read_text(encoding="utf-8")))["uri"] != uri:
+                continue
+            run = TrackedRun(kept["run_id"], folder, kept["name"])
+            try:
+                with run.server.tolerate():
+                    _hand_over(run, kept)
+            except MlflowException as error:
+                say(f"{folder} cannot be handed over to {uri} ({error}): delete this folder if it is not needed.")
+                continue
+            if run.server.reason:
+                return
+            say(f"Handed over to {uri}: the run {run.name}, which it could not take before.")
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@defer_interrupts()
+def _hand_over(run: TrackedRun, kept: dict[str, Any]) -> None:
+    client = MlflowClient()
+    run._log_history(kept["history"])
+    run._log_final_metrics(kept["metrics"])
+    if kept["warning"]:
+        client.set_tag(run.run_id, "warning", kept["warning"][: cells.MAX_TAG])
+    client.log_artifacts(run.run_id, str(run.artifacts))
+    client.set_terminated(run.run_id, "FINISHED")
+
+
+def _keep_for_server(run: TrackedRun) -> None:
+    """Mark the folder of a finished run that the server does not have yet, and say where it is."""
+    kept: dict[str, Any] = {"uri": mlflow.get_tracking_uri(), "run_id": run.run_id, "name": run.name}
+    kept |= {"history": run.history, "metrics": run.metrics, "warning": run.warning}
+    write_text_file(run.folder / HAND_OVER, json.dumps(kept))
+    say(
+        f"Warning: the tracking server {kept['uri']} is still out of reach. The run is complete, and stands in "
+        f"{run.folder.absolute()}: the next dfx.train in this folder hands it over when the server is back."
+    )
 
 
 @contextmanager
@@ -169,17 +242,31 @@ def _open(
             _log_inputs(client, run, cfg, manifest)
             ui.set_run_description(run.run_id, _description(run, tags))
         yield
-        status = RunStatus.FINISHED
+        status = RunStatus.KILLED if run.server.reason else RunStatus.FINISHED
     except (KeyboardInterrupt, SystemExit):  # Lightning turns SIGTERM and Ctrl-C into SystemExit
         status = RunStatus.KILLED
         raise
     except Exception as error:
         if mlflow.active_run():
-            client.set_tag(run.run_id, "error", cells.cell_error_text(error))
+            with _said_only("The reason was not recorded in MLflow"):
+                client.set_tag(run.run_id, "error", cells.cell_error_text(error))
         raise
     finally:
-        with defer_interrupts():
-            mlflow.end_run(RunStatus.to_string(status))
+        with defer_interrupts(), run.server.tolerate():
+            if status == RunStatus.FINISHED:
+                mlflow.end_run(RunStatus.to_string(status))
+            else:
+                with _said_only("The run was not closed in MLflow"):
+                    mlflow.end_run(RunStatus.to_string(status))
+
+
+@contextlib.contextmanager
+def _said_only(what: str) -> Iterator[None]:
+    """Print an error instead of raising it, because it would hide the error that comes first."""
+    try:
+        yield
+    except Exception as error:
+        say(f"{what}: {(str(error).splitlines() or [''])[0][:300]}")
 
 
 def _say_other_code(run: Run) -> None:
@@ -209,9 +296,9 @@ def _log_inputs(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest
             )
             with create_lock():  # two processes that log a corpus for the first time would both create it
                 mlflow.log_input(source, context="train, dev and eval")
-    (run.artifacts / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True), encoding="utf-8")
+    write_text_file(run.artifacts / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     versions = json.dumps(provenance.environment_provenance(), indent=2)
-    (run.artifacts / "environment.json").write_text(f"{versions}\n", encoding="utf-8")
+    write_text_file(run.artifacts / "environment.json", f"{versions}\n")
 
 
 def _description(run: TrackedRun, tags: Mapping[str, str]) -> str:

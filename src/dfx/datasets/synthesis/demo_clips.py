@@ -7,6 +7,7 @@ do not tell the classes apart.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -117,7 +118,9 @@ def write_demo_clips(clips: Sequence[DemoClip], folder: Path) -> int:
     """
     for clip in clips:
         with files.atomic_write(folder / f"{clip.id}.wav") as temporary:
-            soundfile.write(temporary, synthesize_demo_clip(clip), SAMPLE_RATE)
+            wav = io.BytesIO()  # libsndfile does not say why a file cannot be written
+            soundfile.write(wav, synthesize_demo_clip(clip), SAMPLE_RATE, format="WAV")
+            temporary.write_bytes(wav.getvalue())
     return len(clips)
 
 
