@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from dfx.losses import BCE, CE
+from dfx.losses import BCE, CE, P2SGrad
 from dfx.models import LCNN, LCNNS1, MLP, LCNNLight, ResNet, ResNet2, Wav2Vec2Head
 
 MODELS = {
@@ -118,6 +118,7 @@ def test_tells_a_tone_from_a_chirp(model):
     ("model", "loss", "count"),
     [
         (LCNN((1, 60, 400)), BCE, 269_729),  # Wang and Yamagishi 2021
+        (LCNN((1, 60, 400), embedding_dim=64), P2SGrad, 275_968),  # the same with P2SGrad
         (LCNN((1, 80, 400)), BCE, 467_425),
         (LCNN((1, 384, 400)), BCE, 7_248_449),
         (ResNet((1, 257, 400), depth=18), CE, 700_786),  # Li et al. 2021, (SE-)Res2Net repository

@@ -144,6 +144,11 @@ def started(folder, port):
     raise AssertionError("the server does not start")
 
 
+def kill(server):
+    os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+
+
 @pytest.mark.slow
 def test_a_server_that_is_killed_in_training_gets_the_run_at_the_next_start(corpus_file, tmp_path):
     with socket.socket() as free:
@@ -152,6 +157,7 @@ def test_a_server_that_is_killed_in_training_gets_the_run_at_the_next_start(corp
     command = [*(sys.executable, "-m", "dfx", "train", "dataset=manifest", f"dataset.path={corpus_file}", "model=mlp")]
     command += ["feature=lfcc", "trainer.max_epochs=6", "patience=6", "segment_seconds=0.5"]
     environment = os.environ | {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}", "DFX_CACHE": str(tmp_path / "cache")}
+    environment["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
     server = started(tmp_path, port)
     try:
         process = subprocess.Popen(
@@ -159,7 +165,7 @@ def test_a_server_that_is_killed_in_training_gets_the_run_at_the_next_start(corp
         )
         while not list(tmp_path.glob("mlruns/progress/*/last.ckpt")) and process.poll() is None:
             time.sleep(0.01)
-        os.killpg(server.pid, signal.SIGKILL)
+        kill(server)
         shown = process.communicate(timeout=600)[0]
         assert process.returncode == 0, shown
         assert "The run is complete, and stands in" in shown
@@ -172,7 +178,7 @@ def test_a_server_that_is_killed_in_training_gets_the_run_at_the_next_start(corp
         assert "Handed over to" in again.stderr
         assert "finished before" in again.stdout
     finally:
-        os.killpg(server.pid, signal.SIGKILL)
+        kill(server)
     client = MlflowClient(f"sqlite:///{tmp_path}/server.db")
     (run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
     assert run.info.status == "FINISHED"

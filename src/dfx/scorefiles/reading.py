@@ -266,8 +266,10 @@ def _score_columns(frame: pd.DataFrame, path: Path, first: str) -> tuple[str, ..
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        table = _with_our_names(pd.read_parquet(path))
-    except (OSError, ValueError) as error:
+        table = _with_our_names(pd.read_parquet(path, page_checksum_verification=True))
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged page makes Arrow raise errors of many kinds
         raise ValueError(f"{path} cannot be read as Parquet ({error}): write it again, or as CSV.") from error
     return table.astype({name: "str" for name in ("id", "attack", "speaker", "label") if name in table})
 

@@ -109,7 +109,7 @@ class Manifest:
         if _suffix(path) == ".csv":
             table.to_csv(path, index=False)
         else:
-            table.to_parquet(path, index=False)
+            table.to_parquet(path, index=False, write_page_checksum=True)
 
 
 class FileList:
@@ -207,8 +207,10 @@ def _load(path: Path, names: Sequence[str]) -> pd.DataFrame:
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:  # Arrow's errors are of both kinds
+        table = pd.read_parquet(path, page_checksum_verification=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged page makes Arrow raise errors of many kinds
         raise ValueError(f"{path} cannot be read as Parquet ({error}): write it again, or as CSV.") from error
     for name in table:
         if pd.api.types.is_object_dtype(table[name]):  # lists and the like, which cannot be hashed, become text
