@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from dfx.datasets.folder import Folder
+from dfx.datasets.folder import Folder, folder_table
 
 
 def touch(root, *names):
@@ -88,3 +88,12 @@ def test_names_that_are_no_text_are_left_out_and_named(tmp_path, capsys):
     said = " ".join(capsys.readouterr().err.split())
     assert "2 files below" in said
     assert "left out, since their names are no UTF-8" in said
+
+
+def test_links_that_lead_to_each_other_are_bad_files_not_errors(tmp_path):
+    for name in ("real/a.wav", "real/b.wav", "fake/a.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "fake" / "loop.wav").symlink_to("loop.wav")
+    found = folder_table(tmp_path)
+    assert sorted(found["id"]) == ["fake/a", "fake/loop", "real/a", "real/b"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -80,7 +81,8 @@ def _row(root: Path, file: str, all_genuine: bool) -> tuple[str, str, int, str, 
     below = "/".join(named) or "-"
     attack, speaker = ("-", below) if label == BONAFIDE else ("spoof" if below == "-" else below, "-")
     split = next((SPLIT_WORDS[name.lower()] for name in folders if name.lower() in SPLIT_WORDS), "")
-    return file.rpartition(".")[0], str((root / file).resolve()), label, attack, speaker, split
+    path = os.path.realpath(root / file)  # `resolve` raises an error at links that lead to each other
+    return file.rpartition(".")[0], path, label, attack, speaker, split
 
 
 def _groups(table: pd.DataFrame) -> pd.Series:
