@@ -25,7 +25,7 @@ def composed(*arguments, command="train", **options):
     """The configuration of a command with these overrides, in which named corpora have their options."""
     register_schema()
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        given = overrides.wrap_group_values(arguments, command)
+        given = overrides.wrap_group_values(arguments, command) if command else list(arguments)
         return expand_corpora(overrides.unwrap_group_values(compose(command, overrides=given, **options)))
 
 
