@@ -164,6 +164,19 @@ class _Detect:
 
 
 @dataclass
+class _Export:
+    model: Any = MISSING
+    format: str = MISSING
+    quantize: str | None = MISSING
+    licence: str = MISSING
+    clips: str | None = MISSING
+    trust: list[str] = MISSING
+    experiment_name: str = MISSING
+    out: str | None = MISSING
+    cache: str | None = MISSING
+
+
+@dataclass
 class _Report:
     sweep: str | None = MISSING
     experiment_name: str | None = MISSING
@@ -183,6 +196,7 @@ SCHEMAS = {
     "prepare": _Prepare,
     "evaluate": _Evaluate,
     "detect": _Detect,
+    "export": _Export,
     "report": _Report,
 }
 

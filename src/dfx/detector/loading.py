@@ -1,4 +1,4 @@
-"""Load trained detectors from a checkpoint, an MLflow run, a registered model or an ONNX file."""
+"""Load trained detectors from a checkpoint, an MLflow run, a registered model or an exported file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from omegaconf import OmegaConf
 
-from dfx.detector import build, onnx
+from dfx.detector import build, onnx, torch_archive
 from dfx.detector.detector import CONFIG_KEY, Detector
 from dfx.detector.foreign_config import check_foreign_config
 from dfx.detector.operating_card import CARD_KEY, read_operating_card
-from dfx.detector.scoring import SavedDetector
+from dfx.detector.scoring import SavedDetector, ScoringNetwork
 
 if TYPE_CHECKING:
     from dfx.tracking.runs import RunRecord
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 RUN, MODEL = "runs:/", "models:/"
 CHECKPOINT = "checkpoint/best.ckpt"  # in the artifacts of a run
 DEV_SCORES, EVAL_SCORES = "scores/dev.csv", "scores/eval.csv"
+RUN_CONFIG = "config.yaml"
+EXPORTED = (onnx.SUFFIX, *torch_archive.FORMATS)  # suffixes
 
 
 def load_detector(place: str | Path, trust: Sequence[str] = (), cache: str | Path | None = None) -> SavedDetector:
@@ -35,8 +37,8 @@ def load_detector(place: str | Path, trust: Sequence[str] = (), cache: str | Pat
     file = Path(place).expanduser()
     if not file.is_file():
         raise ValueError(
-            f"There is no detector {place!r}: give a checkpoint (best.ckpt), an ONNX file (.onnx), {RUN}RUN_ID or "
-            f"{MODEL}NAME@ALIAS."
+            f"There is no detector {place!r}: give a checkpoint (best.ckpt), an exported file (.onnx, .pt2, "
+            f".torchscript), {RUN}RUN_ID or {MODEL}NAME@ALIAS."
         )
     if file.suffix in (".csv", ".txt", ".tsv"):
         raise ValueError(f"{place} is no detector but a table: scores={place} measures scores that were made before.")
@@ -44,7 +46,8 @@ def load_detector(place: str | Path, trust: Sequence[str] = (), cache: str | Pat
     # A run whose artifacts are in a local folder has its dev scores beside the checkpoint.
     artifacts = file.parent.parent
     if file == artifacts / CHECKPOINT and (artifacts / DEV_SCORES).exists():
-        return replace(found, dev_scores=artifacts / DEV_SCORES)
+        config = artifacts / RUN_CONFIG
+        return replace(found, dev_scores=artifacts / DEV_SCORES, run_config=config if config.exists() else None)
     return found
 
 
@@ -57,7 +60,7 @@ def _load_tracked(place: str, trust: Sequence[str], cache: str | Path | None) ->
         run = runs.get_run(run_id)
         return _of_run(run, _artifact(run, path or CHECKPOINT, cache), trust, cache)
     files, registered_from = runs.registered_model(place, cache)
-    file = next((path for path in files if path.suffix in (".ckpt", onnx.SUFFIX)), None)
+    file = next((path for path in files if path.suffix in (".ckpt", *EXPORTED)), None)
     if registered_from is not None:
         return _of_run(registered_from, file or _artifact(registered_from, CHECKPOINT, cache), trust, cache)
     if file is None:
@@ -91,22 +94,37 @@ def _of_run(run: RunRecord, file: Path, trust: Sequence[str], cache: str | Path 
         trained_on=corpus if corpus != run.name else tags.get("dataset", ""),
         dev_scores=runs.run_artifact(run, DEV_SCORES, cache),
         eval_scores=runs.run_artifact(run, EVAL_SCORES, cache),
+        run_config=runs.run_artifact(run, RUN_CONFIG, cache),
     )
 
 
 def _of_file(file: Path, trust: Sequence[str]) -> SavedDetector:
-    is_onnx = file.suffix == onnx.SUFFIX
-    # mmap: the weights are not read before the first score.
-    state = {} if is_onnx else _read_checkpoint(file, mmap=True)
-    stored, card = onnx.read_onnx_metadata(file) if is_onnx else (state[CONFIG_KEY], state.get(CARD_KEY))
-    config = check_foreign_config(stored, file, build.CHECKPOINT_KEYS, trust)
+    stored: Any
+    if file.suffix == onnx.SUFFIX:
+        stored = onnx.read_onnx_metadata(file)
+    elif file.suffix in torch_archive.FORMATS:
+        torch_archive.require_trust(file, trust)
+        stored = torch_archive.read_archive_metadata(file)
+    else:
+        state = _read_checkpoint(file, mmap=True)  # mmap: the weights are not read before the first score
+        stored = state[CONFIG_KEY], state.get(CARD_KEY)
+    config = check_foreign_config(stored[0], file, build.CHECKPOINT_KEYS, trust)
     kinds = [str(config[part]["_target_"]).rpartition(".")[2].lower() for part in ("feature", "model")]
 
-    def read_network(device: torch.device) -> Detector | onnx.OnnxNetwork:
-        return onnx.OnnxNetwork(file) if is_onnx else load_network(file, trust).to(device)
+    def read_network(device: torch.device) -> ScoringNetwork:
+        if file.suffix == onnx.SUFFIX:
+            return onnx.OnnxNetwork(file)
+        if file.suffix in torch_archive.FORMATS:
+            return torch_archive.TorchArchiveNetwork(file)
+        return load_network(file, trust).to(device)
 
     return SavedDetector(
-        f"{'-'.join(kinds)}-s{config['seed']}", file, config, read_network, read_operating_card(card, file)
+        f"{'-'.join(kinds)}-s{config['seed']}",
+        file,
+        config,
+        read_network,
+        read_operating_card(stored[1], file),
+        exported=file.suffix in EXPORTED,
     )
 
 

@@ -74,7 +74,7 @@ class SegmentScores:
 
 
 class ScoringNetwork(Protocol):
-    """Interface of a network that scores batches: a `Detector` or an ONNX file."""
+    """Interface of a network that scores batches: a `Detector` or an exported file."""
 
     @property
     def feature(self) -> Feature | None:
@@ -93,13 +93,15 @@ class SavedDetector:
 
     Attributes:
         name: shown in tables.
-        file: checkpoint or ONNX file.
+        file: checkpoint or exported file.
         config: the part of its configuration that rebuilds it (`build.CHECKPOINT_KEYS`).
         read_network: reads the weights onto a device.
         card: threshold, calibration and input statistics; None in a file without.
         trained_on: name of the corpus; empty if it is not known.
         dev_scores: score file of the dev split that chose the weights, where the run is known.
         eval_scores: score file of the eval split of the same corpus.
+        run_config: whole configuration of its run.
+        exported: whether the file holds the whole network as one program, so that no feature map can be given to it.
     """
 
     name: str
@@ -110,6 +112,8 @@ class SavedDetector:
     trained_on: str = ""
     dev_scores: Path | None = None
     eval_scores: Path | None = None
+    run_config: Path | None = None
+    exported: bool = False
 
     @property
     def sample_rate(self) -> int:
@@ -156,7 +160,7 @@ class SavedDetector:
         num_samples = max(1, round((segment_seconds or self.segment_seconds) * self.sample_rate))
         step = None if hop_seconds is None else max(1, round(hop_seconds * self.sample_rate))
         crop = Crop(num_samples, eval_crop or data["eval_crop"], data["pad"], step)
-        whole_maps = bool(self.config["feature"].get("cache")) and self.file.suffix != ".onnx"
+        whole_maps = bool(self.config["feature"].get("cache")) and not self.exported
         return ScoringPolicy(self.sample_rate, crop, Conditions.of(self.config["conditioning"]), whole_maps)
 
     def score(self, clip: str | Path | ArrayLike, sample_rate: int | None = None) -> float:
