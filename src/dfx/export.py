@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,18 +17,28 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 EXAMPLES = """
-  python -m dfx.export model=best.ckpt                       model to ONNX, with a card that compares it
-  python -m dfx.export model=runs:/RUN_ID quantize=int8      8-bit integers, calibrated on train, judged on dev
-  python -m dfx.export model=models:/dfx@champion format=pt2 the archive of torch.export
-  python -m dfx.export model=best.ckpt clips=FOLDER out=DIR licence=CC-BY-4.0
+  python -m dfx.export best.ckpt                             model.onnx, with a card that compares it with the detector
+  python -m dfx.export runs:/RUN_ID quantize=int8            8-bit integers, calibrated on train, judged on dev
+  python -m dfx.export models:/dfx@champion format=pt2       the archive of torch.export
+  python -m dfx.export best.ckpt clips=FOLDER out=DIR licence=CC-BY-4.0
 """.strip("\n")
 FOLDER = Path("mlruns") / "export"
+MODEL = "model"  # key that the word without a key sets; Hydra would take it for the group of `dfx.train`
 FORMATS = ("onnx", "torchscript", "pt2")
 
 
 def main() -> None:
     """Run the command `python -m dfx.export`."""
-    prompt.run_command("export", EXAMPLES, export)
+    places = [word for word in sys.argv[1:] if not word.startswith("-") and word.partition("=")[0] in (word, MODEL)]
+    sys.argv[1:] = [word for word in sys.argv[1:] if word not in places]
+
+    def job(cfg: DictConfig) -> None:
+        if len(places) > 1:
+            raise ValueError(f"One detector is exported at a time, got {', '.join(places)}: repeat the command.")
+        cfg.model = places[0].removeprefix(f"{MODEL}=") if places else cfg.model
+        export(cfg)
+
+    prompt.run_command("export", EXAMPLES, job)
 
 
 def export(cfg: DictConfig) -> Path:
@@ -49,7 +60,7 @@ def export(cfg: DictConfig) -> Path:
     name = document_file_name(f"{detector.name}-{cfg.quantize}" if cfg.quantize else detector.name)
     folder = Path(cfg.out).expanduser() if cfg.out else FOLDER / document_file_name(f"{detector.name}-{form}")
     file = folder / f"{name}{exporting.SUFFIXES[cfg.format]}"
-    metadata = exporting.export_metadata(detector, cfg.licence)
+    metadata = exporting.export_metadata(detector, loading.stored_operating_card(detector.file), cfg.licence)
     clips = export_check.find_check_clips(detector, cfg.clips, cfg.cache)
     network = loading.load_network(detector.file, cfg.trust)
     if cfg.quantize:

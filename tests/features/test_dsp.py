@@ -31,3 +31,19 @@ def test_impossible_options_are_named():
         dsp.mel_bank(256, 512, RATE, 0, 8000)
     with pytest.raises(ValueError, match="win_length=600 with n_fft=512: lower win_length"):
         dsp.BandPower(torch.hann_window(600), 512, 160, torch.ones(1, 257))
+
+
+@pytest.mark.parametrize(
+    ("n_fft", "win_length", "hop_length"),
+    [(512, 400, 160), (512, 320, 160), (1024, 320, 160), (2048, 2048, 512), (513, 401, 77), (512, 2, 600), (64, 1, 5)],
+)
+@pytest.mark.parametrize("samples", [0, 1, 3000])
+def test_matrix_products_give_the_energies_of_the_fft(n_fft, win_length, hop_length, samples):
+    generator = torch.Generator().manual_seed(0)
+    window = torch.rand(win_length, generator=generator)  # not symmetric
+    bank = torch.rand(7, n_fft // 2 + 1, generator=generator)
+    bank[:, 0] = bank[:, -1] = 0
+    by_fft = dsp.BandPower(window, n_fft, hop_length, bank)
+    waveform = torch.randn(2, n_fft + samples, generator=generator)
+    assert torch.equal(by_fft.bank, bank)
+    torch.testing.assert_close(dsp.MatrixBandPower(by_fft)(waveform), by_fft(waveform), rtol=1e-4, atol=1e-4)
