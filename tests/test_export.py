@@ -41,10 +41,10 @@ def checkpoint(path, *overrides, architecture=None):
     return path
 
 
-def written(place, form, card=None):
+def written(place, form):
     detector = dfx.load(place)
     file = Path(place).with_suffix(exporting.SUFFIXES[form])
-    metadata = exporting.export_metadata(detector, card, "CC0")
+    metadata = exporting.export_metadata(detector, "CC0")
     free = exporting.export_detector(detector, loading.load_network(place), file, form, metadata)
     return file, free
 
@@ -85,23 +85,6 @@ def test_archives_score_as_their_detector_and_need_trust(form, clips, tmp_path):
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(ValueError, match="is no archive of PyTorch"):
         dfx.load(file, trust=[form])
-
-
-@pytest.mark.slow
-def test_metadata_say_what_the_file_is(tmp_path):
-    import onnxruntime
-
-    card = {"version": 1, "threshold": 0.25}
-    file, _ = written(checkpoint(tmp_path / "a.ckpt", "feature=logmel", "model=mlp"), "onnx", card)
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    held = session.get_modelmeta().custom_metadata_map
-    assert json.loads(held["operating_card"]) == card
-    assert json.loads(held["dfx_config"])["sample_rate"] == 16000
-    assert (held["dfx_licence"], held["dfx_version"]) == ("CC0", dfx.__version__)
-    assert "higher means more bona fide" in held["dfx_output"]
-    assert [type(axis) for axis in session.get_inputs()[0].shape] == [str, str]  # names: both are free
-    assert str(tmp_path).encode() not in file.read_bytes()
-    assert b"dfx/detector" not in file.read_bytes()  # no paths of the machine that exported it
 
 
 @pytest.mark.slow
@@ -149,6 +132,27 @@ def run(corpus_file, home, undrawn_figures):
     )
     (found,) = runs_of("exported")
     return found
+
+
+@pytest.mark.slow
+def test_metadata_say_what_the_file_is(run, tmp_path):
+    import onnxruntime
+
+    place = artifacts(run) / "checkpoint" / "best.ckpt"
+    detector = dfx.load(place)
+    file = tmp_path / "a.onnx"
+    metadata = exporting.export_metadata(detector, "CC0")
+    assert exporting.export_detector(detector, loading.load_network(place), file, "onnx", metadata)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    held = session.get_modelmeta().custom_metadata_map
+    assert json.loads(held["operating_card"]) == torch.load(place, weights_only=True)["operating_card"]
+    assert dfx.load(file).card.threshold == detector.card.threshold
+    assert json.loads(held["dfx_config"])["sample_rate"] == 16000
+    assert (held["dfx_licence"], held["dfx_version"]) == ("CC0", dfx.__version__)
+    assert "higher means more bona fide" in held["dfx_output"]
+    assert [type(axis) for axis in session.get_inputs()[0].shape] == [str, str]  # names: both are free
+    assert str(tmp_path).encode() not in file.read_bytes()
+    assert b"dfx/detector" not in file.read_bytes()  # no paths of the machine that exported it
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dfx import console
 from dfx.cli import prompt
+from dfx.config import overrides
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -23,22 +24,21 @@ EXAMPLES = """
   python -m dfx.export best.ckpt clips=FOLDER out=DIR licence=CC-BY-4.0
 """.strip("\n")
 FOLDER = Path("mlruns") / "export"
-MODEL = "model"  # key that the word without a key sets; Hydra would take it for the group of `dfx.train`
+USAGE = "PLACE [KEY=VALUE ...]"
 FORMATS = ("onnx", "torchscript", "pt2")
 
 
 def main() -> None:
     """Run the command `python -m dfx.export`."""
-    places = [word for word in sys.argv[1:] if not word.startswith("-") and word.partition("=")[0] in (word, MODEL)]
-    sys.argv[1:] = [word for word in sys.argv[1:] if word not in places]
+    places, sys.argv[1:] = overrides.split_words(sys.argv[1:])
 
     def job(cfg: DictConfig) -> None:
         if len(places) > 1:
             raise ValueError(f"One detector is exported at a time, got {', '.join(places)}: repeat the command.")
-        cfg.model = places[0].removeprefix(f"{MODEL}=") if places else cfg.model
+        cfg.model = places[0] if places else cfg.model
         export(cfg)
 
-    prompt.run_command("export", EXAMPLES, job)
+    prompt.run_command("export", EXAMPLES, job, USAGE)
 
 
 def export(cfg: DictConfig) -> Path:
@@ -60,7 +60,7 @@ def export(cfg: DictConfig) -> Path:
     name = document_file_name(f"{detector.name}-{cfg.quantize}" if cfg.quantize else detector.name)
     folder = Path(cfg.out).expanduser() if cfg.out else FOLDER / document_file_name(f"{detector.name}-{form}")
     file = folder / f"{name}{exporting.SUFFIXES[cfg.format]}"
-    metadata = exporting.export_metadata(detector, loading.stored_operating_card(detector.file), cfg.licence)
+    metadata = exporting.export_metadata(detector, cfg.licence)
     clips = export_check.find_check_clips(detector, cfg.clips, cfg.cache)
     network = loading.load_network(detector.file, cfg.trust)
     if cfg.quantize:

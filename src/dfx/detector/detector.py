@@ -25,7 +25,6 @@ from dfx.metrics import accuracy, auc, decision_threshold, eer
 from dfx.tables.findings import some_items
 from dfx.tables.score_table import ScoreTable
 
-CARD_KEY = "operating_card"  # in a checkpoint: threshold, calibration and statistics of the input, from dev
 CONFIG_KEY = "dfx_config"  # in a checkpoint: the configuration that rebuilds the detector
 NOT_TRIALS = ["path", "row", "split"]  # columns of a split that its score table leaves out
 

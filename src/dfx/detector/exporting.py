@@ -22,7 +22,8 @@ from torch import Tensor, nn
 import dfx
 from dfx import files
 from dfx.detector import onnx, onnx_lstm, quantization, torch_archive
-from dfx.detector.detector import CARD_KEY, CONFIG_KEY, Detector
+from dfx.detector.detector import CONFIG_KEY, Detector
+from dfx.detector.operating_card import CARD_KEY
 from dfx.detector.scoring import TABLE_FEATURE, SavedDetector
 from dfx.features.dsp import BandPower, MatrixBandPower
 
@@ -84,12 +85,11 @@ def export_detector(
     ) from failure
 
 
-def export_metadata(detector: SavedDetector, card: Any, licence: str) -> dict[str, str]:
+def export_metadata(detector: SavedDetector, licence: str) -> dict[str, str]:
     """Return the metadata of an exported file: text by key.
 
     Args:
         detector: the trained detector.
-        card: operating card of its checkpoint, copied as it is; None if it has none.
         licence: of the weights; empty if it is not stated.
     """
     config = json.dumps(detector.config, sort_keys=True)
@@ -97,7 +97,7 @@ def export_metadata(detector: SavedDetector, card: Any, licence: str) -> dict[st
     kind = "log-likelihood ratio" if detector.llr else "score, no log-likelihood ratio"
     return {
         CONFIG_KEY: config,
-        **({} if card is None else {CARD_KEY: json.dumps(card)}),
+        **({CARD_KEY: json.dumps(detector.card.to_dict())} if detector.card else {}),
         "dfx_input": f"waveform (batch, samples), float32 in [-1, 1], {rate} Hz mono, segments of {seconds:g} s",
         "dfx_output": f"score (batch,): {kind}; higher means more bona fide (label 1 = bona fide, 0 = spoof)",
         "dfx_detector": detector.name,

@@ -11,7 +11,7 @@ import torch
 from omegaconf import OmegaConf
 
 from dfx.detector import build, onnx, torch_archive
-from dfx.detector.detector import CARD_KEY, CONFIG_KEY, Detector
+from dfx.detector.detector import CONFIG_KEY, Detector
 from dfx.detector.foreign_config import check_foreign_config
 from dfx.detector.operating_card import CARD_KEY, read_operating_card
 from dfx.detector.scoring import SavedDetector, ScoringNetwork
@@ -152,11 +152,6 @@ def load_network(file: str | Path, trust: Sequence[str] = ()) -> Detector:
         ) from error
     made.checkpoint_config = config
     return made.eval()
-
-
-def stored_operating_card(file: Path) -> Any:
-    """Return the operating card in a checkpoint as it is; None if it has none."""
-    return _read_checkpoint(file, mmap=True).get(CARD_KEY)
 
 
 def _cause(error: Exception) -> str:

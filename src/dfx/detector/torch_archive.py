@@ -19,6 +19,7 @@ from torch import Tensor
 
 from dfx.detector.datamodule import Batch
 from dfx.detector.detector import CONFIG_KEY
+from dfx.detector.operating_card import CARD_KEY
 
 FORMATS = {".torchscript": "torchscript", ".pt2": "pt2"}  # suffix -> format, which is also the word of `trust`
 MOST_BYTES = 16 << 20  # of a text in the metadata
@@ -50,6 +51,10 @@ class TorchArchiveNetwork:
         scores: Tensor = self._scorer(batch["waveform"].cpu())
         return scores
 
+    def score_and_embed(self, batch: Batch) -> tuple[Tensor, None]:
+        """Return the scores (batch,) of a batch of waveforms, and no embeddings."""
+        return self.score_batch(batch), None
+
 
 def require_trust(file: Path, trust: Sequence[str]) -> None:
     """Raise a ValueError if the user has not said that files of this format are trusted."""
@@ -61,8 +66,8 @@ def require_trust(file: Path, trust: Sequence[str]) -> None:
         )
 
 
-def read_archive_metadata(file: Path) -> dict[str, str]:
-    """Read the metadata of a TorchScript file or pt2 archive, text by key; nothing in it is run.
+def read_archive_metadata(file: Path) -> tuple[dict[str, Any], str | None]:
+    """Read the configuration of the detector and its operating card (JSON) from an archive; nothing in it is run.
 
     Raises:
         ValueError: if it is no archive of dfx.
@@ -80,16 +85,8 @@ def read_archive_metadata(file: Path) -> dict[str, str]:
         raise ValueError(
             f"{file} does not say which segments it takes: it has no {CONFIG_KEY!r}. Give one that dfx.export wrote."
         )
-    return found
-
-
-def read_archive_config(file: Path) -> Any:
-    """Read the configuration of the detector from an archive.
-
-    Raises:
-        ValueError: if it has none.
-    """
     try:
-        return json.loads(read_archive_metadata(file)[CONFIG_KEY])
-    except RecursionError as error:
+        config: dict[str, Any] = json.loads(found[CONFIG_KEY])
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} has metadata {CONFIG_KEY!r} that are no JSON: export it again.") from error
+    return config, found.get(CARD_KEY)
