@@ -42,6 +42,7 @@ class ConvolutionBandPower(nn.Module):
         self.register_buffer("bank", of.bank[:, start:stop].repeat(1, 2))
 
     def forward(self, waveform: Tensor) -> Tensor:
+        """Return the energies (batch, filters, frames) of waveforms (batch, samples)."""
         left = self.size // 2
         padded = F.pad(waveform, (left, self.size - left))[:, None]
         return self.bank @ F.conv1d(padded, self.basis, stride=self.hop_length).square()
