@@ -597,6 +597,18 @@ def test_small_parts_are_merged_and_a_reader_opens_again(tmp_path):
     assert store_upkeep.verify_store(reader.path) == (1, 0)
 
 
+@pytest.mark.usefixtures("small_parts")
+def test_a_row_that_is_gone_after_another_was_noticed_has_no_sound_of_others(tmp_path):
+    store = open_quietly(make_corpus(tmp_path), tmp_path)
+    for name, recordings in tables(store.path).items():
+        if {entry.path[-7:] for entry in recordings} & {b"000.wav", b"005.wav"}:
+            parts.remove_part(store.path, name)
+    for row in (0, 5, 0):  # the first failure reads the catalogue again
+        with pytest.raises(ValueError, match=rf"Row {row} is gone from .*: it was changed while in use"):
+            store.read(row)
+    np.testing.assert_array_equal(store.read(9), soundfile.read(tmp_path / "clip 009.wav", dtype="float32")[0])
+
+
 def test_a_thread_does_not_read_while_another_opens_the_parts_again(tmp_path, monkeypatch):
     store = open_quietly(make_corpus(tmp_path), tmp_path)
     expected, refresh = everything(store), parts.PartCatalogue.refresh

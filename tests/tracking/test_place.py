@@ -5,10 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import mlflow
 import pytest
+from mlflow.entities import Experiment, ExperimentTag
+from mlflow.store.db.utils import create_sqlalchemy_engine_with_retry
 
+from dfx.tracking.database import experiment_id
 from dfx.tracking.place import default_database_uri, local_path, name_default_database
 
+KIND = ExperimentTag("mlflow.experimentKind", "custom_model_development")
 ODD = "my thesis (2)=ü, 50%25?"
 
 
@@ -42,6 +47,25 @@ def test_the_database_of_an_odd_folder(tmp_path: Path, monkeypatch: pytest.Monke
     name_default_database()
     assert os.environ["MLFLOW_TRACKING_URI"] == default_database_uri()
     assert local_path(default_database_uri()) == tmp_path / ODD / "mlflow.db"
+
+
+def test_a_database_is_made_in_a_folder_whose_name_looks_encoded(tmp_path, monkeypatch):
+    class Client:  # opens a database as MLflow's does, without its seconds of work
+        def __init__(self, uri):
+            self.engine = create_sqlalchemy_engine_with_retry(uri)
+
+        def search_experiments(self, **options):
+            with self.engine.begin() as connection:
+                connection.exec_driver_sql("create table made (id int)")
+
+    folder = tmp_path / "why?a%20b"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("dfx.tracking.database.MlflowClient", Client)
+    monkeypatch.setattr(mlflow, "get_tracking_uri", default_database_uri)
+    monkeypatch.setattr(mlflow, "set_experiment", lambda name: Experiment("1", name, "", "active", [KIND]))
+    assert experiment_id("new") == "1"
+    assert list(tmp_path.rglob("*.db")) == [folder / "mlflow.db"]
 
 
 @pytest.mark.slow

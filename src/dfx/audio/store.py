@@ -67,7 +67,7 @@ class StoreReader:
         """Read up to `num_units` samples (or frames) of one row, from `start`, as bytes.
 
         Raises:
-            ValueError: if `start` is outside the row, or the part was damaged while it was in use.
+            ValueError: if `start` is outside the row, or the store was changed or damaged while it was in use.
         """
         length = int(self.lengths[row])
         if not 0 <= start <= length:
@@ -82,11 +82,6 @@ class StoreReader:
                 raise
             with self._lock:  # another thread would read where the catalogue is not filled yet
                 self.catalogue.reload()  # the part was merged into another one, or rebuilt
-                if self.catalogue.length[self.recordings[row]] != length:
-                    raise ValueError(
-                        f"Row {row} is gone from {self.path}: it was changed while in use. Start again: opening a "
-                        "store makes what is missing."
-                    ) from None
                 data = self._pread(row, start, stop)
         if len(data) != (stop - start) * self.catalogue.unit_bytes:
             raise ValueError(
@@ -100,6 +95,11 @@ class StoreReader:
         if os.getpid() != self._pid:  # before the lock, which another thread may have held at the fork
             self._open_none()
         with self._lock:  # another thread might close the file
+            if self.catalogue.length[recording] != self.lengths[row]:  # the catalogue was read again since
+                raise ValueError(
+                    f"Row {row} is gone from {self.path}: it was changed while in use. Start again: opening a store "
+                    "makes what is missing."
+                )
             descriptor = self._descriptor(str(self.catalogue.path_of(recording)))
             offset = (int(self.catalogue.offset[recording]) + start) * unit
             return os.pread(descriptor, (stop - start) * unit, offset)

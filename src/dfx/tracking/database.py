@@ -17,7 +17,7 @@ import mlflow
 from mlflow.tracking import MlflowClient
 
 from dfx.files import locked_folder
-from dfx.tracking.place import SQLITE, VARIABLE, default_database_uri, local_path
+from dfx.tracking.place import SQLITE, VARIABLE, default_database_uri, local_path, sqlite_uri
 
 ROOT = Path("mlruns")
 
@@ -95,6 +95,6 @@ def _create_database(uri: str) -> None:
     folder = path.parent / f"{path.name}.new"
     shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed
     folder.mkdir(parents=True)
-    MlflowClient(f"{SQLITE}{folder / path.name}").search_experiments(max_results=1)
+    MlflowClient(sqlite_uri(folder / path.name)).search_experiments(max_results=1)
     (folder / path.name).replace(path)
     shutil.rmtree(folder)

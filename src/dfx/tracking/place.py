@@ -57,8 +57,13 @@ def name_default_database() -> None:
 
 
 def default_database_uri() -> str:
-    """Return the URI of `mlflow.db` in the working directory.
+    """Return the URI of `mlflow.db` in the working directory."""
+    return sqlite_uri(Path("mlflow.db"))
+
+
+def sqlite_uri(path: Path) -> str:
+    """Convert the path of a SQLite database to its URI, with an absolute path.
 
     Only characters with a meaning in SQLAlchemy are encoded.
     """
-    return SQLITE + str(Path("mlflow.db").absolute()).replace("%", "%25").replace("?", "%3F")
+    return SQLITE + str(path.absolute()).replace("%", "%25").replace("?", "%3F")

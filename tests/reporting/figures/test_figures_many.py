@@ -41,6 +41,11 @@ def test_quality_against_cost_has_a_panel_for_each_cost():
     assert [axes.get_xlabel() for axes in figure.axes] == ["parameters", "latency"]
     assert [axes.get_xscale() for axes in figure.axes] == ["log", "linear"]
     figure.canvas.draw()
+    for axes in figure.axes:  # a formula of matplotlib would be drawn as it is written
+        assert not [label for label in axes.get_xticklabels(which="both") if "$" in label.get_text()]
+    low, high = figure.axes[0].get_xlim()
+    ticks = zip(figure.axes[0].get_xticks(), figure.axes[0].get_xticklabels(), strict=True)
+    assert [label.get_text() for place, label in ticks if low <= place <= high] == ["1k", "10k", "100k", "1M"]
 
 
 def test_learning_curves_are_means_over_seeds_as_far_as_all_go():

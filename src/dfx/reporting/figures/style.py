@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from dfx import console
 
@@ -55,6 +56,19 @@ def figure_png(figure: Figure) -> bytes:
         figure.text(0.02, 0.5, reason, fontsize=8, wrap=True)
         figure.savefig(file, format="png", dpi=DPI)
     return file.getvalue()
+
+
+def use_log_x_axis(axes: Any) -> None:
+    """Make the x axis logarithmic, with plain numbers at its ticks: 0.1, 20, 5k, 1M.
+
+    Call it after drawing. Matplotlib's own labels are formulas, which are not drawn here.
+    """
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    large = EngFormatter(sep="")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}" if value < 1000 else large(value))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def decorate_axes(axes: Any) -> None:

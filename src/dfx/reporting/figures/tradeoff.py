@@ -97,9 +97,9 @@ def _panel(
         )
     line = [costs[place] for place in best], [qualities[place] for place in best]
     axes.step(*line, where="post", color=style.BLACK, linewidth=1, zorder=2)
-    if min(costs) > 0 and max(costs) / min(costs) > 8:
-        axes.set_xscale("log")
     axes.margins(x=0.1)
+    if min(costs) > 0 and max(costs) / min(costs) > 8:
+        style.use_log_x_axis(axes)
     axes.set_xlabel(cost)
     style.decorate_axes(axes)
 
