@@ -28,7 +28,7 @@ from dfx.detector.answers import ClipAnswer, ClipWindows, DecisionRule, answer_c
 from dfx.detector.datamodule import scoring_loader
 from dfx.detector.feature_maps import open_feature_maps
 from dfx.detector.input_statistics import DISTANCE, InputReference, measure_waveform
-from dfx.detector.scoring import BATCH_SIZE, SavedDetector, ScoringPolicy, segment_dataset, segment_scores
+from dfx.detector.scoring import SavedDetector, ScoringPolicy, segment_dataset, segment_scores
 from dfx.tables.manifest import FileList
 
 VERSION = 1  # of the kept scores; increase it to compute them again
@@ -58,7 +58,7 @@ class DetectionOptions:
     strict_length: bool = False
     aggregate: str = "mean"
     top_k: int = 3
-    batch_size: int = BATCH_SIZE
+    batch_size: int = 16  # of windows; more exceed the cache of a CPU
     num_workers: int | None = None
     cache: str | None = None
     rerun: bool = False
