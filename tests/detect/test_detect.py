@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import struct
 import sys
@@ -221,6 +222,65 @@ def test_several_detectors_are_fused(detect, checkpoint, tmp_path):
     assert float(both["score"]) == pytest.approx(float(one["score"]), abs=1e-5)
 
 
+def test_the_order_of_fused_detectors_does_not_matter(checkpoint, corpus, tmp_path):
+    first, second = dfx.load(checkpoint), dfx.load(checkpoint)
+    second.config["segment_seconds"] = 0.25
+    clip = tmp_path / "clip.wav"
+    parts = [corpus.table["path"][number] for number in (0, 3, 6)]
+    soundfile.write(clip, np.concatenate([soundfile.read(part)[0] for part in parts]), RATE)
+
+    def score(*detectors):
+        rule = decision_rule([detector.card for detector in detectors], ThresholdChoice(), "x")
+        options = DetectionOptions(num_workers=0, cache=str(tmp_path), window_seconds=None)
+        (answer,) = detect_files(detectors, rule, [str(clip)], options)
+        return answer.score
+
+    both = np.mean([score(first), score(second)])
+    assert score(first, second) == pytest.approx(both)
+    assert score(second, first) == pytest.approx(both)
+
+
+def test_kept_scores_of_a_file_that_became_bad_stop_nothing(detect):
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(name, noise(1), RATE)
+    assert detect("a.wav", "b.wav", "csv=-").status == 0
+    before = Path("a.wav").stat()
+    Path("a.wav").write_bytes(b"x" * before.st_size)
+    os.utime("a.wav", ns=(before.st_atime_ns, before.st_mtime_ns))
+    found = detect("a.wav", "b.wav", "json=-")
+    assert [bool(one["prediction"]) for one in json.loads(found.out)["files"]] == [True, True]
+
+
+def test_files_named_like_options_are_files_and_outputs_replace_no_input(detect):
+    soundfile.write("csv=zero.wav", noise(1), RATE)
+    soundfile.write("zero.wav", noise(1), RATE)
+    before = Path("zero.wav").read_bytes()
+    assert len(rows_of(detect("csv=zero.wav", "zero.wav", "csv=-").out)) == 2
+    assert Path("zero.wav").read_bytes() == before
+    assert "is a file to look at" in str(detect("zero.wav", "report=zero.wav").status)
+    odd = detect("zero.wav", "csv=a, b.csv")
+    assert (odd.status, Path("a, b.csv").exists()) == (0, True)
+
+
+def test_names_that_no_encoding_or_system_takes_are_answers(detect):
+    soundfile.write("good.wav", noise(1), RATE)
+    names = ["good.wav", "bad\udcff.wav", "x" * 300 + ".wav", "~nobody_at_all/a.wav"]
+    found = detect("csv=out.csv", "--", *names)
+    assert found.status == 3
+    rows = rows_of(Path("out.csv").read_text(errors="surrogateescape"))
+    assert [bool(row["reason"]) for row in rows] == [False, True, True, True]
+
+
+def test_audio_of_killed_processes_is_removed(detect, tmp_path):
+    soundfile.write("good.wav", noise(1), RATE)
+    left = tmp_path / "cache" / "detect" / "0123"
+    left.mkdir(parents=True)
+    (left / "audio.pcm").touch()
+    left.with_suffix(".lock").touch()
+    assert detect("good.wav", "csv=-").status == 0
+    assert not list(left.parent.iterdir())
+
+
 def stream(monkeypatch, data):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(data)))
 
@@ -239,6 +299,12 @@ def test_standard_input_is_scored_as_it_comes(detect, monkeypatch):
         monkeypatch, b"RIFF" + struct.pack("<I", 36) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 3, 1, RATE, 0, 4, 32)
     )
     assert "send 16-bit PCM" in str(detect("-").status)
+    stream(monkeypatch, file.getvalue() + b"id3 " + struct.pack("<I", 8000) + bytes(8000))
+    assert detect("-", "hop_seconds=0.25").out == raw.out
+    stream(monkeypatch, bytes(2 * RATE))
+    silent = detect("-").out.splitlines()
+    assert silent
+    assert all("UNSURE" in line and "silence" in line for line in silent)
     stream(monkeypatch, b"")
     assert "The stream ended before the first sample" in str(detect("-").status)
     stream(monkeypatch, b"")

@@ -72,6 +72,28 @@ def test_a_false_alarm_rate_is_kept_on_dev(rate):
     assert np.mean(OVERLAPPING.bonafide <= rule.threshold) == pytest.approx(math.floor(100 * rate) / 100)
 
 
+def test_a_threshold_of_the_user_is_unsure_where_dev_would_be_wrong():
+    outliers = card(np.concatenate([[-60.0] * 3, np.arange(10, 107)]), np.arange(-100, -4), threshold=2.0)
+    rule = decision_rule([outliers], ThresholdChoice(false_alarm=0.01), "x")
+    assert rule.predict(-20.0) == UNSURE  # most spoof trials are above the threshold
+    assert np.mean(outliers.spoof > rule.high) <= 0.05
+    given = decision_rule([SEPARATED], ThresholdChoice(threshold=-90.0), "x")
+    assert (given.predict(-95.0), given.predict(-50.0), given.predict(5.0)) == (FAKE, UNSURE, REAL)
+
+
+def test_tied_scores_keep_the_false_alarm_rate():
+    tied = card([1.0] * 50 + [2.0] * 50, np.arange(-50, 0), threshold=0.5)
+    rule = decision_rule([tied], ThresholdChoice(false_alarm=0.01), "x")
+    assert np.mean(tied.bonafide <= rule.threshold) == 0
+
+
+def test_windows_side_by_side_are_one_segment():
+    size = round(0.7 * 16000)
+    clip = ClipWindows(np.arange(200) * size / 16000, size / 16000, np.full(200, -5.0), np.ones(200, bool))
+    (found,) = fake_segments(clip, 0.0)
+    assert (found.start_seconds, found.end_seconds) == pytest.approx((0.0, 140.0))
+
+
 def test_costs_and_priors_give_the_bayes_threshold():
     scaled = card([1, 2, 3], [-1, -2, -3], slope=2.0, intercept=0.5)
     rule = decision_rule([scaled], ThresholdChoice(c_miss=1, c_fa=10, p_spoof=0.05), "x")
@@ -83,6 +105,7 @@ def test_costs_and_priors_give_the_bayes_threshold():
 def test_detectors_are_averaged():
     rule = decision_rule([SEPARATED, card(np.arange(10, 110), np.arange(-100, 0), 7.0)], ThresholdChoice(), "x")
     assert rule.threshold == pytest.approx(6.0)
+    assert rule.source == "mean of the detectors' own thresholds: EER on dev"
     with pytest.raises(ValueError, match="no operating card"):
         decision_rule([SEPARATED, None], ThresholdChoice(), "x")
     with pytest.raises(ValueError, match="allows no calibration"):
@@ -93,17 +116,17 @@ def test_a_detector_that_guesses_says_so_with_every_answer():
     random = np.random.default_rng(0)
     guesses = card(random.normal(size=50), random.normal(size=50), threshold=0.0)
     rule = decision_rule([guesses], ThresholdChoice(), "lcnn")
-    answer = answer_clip("a.wav", 3.0, windows(9, 9), rule, [], {"loudness": -20.0})
+    answer = answer_clip("a.wav", 3.0, windows(9, 9), 9.0, rule, [], {"loudness": -20.0})
     assert answer.prediction == UNSURE
     assert "lcnn cannot be told from chance on its own dev split" in answer.warnings[0]
 
 
 def test_silence_and_unlike_input_are_unsure():
     rule = decision_rule([SEPARATED], ThresholdChoice(), "x")
-    usual = answer_clip("a.wav", 3.0, windows(9, 9), rule, [], {"loudness": -20.0})
+    usual = answer_clip("a.wav", 3.0, windows(9, 9), 9.0, rule, [], {"loudness": -20.0})
     assert (usual.prediction, usual.warnings) == (REAL, ())
-    silent = answer_clip("a.wav", 3.0, windows(9, 9), rule, [], {"loudness": -90.0})
-    unlike = answer_clip("a.wav", 3.0, windows(9, 9), rule, ["bandwidth 3400 Hz"], {"loudness": -20.0})
+    silent = answer_clip("a.wav", 3.0, windows(9, 9), 9.0, rule, [], {"loudness": -90.0})
+    unlike = answer_clip("a.wav", 3.0, windows(9, 9), 9.0, rule, ["bandwidth 3400 Hz"], {"loudness": -20.0})
     assert (silent.prediction, unlike.prediction) == (UNSURE, UNSURE)
     assert "silent (-90 dBFS)" in silent.warnings[0]
     assert "bandwidth 3400 Hz" in unlike.warnings[0]
@@ -154,6 +177,10 @@ def test_a_card_is_the_same_after_a_file(reference, tmp_path):
         {"spoof": []},
         {"bonafide": [math.nan]},
         {"threshold": "x"},
+        {"threshold": 10**400},
+        {"reference": whole.to_dict()["reference"] | {"limit": math.inf}},
+        {"reference": whole.to_dict()["reference"] | {"centres": [[math.nan] * 8] * 2}},
+        {"reference": whole.to_dict()["reference"] | {"directions": [0.0] * 8}},
         {"reference": {"ranges": {}}},
         {"reference": whole.to_dict()["reference"] | {"centres": [[0.0]]}},
     ):

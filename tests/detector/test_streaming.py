@@ -121,6 +121,9 @@ def test_what_no_stream_can_be_is_refused(detector, run, corpus, home):
     ):
         with pytest.raises(ValueError, match=sentence):
             stream.add(chunk)
+    for wrong in ({"hop_seconds": -1}, {"hop_seconds": 9.0}, {"window_seconds": float("inf")}):
+        with pytest.raises(ValueError, match=r"(hop|window)_seconds=.*: it is a time|longer than a window"):
+            dfx.StreamingDetector(detector, **wrong)
     with pytest.raises(ValueError, match="sample rate of 10 Hz"):
         dfx.StreamingDetector(detector, sample_rate=10)
     detector.config["conditioning"]["trim_db"] = 40.0

@@ -113,7 +113,7 @@ def run_command(command: str, examples: str, job: Callable[[DictConfig], Any], u
         # Lightning turns Ctrl-C into SystemExit.
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        raise SystemExit("Interrupted; the same command continues from the last checkpoint.") from None
+        raise SystemExit("Interrupted; the same command continues where it stopped.") from None
     except Exception as error:
         if wants_trace or not _is_users(error):
             raise

@@ -24,6 +24,7 @@ PATH_KEYS = {  # last words of keys whose values are paths
     *("model", "scores", "key", "dev_scores", "dev_key", "asv", "asv_key", "cache", "out", "root", "path", "data"),
     *("json", "csv", "plot", "report", "clips", "bonafide", "checkpoint", "manifest"),
 }
+ONE_PATH_KEYS = {"json", "csv", "plot", "report", "cache", "out"}  # whose value is always one path
 PATH_STARTS = ("/", "./", "../", "~/")
 WRAPPED = "_value_"
 PLAIN_VALUE = re.compile(r"[\w./:@%+*-]*")  # which Hydra leaves alone
@@ -32,8 +33,8 @@ PLAIN_VALUE = re.compile(r"[\w./:@%+*-]*")  # which Hydra leaves alone
 def split_words(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split the arguments of a command into words that are paths, and what is for Hydra.
 
-    A word without `=` that is no option is a path, and so is everything after `--`, and what begins like a path
-    (`/`, `./`, `../`, `~/`). `-` is standard input.
+    A word without `=` that is no option is a path, and so is everything after `--`, what begins like a path (`/`, `./`,
+    `../`, `~/`), and the name of an existing file. `-` is standard input.
 
     >>> split_words(["a b.wav", "model=x.ckpt", "--cfg", "job", "--", "odd=name.wav"])
     (['a b.wav', 'odd=name.wav'], ['model=x.ckpt', '--cfg', 'job'])
@@ -46,11 +47,17 @@ def split_words(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             words += rest
         elif argument in OPTIONS_WITH_VALUE:
             others += [argument, *itertools.islice(rest, 1)]
-        elif argument != "-" and not argument.startswith(PATH_STARTS) and ("=" in argument or argument[:1] in "-~"):
+        elif argument != "-" and _is_override(argument):
             others.append(argument)
         else:
             words.append(argument)
     return words, others
+
+
+def _is_override(argument: str) -> bool:
+    if argument.startswith(PATH_STARTS):
+        return False
+    return argument[:1] in "-~" or ("=" in argument and not _is_path(argument))
 
 
 def quote_paths(arguments: Iterable[str]) -> list[str]:
@@ -64,9 +71,14 @@ def quote_paths(arguments: Iterable[str]) -> list[str]:
 
 def _quoted(argument: str) -> str:
     key, equals, value = argument.partition("=")
-    if not equals or argument.startswith("-") or not value or value[0] in "'\"[{" or PLAIN_VALUE.fullmatch(value):
+    name = key.rpartition(".")[2]
+    if not equals or argument.startswith("-") or value in ("", "null") or (value[0] == value[-1] and value[0] in "'\""):
         return argument
-    if _is_path(value) or (key.rpartition(".")[2] in PATH_KEYS and not _is_readable(argument)):
+    if name in ONE_PATH_KEYS or (not PLAIN_VALUE.fullmatch(value) and _is_path(value)):
+        chosen = True
+    else:
+        chosen = name in PATH_KEYS and value[0] not in "'\"[{" and not _is_readable(argument)
+    if chosen:
         # In a quoted value a backslash is itself, except before a quotation mark and before an interpolation.
         text = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
         return f"{key}='{text.replace('${', chr(92) + '${')}'"
@@ -98,7 +110,7 @@ def unwrap_group_values(cfg: DictConfig) -> DictConfig:
 def _is_path(value: str) -> bool:
     try:
         return Path(value).expanduser().exists()
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: the home folder of an unknown user
         return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ SOME_UNREADABLE = 3
 def main() -> None:
     """Run the command `python -m dfx.detect`."""
     words, sys.argv[1:] = overrides.split_words(sys.argv[1:])
+    # Or decoded audio would stay in the cache until the next command.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
     def job(cfg: DictConfig) -> None:
         detect(words, cfg)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dfx.detector import loading
@@ -46,4 +47,4 @@ def _detect(
 
     torch.set_num_threads(1)
     detectors = [loading.load_detector(place, trust, options.cache) for place in places]
-    return list(detect_files(detectors, rule, paths, options))
+    return list(detect_files(detectors, rule, paths, replace(options, num_workers=1)))

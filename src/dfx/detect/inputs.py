@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,12 +29,12 @@ def find_files(words: Sequence[str]) -> list[str]:
         return [STANDARD_INPUT]
     found: dict[str, None] = {}
     for word in words:
-        path = Path(word).expanduser()
-        if path.is_dir():
+        path = Path(os.path.expanduser(word))  # noqa: PTH111  (Path.expanduser raises for unknown users)
+        if os.path.isdir(path):  # noqa: PTH112  (Path.is_dir raises for names that are too long)
             below = [str(path / name) for name in list_audio_files(path)]
             if not below:
                 raise ValueError(f"There is no audio or video file below {word}: name the files, or another folder.")
-        elif not path.exists() and glob.has_magic(word):
+        elif not os.path.exists(path) and glob.has_magic(word):  # noqa: PTH110
             below = [name for name in sorted(glob.glob(str(path), recursive=True)) if Path(name).is_file()]  # noqa: PTH207
             if not below:
                 raise ValueError(f"No file matches {word!r}: look at the pattern; ** stands for any folders.")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import struct
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,7 +21,15 @@ from dfx.audio.store import WaveformStore
 from dfx.console import plain_console, progress_bar, say
 from dfx.detect import document, figures, records
 from dfx.detector import loading
-from dfx.detector.answers import AGGREGATES, ClipAnswer, DecisionRule, ThresholdChoice, decision_rule
+from dfx.detector.answers import (
+    AGGREGATES,
+    SILENT_DBFS,
+    UNSURE,
+    ClipAnswer,
+    DecisionRule,
+    ThresholdChoice,
+    decision_rule,
+)
 from dfx.detector.file_detection import DetectionOptions, detect_files
 from dfx.detector.scoring import SavedDetector
 from dfx.detector.streaming import StreamingDetector
@@ -33,7 +43,9 @@ PRESETS = {  # of the two versions of system S4
     "s4_v3": {"window_seconds": 3.0, "hop_seconds": 1.5, "strict_length": True},
 }
 ENGINES = ("local", "ray")
+OUTPUTS = ("json", "csv", "plot", "report")  # keys of files that are written
 READ_BYTES = 1 << 15  # of standard input at once
+STREAMED_SIZE = 0x7FFFF000  # SoX and FFmpeg write at least this as the size of a stream
 
 
 @dataclass(frozen=True)
@@ -65,12 +77,16 @@ def open_system(cfg: DictConfig) -> DetectionSystem:
     try:
         detectors = [loading.load_detector(str(place), cfg.trust, cfg.cache) for place in places]
     except ValueError as error:
-        raise (ValueError(_no_champion()) if cfg.model is None else error) from error
+        if cfg.model is None and str(error).startswith("There is no model"):
+            raise ValueError(_no_champion()) from error
+        raise
     name = " + ".join(detector.name for detector in detectors)
     choice = ThresholdChoice(cfg.threshold, cfg.false_alarm, cfg.c_miss, cfg.c_fa, cfg.p_spoof)
     rule = decision_rule([detector.card for detector in detectors], choice, name)
     windows = {"window_seconds": cfg.window_seconds, "hop_seconds": cfg.hop_seconds, "strict_length": cfg.strict_length}
     windows |= PRESETS.get(cfg.preset, {})
+    warnings = _warnings_on_windows(detectors, windows, cfg.aggregate)
+    rule = replace(rule, warnings=(*rule.warnings, *warnings))
     options = DetectionOptions(
         **windows,
         aggregate=cfg.aggregate,
@@ -83,6 +99,22 @@ def open_system(cfg: DictConfig) -> DetectionSystem:
     return DetectionSystem([str(place) for place in places], detectors, rule, options, name)
 
 
+def _warnings_on_windows(
+    detectors: Sequence[SavedDetector], windows: Mapping[str, Any], aggregate: str
+) -> Iterator[str]:
+    seconds = windows["window_seconds"]
+    if aggregate in ("maximum", "top_k") or (
+        seconds is not None and any(seconds != detector.segment_seconds for detector in detectors)
+    ):
+        yield (
+            f"Threshold and probabilities were learnt from dev clips scored as in training, and do not hold for "
+            f"aggregate={aggregate} with windows of {seconds or detectors[0].segment_seconds:g} s: choose threshold= "
+            "on recordings of your own."
+        )
+    if any(detector.config["conditioning"].get("trim_db") is not None for detector in detectors):
+        yield "Silence at the ends is trimmed, as in training: times count from the first sound."
+
+
 def _check_choices(cfg: DictConfig) -> None:
     for key, words in (("preset", (None, *PRESETS)), ("engine", ENGINES), ("aggregate", AGGREGATES)):
         if cfg[key] not in words:
@@ -90,10 +122,10 @@ def _check_choices(cfg: DictConfig) -> None:
     given = [key for key in ("window_seconds", "hop_seconds") if cfg[key] is not None]
     if cfg.preset and given:
         raise ValueError(f"preset={cfg.preset} says the windows already: leave out it or {given[0]}.")
-    if cfg.batch_size < 1 or cfg.top_k < 1 or (cfg.num_workers or 0) < 0:
+    if cfg.batch_size < 1 or cfg.top_k < 1 or (cfg.num_workers or 0) < 0 or (cfg.num_threads or 1) < 1:
         raise ValueError(
-            f"batch_size={cfg.batch_size}, top_k={cfg.top_k}, num_workers={cfg.num_workers}: they must be positive; "
-            "num_workers=0 decodes in this process."
+            f"batch_size={cfg.batch_size}, top_k={cfg.top_k}, num_workers={cfg.num_workers}, num_threads="
+            f"{cfg.num_threads}: they must be positive; num_workers=0 decodes in this process."
         )
     if cfg.json == "-" and cfg.csv == "-":
         raise ValueError("json=- and csv=- would both write to standard output: give one of them a file.")
@@ -120,6 +152,8 @@ def detect_paths(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig)
         cfg: where to write answers.
     """
     picture_paths = _picture_paths(paths, cfg.plot)
+    _refuse_overwriting(paths, cfg)
+    drawn: list[Path] = []
     most_fake = document.MostFake()
     answers: list[ClipAnswer] = []
     found: list[dict[str, Any]] = []
@@ -134,6 +168,7 @@ def detect_paths(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig)
             if plot is not None and overview is not None:
                 with files.atomic_write(plot) as temporary:
                     temporary.write_bytes(figure_png(figures.clip_figure(answer, system.rule)))
+                drawn.append(plot)
             if cfg.report:
                 most_fake.add(answer)
             if cfg.json:
@@ -152,7 +187,7 @@ def detect_paths(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig)
         page = document.answers_document(answers, most_fake.answers(), system.rule, system.name)
         files.write_text_file(Path(cfg.report).expanduser(), page.html())
     if "-" not in (cfg.json, cfg.csv):
-        _show(system, answers, cfg)
+        _show(system, answers, {key: cfg[key] for key in OUTPUTS if key != "plot" or drawn})
     return not any(answer.reason for answer in answers)
 
 
@@ -177,8 +212,9 @@ def _record(
 ) -> dict[str, Any]:
     header = {}
     if not answer.reason:
-        info = audio.probe_audio(answer.path)  # it was decoded before, so its header is harmless
-        header = {"sample_rate": info.sample_rate, "channels": info.channels}
+        with contextlib.suppress(audio.AudioError):  # it may have gone since
+            info = audio.probe_audio(answer.path)  # it was decoded before, so its header is harmless
+            header = {"sample_rate": info.sample_rate, "channels": info.channels}
     policy = system.detectors[0].policy("sliding", system.options.window_seconds, system.options.hop_seconds)
     hop = policy.crop.hop / policy.sample_rate
     return records.answer_record(answer, system.rule, header, properties, seconds, plot, hop)
@@ -204,12 +240,19 @@ def _picture_paths(paths: Sequence[str], plot: str | None) -> dict[str, Path]:
 
 def _write(place: str, text: str) -> None:
     if place == "-":
-        sys.stdout.write(text)
+        sys.stdout.write(text.encode(errors="backslashreplace").decode())  # file names need not be UTF-8
     else:
         files.write_text_file(Path(place).expanduser(), text)
 
 
-def _show(system: DetectionSystem, answers: Sequence[ClipAnswer], cfg: DictConfig) -> None:
+def _refuse_overwriting(paths: Sequence[str], cfg: DictConfig) -> None:
+    inputs = {str(Path(path).absolute()) for path in paths}
+    for key in OUTPUTS:
+        if cfg[key] and str(Path(cfg[key]).absolute()) in inputs:
+            raise ValueError(f"{key}={cfg[key]} is a file to look at, and would be overwritten: name another.")
+
+
+def _show(system: DetectionSystem, answers: Sequence[ClipAnswer], outputs: Mapping[str, str | None]) -> None:
     rule = system.rule
     ordered = sorted(answers, key=lambda one: (not one.reason, one.score))
     shown = [one for one in ordered if not one.reason][: document.MOST_SHOWN]
@@ -225,7 +268,7 @@ def _show(system: DetectionSystem, answers: Sequence[ClipAnswer], cfg: DictConfi
         parts.append(DocumentText(document.summary_text(answers)))
     parts.append(DocumentText(document.rule_text(rule), "small"))
     parts += [DocumentText(f"Warning: {warning}", "warning") for warning in rule.warnings]
-    written = [f"{key:<10} {cfg[key]}" for key in ("json", "csv", "plot", "report") if cfg[key]]
+    written = [f"{key:<10} {place}" for key, place in outputs.items() if place]
     show_document_parts([*parts, *map(DocumentText, written)])
 
 
@@ -237,13 +280,18 @@ def detect_stream(system: DetectionSystem, cfg: DictConfig, stream: BinaryIO) ->
     """
     if len(system.detectors) > 1:
         raise ValueError("A stream takes one detector: give a single model.")
-    for key in ("json", "csv", "plot", "report"):
+    for key in OUTPUTS:
         if cfg[key]:
             raise ValueError(f"{key}={cfg[key]} is for files: a stream prints a line for each window.")
+    for key in ("preset", "strict_length"):
+        if cfg[key]:
+            raise ValueError(f"{key}={cfg[key]} is for files: a stream is scored window by window.")
+    if cfg.aggregate != "mean":
+        raise ValueError(f"aggregate={cfg.aggregate} is for files: a stream is scored window by window.")
     first = stream.read(12)
-    rate, channels = cfg.pcm_rate, 1
+    rate, channels, size = cfg.pcm_rate, 1, 0
     if first[:4] == b"RIFF" and first[8:] == b"WAVE":
-        (rate, channels), first = _wav_header(stream), b""
+        (rate, channels, size), first = _wav_header(stream), b""
     options = system.options
     detector = StreamingDetector(system.detectors[0], rate, options.hop_seconds, options.window_seconds)
     rule, console = system.rule, plain_console()
@@ -258,19 +306,24 @@ def detect_stream(system: DetectionSystem, cfg: DictConfig, stream: BinaryIO) ->
             chance = rule.fake_probability(score)
             fake = f"  fake {figures.probability_text(chance)}" if rule.calibrated else ""
             times = f"{window.start_seconds:8.2f} - {window.end_seconds:8.2f} s"
-            console.print(f"{times}  {rule.predict(score) or '-':<6}  {score:+8.2f}{fake}", soft_wrap=True)
+            silent = window.level_db < SILENT_DBFS
+            answer = UNSURE if silent else rule.predict(score) or "-"
+            console.print(f"{times}  {answer:<6}  {score:+8.2f}{fake}{'  silence' if silent else ''}", soft_wrap=True)
             total += 1
 
-    for samples in _pcm_chunks(stream, first, channels):
+    for samples in _pcm_chunks(stream, first, channels, size):
         show(detector.add(samples))
     show(detector.finish())
 
 
-def _pcm_chunks(stream: BinaryIO, rest: bytes, channels: int) -> Iterator[np.ndarray]:
-    width = 2 * channels
+def _pcm_chunks(stream: BinaryIO, rest: bytes, channels: int, size: int) -> Iterator[np.ndarray]:
+    """Yield chunks (samples, channels); `size` is the number of bytes, 0 if it is not known."""
+    width, left = 2 * channels, size or math.inf
     while True:
+        most = int(min(READ_BYTES, left))
         # read1 returns what is there, so that a slow stream is scored without delay.
-        data = stream.read1(READ_BYTES) if hasattr(stream, "read1") else stream.read(READ_BYTES)
+        data = stream.read1(most) if hasattr(stream, "read1") else stream.read(most)
+        left -= len(data)
         rest += data
         whole = len(rest) // width * width
         yield np.frombuffer(rest[:whole], "<i2").reshape(-1, channels)
@@ -279,15 +332,15 @@ def _pcm_chunks(stream: BinaryIO, rest: bytes, channels: int) -> Iterator[np.nda
             return
 
 
-def _wav_header(stream: BinaryIO) -> tuple[int, int]:
-    """Read a WAV stream up to its samples, and return sample rate and channels."""
+def _wav_header(stream: BinaryIO) -> tuple[int, int, int]:
+    """Read a WAV stream up to its samples, and return sample rate, channels and bytes of samples (0 if not known)."""
     rate, channels = 0, 0
     while len(head := stream.read(8)) == 8:
         name, size = struct.unpack("<4sI", head)
         if name == b"data":
             if not rate:
                 break
-            return rate, channels
+            return rate, channels, size if size < STREAMED_SIZE else 0
         if size > READ_BYTES:
             break
         body = stream.read(size + size % 2)

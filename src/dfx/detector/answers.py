@@ -144,15 +144,16 @@ def decision_rule(cards: Sequence[OperatingCard | None], choice: ThresholdChoice
     threshold, low, high = np.mean(limits, axis=0).tolist()
     if choice.threshold is not None:
         threshold, low, high = choice.threshold, min(low, choice.threshold), max(high, choice.threshold)
-    return DecisionRule(
-        threshold, low, high, calibrated, choice.p_spoof, _source(choice), bool(warnings), tuple(warnings)
-    )
+    source = _source(choice) if len(known) == 1 or choice.threshold is not None else _source_of_several(choice)
+    return DecisionRule(threshold, low, high, calibrated, choice.p_spoof, source, bool(warnings), tuple(warnings))
 
 
 def _check_choice(choice: ThresholdChoice) -> None:
     costs = [cost for cost in (choice.c_miss, choice.c_fa) if cost is not None]
-    if len(costs) == 1 or any(cost <= 0 for cost in costs):
+    if len(costs) == 1 or not all(0 < cost < math.inf for cost in costs):
         raise ValueError(f"Costs are two positive numbers, got c_miss={choice.c_miss}, c_fa={choice.c_fa}: give both.")
+    if choice.threshold is not None and not math.isfinite(choice.threshold):
+        raise ValueError(f"threshold={choice.threshold}: it is a number, the score at or below which a clip is fake.")
     if not 0 < choice.p_spoof < 1:
         raise ValueError(f"p_spoof={choice.p_spoof}: the prior probability of fake lies between 0 and 1.")
     if choice.false_alarm is not None and not 0 <= choice.false_alarm < 1:
@@ -180,6 +181,11 @@ def _source(choice: ThresholdChoice) -> str:
     if choice.c_miss is not None:
         return f"costs {choice.c_miss:g} and {choice.c_fa:g}, prior of fake {choice.p_spoof:g}"
     return "EER on dev"
+
+
+def _source_of_several(choice: ThresholdChoice) -> str:
+    # Their trials are not known, so the error rates of the mean are not those of the detectors.
+    return f"mean of the detectors' own thresholds: {_source(choice)}"
 
 
 @dataclass(frozen=True)
@@ -247,9 +253,10 @@ def fake_segments(windows: ClipWindows, threshold: float) -> tuple[ClipSegment, 
     """
     if math.isnan(threshold):
         return ()
-    ends = windows.starts + windows.seconds
-    edges = np.unique(np.concatenate([windows.starts, ends]))
-    first, last = np.searchsorted(edges, windows.starts), np.searchsorted(edges, ends)
+    # Rounded, or the end of a window would differ from the start of the next one in its last bit.
+    starts, ends = windows.starts.round(6), (windows.starts + windows.seconds).round(6)
+    edges = np.unique(np.concatenate([starts, ends]))
+    first, last = np.searchsorted(edges, starts), np.searchsorted(edges, ends)
     sums, counts = np.zeros(len(edges)), np.zeros(len(edges))
     np.add.at(sums, first, windows.scores)
     np.add.at(sums, last, -windows.scores)
@@ -272,27 +279,24 @@ def answer_clip(
     path: str,
     duration_seconds: float,
     windows: ClipWindows,
+    score: float,
     rule: DecisionRule,
     unlike: Sequence[str],
     measures: dict[str, float],
-    aggregate: str = "mean",
-    top_k: int = 3,
     overview: Any = None,
 ) -> ClipAnswer:
-    """Make the answer about a clip from the scores of its windows.
+    """Make the answer about a clip from its score and the scores of its windows.
 
     Args:
         path: of the clip, as it was named.
         duration_seconds: its length.
         windows: their scores.
+        score: of the clip (`clip_score`).
         rule: threshold and limits.
         unlike: measures that are unlike the dev split, as text.
         measures: of the waveform.
-        aggregate: see `clip_score`.
-        top_k: see `clip_score`.
         overview: passed on.
     """
-    score = clip_score(windows, aggregate, top_k)
     prediction = rule.predict(score)
     warnings = list(rule.warnings)
     if measures and measures["loudness"] < SILENT_DBFS:

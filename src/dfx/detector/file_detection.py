@@ -10,28 +10,31 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import tempfile
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+import filelock
 import numpy as np
 from numpy.typing import NDArray
 
-from dfx import files
+from dfx import console, files
+from dfx.audio.conditioning import VERSION as CONDITIONING_VERSION
 from dfx.audio.segments import Crop
 from dfx.audio.store import VERSION as STORE_VERSION
 from dfx.audio.store import WaveformStore, open_store
-from dfx.detector.answers import ClipAnswer, ClipWindows, DecisionRule, answer_clip
+from dfx.detector.answers import ClipAnswer, ClipWindows, DecisionRule, answer_clip, clip_score
 from dfx.detector.datamodule import scoring_loader
+from dfx.detector.feature_maps import VERSION as MAPS_VERSION
 from dfx.detector.feature_maps import open_feature_maps
 from dfx.detector.input_statistics import DISTANCE, InputReference, measure_waveform
 from dfx.detector.scoring import SavedDetector, ScoringPolicy, segment_dataset, segment_scores
 from dfx.tables.manifest import FileList
 
-VERSION = 1  # of the kept scores; increase it to compute them again
+VERSION = 2  # of the kept scores; increase it to compute them again
 BATCH_FILES, BATCH_BYTES = 1000, 256 << 20  # of source files decoded together
 VOICED_DB = 40.0  # a window this far below the loudest one holds no speech
 Overview = Callable[[WaveformStore, int], Any]
@@ -71,7 +74,7 @@ class _ScoredClip(NamedTuple):
         reason: why it cannot be scored, or "".
         num_samples: at the rate of each detector.
         scores: of each window.
-        levels: of each window of the first detector, in dBFS RMS; none if its maps are those of whole clips.
+        levels: of each window, in dBFS RMS; none if the maps are those of whole clips.
         distances: of the embeddings from dev, if known.
         measures: of the waveform at the rate of each detector.
     """
@@ -79,7 +82,7 @@ class _ScoredClip(NamedTuple):
     reason: str
     num_samples: list[int]
     scores: list[list[float]]
-    levels: list[float]
+    levels: list[list[float]]
     distances: list[float | None]
     measures: list[dict[str, float]]
 
@@ -105,15 +108,16 @@ def detect_files(
     """
     options = options or DetectionOptions()
     policies = [_policy(detector, options) for detector in detectors]
-    journal = _Journal(detectors, policies, options)
+    journal = _Journal(detectors, policies, options, paths)
     root = files.cache_dir(options.cache) / "detect"
     root.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(root)
     with contextlib.closing(journal):
         for batch in _batches(paths):
             identities = [_identity(path) for path in batch]
             known = {path: journal.known.get(identity) for path, identity in zip(batch, identities, strict=True)}
             wanted = [path for path in batch if known[path] is None or (overview and not known[path].reason)]  # type: ignore[union-attr]
-            with tempfile.TemporaryDirectory(dir=root, ignore_cleanup_errors=True) as folder:
+            with _temporary_folder(root) as folder:
                 stores = _open_stores(detectors, wanted, folder, options) if wanted else {}
                 scored = _score_batch(detectors, policies, stores, wanted, known, folder, options)
                 rows = {path: row for row, path in enumerate(wanted)}
@@ -124,28 +128,41 @@ def detect_files(
                         journal.add(identity, clip)
                     picture = None
                     if overview and not clip.reason:
-                        picture = overview(stores[detectors[0].sample_rate, policies[0].conditions], rows[path])
+                        store = stores[policies[0].sample_rate, policies[0].conditions]
+                        # A file with kept scores may have become bad since.
+                        picture = overview(store, rows[path]) if store.lengths[rows[path]] > 0 else None
                     yield _answer(path, clip, detectors, policies, rule, options, picture)
 
 
 def _policy(detector: SavedDetector, options: DetectionOptions) -> ScoringPolicy:
-    for name in ("window_seconds", "hop_seconds"):
-        value = getattr(options, name)
-        if value is not None and not value > 0:
-            raise ValueError(f"{name}={value}: it is a time in seconds above 0.")
     policy = detector.policy("sliding", options.window_seconds, options.hop_seconds)
-    crop = policy.crop
-    if crop.hop > crop.num_samples:
-        raise ValueError(
-            f"hop_seconds={options.hop_seconds} is longer than a window, {crop.num_samples / policy.sample_rate:g} "
-            "s: parts of a clip would not be looked at. Give a shorter one."
-        )
     if options.aggregate == "voiced" and policy.whole_maps:
         raise ValueError(
             f"aggregate=voiced needs the waveform of each window, and {detector.name} takes parts of the map of a "
             "whole clip (feature.cache=true): use mean, maximum or top_k."
         )
     return policy
+
+
+@contextlib.contextmanager
+def _temporary_folder(root: Path) -> Iterator[str]:
+    """Make a folder for decoded audio, which is locked while it is used and removed afterwards."""
+    name = root / uuid.uuid4().hex
+    with filelock.FileLock(name.with_suffix(".lock")):
+        name.mkdir()
+        try:
+            yield str(name)
+        finally:
+            shutil.rmtree(name, ignore_errors=True)
+    name.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _remove_abandoned(root: Path) -> None:
+    """Remove the audio of processes that were killed: their locks can be had."""
+    for lock in root.glob("*.lock"):
+        with contextlib.suppress(filelock.Timeout, OSError), filelock.FileLock(lock, timeout=0):
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 def _batches(paths: Sequence[str]) -> Iterator[list[str]]:
@@ -213,11 +230,14 @@ def _score_batch(
             yield _ScoredClip(reason, [], [], [], [], [])
             continue
         found = [next(one) for one in windows]
+        if not all(np.isfinite(scores).all() for scores, _, _ in found):
+            yield _ScoredClip("the detector gives it a score that is not a finite number", [], [], [], [], [])
+            continue
         yield _ScoredClip(
             "",
             [int(store.lengths[row]) for store in clips],
             [scores for scores, _, _ in found],
-            found[0][1],
+            [levels for _, levels, _ in found],
             [distance for _, _, distance in found],
             [measure_waveform(store, row) for store in clips],
         )
@@ -262,15 +282,15 @@ def _clip_windows(
         scores += batch.scores.double().tolist()
         levels += [] if batch.levels_db is None else batch.levels_db.tolist()
         if space is not None and batch.embeddings is not None:
+            if batch.embeddings.shape[1] != space.centres.shape[1]:
+                raise ValueError(
+                    f"The operating card of {detector.file} is of another network: its embeddings have "
+                    f"{space.centres.shape[1]} values, got {batch.embeddings.shape[1]}. Train or export it again."
+                )
             distances += space.distance(batch.embeddings.float().numpy()).tolist()
         while done < len(counts) and len(scores) >= counts[done]:
             count = int(counts[done])
             own = scores[:count]
-            if not np.isfinite(own).all():
-                raise ValueError(
-                    f"{detector.name} gives a clip a score that is no finite number: look at the training of the "
-                    "detector."
-                )
             distance = float(np.mean(distances[:count])) if distances else None
             yield own, levels[:count], distance
             del scores[:count], levels[:count], distances[:count]
@@ -297,22 +317,40 @@ def _answer(
         for one, detector in zip(clip.scores, detectors, strict=True)
     ]
     duration = clip.num_samples[0] / rates[0]
-    length = min(crops[0].num_samples / rates[0], duration)
-    # Of several detectors the curves are averaged at the centres of the first one's windows.
-    centres = [
-        s + min(crop.num_samples / rate, duration) / 2 for s, crop, rate in zip(seconds, crops, rates, strict=True)
+    lengths = [min(crop.num_samples / rate, duration) for crop, rate in zip(crops, rates, strict=True)]
+    own = [
+        ClipWindows(at, length, score, _voiced(levels, len(score)))
+        for at, length, score, levels in zip(seconds, lengths, scores, clip.levels, strict=True)
     ]
-    mean = np.mean([np.interp(centres[0], at, own) for at, own in zip(centres, scores, strict=True)], axis=0)
-    levels = np.array(clip.levels or np.zeros(len(mean)))
-    windows = ClipWindows(seconds[0], length, mean, levels > levels.max() - VOICED_DB)
+    score = float(np.mean([clip_score(one, options.aggregate, options.top_k) for one in own]))
+    # The curve of several detectors has the windows of the first one.
+    windows = own[0]._replace(scores=np.mean([_in_windows(one, own[0]) for one in own], axis=0))
     unlike = [
         str(deviation)
         for detector, values, distance in zip(detectors, clip.measures, clip.distances, strict=True)
         for deviation in _deviations(detector.card.reference if detector.card else None, values, distance)
     ]
-    return answer_clip(
-        path, duration, windows, rule, unlike, clip.measures[0], options.aggregate, options.top_k, picture
-    )
+    return answer_clip(path, duration, windows, score, rule, unlike, clip.measures[0], picture)
+
+
+def _voiced(levels: Sequence[float], count: int) -> NDArray[np.bool_]:
+    """Return which windows hold sound, (windows,); all if their levels are not known."""
+    return np.array(levels) > max(levels) - VOICED_DB if levels else np.ones(count, bool)
+
+
+def _in_windows(curve: ClipWindows, wanted: ClipWindows) -> NDArray[np.float64]:
+    """Average the scores of a curve over other windows: those whose centre is inside, or at the centre if none is."""
+    if len(curve.starts) == len(wanted.starts) and np.array_equal(curve.starts, wanted.starts):
+        return curve.scores
+    centres = curve.starts + curve.seconds / 2
+    first = np.searchsorted(centres, wanted.starts)
+    last = np.searchsorted(centres, wanted.starts + wanted.seconds, side="right")
+    sums = np.concatenate([[0.0], np.cumsum(curve.scores)])
+    counts = last - first
+    mean = (sums[last] - sums[first]) / np.maximum(counts, 1)
+    at_centre = np.interp(wanted.starts + wanted.seconds / 2, centres, curve.scores)
+    chosen: NDArray[np.float64] = np.where(counts > 0, mean, at_centre)
+    return chosen
 
 
 def _deviations(reference: InputReference | None, measures: dict[str, float], distance: float | None) -> list[Any]:
@@ -331,32 +369,49 @@ class _Journal:
     """Kept scores of files, one JSON line for each; every process appends to a file of its own."""
 
     def __init__(
-        self, detectors: Sequence[SavedDetector], policies: Sequence[ScoringPolicy], options: DetectionOptions
+        self,
+        detectors: Sequence[SavedDetector],
+        policies: Sequence[ScoringPolicy],
+        options: DetectionOptions,
+        paths: Sequence[str],
     ) -> None:
         systems = [[detector.digest, *map(str, policy)] for detector, policy in zip(detectors, policies, strict=True)]
-        facts = [VERSION, STORE_VERSION, options.strict_length, systems]
+        facts = [VERSION, STORE_VERSION, CONDITIONING_VERSION, MAPS_VERSION, options.strict_length, systems]
         key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
         self._folder = files.cache_dir(options.cache) / "detections" / key
         self._file: TextIO | None = None
-        self.known: dict[tuple[str, int, int], _ScoredClip] = {} if options.rerun else dict(self._read())
+        self._warned = False
+        wanted = set() if options.rerun else {str(Path(path).absolute()) for path in paths}
+        self.known: dict[tuple[str, int, int], _ScoredClip] = dict(self._read(wanted))
 
-    def _read(self) -> Iterator[tuple[tuple[str, int, int], _ScoredClip]]:
-        for path in sorted(self._folder.glob("*.jsonl")):
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    identity, clip = json.loads(line)
-                    yield tuple(identity), _ScoredClip(**clip)
-                except (ValueError, TypeError):
-                    continue  # a process was killed while it wrote the line
+    def _read(self, wanted: set[str]) -> Iterator[tuple[tuple[str, int, int], _ScoredClip]]:
+        """Yield the kept scores of the wanted files, the newest last."""
+        decoder = json.JSONDecoder()
+        found = sorted(self._folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns) if wanted else []
+        for path in found:
+            with path.open(encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    try:
+                        identity, _ = decoder.raw_decode(line, 1)  # scores of other files are not read
+                        if identity[0] in wanted:
+                            yield tuple(identity), _ScoredClip(**json.loads(line)[1])
+                    except (ValueError, TypeError, LookupError):
+                        continue  # a process was killed while it wrote the line
 
     def add(self, identity: tuple[str, int, int], clip: _ScoredClip) -> None:
         """Keep the scores of a file; a file without a score is tried again next time."""
         if clip.reason:
             return
-        if self._file is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = (self._folder / f"{uuid.uuid4().hex}.jsonl").open("w", encoding="utf-8", buffering=1)
-        self._file.write(json.dumps([identity, clip._asdict()]) + "\n")
+        try:
+            if self._file is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._file = (self._folder / f"{uuid.uuid4().hex}.jsonl").open("w", encoding="utf-8", buffering=1)
+            self._file.write(json.dumps([identity, clip._asdict()]) + "\n")
+        except OSError as error:
+            if not self._warned:
+                reason = error.strerror or error
+                console.say(f"Warning: scores are not kept for the next time, {self._folder}: {reason}.")
+            self._warned = True
 
     def close(self) -> None:
         """Close the file of this process."""

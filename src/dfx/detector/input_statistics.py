@@ -171,18 +171,20 @@ class InputReference:
         space = None
         if DISTANCE in ranges:
             centres, directions = (np.asarray(values[name], np.float64) for name in ("centres", "directions"))
-            if centres.ndim != 2 or len(centres) != 2 or directions.shape[:1] != centres.shape[1:]:
+            if centres.ndim != 2 or len(centres) != 2 or directions.ndim != 2 or len(directions) != centres.shape[1]:
                 raise ValueError("the space of embeddings has another shape")
+            if not (np.isfinite(centres).all() and np.isfinite(directions).all()):
+                raise ValueError("the space of embeddings has values that are not finite")
             space = EmbeddingSpace(centres, directions)
         limit = float(values["limit"])
-        if not limit > 0:
-            raise ValueError("the limit is not positive")
+        if not 0 < limit < math.inf:
+            raise ValueError("the limit is not a positive number")
         return InputReference(ranges, limit, space)
 
 
 def _three(values: Sequence[Any]) -> tuple[float, float, float]:
     low, middle, high = (float(value) for value in values)
-    if not low <= middle <= high:
+    if not -math.inf < low <= middle <= high < math.inf:
         raise ValueError("a range is not in order")
     return low, middle, high
 

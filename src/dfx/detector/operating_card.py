@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dfx import files
+from dfx import console, files
 from dfx.detector.datamodule import AudioDataModule
 from dfx.detector.input_statistics import (
     DISTANCE,
@@ -26,7 +26,7 @@ from dfx.detector.input_statistics import (
     measure_waveform,
 )
 from dfx.metrics import auc, decision_threshold, learn_calibration, scores_tell_nothing
-from dfx.tables.labels import BONAFIDE
+from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.score_table import ScoreTable
 
 CARD_KEY = "operating_card"  # in a checkpoint; the same text in the metadata of an ONNX file, as JSON
@@ -73,7 +73,10 @@ class OperatingCard:
 
     def false_alarm_threshold(self, rate: float) -> float:
         """Return the highest threshold at which at most this share of bona fide dev trials is called fake."""
-        return _between(self.bonafide, math.floor(rate * len(self.bonafide)))
+        count = math.floor(rate * len(self.bonafide))
+        if 0 < count < len(self.bonafide) and self.bonafide[count - 1] == self.bonafide[count]:
+            return float(np.nextafter(self.bonafide[count], -math.inf))  # all that are tied stay above
+        return _between(self.bonafide, count)
 
     def missed_fake_threshold(self, rate: float) -> float:
         """Return the lowest threshold at which at most this share of spoof dev trials is called bona fide."""
@@ -96,10 +99,9 @@ class OperatingCard:
         """Return the scores between which an answer is unsure.
 
         Below the band at most `rate` of the bona fide dev trials are found, above it at most `rate` of the spoof
-        trials. Where dev has fewer errors than that, the band is empty: both limits are the threshold.
+        trials. Where the threshold itself keeps both, the band is empty: both limits are the threshold.
         """
-        low, high = self.false_alarm_threshold(rate), self.missed_fake_threshold(rate)
-        return (threshold, threshold) if low >= high else (min(low, threshold), max(high, threshold))
+        return min(self.false_alarm_threshold(rate), threshold), max(self.missed_fake_threshold(rate), threshold)
 
     def to_dict(self) -> dict[str, Any]:
         """Convert the card to lists and numbers, for a checkpoint or JSON."""
@@ -152,7 +154,7 @@ def read_operating_card(values: Any, file: Path) -> OperatingCard | None:
                 raise ValueError("a class has no scores, or scores that are not numbers")
         reference = None if values["reference"] is None else InputReference.from_dict(values["reference"])
         return OperatingCard(bonafide, spoof, numbers[0], slope, numbers[1], reference)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except Exception as error:  # whatever the contents of a foreign file make Python raise
         raise ValueError(
             f"The operating card of {file} (threshold and calibration) cannot be read ({error}): it is damaged, or of "
             "another version of dfx. Train or export the detector again."
@@ -179,7 +181,13 @@ def make_operating_card(
     except ValueError:  # constant or backwards scores, about which the run has warned
         slope, intercept = None, 0.0
     threshold = decision_threshold(dev.bonafide, dev.spoof)
-    reference = _input_reference(data, embed, device)
+    try:
+        reference = _input_reference(data, embed, device)
+    except ValueError as error:  # the run is finished; it only lacks the statistics
+        console.say(
+            f"Warning: the statistics of the input could not be computed ({error}): no clip is called unlike dev."
+        )
+        reference = None
     return OperatingCard(_kept(dev.bonafide), _kept(dev.spoof), threshold, slope, intercept, reference)
 
 
@@ -197,19 +205,27 @@ def _input_reference(
     if data.store.sample_rate <= 1:  # ready features, no audio
         return None
     dataset = data.dataset("dev")
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(MOST_CLIPS, len(dataset))).round().astype(int))
+    classes = [np.flatnonzero(dataset.labels == label) for label in (BONAFIDE, SPOOF)]
+    chosen = np.sort(np.concatenate([_evenly(rows, MOST_CLIPS // 2) for rows in classes]))
     embeddings = []
     with torch.inference_mode():
         for first in range(0, len(chosen), BATCH_SIZE):
             batch = dataset[[(int(index), 0) for index in chosen[first : first + BATCH_SIZE]]]
             embeddings.append(embed({name: part.to(device) for name, part in batch.items()}).float().cpu())
     vectors = torch.cat(embeddings).numpy()
+    if not np.isfinite(vectors).all():
+        raise ValueError("an embedding is not finite")
     space = fit_embedding_space(vectors, dataset.labels[chosen] == BONAFIDE)
     clips = [measure_waveform(data.store, int(row)) for row in dataset.rows[chosen]]
     if space is not None:
         for clip, distance in zip(clips, space.distance(vectors), strict=True):
             clip[DISTANCE] = float(distance)
     return fit_input_reference(clips, space)
+
+
+def _evenly(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """Select at most `most` rows, evenly spaced."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
 
 
 def add_card_to_checkpoint(source: Path, card: OperatingCard, target: Path) -> None:

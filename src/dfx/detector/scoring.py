@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,11 +156,22 @@ class SavedDetector:
             eval_crop: position of the segments.
             segment_seconds: length of the segments.
             hop_seconds: distance between sliding windows.
+
+        Raises:
+            ValueError: if a time is not above 0 and finite, or windows leave parts of a clip out.
         """
+        for name, value in (("window_seconds", segment_seconds), ("hop_seconds", hop_seconds)):
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name}={value}: it is a time in seconds above 0.")
         data = self.config["data"]
         num_samples = max(1, round((segment_seconds or self.segment_seconds) * self.sample_rate))
         step = None if hop_seconds is None else max(1, round(hop_seconds * self.sample_rate))
         crop = Crop(num_samples, eval_crop or data["eval_crop"], data["pad"], step)
+        if crop.hop > num_samples:
+            raise ValueError(
+                f"hop_seconds={hop_seconds} is longer than a window, {num_samples / self.sample_rate:g} s: parts of a "
+                "clip would not be looked at. Give a shorter one."
+            )
         whole_maps = bool(self.config["feature"].get("cache")) and not self.exported
         return ScoringPolicy(self.sample_rate, crop, Conditions.of(self.config["conditioning"]), whole_maps)
 

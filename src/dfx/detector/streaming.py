@@ -17,6 +17,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from dfx.audio.conditioning import Conditions
+from dfx.audio.measures import LEAST_POWER
 from dfx.audio.samples import FULL_SCALE, mono_samples, require_sample_rate
 from dfx.audio.segments import fit_segment
 from dfx.detector.loading import load_detector
@@ -26,12 +27,19 @@ CHUNK_SAMPLES = 1 << 15  # of a longer chunk, resampled at once
 
 
 class StreamWindow(NamedTuple):
-    """Window of a stream: start and end in seconds, score, and log-likelihood ratio (NaN without calibration)."""
+    """Window of a stream.
+
+    Attributes:
+        score: of the detector.
+        llr: log-likelihood ratio in nats; NaN without calibration.
+        level_db: RMS level in dBFS; below `answers.SILENT_DBFS` there is nothing to judge.
+    """
 
     start_seconds: float
     end_seconds: float
     score: float
     llr: float
+    level_db: float
 
 
 class StreamingDetector:
@@ -104,11 +112,12 @@ class StreamingDetector:
         """
         if self._finished:
             raise ValueError("The recording is finished: call reset() before the next one.")
-        samples = _mono_chunk(chunk)
+        samples, found = _mono_chunk(chunk), list[StreamWindow]()
         for first in range(0, len(samples), CHUNK_SAMPLES):
             piece = samples[first : first + CHUNK_SAMPLES]
             self._append(piece if self._resampler is None else self._resampler.resample_chunk(piece))
-        return list(self._windows())
+            found += self._windows()
+        return found
 
     def finish(self) -> list[StreamWindow]:
         """End the recording, and return its last windows.
@@ -157,7 +166,8 @@ class StreamingDetector:
             score = float(self.detector.network.score_batch({"waveform": waveform})[0])
         card = self.detector.card
         llr = math.nan if card is None else card.llr(score)
-        return StreamWindow(start / self._rate, end / self._rate, score, llr)
+        level = 10 * math.log10(float(waveform.square().mean()) + LEAST_POWER)
+        return StreamWindow(start / self._rate, end / self._rate, score, llr, level)
 
 
 def _mono_chunk(chunk: ArrayLike) -> NDArray[np.float32]:

@@ -57,6 +57,7 @@ def write_run_results(
         values |= {"num_bonafide": float(len(table.bonafide)), "num_spoof": float(len(table.spoof))}
         left_out = () if detector.loss.llr else NEED_LLR
         metrics |= {f"{split}/{name}": value for name, value in values.items() if name not in left_out}
+    card = make_operating_card(dev, data, detector.embedding, detector.device)  # before it moves to the CPU
     metrics["best_epoch"] = float(keeper.best_epoch)
     metrics["epochs"] = float(len(keeper.history))
     metrics["bad_files"] = float(len(data.store.bad))
@@ -83,7 +84,6 @@ def write_run_results(
         with files.atomic_write(folder / "bad_files.csv") as path:  # file names need not be UTF-8
             data.store.bad.to_csv(path, index=False, errors="backslashreplace")
     (folder / "checkpoint").mkdir(exist_ok=True)
-    card = make_operating_card(dev, data, detector.embedding, detector.device)
     add_card_to_checkpoint(keeper.best, card, folder / "checkpoint" / "best.ckpt")
     shown = ("auc", "accuracy", "eer")
     figures: dict[str, Figure] = {

@@ -121,7 +121,7 @@ class FileList:
     def __init__(self, paths: Sequence[str | Path]) -> None:
         names = [str(path) for path in paths]
         self.name = "files"
-        self.table = pd.DataFrame({"id": names, "path": [str(Path(name).absolute()) for name in names]}, dtype="str")
+        self.table = pd.DataFrame({"id": names, "path": [str(Path(name).absolute()) for name in names]}, dtype=object)
 
     def __len__(self) -> int:
         return len(self.table)
