@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(place: str | Path, trust: Sequence[str] = ()) -> SavedDetector:
+def load(place: str | Path, trust: str | Sequence[str] = ()) -> SavedDetector:
     """Load a trained detector to score audio.
 
         import dfx

@@ -48,7 +48,7 @@ def export(cfg: DictConfig) -> Path:
         ValueError: if there is no such detector, an option is unknown, or the detector cannot be exported.
     """
     _check_keys(cfg)
-    from dfx.detector import export_check, exporting, loading, quantization
+    from dfx.detector import export_check, exporting, foreign_config, loading, quantization
     from dfx.reporting.document import document_file_name
     from dfx.reporting.export_card import export_card, export_mlflow_metrics
     from dfx.tracking.run import log_report
@@ -72,7 +72,7 @@ def export(cfg: DictConfig) -> Path:
             quantization.quantize_onnx(in_float, file, segments, metadata)
     else:
         free_length = exporting.export_detector(detector, network, file, cfg.format, metadata)
-    exported = loading.load_detector(file, [*cfg.trust, cfg.format], cfg.cache)
+    exported = loading.load_detector(file, [*foreign_config.trusted_packages(cfg.trust), cfg.format], cfg.cache)
     check = export_check.check_export(detector, exported, form, clips, bool(cfg.quantize), cfg.cache)
     card = export_card(detector, file, form, check, clips, metadata, free_length)
     written = card.write(folder)

@@ -318,7 +318,7 @@ def test_files_that_crash_a_decoder_are_listed_and_cost_nothing_else(tmp_path, o
     corpus = make_corpus_with(tmp_path, {2: "crashes", 3: "crashes", 9: "crashes"})
     store = open_quietly(corpus, tmp_path, num_workers=None, max_bad_fraction=0.5)
     assert store.lengths.tolist() == [8000, 8001, -1, -1, 8004, 8005, 8006, 8007, 8008, -1]
-    assert store.bad["reason"].str.startswith("its decoder crashed (signal 11, SIGSEGV) [limit 120 s, ").all()
+    assert store.bad["reason"].str.startswith("its decoder crashed (signal 11, SIGSEGV) [limit 120 to 7200 s, ").all()
     for row in (0, 1, 4, 8):
         np.testing.assert_array_equal(store.read(row), soundfile.read(corpus.table["path"][row], dtype="float32")[0])
     assert max(opened().count(name) for name in set(opened())) == 2  # the second time alone
@@ -337,7 +337,7 @@ def test_a_file_that_hangs_its_decoder_is_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "FILE_SECONDS", 0.5)
     corpus = make_corpus_with(tmp_path, {4: "hangs"})
     store = open_quietly(corpus, tmp_path, num_workers=1, max_bad_fraction=0.5)
-    assert store.bad["reason"].str.startswith("decoding it took longer than 1 s [limit 0.5 s, ").all()
+    assert store.bad["reason"].str.startswith("decoding it took longer than 1 s [limit 0.5 to 7200 s, ").all()
     assert store.lengths.tolist()[3:6] == [8003, -1, 8005]
 
 
@@ -731,6 +731,21 @@ def test_a_file_that_could_not_be_read_is_tried_again_after_verify(tmp_path, mon
     np.testing.assert_array_equal(store.read(2), soundfile.read(corpus.table["path"][2], dtype="float32")[0])
     assert store.bad["reason"].str.startswith("input/output error [limit ").all()
     assert store_upkeep.verify_store(store.path) == (1, 0)
+    assert_holds(open_quietly(corpus, tmp_path), corpus)
+
+
+@pytest.mark.parametrize("limit", ["MAX_MEMORY", "MOST_SECONDS"])
+def test_a_file_that_a_limit_ended_is_tried_again_with_another_limit(tmp_path, monkeypatch, limit):
+    corpus = make_corpus(tmp_path, 2)
+
+    def fails(path, sample_rate):
+        raise audio.AudioError(path, "it is too large", may_pass=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(audio, "read_pcm", fails)
+        assert len(open_quietly(corpus, tmp_path, max_bad_fraction=1).bad) == 2
+    assert len(open_quietly(corpus, tmp_path, max_bad_fraction=1).bad) == 2
+    monkeypatch.setattr(parts, limit, 2 * getattr(parts, limit))
     assert_holds(open_quietly(corpus, tmp_path), corpus)
 
 

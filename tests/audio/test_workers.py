@@ -1,4 +1,5 @@
 import os
+import resource
 import time
 
 import psutil
@@ -30,6 +31,18 @@ def test_workers_are_other_processes_without_torch():
     facts = f"(lambda os, sys: {facts})(__import__('os'), __import__('sys'))"
     for pid, has_torch, threads in workers.run_in_workers(eval, [facts] * 4, 2, "asking"):
         assert (pid != os.getpid(), has_torch, threads) == (True, False, "1")
+
+
+@pytest.mark.parametrize("hard", [-1, 64 << 30])
+def test_the_memory_of_a_worker_is_limited_below_a_hard_limit_of_the_system(monkeypatch, hard):
+    limits = []
+    monkeypatch.setattr(workers, "_is_worker", True)
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (hard, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, pair: limits.append(pair))
+    workers.limit_worker_memory(1 << 50)
+    ((soft, kept),) = limits
+    assert kept == hard
+    assert soft == hard if hard > 0 else soft > 1 << 50
 
 
 def test_an_error_of_a_job_comes_through_with_its_trace():

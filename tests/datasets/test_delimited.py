@@ -14,6 +14,14 @@ def test_everything_is_text_and_nothing_is_missing(tmp_path):
     assert table.to_numpy().tolist() == [["007", "NA"], ["008", ""], ["9,1", 'say "hi"']]
 
 
+def test_a_transcript_may_have_several_lines(tmp_path):
+    path = write(tmp_path / "t.csv", 'id,text,label\n1,"one, two\nthree",real\n2,four,fake\n')
+    assert read_delimited(path, need=["id", "label"])["text"].tolist() == ["one, two\nthree", "four"]
+    write(path, 'id,text,label\n1,one,"real\n2,two,fake\n3,three,fake"\n')
+    with pytest.raises(ValueError, match=r"join them to 2 rows: .* in line 2"):
+        read_delimited(path, need=["id"])
+
+
 def test_without_quoting_every_line_is_a_row(tmp_path):
     path = write(tmp_path / "t.csv", 'id|text\r\n1|"an open quote\r\n2|two\u2028\rlines\x0b\r\n3|"shut"\r\n')
     table = read_delimited(path, "|", quoted=False)

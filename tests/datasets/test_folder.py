@@ -79,7 +79,7 @@ def test_two_formats_of_one_name_are_two_recordings(tmp_path):
 
 
 def test_names_that_are_no_text_are_left_out_and_named(tmp_path, capsys):
-    for name in (b"real/a.wav", b"fake/b.wav", b"fake/\xff\xfe.wav", b"fake/d\xe9/c.wav"):
+    for name in (b"real/a.wav", b"fake/b.wav", b"fake/\xff\xfe.wav", b"fake/d\xe9/c.wav", b"fake/\xff.txt"):
         path = tmp_path / os.fsdecode(name)
         path.parent.mkdir(exist_ok=True, parents=True)
         path.write_bytes(b"x")
@@ -88,6 +88,8 @@ def test_names_that_are_no_text_are_left_out_and_named(tmp_path, capsys):
     said = " ".join(capsys.readouterr().err.split())
     assert "2 files below" in said
     assert "left out, since their names are no UTF-8" in said
+    assert "'\ufffd\ufffd.wav'" in said
+    assert "b'" not in said
 
 
 def test_links_that_lead_to_each_other_are_bad_files_not_errors(tmp_path):

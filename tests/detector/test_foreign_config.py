@@ -62,6 +62,15 @@ class Loss(torch.nn.Module):
 def run():
     open("SYSTEM", "w")
 """
+TYPE_CHECKED = """
+from __future__ import annotations
+import typing
+import torch
+if typing.TYPE_CHECKING:
+    from pathlib import Path
+class Loss(torch.nn.Module):
+    def __init__(self, file: Path): ...
+"""
 PLACES = ("feature", "model", "loss", "feature.mask", "data.x", "model.x.y")
 
 
@@ -145,14 +154,23 @@ def test_a_file_that_is_no_configuration() -> None:
 @pytest.mark.usefixtures("folder")
 def test_a_package_that_is_trusted() -> None:
     own = GENUINE | {"loss": {"_target_": "planted.Loss", "_partial_": True}}
-    with pytest.raises(ValueError, match="say so: trust=planted"):
+    with pytest.raises(ValueError, match="say so: trust=\\[planted\\]"):
         dfx.load(checkpoint(own))
     assert dfx.load(checkpoint(own), trust=["planted"]).llr
+    assert dfx.load(checkpoint(own), trust="planted").llr
+    Path("lost.py").write_text(TYPE_CHECKED)
+    for target, words in (
+        ("planted.Gone", r"loss\._target_='planted\.Gone' cannot be imported \(.*Gone"),
+        ("lost.Loss", "the types of its arguments cannot be found out"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            dfx.load(checkpoint(GENUINE | {"loss": {"_target_": target}}), trust=["planted", "lost"])
     for target in ("planted.torch.hub.load", "planted.torch.load", "planted.run", "planted.torch.nn.Linear"):
         with pytest.raises(ValueError, match="is none of the features, models, losses"):
             dfx.load(checkpoint(GENUINE | {"loss": {"_target_": target}}), trust=["planted"])
     assert not Path("SYSTEM").exists()
     sys.modules.pop("planted")
+    sys.modules.pop("lost")
 
 
 def test_a_genuine_file_still_opens(folder: Path) -> None:

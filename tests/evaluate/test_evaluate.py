@@ -1,11 +1,15 @@
 """The command on score files of any system: metrics, breakdowns, comparison, calibration, fusion, files, errors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
 from dfx import metrics
+from dfx.evaluate.calibration_fusion import fuse_results
+from dfx.evaluate.result import Result
 from dfx.tables.score_table import ScoreTable
 from setups import runs_of
 
@@ -142,6 +146,19 @@ def test_calibration_and_fusion_give_further_systems(evaluate, write_scores):
     assert metrics.eer(fused.bonafide, fused.spoof)[0] == number(found, "fusion (logistic)", "eer").value
     averaged = evaluate(given[0], "fuse=mean")
     assert averaged["results"][2]["system"] == "fusion (mean)"
+
+
+def test_a_fusion_has_nothing_of_its_first_member_alone(write_scores):
+    table, dev = ScoreTable.read(write_scores("a", 0)), ScoreTable.read(write_scores("dev_a", 1, part="d"))
+    bad = [pd.DataFrame({"id": [name, "both"], "reason": ["damaged", "empty"]}) for name in ("one", "two")]
+    sasv = table.bonafide, table.spoof, table.spoof
+    first = Result("a", "demo", table, "first 4 s", dev=dev, dev_source="a.csv", bad=bad[0], sasv=sasv)
+    second = Result("b", "demo", table, "first 4 s", dev=dev, dev_source="b.csv", bad=bad[1])
+    (fused,) = fuse_results([first, second], "logistic")
+    assert (fused.sasv, fused.dev_source, fused.crop) == (None, "a.csv; b.csv", "first 4 s")
+    assert fused.bad["id"].tolist() == ["one", "both", "two"]
+    (fused,) = fuse_results([first, replace(second, dev=None, dev_source="")], "mean")
+    assert (fused.dev, fused.dev_source) == (None, "")
 
 
 def test_speaker_verification_adds_tandem_costs(evaluate, tmp_path):

@@ -7,6 +7,8 @@ import pytest
 
 from dfx.metrics import eer
 from dfx.scorefiles import join_scores, read_asv_scores, read_key, read_scores
+from dfx.scorefiles.joining import without_folder_and_extension
+from dfx.tables.manifest import AUDIO_SUFFIXES
 from dfx.tables.score_table import ScoreTable
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "scores"
@@ -144,6 +146,22 @@ def test_key_formats_are_recognised_by_columns(tmp_path, form, columns):
     assert key["label"].tolist() == LABELS
     assert key["id"].str.removeprefix("DF_").tolist() == IDS
     assert key["attack"].tolist() == (ATTACKS if "{attack}" in form else ["-"] * 4)
+
+
+@pytest.mark.parametrize("suffix", [*sorted(AUDIO_SUFFIXES), ".WAV"])
+def test_the_suffix_of_every_audio_file_may_be_left_out(suffix):
+    ids = pd.Series([f"a/b.c{suffix}", "d.x"])
+    assert without_folder_and_extension(ids).tolist() == ["b.c", "d.x"]
+
+
+def test_lists_in_a_parquet_key_are_text(tmp_path):
+    path = tmp_path / "key.parquet"
+    words = ["bonafide", "bonafide", "spoof", "spoof"]
+    KEY.assign(label=words, tags=[["a"], [], ["b", "c"], None]).to_parquet(path)
+    tags = read_key(path)["tags"]
+    assert tags.isna().tolist() == [False, False, False, True]
+    assert isinstance(tags[0], str)
+    assert tags.nunique() == 3
 
 
 def test_a_manifest_as_parquet_is_a_key(tmp_path):

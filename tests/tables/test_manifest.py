@@ -51,6 +51,8 @@ def test_defaults_of_attack_speaker_and_split():
             "2 of 3 utterances of Manifest have a duplicate id: 'a', 'a'. Give each row its own id",
         ),
         ({"id": ["a", None, "b"]}, "1 of 3 utterances of Manifest have no id"),
+        ({"id": ["a", "b\nc", "d"]}, r"1 of 3 .* have a line break in the id: 'b\\nc'"),
+        ({"path": ["/x/a", "/x/b\rc", "/d"]}, "1 of 3 .* have a line break in the path: 'b'"),
         ({"path": ["/x/a", np.nan, ""]}, "2 of 3 .* have no path: 'b', 'c d'"),
         ({"path": ["/x/a", "b.wav", "/x/c"]}, "1 of 3 .* have a relative path: 'b'"),
         ({"label": [1, 2, 0]}, r"1 of 3 labels are not 1 or 0 \('2'\)"),
@@ -178,6 +180,44 @@ def test_a_quotation_mark_that_swallows_rows_is_named(tmp_path):
     rows[4], rows[19] = '4.wav,bonafide,train,"Well, yes"', '19.wav,spoof,train,5" of "snow"'
     (tmp_path / "m.csv").write_text("\n\n".join(["path,label,split,transcript", *rows, ""]))
     assert len(manifest.read_manifest(tmp_path / "m.csv")) == 48
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ('path,label,text\na.wav,real,"one\ntwo"\nb.wav,fake,three\n', ["one\ntwo", "three"]),
+        ('path,label,text\r\na.wav,real,"Well, yes\r\n\r\nand no"\r\n', ["Well, yes\r\n\r\nand no"]),
+        ('text,path,label\n"one, two\nthree",a.wav,real\n', ["one, two\nthree"]),
+    ],
+)
+def test_a_transcript_may_have_several_lines(tmp_path, text, row):
+    path = tmp_path / "m.csv"
+    path.write_bytes(text.encode())
+    assert manifest.read_manifest(path).table["text"].tolist() == row
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('path,label,text\na.wav,real,"one\nb.wav,fake,two"\n', 2),
+        ('path,label,text\na.wav,real,"one\ntwo"\nb.wav,fake,"three\nc.wav,real,"four\n', 4),
+        ('path,text,label\na.wav,"one,real\nb.wav,two",fake\n', 2),  # the label of the second row
+        ('path,text,label\na.wav,"one,real\nb.wav,"two,fake\n', 2),
+        ('path,label,speaker\na.wav,real,"one\ntwo"\n', 2),
+        ('path,label,system\na.wav,fake,"one\ntwo"\n', 2),
+    ],
+)
+def test_lines_that_may_be_lost_rows_are_refused(tmp_path, text, line):
+    with pytest.raises(ValueError, match=rf"quotation marks join them to . rows: .* is in line {line} "):
+        manifest.read_manifest(write_csv(tmp_path, text))
+
+
+def test_a_line_break_in_metadata_is_written_as_a_blank(tmp_path):
+    made = Manifest(table(text=["one,\r\ntwo", None, "four"], speaker=["x\ny", "x", "x"]))
+    made.write(tmp_path / "m.csv")
+    back = manifest.read_manifest(tmp_path / "m.csv").table
+    assert back["text"].fillna("-").tolist() == ["one, two", "-", "four"]
+    assert back["speaker"].tolist() == ["x y", "x", "x"]
 
 
 def test_wrong_arguments_are_refused_with_a_sentence(tmp_path):

@@ -145,10 +145,12 @@ def test_the_hash_of_the_trials_is_over_ids_and_labels_only():
     assert len(table.trials_hash) == 16
     assert table.trials_hash != ScoreTable(rows(label=[1, 0, 0, 0])).trials_hash
     assert table.trials_hash != ScoreTable(rows().iloc[:3]).trials_hash
-    assert ScoreTable(rows(id=["a\nb", "c", "d", "é"])).trials_hash
+    assert ScoreTable(rows(id=["a\tb", "c", "d", "é"])).trials_hash
 
 
 def test_a_line_break_in_metadata_is_written_as_a_blank(tmp_path):
     rows = {"id": ["a", "b"], "attack": ["-", "A1"], "label": [1, 0], "score": [1.0, 0.0], "text": ["x\r\ny", "z"]}
     ScoreTable(pd.DataFrame(rows)).write(tmp_path / "s.csv")
     assert ScoreTable.read(tmp_path / "s.csv").table["text"].tolist() == ["x y", "z"]
+    with pytest.raises(ValueError, match=r"1 of 2 utterances have a line break in the id: 'a\\nb'"):
+        ScoreTable(pd.DataFrame(rows | {"id": ["a\nb", "c"]}))

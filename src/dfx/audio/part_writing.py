@@ -20,7 +20,6 @@ from dfx.audio.conditioning import Conditions, condition_pcm_blocks
 from dfx.audio.parts import BAD, PartCatalogue, PartEntry
 from dfx.audio.samples import Pcm
 
-MAX_MEMORY = 1 << 30  # bytes for decoding a file; a header may claim any number
 WARM_UP_BYTES = 16 << 20  # larger than the blocks of a clip of a minute
 SAMPLE_BYTES = 2
 
@@ -131,7 +130,7 @@ def write_part_samples(
     # pages from the kernel, and takes up to twice as long.
     bytes(WARM_UP_BYTES)
     if check_files:
-        workers.limit_worker_memory(MAX_MEMORY)
+        workers.limit_worker_memory(parts.MAX_MEMORY)
     entries: list[PartEntry] = []
     progress = _progress_path(folder, job.name)
     try:

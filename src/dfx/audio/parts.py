@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 BAD = -1  # length of a recording that cannot be used
 MISSING = -1  # part of a recording that no part holds
+MAX_MEMORY = 1 << 30  # bytes for decoding a file; a header may claim any number
+MOST_SECONDS = 7200.0  # for one file, however large
 FILE_SECONDS = 120.0  # time limit of a small file: thousands of times the usual duration
 MIN_BATCH_BYTES = 4 << 20  # of source files: about a second of decoding, which a killed build loses
 MAX_BATCH_BYTES = 64 << 20
@@ -74,16 +76,17 @@ def new_part_name() -> str:
 
 
 def _limits() -> str:
-    """Return the time limit and the decoder versions as text.
+    """Return the limits of decoding and the decoder versions as text.
 
     Files that failed by time-out or crash are tried again when these change.
     """
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("soundfile", "soxr", "av")]
-    return f"limit {FILE_SECONDS:g} s, {MAX_HOURS:g} h, {', '.join(versions)}"
+    limits = f"{FILE_SECONDS:g} to {MOST_SECONDS:g} s, {MAX_HOURS:g} h, {MAX_MEMORY / 2**20:g} MiB"
+    return f"limit {limits}, {', '.join(versions)}"
 
 
 def reason_with_limits(reason: str) -> str:
-    """Append time limit and decoder versions to the reason of a bad file.
+    """Append limits of decoding and decoder versions to the reason of a bad file.
 
     The file is tried again when they change.
     """

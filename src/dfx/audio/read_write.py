@@ -126,9 +126,8 @@ def probe_audio(path: str | Path) -> AudioInfo:
             return AudioInfo(_num_frames(file), require_sample_rate(path, file.samplerate), file.channels, name)
     except AudioError:
         raise
-    except (
-        Exception
-    ) as error:  # soundfile raises RuntimeError, TypeError (suffix .raw), ValueError (64-bit WAV), OSError
+    # soundfile raises RuntimeError, TypeError (suffix .raw), ValueError (64-bit WAV), OSError.
+    except Exception as error:
         from dfx.audio import ffmpeg
 
         return ffmpeg.probe_with_ffmpeg(path, _why(error))

@@ -26,7 +26,6 @@ from dfx.audio.part_writing import SAMPLE_BYTES, Made, StoreJob
 from dfx.audio.parts import PartCatalogue
 
 SLOWEST_BYTES = 50_000  # of a file decoded in a second; Opus at 5 kbit/s, the slowest, reaches ten times that
-MOST_SECONDS = 7200.0  # for one file, however large
 MOST_GROWTH = 64  # largest ratio of decoded samples to file size; 51 at 5 kbit/s
 USUAL_GROWTH = 2.0  # of FLAC, if no header gives a length
 PROBED_FILES = 64  # headers read for the estimate of the size
@@ -296,7 +295,7 @@ def _seconds_of(job: StoreJob) -> float:
 
     It is generous, since other programs may use the machine.
     """
-    return parts.FILE_SECONDS + sum(min(max(size, 0) / SLOWEST_BYTES, MOST_SECONDS) for size, _ in job.stats)
+    return parts.FILE_SECONDS + sum(min(max(size, 0) / SLOWEST_BYTES, parts.MOST_SECONDS) for size, _ in job.stats)
 
 
 def _missing(catalogue: PartCatalogue, chosen: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:

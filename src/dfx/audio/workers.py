@@ -169,7 +169,9 @@ def limit_worker_memory(extra: int) -> None:
         import resource
 
         taken = int(status.read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (taken + extra, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        limit = taken + extra if hard == resource.RLIM_INFINITY else min(taken + extra, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 def _become_worker() -> None:

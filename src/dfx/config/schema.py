@@ -107,7 +107,7 @@ class _Prepare:
 @dataclass
 class _Evaluate:
     model: Any = MISSING
-    trust: list[str] = MISSING
+    trust: Any = MISSING
     scores: Any = MISSING
     key: Any = MISSING
     dev_scores: Any = MISSING
@@ -138,7 +138,7 @@ class _Evaluate:
 @dataclass
 class _Detect:
     model: Any = MISSING
-    trust: list[str] = MISSING
+    trust: Any = MISSING
     preset: str | None = MISSING
     window_seconds: float | None = MISSING
     hop_seconds: float | None = MISSING
@@ -170,7 +170,7 @@ class _Export:
     quantize: str | None = MISSING
     licence: str = MISSING
     clips: str | None = MISSING
-    trust: list[str] = MISSING
+    trust: Any = MISSING
     experiment_name: str = MISSING
     out: str | None = MISSING
     cache: str | None = MISSING

@@ -9,9 +9,7 @@ import pandas as pd
 
 from dfx import console
 from dfx.tables.findings import some_items
-
-_SUFFIXES = "wav flac ogg oga opus mp3 m4a aac mp4 m4v mov mkv webm avi wma aif aiff aifc au amr 3gp caf w64 rf64 wv"
-SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+from dfx.tables.manifest import AUDIO_SUFFIXES
 
 
 def list_audio_files(folder: Path) -> list[str]:
@@ -22,7 +20,7 @@ def list_audio_files(folder: Path) -> list[str]:
     to one above it.
     """
     found: list[str] = []
-    unreadable: list[bytes] = []
+    unreadable: list[str] = []
     prefix = len(str(folder)) + 1
     for place, subfolders, names in os.walk(folder, followlinks=True):
         subfolders[:] = sorted(
@@ -30,16 +28,17 @@ def list_audio_files(folder: Path) -> list[str]:
             for name in subfolders
             if not name.startswith(".") and name != "__MACOSX" and not _leads_back(Path(place, name), folder)
         )
+        names = [
+            name
+            for name in names  # 600,000 times: no Path
+            if f".{name.rpartition('.')[2].lower()}" in AUDIO_SUFFIXES and not name.startswith(".")
+        ]
         if not all(map(_is_text, names)) or not _is_text(place):
-            unreadable += [os.fsencode(name) for name in names if not _is_text(place + name)]
+            unreadable += [os.fsencode(name).decode(errors="replace") for name in names if not _is_text(place + name)]
             names = [name for name in names if _is_text(place + name)]
         inside = place[prefix:].replace(os.sep, "/")
         start = f"{inside}/" if inside else ""
-        found += [
-            start + name
-            for name in sorted(names)  # 600,000 times: no Path
-            if f".{name.rpartition('.')[2].lower()}" in SUFFIXES and not name.startswith(".")
-        ]
+        found += [start + name for name in sorted(names)]
     if unreadable:
         console.say(
             f"Warning: {len(unreadable)} files below {folder} are left out, since their names are no UTF-8 "

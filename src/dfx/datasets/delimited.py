@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx.tables.findings import refuse_joined_lines, some_items
+from dfx.tables.findings import some_items
+from dfx.tables.line_breaks import refuse_joined_lines
 
 
 def read_delimited(
@@ -50,11 +51,11 @@ def read_delimited(
     else:  # split at line feeds only: transcripts contain other characters that Python takes for line ends
         rows = [line.rstrip("\r").split(separator) for line in text.split("\n")]
     rows = [row for row in rows if row not in ([], [""])]
-    if quoted:
-        refuse_joined_lines(io.StringIO(text, newline=None), len(rows), path)
     if not rows:
         raise ValueError(f"{path} is empty: copy the corpus again.")
     columns = list(names) or rows[0]
+    if quoted:
+        refuse_joined_lines(text, len(rows), columns, need, path, separator)
     missing = [name for name in need if name not in columns]
     if missing:
         raise ValueError(

@@ -20,7 +20,7 @@ from dfx import audio, files
 from dfx.audio.store import WaveformStore
 from dfx.console import plain_console, progress_bar, say
 from dfx.detect import document, figures, records
-from dfx.detector import loading
+from dfx.detector import foreign_config, loading
 from dfx.detector.answers import (
     AGGREGATES,
     SILENT_DBFS,
@@ -197,7 +197,8 @@ def _answers(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig) -> 
 
         if cfg.plot or cfg.report or cfg.json:
             raise ValueError("engine=ray returns scores only: leave out plot, report and json, and take csv=FILE.")
-        return cluster.detect_on_cluster(system.places, list(cfg.trust), system.rule, paths, system.options)
+        trust = foreign_config.trusted_packages(cfg.trust)
+        return cluster.detect_on_cluster(system.places, trust, system.rule, paths, system.options)
 
     def overview(clips: WaveformStore, row: int) -> tuple[Any, Any]:
         properties = records.clip_properties(clips, row) if cfg.json else None

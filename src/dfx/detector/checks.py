@@ -100,13 +100,11 @@ def _argument_problems(path: str, node: Node) -> Iterator[str]:
     try:
         call = get_object(target)
     except Exception as error:  # an import may raise anything; the user has to read it
-        cause = error.__cause__ or error
-        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
-        yield f"{path}._target_: {target!r} cannot be imported ({reason})."
+        yield f"{path}._target_: {target!r} cannot be imported ({import_error_reason(error)})."
         return
     parameters = inspect.signature(call).parameters
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    hints = _type_hints(call)
+    hints = type_hints(call) or {}  # annotations that only a type checker can resolve are not checked
     keys = {key: value for key, value in node.items() if not (key.startswith("_") and key.endswith("_"))}
     for key, value in keys.items():
         if value == "???":
@@ -129,13 +127,20 @@ def _argument_problems(path: str, node: Node) -> Iterator[str]:
                 )
 
 
-def _type_hints(call: Callable[..., Any]) -> dict[str, Any]:
+def import_error_reason(error: Exception) -> str:
+    """Return the first line of the error that kept Hydra from importing a class."""
+    cause = error.__cause__ or error
+    return (str(cause).splitlines() or [type(cause).__name__])[0]
+
+
+def type_hints(call: Callable[..., Any]) -> dict[str, Any] | None:
+    """Return the types of the arguments of a class or function; None if only a type checker can resolve them."""
     try:
         # The constructor of a dataclass cannot resolve inherited annotations, the class can.
         own_constructor = inspect.isclass(call) and not dataclasses.is_dataclass(call)
         return typing.get_type_hints(call.__init__ if own_constructor else call)
     except (NameError, TypeError, AttributeError):
-        return {}  # annotations that only a type checker can resolve are not checked
+        return None
 
 
 def _fits(value: Any, hint: Any) -> bool:

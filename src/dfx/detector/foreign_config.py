@@ -20,6 +20,7 @@ from torch import nn
 
 from dfx.audio.segments import EVAL_POLICIES, PADS
 from dfx.config.schema import join_config_key
+from dfx.detector.checks import import_error_reason, type_hints
 from dfx.features.base import Feature
 
 NETWORK = {"feature": "dfx.features", "model": "dfx.models", "loss": "dfx.losses"}  # keys that objects are built from
@@ -30,7 +31,9 @@ MOST_LEVELS = 20
 MOST_VALUES = 10_000  # of lists and mappings, which may contain each other
 
 
-def check_foreign_config(config: Any, file: Path, keys: Sequence[str], trust: Sequence[str] = ()) -> dict[str, Any]:
+def check_foreign_config(
+    config: Any, file: Path, keys: Sequence[str], trust: str | Sequence[str] = ()
+) -> dict[str, Any]:
     """Check that the configuration in a detector file names allowed classes only, and return it.
 
     Modules of other packages are not imported.
@@ -51,7 +54,8 @@ def check_foreign_config(config: Any, file: Path, keys: Sequence[str], trust: Se
         raise ValueError(
             f"{file} does not say its {', '.join(missing)}, as an early version of dfx left it out: train it again."
         )
-    problems = list(itertools.islice(_problems(dict(config), "", tuple(trust), 0, itertools.count()), MOST_SHOWN))
+    found = _problems(dict(config), "", trusted_packages(trust), 0, itertools.count())
+    problems = list(itertools.islice(found, MOST_SHOWN))
     problems += _value_problems(config)
     for key in NETWORK:
         if not isinstance(config[key], Mapping) or "_target_" not in config[key]:
@@ -62,6 +66,11 @@ def check_foreign_config(config: Any, file: Path, keys: Sequence[str], trust: Se
             + "\n  ".join(problems[:MOST_SHOWN])
         )
     return dict(config)
+
+
+def trusted_packages(trust: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the packages that the user trusts; a text is one name."""
+    return (trust,) if isinstance(trust, str) else tuple(trust)
 
 
 def _value_problems(config: Mapping[str, Any]) -> Iterator[str]:
@@ -110,17 +119,29 @@ def _target_problems(node: Mapping[str, Any], path: str, trust: tuple[str, ...])
     if path.split(".")[0] not in NETWORK:
         yield f"{join_config_key(path, '_target_')}={target!r:.80}: only {', '.join(NETWORK)} name classes."
         return
-    component = _component(target, path, trust)
+    try:
+        component = _component(target, path, trust)
+    except Exception as error:  # an import may raise anything
+        yield f"{path}._target_={target!r:.80} cannot be imported ({import_error_reason(error)})."
+        return
     if component is None:
         package = str(target).partition(".")[0]
         yield (
             f"{path}._target_={target!r:.80} is none of the features, models, losses and masks of dfx. If it is a "
-            f"module of a package that you know and trust, say so: trust={package:.40}."
+            f"module of a package that you know and trust, say so: trust=[{package:.40}]."
         )
         return
+    hints = type_hints(component)
+    if hints is None:
+        yield (
+            f"{path}._target_={target!r:.80}: the types of its arguments cannot be found out. Import the classes of "
+            "its annotations when it runs, not under TYPE_CHECKING."
+        )
+        return
+    external = _external_arguments(component, hints)
     for name, parameter in inspect.signature(component).parameters.items():
         value = node.get(name, None if parameter.default is parameter.empty else parameter.default)
-        if value is not None and name in _external_arguments(component):
+        if value is not None and name in external:
             yield f"{path}.{name}={value!r:.80}: a detector file holds its weights, and names no other file or model."
 
 
@@ -141,11 +162,10 @@ def _component(target: Any, path: str, trust: tuple[str, ...]) -> type[nn.Module
     return found if defined else None
 
 
-def _external_arguments(component: type[nn.Module]) -> set[str]:
+def _external_arguments(component: type[nn.Module], hints: Mapping[str, Any]) -> set[str]:
     """Return the arguments of a class that name a file or a model to download.
 
     Paths are known by their type, others by `Feature.weight_sources`.
     """
-    hints = typing.get_type_hints(component.__init__)
     paths = {name for name, hint in hints.items() if Path in (hint, *typing.get_args(hint))}
     return paths | set(component.weight_sources if issubclass(component, Feature) else ())

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from dfx.detector import build, onnx, torch_archive
 from dfx.detector.detector import CONFIG_KEY, Detector
-from dfx.detector.foreign_config import check_foreign_config
+from dfx.detector.foreign_config import check_foreign_config, trusted_packages
 from dfx.detector.operating_card import CARD_KEY, read_operating_card
 from dfx.detector.scoring import SavedDetector, ScoringNetwork
 
@@ -26,12 +26,12 @@ RUN_CONFIG = "config.yaml"
 EXPORTED = (onnx.SUFFIX, *torch_archive.FORMATS)  # suffixes
 
 
-def load_detector(place: str | Path, trust: Sequence[str] = (), cache: str | Path | None = None) -> SavedDetector:
+def load_detector(place: str | Path, trust: str | Sequence[str] = (), cache: str | Path | None = None) -> SavedDetector:
     """Load a trained detector from a file, an MLflow run or a registered model.
 
     See `dfx.load`. Downloaded files are kept in `cache`.
     """
-    place = str(place)
+    place, trust = str(place), trusted_packages(trust)
     if place.startswith((RUN, MODEL)):
         return _load_tracked(place, trust, cache)
     file = Path(place).expanduser()
@@ -128,7 +128,7 @@ def _of_file(file: Path, trust: Sequence[str]) -> SavedDetector:
     )
 
 
-def load_network(file: str | Path, trust: Sequence[str] = ()) -> Detector:
+def load_network(file: str | Path, trust: str | Sequence[str] = ()) -> Detector:
     """Load feature, model and loss with their trained weights from a checkpoint, as a LightningModule.
 
     It is on the CPU, in eval mode.

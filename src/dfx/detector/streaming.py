@@ -71,7 +71,7 @@ class StreamingDetector:
         sample_rate: int | None = None,
         hop_seconds: float | None = None,
         window_seconds: float | None = None,
-        trust: Sequence[str] = (),
+        trust: str | Sequence[str] = (),
     ) -> None:
         self.detector = place if isinstance(place, SavedDetector) else load_detector(place, trust)
         policy = self.detector.policy("sliding", window_seconds, hop_seconds)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pandas as pd
+
 from dfx import metrics
 from dfx.evaluate.result import Result
 
@@ -63,13 +65,17 @@ def _fuse_on_corpus(members: Sequence[Result], method: str) -> Result:
         )
     devs = None if lacking else [member.dev for member in members if member.dev is not None]
     table, findings = metrics.fuse_scores([member.table for member in members], method, devs)
+    sources = [] if lacking else sorted({member.dev_source for member in members})
     return replace(
-        members[0],
+        members[0],  # corpus and error rates of speaker verification, which are those of the trials
         system=f"fusion ({method})",
         table=table,
         dev=None if devs is None else metrics.fuse_scores(devs, method, devs)[0],
         llr=method == "logistic",
+        dev_source="; ".join(sources),
         trained_on="",
+        bad=pd.concat([member.bad for member in members]).drop_duplicates("id", ignore_index=True),
+        sasv=None,
         crop="; ".join(sorted({member.crop for member in members})),
         findings=tuple(findings),
     )

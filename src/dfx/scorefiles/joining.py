@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from dfx.tables.findings import Finding, make_finding, some_items
 from dfx.tables.labels import NAMES
-from dfx.tables.manifest import ALL
+from dfx.tables.manifest import ALL, AUDIO_SUFFIXES
 from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 
 PARTS = ("subset", "split")  # columns that divide a key into parts
 UNKNOWN = ("", "-")  # values of a column that say nothing
 EXTRA = "extra-trials"  # kind of the finding on scores of trials that are not in the key
 REPORTED = "eval"  # the part that published results are of
-_EXTENSION = r"(?i)\.(?:flac|wav|mp3|ogg|opus|m4a|aac|mp4|wma|aiff?|au|sph)$"
+_EXTENSION = rf"(?i)(?:{'|'.join(map(re.escape, sorted(AUDIO_SUFFIXES)))})$"
 _FOLDER_OR_EXTENSION = rf"{_EXTENSION}|^.*[/\\]"
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from dfx.tables import protocols
-from dfx.tables.findings import refuse_joined_lines, some_items
+from dfx.tables.findings import some_items
 from dfx.tables.labels import BONAFIDE, is_label, normalised_word
-from dfx.tables.manifest import parse_labels
+from dfx.tables.line_breaks import refuse_joined_lines
+from dfx.tables.manifest import parse_labels, read_parquet_table
 from dfx.tables.score_table import UNKNOWN_ATTACK
 
 # Column of dfx -> its names in files, in order of preference; case, `-`, `_` and spaces do not matter. The `anon` ones
@@ -170,7 +171,9 @@ def read_table_with_header(text: str, path: Path) -> pd.DataFrame | None:
         )
     if table.empty:
         raise ValueError(f"{path} has a header ({', '.join(header)}) and no trial below it: obtain it again.")
-    refuse_joined_lines(text.split("\n"), len(table) + 1, path)
+    if separator in ",;":
+        used = [name for name in table if any(normalised_word(name) in words for words in WORDS.values())]
+        refuse_joined_lines(text, len(table) + 1, list(table), used, path, separator)
     return _with_our_names(table.fillna(""))
 
 
@@ -265,12 +268,7 @@ def _score_columns(frame: pd.DataFrame, path: Path, first: str) -> tuple[str, ..
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    try:
-        table = _with_our_names(pd.read_parquet(path, page_checksum_verification=True))
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged page makes Arrow raise errors of many kinds
-        raise ValueError(f"{path} cannot be read as Parquet ({error}): write it again, or as CSV.") from error
+    table = _with_our_names(read_parquet_table(path))
     return table.astype({name: "str" for name in ("id", "attack", "speaker", "label") if name in table})
 
 

@@ -46,29 +46,6 @@ def some_items(items: Iterable[Any]) -> str:
     return f"{', '.join(names[:MAX_EXAMPLES])}{rest}"
 
 
-def refuse_joined_lines(lines: Iterable[str], num_rows: int, path: object) -> None:
-    """Raise an error if a quotation mark has joined lines of a table, so that rows were lost.
-
-    No column of dfx holds a line break, so there is a row for each line that is not empty.
-
-    Args:
-        lines: all lines of the file, the header too.
-        num_rows: rows that were read, with the header.
-        path: named in the error.
-
-    Raises:
-        ValueError: with the number and the beginning of the first line whose quotation mark stays open.
-    """
-    written = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    if len(written) <= num_rows:
-        return
-    number, line = next(((number, line) for number, line in written if line.count('"') % 2), written[0])
-    raise ValueError(
-        f"{path} has {len(written)} lines, and quotation marks join them to {num_rows} rows: the first that is not "
-        f"closed in its line is in line {number} ({line.strip()[:80]!r}). Remove it, or close it in the same line."
-    )
-
-
 def refuse_rows(table: pd.DataFrame, bad: Any, what: str, advice: str, show: str | None = None) -> None:
     """Raise an error that names the wrong rows of a table; do nothing if there are none.
 

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dfx.tables.findings import refuse_joined_lines, refuse_rows, some_items
+from dfx.tables.findings import refuse_rows, some_items
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF, parse_label
+from dfx.tables.line_breaks import LINE_BREAKS, refuse_joined_lines, without_line_breaks
 
 COLUMNS = ("id", "path", "label", "attack", "speaker", "split")
 SPLITS = ("train", "dev", "eval")
@@ -36,6 +37,8 @@ NO_ATTACK = "-"
 NO_SPEAKER = "-"
 UNNAMED_ATTACK = "spoof"
 SUFFIXES = (".csv", ".parquet")
+_AUDIO = "wav flac ogg oga opus mp3 m4a aac mp4 m4v mov mkv webm avi wma aif aiff aifc au amr 3gp caf w64 rf64 wv sph"
+AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in _AUDIO.split())
 ABSOLUTE = r"/|\\|[A-Za-z]:"  # start of a path, also on Windows
 
 
@@ -107,7 +110,7 @@ class Manifest:
             label=self.table["label"].map(NAMES), path=self.table["path"].str.removeprefix(folder)
         )
         if _suffix(path) == ".csv":
-            table.to_csv(path, index=False)
+            without_line_breaks(table).to_csv(path, index=False)
         else:
             table.to_parquet(path, index=False, write_page_checksum=True)
 
@@ -189,7 +192,7 @@ def _load(path: Path, names: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise ValueError(f"There is no manifest {path}: give the path of a CSV or Parquet file.")
     if suffix == ".parquet":
-        return _read_parquet(path)
+        return read_parquet_table(path)
     # Names stay text: an utterance "0012", a speaker "NA". utf-8-sig: spreadsheets write a byte-order mark.
     text = dict.fromkeys(names, "str")
     try:
@@ -200,12 +203,16 @@ def _load(path: Path, names: Sequence[str]) -> pd.DataFrame:
         raise ValueError(f"{path} is empty: give a table with a header and at least one row.") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not a comma-separated UTF-8 table ({error}): save it as one.") from error
-    with path.open(encoding="utf-8-sig") as lines:
-        refuse_joined_lines(lines, len(table) + 1, path)
+    refuse_joined_lines(path.read_text(encoding="utf-8-sig"), len(table) + 1, list(table), names, path)
     return table
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def read_parquet_table(path: Path) -> pd.DataFrame:
+    """Read a Parquet file; values that are lists and the like become text.
+
+    Raises:
+        ValueError: if the file is damaged or no Parquet.
+    """
     try:
         table = pd.read_parquet(path, page_checksum_verification=True)
     except MemoryError:
@@ -320,6 +327,8 @@ def _checked(table: pd.DataFrame, name: str, require_split: bool) -> pd.DataFram
     named_bonafide = (label == BONAFIDE) & (table["attack"] != NO_ATTACK)
     other_split = ~table["split"].isin(SPLITS if require_split else (*SPLITS, ""))
     for bad, what, advice in (
+        (table["id"].str.contains(LINE_BREAKS), "have a line break in the id", "Give each an id of one line"),
+        (table["path"].str.contains(LINE_BREAKS), "have a line break in the path", "Rename the files"),
         (table["id"].duplicated(keep=False), "have a duplicate id", "Give each row its own id"),
         (relative, "have a relative path", "Use dfx.tables.manifest.read_manifest, or make them absolute"),
         (named_bonafide, "are bona fide and have an attack", f"Write {NO_ATTACK!r} there"),

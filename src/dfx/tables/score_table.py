@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.tables.findings import refuse_joined_lines, refuse_rows, some_items
+from dfx.tables.findings import refuse_rows, some_items
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF, parse_label
+from dfx.tables.line_breaks import LINE_BREAKS, refuse_joined_lines, without_line_breaks
 
 COLUMNS = ["id", "attack", "label", "score"]
 UNKNOWN_ATTACK = "-"
@@ -54,6 +55,8 @@ class ScoreTable:
             empty = table[name].isna() | (table[name].astype(str) == "")
             refuse_rows(table, empty, f"have no {name}", "Every row needs an id, and an attack or `-`")
             table[name] = table[name].astype(str)
+        broken = table["id"].str.contains(LINE_BREAKS)
+        refuse_rows(table, broken, "have a line break in the id", "Give each an id of one line")
         refuse_rows(table, table["id"].duplicated(), "repeat an id", "Score each utterance once")
         unknown = ~table["label"].isin(list(NAMES))
         refuse_rows(table, unknown, "have an unknown label", "Use 1 for bona fide and 0 for spoof", "label")
@@ -99,10 +102,7 @@ class ScoreTable:
         Labels are words, scores have all their digits, and metadata columns are at the end.
         """
         table = self.table.assign(label=self.table["label"].map(NAMES))
-        for name in table.columns:
-            if not pd.api.types.is_numeric_dtype(table[name]):  # a row is a line
-                table[name] = table[name].astype("str").str.replace(r"[\r\n]+", " ", regex=True)
-        table.to_csv(path, index=False, **_FILE)
+        without_line_breaks(table).to_csv(path, index=False, **_FILE)
 
     def write_plain(self, path: str | os.PathLike[str]) -> None:
         """Write a text file in the format of the challenges, `utterance attack key score`, without a header.
@@ -140,9 +140,10 @@ class ScoreTable:
             options |= {**_PLAIN, "sep": r"\s+", "header": None, "names": COLUMNS}
         try:
             table = pd.read_csv(path, **options)
-            with path.open(encoding="utf-8-sig") as lines:
-                refuse_joined_lines(lines, len(table) + (not is_plain), path.name)
-            if is_plain:
+            if not is_plain:
+                text = path.read_text(encoding="utf-8-sig")
+                refuse_joined_lines(text, len(table) + 1, list(table), COLUMNS, path.name)
+            else:
                 table = table.assign(id=table["id"].map(unquote), attack=table["attack"].map(unquote))
             table["label"] = table["label"].map({word: parse_label(word) for word in table["label"].unique()})
             return cls(table)
