@@ -88,13 +88,14 @@ def test_archives_score_as_their_detector_and_need_trust(form, clips, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the exporter
 @pytest.mark.parametrize(("layers", "bidirectional", "bias"), [(1, False, True), (2, True, True), (1, True, False)])
 def test_an_lstm_becomes_one_operator(layers, bidirectional, bias, tmp_path):
     import onnx
     import onnxruntime
 
     lstm = torch.nn.LSTM(5, 3, layers, bias=bias, batch_first=True, bidirectional=bidirectional).eval()
-    replacement = onnx_lstm.ExportableLSTM(lstm)
+    replacement = onnx_lstm.ExportableLSTM(lstm).eval()
     x = torch.randn(2, 9, 5)
     torch.testing.assert_close(replacement(x), lstm(x))
     program = torch.onnx.export(
