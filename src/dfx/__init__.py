@@ -39,6 +39,10 @@ def load(place: str | Path, trust: str | Sequence[str] = ()) -> SavedDetector:
     return loading.load_detector(place, trust)
 
 
+def __dir__() -> list[str]:
+    return ["StreamingDetector", "__version__", "load"]
+
+
 def __getattr__(name: str) -> Any:
     """Import `StreamingDetector` when it is first used, since it imports torch."""
     if name == "StreamingDetector":

@@ -97,7 +97,7 @@ def answers_table(answers: Sequence[ClipAnswer], rule: DecisionRule, notes: bool
 
 def clip_notes(answer: ClipAnswer, rule: DecisionRule) -> str:
     """Return what else is to be said about a clip: fake parts, warnings, or why it has no answer."""
-    return answer.reason or "; ".join([*_segments(answer), *own_warnings(answer, rule)])
+    return answer.reason or " ".join([*_segments(answer), *own_warnings(answer, rule)])
 
 
 def _segments(answer: ClipAnswer) -> list[str]:
@@ -107,7 +107,7 @@ def _segments(answer: ClipAnswer) -> list[str]:
     if not found or whole:
         return []
     times = [f"{one.start_seconds:.1f}-{one.end_seconds:.1f} s" for one in found[:MOST_SEGMENTS]]
-    return ["fake at " + ", ".join(times) + (" …" if len(found) > MOST_SEGMENTS else "")]
+    return ["Fake at " + ", ".join(times) + (" …." if len(found) > MOST_SEGMENTS else ".")]
 
 
 def own_warnings(answer: ClipAnswer, rule: DecisionRule) -> list[str]:

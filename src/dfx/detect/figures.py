@@ -24,6 +24,7 @@ N_FFT, NUM_MELS = 1024, 64
 BLOCK_SECONDS = 30.0
 PLAYED_SECONDS = 60.0  # of a clip, in the page
 RANGE_DB = 70.0  # of the spectrogram
+QUIETEST_TOP_DB = -20.0  # of the spectrogram: silence is dark
 
 
 class ClipOverview(NamedTuple):
@@ -100,7 +101,7 @@ def clip_figure(answer: ClipAnswer, rule: DecisionRule) -> Figure:
     wave.fill_between(times, seen.low, seen.high, color=style.BLUE, linewidth=0.4)
     wave.set_ylabel("waveform")
     wave.set_title(f"{style.shorten_label(Path(answer.path).name)}: {headline(answer)}", fontsize=12)
-    top = float(seen.mel.max())
+    top = max(float(seen.mel.max()), QUIETEST_TOP_DB)
     # Equal steps of the picture are equal steps in mel, so its labels are frequencies at their place.
     spectrum.imshow(
         seen.mel, aspect="auto", origin="lower", extent=(0, seen.seconds, 0, NUM_MELS), cmap="magma",
@@ -135,7 +136,7 @@ def _draw_scores(axes: Any, answer: ClipAnswer, rule: DecisionRule) -> None:
         if rule.high > rule.low:
             axes.axhspan(rule.low, rule.high, color=style.GREY, alpha=0.12, linewidth=0)
         axes.annotate(
-            "fake below", (1.0, rule.threshold), xycoords=("axes fraction", "data"), ha="right", va="top",
+            "fake below", (1.0, rule.threshold), xycoords=("axes fraction", "data"), ha="right", va="bottom",
             fontsize=8, color=style.ORANGE,
         )  # fmt: skip
     axes.set_ylabel("LLR (nats)" if rule.calibrated else "score")

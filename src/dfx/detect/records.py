@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dfx.audio.store import WaveformStore
-from dfx.detector.answers import ClipAnswer, DecisionRule
+from dfx.detector.answers import ClipAnswer, ClipWindows, DecisionRule
 from dfx.metrics import posterior
 
 SCHEMA_VERSION = 1
@@ -100,7 +100,7 @@ def answer_record(
             "average_chunk_fake_score": float(np.mean(probabilities)) if probabilities else None,
             "chunk_predictions": probabilities,
             "chunk_duration_s": windows.seconds if windows is not None else None,
-            "chunk_overlap_s": max(0.0, windows.seconds - hop_seconds) if windows is not None else None,
+            "chunk_overlap_s": None if windows is None else _overlap(windows, hop_seconds),
             "num_chunks": len(windows.scores) if windows is not None else 0,
         },
         "windows": [
@@ -113,6 +113,10 @@ def answer_record(
         "measures": {name: _number(value) for name, value in answer.measures.items()} if known else None,
         "warnings": list(answer.warnings),
     }
+
+
+def _overlap(windows: ClipWindows, hop_seconds: float) -> float:
+    return max(0.0, windows.seconds - hop_seconds) if len(windows.starts) > 1 else 0.0
 
 
 def _fake_probabilities(scores: np.ndarray, rule: DecisionRule) -> list[float]:

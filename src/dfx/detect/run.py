@@ -127,6 +127,8 @@ def _check_choices(cfg: DictConfig) -> None:
             f"batch_size={cfg.batch_size}, top_k={cfg.top_k}, num_workers={cfg.num_workers}, num_threads="
             f"{cfg.num_threads}: they must be positive; num_workers=0 decodes in this process."
         )
+    if cfg.report and Path(cfg.report).suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"report={cfg.report}: the page is HTML; name a file that ends with .html.")
     if cfg.json == "-" and cfg.csv == "-":
         raise ValueError("json=- and csv=- would both write to standard output: give one of them a file.")
 
@@ -134,7 +136,11 @@ def _check_choices(cfg: DictConfig) -> None:
 def _no_champion() -> str:
     from dfx.tracking import runs  # imports MLflow
 
-    finished = [run for run in runs.find_runs(query="attributes.status = 'FINISHED'") if "model" in run.tags]
+    finished = [
+        run
+        for run in runs.find_runs(query="attributes.status = 'FINISHED'")
+        if "model" in run.tags and "kind" not in run.tags
+    ]
     latest = f" The latest run is model=runs:/{finished[0].run_id} ({finished[0].name})." if finished else ""
     return (
         f"No model is given, and there is none called {CHAMPION}: give model=best.ckpt, model=runs:/RUN_ID or an "
@@ -226,6 +232,8 @@ def _picture_paths(paths: Sequence[str], plot: str | None) -> dict[str, Path]:
     if plot is None:
         return {}
     target = Path(plot).expanduser()
+    if target.suffix.lower() not in ("", ".png") and not target.is_dir():
+        raise ValueError(f"plot={plot}: pictures are PNG files; name one (plot=FILE.png), or a folder.")
     if target.suffix.lower() == ".png":
         if len(paths) > 1:
             raise ValueError(f"plot={plot} is one file, and there are {len(paths)} clips: name a folder instead.")

@@ -125,8 +125,13 @@ def decision_rule(cards: Sequence[OperatingCard | None], choice: ThresholdChoice
                 "or export it again with this version of dfx, or give threshold=SCORE."
             )
         given = math.nan if choice.threshold is None else choice.threshold
-        warning = f"{name} has no operating card: its scores are not calibrated" + (
-            ", and without threshold=SCORE there is no prediction." if choice.threshold is None else "."
+        warning = (
+            f"{name} has no operating card, as an earlier version of dfx made it: its scores are not calibrated"
+            + (
+                ", and without threshold=SCORE there is no prediction. Train it again."
+                if choice.threshold is None
+                else "."
+            )
         )
         return DecisionRule(given, given, given, False, choice.p_spoof, "given", warnings=(warning,))
     calibrated = all(card.slope is not None for card in known)
@@ -302,7 +307,7 @@ def answer_clip(
     if measures and measures["loudness"] < SILENT_DBFS:
         warnings.append(f"The clip is silent ({measures['loudness']:.0f} dBFS): there is nothing to judge.")
         prediction = UNSURE
-    if unlike:
+    elif unlike:
         warnings.append(f"Unlike the dev data of the detector: {'; '.join(unlike)}.")
         prediction = UNSURE
     segments = fake_segments(windows, rule.threshold)

@@ -160,7 +160,8 @@ def _cause(error: Exception) -> str:
     Hydra and torch begin with a heading.
     """
     cause = error.__cause__ or error
-    return " ".join(str(cause).split("\n")[:2]).strip() or type(cause).__name__
+    text = " ".join(str(cause).split("\n")[:2]).strip() or type(cause).__name__
+    return "it is no file of torch.save" if "mmap can only be used" in text else text
 
 
 def _read_checkpoint(file: Path, mmap: bool = False) -> Mapping[str, Any]:

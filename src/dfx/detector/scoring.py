@@ -10,7 +10,7 @@ import functools
 import hashlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -107,9 +107,9 @@ class SavedDetector:
 
     name: str
     file: Path
-    config: dict[str, Any]
-    read_network: Callable[[torch.device], ScoringNetwork]
-    card: OperatingCard | None = None
+    config: dict[str, Any] = field(repr=False)
+    read_network: Callable[[torch.device], ScoringNetwork] = field(repr=False)
+    card: OperatingCard | None = field(default=None, repr=False)
     trained_on: str = ""
     dev_scores: Path | None = None
     eval_scores: Path | None = None

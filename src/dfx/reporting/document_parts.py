@@ -232,7 +232,8 @@ class DocumentTable(NamedTuple):
         for row in self.rows:
             drawn.add_row(*map(_rich_cell, row))
         # Not as the table's own title, which is folded to the width of the table.
-        console.print(self.title, style="italic", soft_wrap=True)
+        if self.title:
+            console.print(self.title, style="italic", soft_wrap=True)
         console.print(drawn)
         if self.note:
             DocumentText(self.note, "small").show(console)
