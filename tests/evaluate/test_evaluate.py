@@ -116,6 +116,18 @@ def test_a_single_trial_has_no_interval_and_is_no_error(evaluate, write_scores, 
     assert (number(found, "one", "eer").low != "") is whole
     assert bool(found["comparisons"]) is whole
     assert says(found, "no systems are compared") is not whole
+    assert says(found, "95 % intervals by 50 draws") is whole
+
+
+def test_notes_name_each_way_in_which_trials_were_drawn(evaluate, write_scores):
+    files = [write_scores(name, seed) for seed, name in enumerate(("one", "two"))]
+    table = pd.read_csv(files[0])
+    table.assign(speaker=[f"s{number % 20}" for number in range(len(table))]).to_csv(files[0], index=False)
+    pd.read_csv(files[1]).drop(columns="speaker", errors="ignore").to_csv(files[1], index=False)
+    found = evaluate(f"scores=[{files[0]},{files[1]}]", bootstrap=50)
+    notes = [note for note in found["notes"] if "95 % intervals" in note]
+    assert [" (one): " in note and "whole speakers" in note for note in notes] == [True, False]
+    assert [" (two): " in note and "single trials" in note for note in notes] == [False, True]
 
 
 def test_two_systems_are_compared_on_the_same_trials_only(evaluate, write_scores):

@@ -53,6 +53,19 @@ def test_cells_of_different_trials_are_not_compared(make):
     assert "2 different lists of trials" in measured.notes[0]
 
 
+def test_each_list_of_trials_is_drawn_by_its_own_speakers(make):
+    runs = [make("lfcc", "a", 0), make("lfcc", "b", 0, name="x"), make("lfcc", "c", 0, name="y")]
+    for run, speakers in zip(runs[1:], (20, 12), strict=True):
+        path = Path(run.artifact_uri) / "scores" / "eval.csv"
+        table = ScoreTable.read(path).table
+        names = [f"s{number // 2 % speakers}" for number in range(len(table))]
+        ScoreTable(table.assign(speaker=names)).write(path)
+    measured = measure_runs(runs)
+    assert measured.drawn == "speakers or trials"
+    said = [note for note in measured.notes if "draws of" in note]
+    assert sorted(note.partition("whole speakers (")[2][:2] for note in said) == ["12", "20"]
+
+
 def test_seeds_on_different_trials_have_no_interval(make):
     runs = [make("lfcc", "a", 0), make("lfcc", "a", 1, name="x"), make("lfcc", "b", 0)]
     measured = measure_runs(runs)

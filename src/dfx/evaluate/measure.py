@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -284,20 +285,30 @@ def _compare(first: Result, second: Result, cfg: DictConfig) -> MeasuredPair:
 
 
 def _notes_on_intervals(results: Sequence[Result], cfg: DictConfig) -> list[str]:
-    """Write a sentence for each corpus: how its confidence intervals were resampled."""
-    notes = {}
+    """Write a sentence for each way in which confidence intervals of a corpus were resampled.
+
+    The systems are named if those of one corpus were resampled in several ways. Intervals that were not computed, as of
+    a class with a single trial, have no sentence.
+    """
+    systems: dict[tuple[str, str], list[str]] = {}
     for result in results:
-        if not (resamples := _resamples(result, cfg)):
+        resamples = _resamples(result, cfg)
+        if not resamples or min(len(result.table.bonafide), len(result.table.spoof)) < 2:
             continue
-        how = f"{result.corpus}: 95 % intervals by {resamples:,} draws of "
         if metrics.cluster_column(result.table):
-            notes[result.corpus] = f"{how}{metrics.drawn_speakers_text(result.table)}."
+            drawn = metrics.drawn_speakers_text(result.table)
         else:
-            notes[result.corpus] = (
-                f"{how}single trials, since fewer than two speakers of a class are known: where trials of a speaker "
-                "resemble each other, they are too short."
+            drawn = (
+                "single trials, since fewer than two speakers of a class are known: where trials of a speaker resemble "
+                "each other, they are too short"
             )
-    return list(notes.values())
+        way = f"95 % intervals by {resamples:,} draws of {drawn}."
+        systems.setdefault((result.corpus, way), []).append(result.system)
+    ways = Counter(corpus for corpus, _ in systems)
+    return [
+        f"{corpus} ({', '.join(names)}): {way}" if ways[corpus] > 1 else f"{corpus}: {way}"
+        for (corpus, way), names in systems.items()
+    ]
 
 
 def _notes_on_missing(results: Sequence[Result]) -> list[str]:

@@ -56,12 +56,16 @@ class MeasuredCell:
 
 @dataclass(frozen=True)
 class MeasuredGrid:
-    """Results of all cells, with their score tables and notes for the reader."""
+    """Results of all cells, with their score tables and notes for the reader.
+
+    Attributes:
+        drawn: what was resampled: "speakers", "trials" or, on several lists of trials, both.
+    """
 
     metric: str
     cells: dict[tuple[str, str], MeasuredCell]
     tables: dict[str, ScoreTable]
-    cluster: str | None
+    drawn: str
     resamples: int
     notes: list[str]
 
@@ -102,17 +106,21 @@ def measure_grid(grid: Grid, metric: str, resamples: int | None = None, cache: s
     notes = notes[:5] + ([f"… and {len(notes) - 5} more such files."] if len(notes) > 5 else [])
     judged = {run_id: part for run_id, table in tables.items() if (part := _part(table, metric)) is not None}
     if not judged:
-        return MeasuredGrid(metric, plain, tables, None, 0, notes)
+        return MeasuredGrid(metric, plain, tables, "", 0, notes)
     known = {place: _with_trials(one, judged) for place, one in plain.items()}
-    cluster = cluster_column(next(iter(judged.values())))
     resamples = resamples or _resamples(len(known), judged)
+    drawn: set[str] = set()
+    ways: list[str] = []
     for trials in sorted({one.trials for one in known.values() if one.trials}):
-        known |= _compared({k: one for k, one in known.items() if one.trials == trials}, judged, cluster, resamples)
-    notes += _notes(known.values(), resamples)
-    if cluster:
-        drawn = drawn_speakers_text(next(iter(judged.values())))
-        notes.append(f"95 % intervals by {resamples:,} draws of {drawn}.")
-    return MeasuredGrid(metric, _corrected(known), tables, cluster, resamples, notes)
+        group = {place: one for place, one in known.items() if one.trials == trials}
+        table = judged[next(iter(group.values())).cell.runs[0].run_id]
+        cluster = cluster_column(table)
+        known |= _compared(group, judged, cluster, resamples)
+        drawn.add(f"{cluster}s" if cluster else "trials")
+        if cluster:
+            ways.append(f"95 % intervals by {resamples:,} draws of {drawn_speakers_text(table)}.")
+    notes += [*_notes(known.values(), resamples), *dict.fromkeys(ways)]
+    return MeasuredGrid(metric, _corrected(known), tables, " or ".join(sorted(drawn)), resamples, notes)
 
 
 def holm_correction(p_values: Sequence[float]) -> list[float]:

@@ -76,10 +76,9 @@ def table_caption(report: SweepReport, brief: bool = False) -> str:
     words = [f"{metric_names.metric_heading(measured.metric)}, mean ± sample deviation over {seeds}"]
     tested = sum(one.difference is not None for one in measured.cells.values())
     if any(one.interval for one in measured.cells.values()):
-        drawn = f"{measured.cluster}s" if measured.cluster else "trials"
         words[0] += (
-            f"; in brackets its 95 % interval, by resampling {drawn} ({measured.resamples:,} times, the seeds as they "
-            "are): what other trials of the same kind would have given"
+            f"; in brackets its 95 % interval, by resampling {measured.drawn} ({measured.resamples:,} times, the seeds "
+            "as they are): what other trials of the same kind would have given"
         )
     if tested:
         alone = ", of the cells with several seeds" if numbers[0] == 1 < numbers[-1] else ""
