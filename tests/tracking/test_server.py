@@ -1,5 +1,6 @@
 """A tracking server that goes away costs no result; a full disk is one sentence at every stage."""
 
+import contextlib
 import os
 import re
 import signal
@@ -145,7 +146,8 @@ def started(folder, port):
 
 
 def kill(server):
-    os.killpg(server.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # killed before
+        os.killpg(server.pid, signal.SIGKILL)
     server.wait()
 
 

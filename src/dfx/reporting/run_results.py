@@ -128,7 +128,8 @@ def show_run_results(run: TrackedRun, note: str, to_beat: dict[str, Any] | None 
         best, last = f"{metrics['best_epoch']:.0f}", f"{metrics['epochs'] - 1:.0f}"
         parts.append(DocumentText(f"dev chose epoch {best} of 0-{last}; one seed: report several."))
     parts += [DocumentText(f"artifacts  {run.artifact_uri}"), DocumentText(f"compare    {ui_command()}")]
-    parts.append(DocumentText(f"view       {shared_view_link(run.run_id)}"))
+    if not run.server.reason:  # the link is asked of the server
+        parts.append(DocumentText(f"view       {shared_view_link(run.run_id)}"))
     show_document_parts(parts)
     return metrics["dev/eer"]
 
