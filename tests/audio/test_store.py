@@ -59,8 +59,8 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(parts, "MIN_BATCH_BYTES", 32 << 10)
 
 
-def open_quietly(corpus, folder, **options):
-    return open_store(corpus, 16000, cache=folder / "cache", **{"num_workers": 0, "progress": False} | options)
+def open_waveforms(corpus, folder, **options):
+    return open_store(corpus, 16000, cache=folder / "cache", **{"num_workers": 0} | options)
 
 
 def rows_of(corpus, *rows):
@@ -102,7 +102,7 @@ def run_script(folder, body):
 @pytest.mark.usefixtures("small_parts")
 def test_sixteen_bit_files_are_exact_in_every_part(tmp_path):
     corpus = make_corpus(tmp_path)
-    store = open_quietly(corpus, tmp_path)
+    store = open_waveforms(corpus, tmp_path)
     assert store.path == tmp_path / "cache" / "waveforms" / "v3-16000"
     assert len(list(store.path.glob("*.pcm"))) == 5
     assert_holds(store, corpus)
@@ -114,7 +114,7 @@ def test_sixteen_bit_files_are_exact_in_every_part(tmp_path):
 
 def test_the_store_gives_what_read_gives(tmp_path):
     corpus = make_corpus(tmp_path, 2, sample_rate=44100)
-    store = open_quietly(corpus, tmp_path)
+    store = open_waveforms(corpus, tmp_path)
     np.testing.assert_array_equal(store.read(1), audio.read_audio(corpus.table["path"][1], 16000))
     exact = np.concatenate(list(audio.read_audio_blocks(corpus.table["path"][1], 16000)))
     np.testing.assert_array_equal(store.read(1), audio.to_int16(exact).astype(np.float32) / 32768)
@@ -130,10 +130,10 @@ def test_a_clip_beyond_full_scale_is_not_clipped(tmp_path):
         clips[name] *= np.float32(peak)
         soundfile.write(tmp_path / f"{name}.wav", clips[name], 16000, subtype="FLOAT")
     corpus = manifest_of([tmp_path / f"{name}.wav" for name in clips])
-    store = open_quietly(corpus, tmp_path)
+    store = open_waveforms(corpus, tmp_path)
     assert [entry.scale for entry in entries(store.path)] == [1 << 30, 1, 1, 8, 2, 2]  # by name
     conditions = Conditions(bandwidth_hz=3000, loudness_db=-1)
-    conditioned = open_quietly(corpus, tmp_path, conditions=conditions)
+    conditioned = open_waveforms(corpus, tmp_path, conditions=conditions)
     for row, (name, clip) in enumerate(clips.items()):
         whole = store.read(row)
         np.testing.assert_array_equal(whole, audio.read_audio(corpus.table["path"][row], 16000))
@@ -148,7 +148,7 @@ def test_a_clip_beyond_full_scale_is_not_clipped(tmp_path):
 
 
 def test_slices(tmp_path):
-    store = open_quietly(make_corpus(tmp_path, 3), tmp_path)
+    store = open_waveforms(make_corpus(tmp_path, 3), tmp_path)
     whole = store.read(2)
     assert whole.dtype == np.float32
     np.testing.assert_array_equal(store.read(2, 100, 50), whole[100:150])
@@ -163,7 +163,7 @@ def test_slices(tmp_path):
 @pytest.mark.usefixtures("small_parts")
 def test_copies_and_forks_open_their_own_files_and_never_too_many(tmp_path, monkeypatch):
     monkeypatch.setattr("dfx.audio.store.MAX_OPEN_FILES", 2)
-    store = open_quietly(make_corpus(tmp_path), tmp_path)
+    store = open_waveforms(make_corpus(tmp_path), tmp_path)
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     whole = everything(store)
     assert len(os.listdir("/proc/self/fd")) == before + 2  # noqa: PTH208  # noqa: PTH208  # noqa: PTH208  # noqa: PTH208  # noqa: PTH208
@@ -180,7 +180,7 @@ def test_copies_and_forks_open_their_own_files_and_never_too_many(tmp_path, monk
 
 
 def test_a_fork_while_another_thread_reads_does_not_wait_for_it(tmp_path, monkeypatch):
-    store = open_quietly(make_corpus(tmp_path, 2), tmp_path)
+    store = open_waveforms(make_corpus(tmp_path, 2), tmp_path)
     pread, reading, go_on = os.pread, threading.Event(), threading.Event()
 
     def slow(*args):
@@ -205,7 +205,7 @@ def test_a_fork_while_another_thread_reads_does_not_wait_for_it(tmp_path, monkey
 
 
 def test_a_part_cut_while_in_use_is_an_error_not_a_short_clip(tmp_path):
-    store = open_quietly(make_corpus(tmp_path), tmp_path)
+    store = open_waveforms(make_corpus(tmp_path), tmp_path)
     (data,) = store.path.glob("*.pcm")
     os.truncate(data, 20_000)
     with pytest.raises(ValueError, match=r"pcm ends early: it was changed while in use"):
@@ -225,21 +225,21 @@ def test_each_recording_is_decoded_once_whatever_asks_for_it(tmp_path, capsys):
     for rows, decoded in (((0, 1, 2), 3), ((3, 4, 5), 6), (range(6), 6), (range(5), 6), ((5, 0, 5, 3), 6)):
         chosen = rows_of(corpus, *rows)
         capsys.readouterr()
-        assert_holds(open_quietly(chosen, tmp_path), chosen)
+        assert_holds(open_waveforms(chosen, tmp_path), chosen)
         assert len(entries(folder)) == decoded
         assert ("Decoding" in capsys.readouterr().err) == (tuple(rows) in ((0, 1, 2), (3, 4, 5)))
     grown = make_corpus(tmp_path, 7)  # the first six are written again: other times
-    assert_holds(open_quietly(grown, tmp_path), grown)
+    assert_holds(open_waveforms(grown, tmp_path), grown)
     assert len(entries(folder)) == 6 + 7
 
 
 def test_another_rate_and_a_changed_file(tmp_path):
     corpus = make_corpus(tmp_path, 2)
-    first = open_quietly(corpus, tmp_path)
+    first = open_waveforms(corpus, tmp_path)
     other = open_store(corpus, 8000, cache=tmp_path / "cache", num_workers=0, progress=False)
     assert other.path.name == "v3-8000"
     soundfile.write(corpus.table["path"][0], np.zeros(400, np.int16), 16000)
-    assert open_quietly(corpus, tmp_path).read(0).tolist() == [0] * 400
+    assert open_waveforms(corpus, tmp_path).read(0).tolist() == [0] * 400
     assert len(entries(first.path)) == 3
 
 
@@ -253,23 +253,23 @@ def test_a_file_that_changes_while_it_is_decoded_is_decoded_again(tmp_path, monk
             soundfile.write(path, np.full(300, times.pop(), np.int16), 16000)
 
     monkeypatch.setattr(audio, "read_pcm", changing)
-    store = open_quietly(corpus, tmp_path)
+    store = open_waveforms(corpus, tmp_path)
     assert store.lengths.tolist() == [8000, 300, 8002]
     assert_holds(store, corpus)
     times.extend(range(2, 9))
     os.utime(corpus.table["path"][1], (1, 1))
-    store = open_quietly(corpus, tmp_path, max_bad_fraction=1)
+    store = open_waveforms(corpus, tmp_path, max_bad_fraction=1)
     assert store.bad["reason"].str.startswith("it was changed while it was decoded, three times").all()
     times.clear()
-    assert_holds(open_quietly(corpus, tmp_path), corpus)
+    assert_holds(open_waveforms(corpus, tmp_path), corpus)
 
 
 @pytest.mark.usefixtures("small_parts")
 def test_worker_processes_give_the_same_store(tmp_path, monkeypatch):
     corpus = make_corpus(tmp_path)
-    alone = everything(open_quietly(corpus, tmp_path / "a"))
+    alone = everything(open_waveforms(corpus, tmp_path / "a"))
     monkeypatch.setattr(store_builder, "FEW_BYTES", 0)
-    together = open_quietly(corpus, tmp_path / "b", num_workers=2)
+    together = open_waveforms(corpus, tmp_path / "b", num_workers=2)
     for one, other in zip(alone, everything(together), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -316,7 +316,7 @@ def make_corpus_with(folder, names):
 
 def test_files_that_crash_a_decoder_are_listed_and_cost_nothing_else(tmp_path, opened, capsys, monkeypatch):
     corpus = make_corpus_with(tmp_path, {2: "crashes", 3: "crashes", 9: "crashes"})
-    store = open_quietly(corpus, tmp_path, num_workers=None, max_bad_fraction=0.5)
+    store = open_waveforms(corpus, tmp_path, num_workers=None, max_bad_fraction=0.5)
     assert store.lengths.tolist() == [8000, 8001, -1, -1, 8004, 8005, 8006, 8007, 8008, -1]
     assert store.bad["reason"].str.startswith("its decoder crashed (signal 11, SIGSEGV) [limit 120 to 7200 s, ").all()
     for row in (0, 1, 4, 8):
@@ -326,17 +326,17 @@ def test_files_that_crash_a_decoder_are_listed_and_cost_nothing_else(tmp_path, o
     assert {path.suffix for path in store.path.iterdir()} == {".pcm", ".parquet", ".csv"}
     # They are not tried again until the limits change, or until the store is verified.
     count = len(entries(store.path))
-    assert open_quietly(corpus, tmp_path, max_bad_fraction=0.5).bad.equals(store.bad)
+    assert open_waveforms(corpus, tmp_path, max_bad_fraction=0.5).bad.equals(store.bad)
     assert len(entries(store.path)) == count
     monkeypatch.setattr(parts, "FILE_SECONDS", 60.0)
-    assert_holds(open_quietly(corpus, tmp_path), corpus)
+    assert_holds(open_waveforms(corpus, tmp_path), corpus)
 
 
 @pytest.mark.usefixtures("opened")
 def test_a_file_that_hangs_its_decoder_is_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "FILE_SECONDS", 0.5)
     corpus = make_corpus_with(tmp_path, {4: "hangs"})
-    store = open_quietly(corpus, tmp_path, num_workers=1, max_bad_fraction=0.5)
+    store = open_waveforms(corpus, tmp_path, num_workers=1, max_bad_fraction=0.5)
     assert store.bad["reason"].str.startswith("decoding it took longer than 1 s [limit 0.5 to 7200 s, ").all()
     assert store.lengths.tolist()[3:6] == [8003, -1, 8005]
 
@@ -346,14 +346,14 @@ def test_a_decoder_that_crashes_at_everything_is_not_the_fault_of_the_files(tmp_
     monkeypatch.setattr(store_builder, "MOST_CRASHES", 1)
     corpus = make_corpus_with(tmp_path, {3: "crashes", 4: "crashes"})
     with pytest.raises(ValueError, match=r"More than 1 files crash or hang their decoder, the last one .*crashes"):
-        open_quietly(corpus, tmp_path, num_workers=1)
+        open_waveforms(corpus, tmp_path, num_workers=1)
 
 
 @pytest.mark.usefixtures("opened", "small_parts")
 def test_a_worker_killed_from_outside_is_not_the_fault_of_its_file(tmp_path):
     corpus = make_corpus_with(tmp_path, {4: "is killed"})
     with pytest.raises(ValueError, match=r"ended from outside, twice \(signal 9, SIGKILL\): most likely the memory"):
-        open_quietly(corpus, tmp_path, num_workers=1)
+        open_waveforms(corpus, tmp_path, num_workers=1)
     folder = tmp_path / "cache" / "waveforms" / "v3-16000"
     assert len(parts.part_names(folder)) >= 2  # what is finished is kept
     assert {path.suffix for path in folder.iterdir()} == {".pcm", ".parquet"}
@@ -396,7 +396,7 @@ def test_a_killed_build_is_finished_by_the_next(tmp_path, count, num_kills, most
         run.kill()
         run.communicate(timeout=10)
         assert not psutil.wait_procs(children, timeout=10)[1]  # they went along
-    store = open_quietly(corpus, tmp_path)
+    store = open_waveforms(corpus, tmp_path)
     assert_holds(store, corpus)
     assert len({entry.path for entry in entries(store.path)}) == count
     assert store_upkeep.verify_store(store.path)[1] == 0
@@ -410,10 +410,10 @@ def test_builds_at_the_same_time_decode_nothing_twice(tmp_path):
     told = [run.communicate(timeout=60)[0] for run in runs]
     assert told[:2] == ["60\n"] * 2
     assert told[2].startswith("(30, ")
-    store = open_quietly(corpus, tmp_path, max_bad_fraction=0.1)
+    store = open_waveforms(corpus, tmp_path, max_bad_fraction=0.1)
     made = [entry.path for entry in entries(store.path)]
     assert len(made) == len(set(made)) == 60
-    alone = open_quietly(corpus, tmp_path / "alone", max_bad_fraction=0.1)
+    alone = open_waveforms(corpus, tmp_path / "alone", max_bad_fraction=0.1)
     assert alone.bad["reason"].equals(store.bad["reason"])
     for row in set(range(60)) - {5}:
         np.testing.assert_array_equal(store.read(row), alone.read(row))
@@ -426,7 +426,7 @@ def test_shards_and_what_they_leave(tmp_path):
     first = build_store_shard(corpus, 16000, 0, 2, **options)
     assert first[1:] == (6, 6, 0, False)
     assert build_store_shard(corpus, 16000, 0, 2, **options)[1:] == (6, 0, 0, False)
-    assert_holds(open_quietly(corpus, tmp_path), corpus)
+    assert_holds(open_waveforms(corpus, tmp_path), corpus)
     assert build_store_shard(corpus, 16000, 1, 2, **options) == (first.path, 4, 0, 0, True)
     assert build_store_shard(corpus, 16000, 7, 8, **options)[1:] == (0, 0, 0, True)  # more shards than parts
 
@@ -438,14 +438,14 @@ def test_an_interrupt_ends_the_workers_and_leaves_nothing_unfinished(tmp_path, m
     monkeypatch.setattr(parts, "MIN_BATCH_BYTES", 32 << 10)
     monkeypatch.setattr("rich.progress.Progress.advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        open_quietly(make_corpus(tmp_path), tmp_path, num_workers=1)
+        open_waveforms(make_corpus(tmp_path), tmp_path, num_workers=1)
     assert not [child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())]
     folder = tmp_path / "cache" / "waveforms" / "v3-16000"
     assert {path.suffix for path in folder.iterdir()} == {".pcm", ".parquet"}
 
 
 def test_only_what_nobody_writes_any_more_is_removed(tmp_path):
-    store = open_quietly(make_corpus(tmp_path, 2), tmp_path)
+    store = open_waveforms(make_corpus(tmp_path, 2), tmp_path)
     for name in (".tmp-new.pcm", "new.pcm", ".tmp-old.pcm", "old.pcm"):
         (store.path / name).touch()
         if "old" in name:
@@ -488,11 +488,11 @@ def flip_a_byte(path):
 @pytest.mark.usefixtures("small_parts")
 def test_a_damaged_part_is_made_again_alone(tmp_path, capsys, damage, suffix):
     corpus = make_corpus(tmp_path)
-    store = open_quietly(corpus, tmp_path)
+    store = open_waveforms(corpus, tmp_path)
     before = parts.part_names(store.path)
     damage(store.path / f"{before[3]}.{suffix}")
     capsys.readouterr()
-    assert_holds(open_quietly(corpus, tmp_path), corpus)
+    assert_holds(open_waveforms(corpus, tmp_path), corpus)
     assert "Decoding 2 files" in capsys.readouterr().err
     assert set(before) - set(parts.part_names(store.path)) == {before[3]}
 
@@ -500,7 +500,7 @@ def test_a_damaged_part_is_made_again_alone(tmp_path, capsys, damage, suffix):
 @pytest.mark.usefixtures("small_parts")
 def test_verify_removes_a_part_with_a_wrong_checksum(tmp_path):
     corpus = make_corpus(tmp_path)
-    store = open_quietly(corpus, tmp_path)
+    store = open_waveforms(corpus, tmp_path)
     flip_a_byte(next(store.path.glob("*.pcm")))
     assert store_upkeep.verify_store(store.path) == (5, 1)
     assert store_upkeep.verify_store(store.path) == (4, 0)
@@ -510,7 +510,7 @@ def test_verify_removes_a_part_with_a_wrong_checksum(tmp_path):
 @pytest.mark.usefixtures("small_parts")
 def test_a_part_that_the_system_does_not_open_is_not_damaged(tmp_path, monkeypatch, code):
     corpus = make_corpus(tmp_path)
-    store = open_quietly(corpus, tmp_path)
+    store = open_waveforms(corpus, tmp_path)
 
     def fails(path):
         raise OSError(code, os.strerror(code), str(path))
@@ -518,7 +518,7 @@ def test_a_part_that_the_system_does_not_open_is_not_damaged(tmp_path, monkeypat
     with monkeypatch.context() as patched:
         patched.setattr(Path, "read_bytes", fails)
         for use in (
-            lambda: open_quietly(corpus, tmp_path),
+            lambda: open_waveforms(corpus, tmp_path),
             lambda: store_upkeep.verify_store(store.path),
             lambda: store_upkeep.clean_store(store.path, confirm=True),
             lambda: store_upkeep.compact_store(store.path),
@@ -529,7 +529,7 @@ def test_a_part_that_the_system_does_not_open_is_not_damaged(tmp_path, monkeypat
     with monkeypatch.context() as patched:  # nor is the folder empty
         patched.setattr(os, "listdir", fails)
         with pytest.raises(OSError, match=re.escape(os.strerror(code))):
-            open_quietly(corpus, tmp_path)
+            open_waveforms(corpus, tmp_path)
     assert_holds(store, corpus)
 
 
@@ -544,17 +544,17 @@ def test_what_vanishes_while_it_is_made_is_made_again_and_never_a_bad_file(tmp_p
             os.truncate(folder / f"{name}.pcm", 10)
 
     monkeypatch.setattr(parts, "write_part_table", lossy)
-    assert_holds(open_quietly(corpus, tmp_path), corpus)
+    assert_holds(open_waveforms(corpus, tmp_path), corpus)
     left[0] = 1000
     with pytest.raises(ValueError, match=r"10 waveforms vanished from .*/v3-16000 .* 3 times, .*clip 000"):
-        open_quietly(corpus, tmp_path / "other", max_bad_fraction=1)
+        open_waveforms(corpus, tmp_path / "other", max_bad_fraction=1)
 
 
 @pytest.mark.usefixtures("small_parts")
 def test_clips_are_conditioned_although_their_parts_are_merged_meanwhile(tmp_path, monkeypatch):
     corpus, conditions = make_corpus(tmp_path), Conditions(loudness_db=-30)
-    expected = everything(open_quietly(corpus, tmp_path, conditions=conditions))
-    store = open_quietly(corpus, tmp_path / "other")
+    expected = everything(open_waveforms(corpus, tmp_path, conditions=conditions))
+    store = open_waveforms(corpus, tmp_path / "other")
     build_parts = store_builder.build_store_parts
 
     def merged_first(*args):
@@ -562,7 +562,7 @@ def test_clips_are_conditioned_although_their_parts_are_merged_meanwhile(tmp_pat
         return build_parts(*args)
 
     monkeypatch.setattr(store_builder, "build_store_parts", merged_first)
-    found = everything(open_quietly(corpus, tmp_path / "other", conditions=conditions))
+    found = everything(open_waveforms(corpus, tmp_path / "other", conditions=conditions))
     for one, other in zip(expected, found, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -570,36 +570,36 @@ def test_clips_are_conditioned_although_their_parts_are_merged_meanwhile(tmp_pat
 @pytest.mark.usefixtures("small_parts")
 def test_tidying_up_goes_on_behind_a_damaged_part(tmp_path, capsys):
     corpus = make_corpus(tmp_path)
-    store = open_quietly(corpus, tmp_path)
+    store = open_waveforms(corpus, tmp_path)
     os.truncate(store.path / f"{parts.part_names(store.path)[1]}.pcm", 10)
     assert store_upkeep.clean_store(store.path, confirm=True) == (0, 0, 0)
     assert "verify=true" in capsys.readouterr().err
     assert store_upkeep.compact_store(store.path) == 4
     assert len(entries(store.path)) == 8
-    assert_holds(open_quietly(corpus, tmp_path), corpus)
+    assert_holds(open_waveforms(corpus, tmp_path), corpus)
 
 
 @pytest.mark.usefixtures("small_parts")
 def test_small_parts_are_merged_and_a_reader_opens_again(tmp_path):
     corpus = make_corpus(tmp_path)
-    reader = open_quietly(corpus, tmp_path)
-    open_quietly(corpus, tmp_path / "other")
+    reader = open_waveforms(corpus, tmp_path)
+    open_waveforms(corpus, tmp_path / "other")
     for path in (tmp_path / "other" / "cache" / "waveforms" / "v3-16000").iterdir():
         shutil.copy(path, reader.path)  # every recording twice, as by hosts without working locks
-    assert_holds(open_quietly(corpus, tmp_path), corpus)
+    assert_holds(open_waveforms(corpus, tmp_path), corpus)
     reader.read(0)
     assert store_upkeep.compact_store(reader.path) == 9
     assert len(parts.part_names(reader.path)) == 1
     assert len(entries(reader.path)) == 10
     assert_holds(reader, corpus)
-    assert_holds(open_quietly(corpus, tmp_path), corpus)
+    assert_holds(open_waveforms(corpus, tmp_path), corpus)
     assert store_upkeep.compact_store(reader.path) == 0
     assert store_upkeep.verify_store(reader.path) == (1, 0)
 
 
 @pytest.mark.usefixtures("small_parts")
 def test_a_row_that_is_gone_after_another_was_noticed_has_no_sound_of_others(tmp_path):
-    store = open_quietly(make_corpus(tmp_path), tmp_path)
+    store = open_waveforms(make_corpus(tmp_path), tmp_path)
     for name, recordings in tables(store.path).items():
         if {entry.path[-7:] for entry in recordings} & {b"000.wav", b"005.wav"}:
             parts.remove_part(store.path, name)
@@ -610,7 +610,7 @@ def test_a_row_that_is_gone_after_another_was_noticed_has_no_sound_of_others(tmp
 
 
 def test_a_thread_does_not_read_while_another_opens_the_parts_again(tmp_path, monkeypatch):
-    store = open_quietly(make_corpus(tmp_path), tmp_path)
+    store = open_waveforms(make_corpus(tmp_path), tmp_path)
     expected, refresh = everything(store), parts.PartCatalogue.refresh
     reader = pickle.loads(pickle.dumps(store))
     with pytest.MonkeyPatch.context() as patched:
@@ -639,7 +639,7 @@ def test_a_thread_does_not_read_while_another_opens_the_parts_again(tmp_path, mo
 
 
 def test_a_part_that_another_host_has_merged_is_looked_for_again(tmp_path, monkeypatch):
-    store = open_quietly(make_corpus(tmp_path, 2), tmp_path)
+    store = open_waveforms(make_corpus(tmp_path, 2), tmp_path)
     expected, pread, stale = store.read(0), os.pread, [True]
 
     def once(*args):
@@ -657,7 +657,7 @@ def test_what_belongs_to_no_file_is_listed_and_then_removed(tmp_path):
     (tmp_path / "disk").mkdir()
     away = make_corpus(tmp_path / "disk", 2)
     corpus = make_corpus(tmp_path, 8)
-    store = open_quietly(Manifest(pd.concat([corpus.table, away.table.assign(id=["x", "y"])])), tmp_path)
+    store = open_waveforms(Manifest(pd.concat([corpus.table, away.table.assign(id=["x", "y"])])), tmp_path)
     (tmp_path / "disk").rename(tmp_path / "unmounted")
     Path(corpus.table["path"][0]).unlink()
     soundfile.write(corpus.table["path"][3], np.zeros(10, np.int16), 16000)
@@ -668,7 +668,7 @@ def test_what_belongs_to_no_file_is_listed_and_then_removed(tmp_path):
     assert len(entries(store.path)) == 8
     assert store_upkeep.clean_store(store.path, confirm=True) == (0, 0, 2)
     rest = rows_of(corpus, 1, 2, 4, 5, 6, 7)
-    assert_holds(open_quietly(rest, tmp_path), rest)
+    assert_holds(open_waveforms(rest, tmp_path), rest)
     assert len(entries(store.path)) == 8
     assert store_upkeep.store_folders(tmp_path / "cache") == [store.path]
 
@@ -686,9 +686,9 @@ def test_bad_files_are_listed_and_the_rest_goes_on(tmp_path):
     with pytest.raises(
         ValueError, match=r"3 of 5 files \(60.0%\) are bad, more than max_bad_fraction 1.0% allows: "
     ) as e:
-        open_quietly(corpus, tmp_path)
+        open_waveforms(corpus, tmp_path)
     assert f"{paths[0]}: the file does not exist; {paths[2]}: the file is empty" in str(e.value)
-    store = open_quietly(corpus, tmp_path, max_bad_fraction=0.6)
+    store = open_waveforms(corpus, tmp_path, max_bad_fraction=0.6)
     assert str(store.bad_files) in str(e.value)
     assert store.lengths.tolist() == [-1, 8001, -1, -1, 100]
     expected = ["the file does not exist", "the file is empty (0 bytes)", "it holds NaN or infinite samples"]
@@ -699,7 +699,7 @@ def test_bad_files_are_listed_and_the_rest_goes_on(tmp_path):
     assert store.read(4).tolist() == [0] * 100
     with pytest.raises(ValueError, match="Row 3 is a bad file"):
         store.read(3)
-    reversed_rows = open_quietly(Manifest(corpus.table.iloc[::-1]), tmp_path, max_bad_fraction=1)
+    reversed_rows = open_waveforms(Manifest(corpus.table.iloc[::-1]), tmp_path, max_bad_fraction=1)
     assert reversed_rows.bad["reason"].tolist() == expected[::-1]
 
 
@@ -707,12 +707,12 @@ def test_a_list_of_bad_files_is_written_once(tmp_path):
     """Or a cache that is shared, and read-only, could not be used."""
     corpus = make_corpus(tmp_path, 3)
     Path(corpus.table["path"][0]).write_bytes(b"")
-    listed = open_quietly(corpus, tmp_path, max_bad_fraction=1).bad_files
+    listed = open_waveforms(corpus, tmp_path, max_bad_fraction=1).bad_files
     before = listed.stat()
-    assert open_quietly(corpus, tmp_path, max_bad_fraction=1).bad_files == listed
+    assert open_waveforms(corpus, tmp_path, max_bad_fraction=1).bad_files == listed
     assert listed.stat().st_ino == before.st_ino
     renamed = Manifest(corpus.table.assign(id=["a", "b", "c"]))
-    assert pd.read_csv(open_quietly(renamed, tmp_path, max_bad_fraction=1).bad_files)["id"].tolist() == ["a"]
+    assert pd.read_csv(open_waveforms(renamed, tmp_path, max_bad_fraction=1).bad_files)["id"].tolist() == ["a"]
 
 
 def test_a_file_that_could_not_be_read_is_tried_again_after_verify(tmp_path, monkeypatch):
@@ -726,12 +726,12 @@ def test_a_file_that_could_not_be_read_is_tried_again_after_verify(tmp_path, mon
 
     with monkeypatch.context() as patched:
         patched.setattr(audio, "read_pcm", fails)
-        store = open_quietly(corpus, tmp_path, max_bad_fraction=1)
+        store = open_waveforms(corpus, tmp_path, max_bad_fraction=1)
     assert store.lengths.tolist() == [8000, -1, 8002]  # it leaves nothing behind
     np.testing.assert_array_equal(store.read(2), soundfile.read(corpus.table["path"][2], dtype="float32")[0])
     assert store.bad["reason"].str.startswith("input/output error [limit ").all()
     assert store_upkeep.verify_store(store.path) == (1, 0)
-    assert_holds(open_quietly(corpus, tmp_path), corpus)
+    assert_holds(open_waveforms(corpus, tmp_path), corpus)
 
 
 @pytest.mark.parametrize("limit", ["MAX_MEMORY", "MOST_SECONDS"])
@@ -744,16 +744,16 @@ def test_a_file_that_a_limit_ended_is_tried_again_with_another_limit(tmp_path, m
 
     with monkeypatch.context() as patched:
         patched.setattr(audio, "read_pcm", fails)
-        assert len(open_quietly(corpus, tmp_path, max_bad_fraction=1).bad) == 2
-    assert len(open_quietly(corpus, tmp_path, max_bad_fraction=1).bad) == 2
+        assert len(open_waveforms(corpus, tmp_path, max_bad_fraction=1).bad) == 2
+    assert len(open_waveforms(corpus, tmp_path, max_bad_fraction=1).bad) == 2
     monkeypatch.setattr(parts, limit, 2 * getattr(parts, limit))
-    assert_holds(open_quietly(corpus, tmp_path), corpus)
+    assert_holds(open_waveforms(corpus, tmp_path), corpus)
 
 
 def test_missing_and_empty_files_have_no_negative_size(tmp_path, capsys):
     (tmp_path / "empty.wav").touch()
     with pytest.raises(ValueError, match=r"2 of 2 files \(100.0%\) are bad"):
-        open_quietly(manifest_of([tmp_path / "none.wav", tmp_path / "empty.wav"]), tmp_path)
+        open_waveforms(manifest_of([tmp_path / "none.wav", tmp_path / "empty.wav"]), tmp_path)
     assert "Decoding 2 files (0.0 MiB), once, in" in capsys.readouterr().err
 
 
@@ -765,7 +765,7 @@ def test_too_small_a_disk_is_noticed_before_anything_is_written(tmp_path, free_b
     with pytest.raises(
         ValueError, match=r"10 files \(0.2 MiB\) take about 0.[23] MiB as 16000 Hz waveforms, but .* has 0.1 MiB free"
     ):
-        open_quietly(corpus, tmp_path, num_workers=num_workers)
+        open_waveforms(corpus, tmp_path, num_workers=num_workers)
     assert not list(tmp_path.glob("cache/waveforms/*/*"))
 
 
@@ -783,12 +783,12 @@ def test_a_disk_that_fills_up_gives_a_sentence_and_loses_nothing(tmp_path, monke
     with monkeypatch.context() as patched:
         patched.setattr(audio, "read_pcm", full)
         with pytest.raises(ValueError, match=r"The disk filled up while waveforms were written to .*Free some room"):
-            open_quietly(corpus, tmp_path)
+            open_waveforms(corpus, tmp_path)
     folder = tmp_path / "cache" / "waveforms" / "v3-16000"
     kept = parts.part_names(folder)
     assert len(entries(folder)) == 4
     assert len(list(folder.iterdir())) == 4  # two parts, and nothing unfinished
-    assert_holds(open_quietly(corpus, tmp_path), corpus)
+    assert_holds(open_waveforms(corpus, tmp_path), corpus)
     assert set(kept) < set(parts.part_names(folder))
 
 
@@ -845,7 +845,7 @@ def test_a_header_does_not_decide_how_much_memory_a_worker_takes(tmp_path, opene
     claim = b"LIST" + struct.pack("<I", 2_000_000_000) + b"INFOIART" + struct.pack("<I", 1_900_000_000) + bytes(100)
     path.write_bytes(data[:36] + claim + data[36:])  # before the samples
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    store = open_quietly(corpus, tmp_path, num_workers=1, max_bad_fraction=0.5)
+    store = open_waveforms(corpus, tmp_path, num_workers=1, max_bad_fraction=0.5)
     assert np.flatnonzero(store.lengths < 0).tolist() == [3]
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < max(before, 1_400_000)  # KiB
 
@@ -854,6 +854,6 @@ def test_a_clip_of_weeks_is_a_bad_file(tmp_path, opened, monkeypatch):
     corpus = make_corpus(tmp_path)
     soundfile.write(corpus.table["path"][3], np.zeros(40_000, np.int16), 1000)  # 40 s
     monkeypatch.setattr(read_write, "MAX_HOURS", 30 / 3600)
-    store = open_quietly(corpus, tmp_path, max_bad_fraction=0.5)
+    store = open_waveforms(corpus, tmp_path, max_bad_fraction=0.5)
     assert np.flatnonzero(store.lengths < 0).tolist() == [3]
     assert store.bad["reason"].iloc[0].startswith("it is longer than ")
