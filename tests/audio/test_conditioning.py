@@ -163,7 +163,7 @@ def test_a_value_that_cannot_be_is_a_sentence_before_anything_is_read(option, se
     ids=["all", "bandwidth", "trim", "loudness"],
 )
 def test_the_store_gives_every_clip_of_both_classes_as_condition_does(conditions, corpus, tmp_path, capsys):
-    clips = open_store(corpus, RATE, conditions, tmp_path, progress=False)
+    clips = open_store(corpus, RATE, conditions, tmp_path)
     assert f"Conditioning 48 clips, once, to about 1.6 MiB in {clips.path}" in capsys.readouterr().err
     assert (len(clips), clips.sample_rate) == (len(corpus), RATE)
     assert clips.path.name == f"v3-16000-{conditions.key(RATE)}"
