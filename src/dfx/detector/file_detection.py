@@ -8,20 +8,18 @@ files are kept: a command that was stopped continues, and another threshold cost
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import Any
 
 import filelock
 import numpy as np
 from numpy.typing import NDArray
 
-from dfx import console, files
+from dfx import files
 from dfx.audio.conditioning import VERSION as CONDITIONING_VERSION
 from dfx.audio.segments import Crop
 from dfx.audio.store import VERSION as STORE_VERSION
@@ -31,6 +29,7 @@ from dfx.detector.datamodule import scoring_loader
 from dfx.detector.feature_maps import VERSION as MAPS_VERSION
 from dfx.detector.feature_maps import open_feature_maps
 from dfx.detector.input_statistics import DISTANCE, InputReference, measure_waveform
+from dfx.detector.kept_scores import KeptScores, ScoredClip, file_identity
 from dfx.detector.scoring import SavedDetector, ScoringPolicy, segment_dataset, segment_scores
 from dfx.tables.manifest import FileList
 
@@ -67,26 +66,6 @@ class DetectionOptions:
     rerun: bool = False
 
 
-class _ScoredClip(NamedTuple):
-    """Scores of the windows of a file by each detector, as they are kept.
-
-    Attributes:
-        reason: why it cannot be scored, or "".
-        num_samples: at the rate of each detector.
-        scores: of each window.
-        levels: of each window, in dBFS RMS; none if the maps are those of whole clips.
-        distances: of the embeddings from dev, if known.
-        measures: of the waveform at the rate of each detector.
-    """
-
-    reason: str
-    num_samples: list[int]
-    scores: list[list[float]]
-    levels: list[list[float]]
-    distances: list[float | None]
-    measures: list[dict[str, float]]
-
-
 def detect_files(
     detectors: Sequence[SavedDetector],
     rule: DecisionRule,
@@ -108,13 +87,15 @@ def detect_files(
     """
     options = options or DetectionOptions()
     policies = [_policy(detector, options) for detector in detectors]
-    journal = _Journal(detectors, policies, options, paths)
+    systems = [[detector.digest, *map(str, policy)] for detector, policy in zip(detectors, policies, strict=True)]
+    facts = [VERSION, STORE_VERSION, CONDITIONING_VERSION, MAPS_VERSION, options.strict_length, systems]
+    journal = KeptScores(facts, [] if options.rerun else paths, options.cache)
     root = files.cache_dir(options.cache) / "detect"
     root.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(root)
     with contextlib.closing(journal):
         for batch in _batches(paths):
-            identities = [_identity(path) for path in batch]
+            identities = [file_identity(path) for path in batch]
             known = {path: journal.known.get(identity) for path, identity in zip(batch, identities, strict=True)}
             wanted = [path for path in batch if known[path] is None or (overview and not known[path].reason)]  # type: ignore[union-attr]
             with _temporary_folder(root) as folder:
@@ -169,7 +150,7 @@ def _batches(paths: Sequence[str]) -> Iterator[list[str]]:
     batch: list[str] = []
     size = 0
     for path in paths:
-        own = _identity(path)[1]
+        own = file_identity(path).size
         if batch and (len(batch) >= BATCH_FILES or size + own > BATCH_BYTES):
             yield batch
             batch, size = [], 0
@@ -177,15 +158,6 @@ def _batches(paths: Sequence[str]) -> Iterator[list[str]]:
         size += own
     if batch:
         yield batch
-
-
-def _identity(path: str) -> tuple[str, int, int]:
-    """Return absolute path, size and modification time of a file; size 0 if it cannot be looked at."""
-    try:
-        status = Path(path).stat()
-        return str(Path(path).absolute()), status.st_size, status.st_mtime_ns
-    except (OSError, ValueError):
-        return str(path), 0, 0
 
 
 def _open_stores(
@@ -208,10 +180,10 @@ def _score_batch(
     policies: Sequence[ScoringPolicy],
     stores: dict[Any, WaveformStore],
     paths: Sequence[str],
-    known: dict[str, _ScoredClip | None],
+    known: dict[str, ScoredClip | None],
     folder: str,
     options: DetectionOptions,
-) -> Iterator[_ScoredClip]:
+) -> Iterator[ScoredClip]:
     """Yield the scores of the files that are not known, in order."""
     rows = [row for row, path in enumerate(paths) if known[path] is None]
     if not rows:
@@ -227,13 +199,13 @@ def _score_batch(
     for row in rows:
         if row not in usable:
             reason = next(reason[row] for reason in reasons if reason.get(row))
-            yield _ScoredClip(reason, [], [], [], [], [])
+            yield ScoredClip(reason, [], [], [], [], [])
             continue
         found = [next(one) for one in windows]
         if not all(np.isfinite(scores).all() for scores, _, _ in found):
-            yield _ScoredClip("the detector gives it a score that is not a finite number", [], [], [], [], [])
+            yield ScoredClip("the detector gives it a score that is not a finite number", [], [], [], [], [])
             continue
-        yield _ScoredClip(
+        yield ScoredClip(
             "",
             [int(store.lengths[row]) for store in clips],
             [scores for scores, _, _ in found],
@@ -299,7 +271,7 @@ def _clip_windows(
 
 def _answer(
     path: str,
-    clip: _ScoredClip,
+    clip: ScoredClip,
     detectors: Sequence[SavedDetector],
     policies: Sequence[ScoringPolicy],
     rule: DecisionRule,
@@ -339,7 +311,7 @@ def _voiced(levels: Sequence[float], count: int) -> NDArray[np.bool_]:
 
 
 def _in_windows(curve: ClipWindows, wanted: ClipWindows) -> NDArray[np.float64]:
-    """Average the scores of a curve over other windows: those whose centre is inside, or at the centre if none is."""
+    """Convert a score curve to other windows: in each, the mean of the scores whose centres it holds."""
     if len(curve.starts) == len(wanted.starts) and np.array_equal(curve.starts, wanted.starts):
         return curve.scores
     centres = curve.starts + curve.seconds / 2
@@ -363,57 +335,3 @@ def _starts(crop: Crop, length: int) -> NDArray[np.int64]:
     """Return the first sample of each window of a clip, (windows,)."""
     count = int(crop.num_windows(np.array([length]))[0])
     return np.minimum(np.arange(count) * crop.hop, max(length - crop.num_samples, 0))
-
-
-class _Journal:
-    """Kept scores of files, one JSON line for each; every process appends to a file of its own."""
-
-    def __init__(
-        self,
-        detectors: Sequence[SavedDetector],
-        policies: Sequence[ScoringPolicy],
-        options: DetectionOptions,
-        paths: Sequence[str],
-    ) -> None:
-        systems = [[detector.digest, *map(str, policy)] for detector, policy in zip(detectors, policies, strict=True)]
-        facts = [VERSION, STORE_VERSION, CONDITIONING_VERSION, MAPS_VERSION, options.strict_length, systems]
-        key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
-        self._folder = files.cache_dir(options.cache) / "detections" / key
-        self._file: TextIO | None = None
-        self._warned = False
-        wanted = set() if options.rerun else {str(Path(path).absolute()) for path in paths}
-        self.known: dict[tuple[str, int, int], _ScoredClip] = dict(self._read(wanted))
-
-    def _read(self, wanted: set[str]) -> Iterator[tuple[tuple[str, int, int], _ScoredClip]]:
-        """Yield the kept scores of the wanted files, the newest last."""
-        decoder = json.JSONDecoder()
-        found = sorted(self._folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime_ns) if wanted else []
-        for path in found:
-            with path.open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    try:
-                        identity, _ = decoder.raw_decode(line, 1)  # scores of other files are not read
-                        if identity[0] in wanted:
-                            yield tuple(identity), _ScoredClip(**json.loads(line)[1])
-                    except (ValueError, TypeError, LookupError):
-                        continue  # a process was killed while it wrote the line
-
-    def add(self, identity: tuple[str, int, int], clip: _ScoredClip) -> None:
-        """Keep the scores of a file; a file without a score is tried again next time."""
-        if clip.reason:
-            return
-        try:
-            if self._file is None:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                self._file = (self._folder / f"{uuid.uuid4().hex}.jsonl").open("w", encoding="utf-8", buffering=1)
-            self._file.write(json.dumps([identity, clip._asdict()]) + "\n")
-        except OSError as error:
-            if not self._warned:
-                reason = error.strerror or error
-                console.say(f"Warning: scores are not kept for the next time, {self._folder}: {reason}.")
-            self._warned = True
-
-    def close(self) -> None:
-        """Close the file of this process."""
-        if self._file is not None:
-            self._file.close()

@@ -1,4 +1,4 @@
-"""Card of an exported detector: how it compares with the detector it was made of, and what the file says of itself."""
+"""Report on an exported detector: its differences from the original, its speed and its metadata."""
 
 from __future__ import annotations
 
