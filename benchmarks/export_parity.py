@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 import dfx
 from dfx.config.schema import CONF_DIR, register_schema
 from dfx.detector import build, exporting, loading
+from dfx.detector.network import build_network, num_segment_samples
 
 TINY = {
     "extractor_mode": "group_norm",
@@ -45,7 +46,7 @@ def compare(feature: str, model: str, folder: str) -> str:
         cfg = compose("train", overrides=[f"feature={feature}", f"model={model}", *size])
     if feature.startswith("wav2vec2"):
         OmegaConf.update(cfg, "feature.architecture", TINY, force_add=True)
-    network = build.build_detector(cfg).eval()
+    network = build_network(cfg).eval()
     place, file = Path(folder, "detector.ckpt"), Path(folder, "detector.onnx")
     config = build.build_checkpoint_config(cfg, network.feature)
     torch.save({"dfx_config": config, "state_dict": network.state_dict()}, place)
@@ -55,7 +56,7 @@ def compare(feature: str, model: str, folder: str) -> str:
         free = exporting.export_detector(detector, loading.load_network(place), file, "onnx", metadata)
     except ValueError as error:
         return f"not exported: {error}"
-    waveform = 0.1 * torch.randn(8, build.num_segment_samples(cfg), generator=torch.Generator().manual_seed(1))
+    waveform = 0.1 * torch.randn(8, num_segment_samples(cfg), generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         scores = [one.score_batch({"waveform": waveform}) for one in (network, dfx.load(file).network)]
     return f"{float((scores[0] - scores[1]).abs().max()):.1e}  {'free' if free else 'fixed'} length"

@@ -60,6 +60,7 @@ def cell(model: str, epochs: int, precision: str, once: bool) -> None:
 
     from dfx.config.schema import CONF_DIR, register_schema
     from dfx.detector import build
+    from dfx.detector.network import build_network, num_segment_samples
     from dfx.metrics import eer
 
     register_schema()
@@ -67,7 +68,7 @@ def cell(model: str, epochs: int, precision: str, once: bool) -> None:
         cfg = compose("train", overrides=[f"model={model}", "feature=logmel", "dataset.progress=false"])
     table = build.build_dataset(cfg).manifest().table
     options = cfg.feature
-    length = build.num_segment_samples(cfg)
+    length = num_segment_samples(cfg)
     kept: dict[str, np.ndarray] = {}
 
     def feature(path: str) -> np.ndarray:
@@ -84,7 +85,7 @@ def cell(model: str, epochs: int, precision: str, once: bool) -> None:
             kept[path] = computed
         return computed
 
-    detector = build.build_detector(cfg)
+    detector = build_network(cfg)
     optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3)
     generator = np.random.default_rng(0)
 

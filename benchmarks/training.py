@@ -29,6 +29,7 @@ from dfx.config.schema import CONF_DIR, register_schema
 from dfx.detector import build
 from dfx.detector.datamodule import AudioDataModule
 from dfx.detector.detector import Detector
+from dfx.detector.network import num_segment_samples
 from dfx.tables.manifest import Manifest
 
 ROUNDS = 3
@@ -102,7 +103,7 @@ def s1_epoch(cfg: DictConfig, detector: Detector, manifest: Manifest) -> float:
     optimizer = torch.optim.AdamW(detector.parameters(), lr=1e-3)
     detector.train()
     table = manifest.split("train").table
-    length = build.num_segment_samples(cfg)
+    length = num_segment_samples(cfg)
 
     def feature(path: str) -> np.ndarray:
         waveform, _ = librosa.load(path, sr=cfg.sample_rate)

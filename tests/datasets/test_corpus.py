@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from dfx.datasets.audio_files import list_audio_files
+from dfx.audio.audio_files import list_audio_files
 from dfx.datasets.corpus import Corpus
 
 FACTS = {

@@ -16,6 +16,7 @@ from dfx.audio.conditioning import Conditions
 from dfx.audio.store import open_store
 from dfx.detector import build, feature_maps
 from dfx.detector.feature_maps import open_feature_maps
+from dfx.detector.network import build_network
 from dfx.detector.sampling import PADDING
 from dfx.features import LFCC, MFCC, LogMel, Wav2Vec2, Waveform
 from dfx.tables.manifest import Manifest
@@ -271,7 +272,7 @@ def test_short_utterances_are_filled_by_frames(corpus, corpus_file, weights, cac
 @pytest.mark.parametrize("feature", ["lfcc", "logmel_s1", "mfcc_specavg"])
 def test_maps_of_any_feature_are_kept_where_cache_says_so(feature, corpus, corpus_file, cache):
     cfg = composed(*SMALL, f"feature={feature}", "feature.cache=true", f"dataset.path={corpus_file}")
-    made = build.build_detector(cfg).feature
+    made = build_network(cfg).feature
     batch = batches(cfg, corpus, cache)[0]
     assert batch["feature"].shape[1:] == made.output_shape(8000)
     cfg.feature.cache = False

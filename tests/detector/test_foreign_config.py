@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 
 import dfx
-from dfx.detector import build
+from dfx.detector.network import build_network
 
 GENUINE = {
     "feature": {"_target_": "dfx.features.LFCC", "sample_rate": 16000, "mask": {"_target_": "dfx.augment.SpecAverage"}},
@@ -174,7 +174,7 @@ def test_a_package_that_is_trusted() -> None:
 
 
 def test_a_genuine_file_still_opens(folder: Path) -> None:
-    network = build.build_detector(OmegaConf.create(GENUINE))
+    network = build_network(OmegaConf.create(GENUINE))
     torch.save({"dfx_config": GENUINE, "state_dict": network.state_dict()}, folder / "best.ckpt")
     assert isinstance(dfx.load(folder / "best.ckpt").score(torch.randn(8000).numpy(), 16000), float)
 

@@ -14,6 +14,7 @@ from dfx import audio
 from dfx.audio import store_builder
 from dfx.detector import build, loading
 from dfx.detector.corpus_scoring import ScoringOptions, score_manifest
+from dfx.detector.network import build_network
 from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import ScoreTable
 from setups import artifacts, composed, train_run
@@ -235,7 +236,7 @@ def test_a_detector_of_cached_maps_scores_as_its_run_did(eval_crop, mixed_rates,
 
 def test_a_detector_of_ready_features_scores_a_row(tmp_path):
     cfg = composed("feature=table", "model=mlp", "augment=none", "sample_rate=1", "segment_seconds=4")
-    network = build.build_detector(cfg).eval()
+    network = build_network(cfg).eval()
     config = build.build_checkpoint_config(cfg, network.feature)
     torch.save({"dfx_config": config, "state_dict": network.state_dict()}, tmp_path / "table.ckpt")
     detector, row = dfx.load(tmp_path / "table.ckpt"), np.array([3.0, -200.0, 0.5, 7.0])

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 import setups
 from dfx.config.schema import CONF_DIR
-from dfx.detector import build
+from dfx.detector.network import build_network, num_segment_samples
 
 FEATURES, MODELS, LOSSES = (
     sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml")) for group in ("feature", "model", "loss")
@@ -31,8 +31,8 @@ def test_a_pair_runs_forward_and_backward(feature, model, architectures):
     cfg = composed(f"feature={feature}", f"model={model}", *size)
     if feature.startswith("wav2vec2"):
         OmegaConf.update(cfg, "feature.architecture", architectures["base"], force_add=True)
-    detector = build.build_detector(cfg)
-    waveform = 0.1 * torch.randn(4, build.num_segment_samples(cfg))
+    detector = build_network(cfg)
+    waveform = 0.1 * torch.randn(4, num_segment_samples(cfg))
     detector.loss(detector.embedding({"waveform": waveform}), torch.tensor([0, 1, 0, 1])).backward()
     missing = [name for name, p in detector.named_parameters() if p.requires_grad and p.grad is None]
     assert not missing
@@ -44,7 +44,7 @@ def test_a_pair_runs_forward_and_backward(feature, model, architectures):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_trains_a_model(loss):
-    detector = build.build_detector(composed(f"loss={loss}", "feature=mfcc", "model=mlp"))
+    detector = build_network(composed(f"loss={loss}", "feature=mfcc", "model=mlp"))
     embedding = detector.embedding({"waveform": 0.1 * torch.randn(4, 6400)})
     detector.loss(embedding, torch.tensor([0, 1, 0, 1])).backward()
     assert all(p.grad is not None for p in detector.parameters() if p.requires_grad)
@@ -54,7 +54,7 @@ def test_every_loss_trains_a_model(loss):
 def test_weights_follow_from_the_seed():
     def weights(seed):
         torch.randn(seed + 3)  # whatever was drawn before
-        return torch.cat([p.flatten() for p in build.build_detector(composed(f"seed={seed}")).parameters()])
+        return torch.cat([p.flatten() for p in build_network(composed(f"seed={seed}")).parameters()])
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dfx.detector import build
-from dfx.detector.detector import CONFIG_KEY
+from dfx.detector.network import CONFIG_KEY, build_network
 from setups import composed
 
 
@@ -37,7 +37,7 @@ def evaluate(home, tmp_path, monkeypatch):
 def _write_detector(path, seed):
     """A checkpoint as dfx.train writes it, of a detector that was never trained."""
     cfg = composed("feature=lfcc", "model=mlp", "segment_seconds=0.5", f"seed={seed}")
-    detector = build.build_detector(cfg).eval()
+    detector = build_network(cfg).eval()
     config = build.build_checkpoint_config(cfg, detector.feature)
     torch.save({CONFIG_KEY: config, "state_dict": detector.state_dict()}, path)
     return path

@@ -1,6 +1,6 @@
 import numpy as np
 
-from dfx.detector.datamodule import ArrayStore
+from dfx.detector.dataset import ArrayStore
 
 
 def test_an_array_store_reads_like_a_waveform_store():

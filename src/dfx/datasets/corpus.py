@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dfx.datasets.audio_files import list_audio_files
+from dfx.audio.audio_files import list_audio_files
 from dfx.datasets.splits import divide_into_splits, split_without_class_text
 from dfx.files import DATA
 from dfx.tables.findings import Finding, make_finding, some_items

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from dfx.datasets.audio_files import audio_file_table
+from dfx.audio.audio_files import audio_file_table
 from dfx.datasets.corpus import Corpus
 from dfx.tables.manifest import Manifest
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dfx.datasets.audio_files import audio_file_stems
+from dfx.audio.audio_files import audio_file_stems
 from dfx.datasets.corpus import Corpus
 from dfx.datasets.delimited import read_delimited
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx.datasets.audio_files import list_audio_files
+from dfx.audio.audio_files import list_audio_files
 from dfx.datasets.corpus import Dataset
 from dfx.datasets.splits import assign_splits
 from dfx.tables.labels import BONAFIDE, is_label, parse_label

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx.datasets.audio_files import audio_file_stems, audio_file_table
+from dfx.audio.audio_files import audio_file_stems, audio_file_table
 from dfx.datasets.corpus import Corpus, GenuineSource
 from dfx.datasets.delimited import read_delimited
 from dfx.datasets.splits import divide_into_splits, splits_are_filled

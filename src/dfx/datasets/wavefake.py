@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfx.datasets.audio_files import audio_file_table
+from dfx.audio.audio_files import audio_file_table
 from dfx.datasets.corpus import Corpus, GenuineSource
 
 # Folder -> (corpus of the sentences, vocoder); jsut_ver1.1 is JSUT itself.

@@ -5,8 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 
-from dfx.detect.figures import ClipOverview, clip_figure, headline, probability_text
-from dfx.detector.answers import FAKE, UNSURE, ClipAnswer, DecisionRule
+from dfx.detector.answers import FAKE, UNSURE, ClipAnswer, DecisionRule, headline, probability_text
 from dfx.reporting.document import Document
 from dfx.reporting.document_parts import (
     DocumentCell,
@@ -67,7 +66,9 @@ def answers_document(
 
 
 def _clip_parts(number: int, answer: ClipAnswer, rule: DecisionRule) -> Iterator[DocumentPart]:
-    seen: ClipOverview = answer.overview
+    from dfx.detect.figures import clip_figure  # Matplotlib takes a second, which answers in a terminal do not need
+
+    seen = answer.overview
     yield DocumentHeading(answer.path)
     yield DocumentText(headline(answer))
     for warning in own_warnings(answer, rule):

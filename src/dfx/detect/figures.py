@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from dfx.audio.store import WaveformStore
-from dfx.detector.answers import FAKE, REAL, ClipAnswer, DecisionRule
+from dfx.detector.answers import ClipAnswer, DecisionRule, headline
 from dfx.reporting.figures import style
 
 Floats = NDArray[np.float32]
@@ -124,6 +124,11 @@ def clip_figure(answer: ClipAnswer, rule: DecisionRule) -> Figure:
     return style.finish_figure(figure, caption)
 
 
+def clip_picture(answer: ClipAnswer, rule: DecisionRule) -> bytes:
+    """Draw the figure of a clip as a PNG picture."""
+    return style.figure_png(clip_figure(answer, rule))
+
+
 def _draw_scores(axes: Any, answer: ClipAnswer, rule: DecisionRule) -> None:
     windows = answer.windows
     if windows is None:
@@ -147,20 +152,3 @@ def _mel_places(ticks: list[int], top_hz: float) -> list[float]:
 
     mels = librosa.hz_to_mel(np.array([*ticks, top_hz], float))
     return list(map(float, mels[:-1] / mels[-1] * NUM_MELS))
-
-
-def headline(answer: ClipAnswer) -> str:
-    """Describe the answer in a few words: `FAKE, 98 % fake`."""
-    word = {REAL: "real", FAKE: "FAKE"}.get(answer.prediction, answer.prediction.lower() or "no threshold")
-    if np.isfinite(answer.fake_probability):
-        return f"{word}, probability of fake {probability_text(answer.fake_probability)}"
-    return f"{word}, score {answer.score:.3f}"
-
-
-def probability_text(probability: float) -> str:
-    """Format a probability as percent, never as 0 % or 100 %."""
-    if probability > 0.999:
-        return "> 99.9 %"
-    if probability < 0.001:
-        return "< 0.1 %"
-    return f"{100 * probability:.1f} %"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from dfx.datasets.audio_files import list_audio_files
+from dfx.audio.audio_files import list_audio_files
 
 STANDARD_INPUT = "-"
 

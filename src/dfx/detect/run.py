@@ -19,7 +19,7 @@ from omegaconf import DictConfig, ListConfig
 from dfx import audio, files
 from dfx.audio.store import WaveformStore
 from dfx.console import plain_console, progress_bar, say
-from dfx.detect import document, figures, records
+from dfx.detect import document, records
 from dfx.detector import foreign_config, loading
 from dfx.detector.answers import (
     AGGREGATES,
@@ -29,13 +29,13 @@ from dfx.detector.answers import (
     DecisionRule,
     ThresholdChoice,
     decision_rule,
+    probability_text,
 )
 from dfx.detector.file_detection import DetectionOptions, detect_files
 from dfx.detector.scoring import SavedDetector
 from dfx.detector.streaming import StreamingDetector
 from dfx.reporting.document import document_file_name, show_document_parts
 from dfx.reporting.document_parts import DocumentPart, DocumentText
-from dfx.reporting.figures.style import figure_png
 
 CHAMPION = "models:/dfx@champion"
 PRESETS = {  # of the two versions of system S4
@@ -172,8 +172,10 @@ def detect_paths(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig)
             answer = replace(answer, overview=overview)
             plot = picture_paths.get(answer.path)
             if plot is not None and overview is not None:
+                from dfx.detect import figures  # Matplotlib takes a second, which most commands do not need
+
                 with files.atomic_write(plot) as temporary:
-                    temporary.write_bytes(figure_png(figures.clip_figure(answer, system.rule)))
+                    temporary.write_bytes(figures.clip_picture(answer, system.rule))
                 drawn.append(plot)
             if cfg.report:
                 most_fake.add(answer)
@@ -208,7 +210,11 @@ def _answers(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig) -> 
 
     def overview(clips: WaveformStore, row: int) -> tuple[Any, Any]:
         properties = records.clip_properties(clips, row) if cfg.json else None
-        return properties, figures.clip_overview(clips, row) if cfg.plot or cfg.report else None
+        if not (cfg.plot or cfg.report):
+            return properties, None
+        from dfx.detect import figures
+
+        return properties, figures.clip_overview(clips, row)
 
     wanted = overview if cfg.json or cfg.plot or cfg.report else None
     return detect_files(system.detectors, system.rule, paths, system.options, wanted)
@@ -313,7 +319,7 @@ def detect_stream(system: DetectionSystem, cfg: DictConfig, stream: BinaryIO) ->
         for window in windows:
             score = window.llr if rule.calibrated else window.score
             chance = rule.fake_probability(score)
-            fake = f"  fake {figures.probability_text(chance)}" if rule.calibrated else ""
+            fake = f"  fake {probability_text(chance)}" if rule.calibrated else ""
             times = f"{window.start_seconds:8.2f} - {window.end_seconds:8.2f} s"
             silent = window.level_db < SILENT_DBFS
             answer = UNSURE if silent else rule.predict(score) or "-"

@@ -325,3 +325,20 @@ def answer_clip(
         measures,
         overview,
     )
+
+
+def headline(answer: ClipAnswer) -> str:
+    """Describe the answer in a few words: `FAKE, 98 % fake`."""
+    word = {REAL: "real", FAKE: "FAKE"}.get(answer.prediction, answer.prediction.lower() or "no threshold")
+    if np.isfinite(answer.fake_probability):
+        return f"{word}, probability of fake {probability_text(answer.fake_probability)}"
+    return f"{word}, score {answer.score:.3f}"
+
+
+def probability_text(probability: float) -> str:
+    """Format a probability as percent, never as 0 % or 100 %."""
+    if probability > 0.999:
+        return "> 99.9 %"
+    if probability < 0.001:
+        return "< 0.1 %"
+    return f"{100 * probability:.1f} %"

@@ -1,6 +1,6 @@
 """Build dataset, data module, detector and trainer from a configuration.
 
-No other module calls `instantiate`.
+Besides this module only `network` calls `instantiate`.
 """
 
 from __future__ import annotations
@@ -22,17 +22,16 @@ from dfx import console
 from dfx.audio.conditioning import Conditions
 from dfx.audio.store import WaveformStore, open_store
 from dfx.datasets.corpus import Dataset
-from dfx.detector.datamodule import ArrayStore, AudioDataModule, require_both_classes
+from dfx.detector.datamodule import AudioDataModule, require_both_classes
+from dfx.detector.dataset import ArrayStore
 from dfx.detector.detector import Detector, OptimizerFactory
 from dfx.detector.feature_maps import open_feature_maps
+from dfx.detector.network import CHECKPOINT_KEYS, build_network, num_segment_samples
 from dfx.features.base import Feature
-from dfx.losses.base import Loss
 from dfx.models.blocks import IncompatiblePairError
 from dfx.tables.manifest import Manifest
 from dfx.tracking import launchers
 
-# Keys of the configuration that a checkpoint holds: they rebuild the detector and say how clips are prepared.
-CHECKPOINT_KEYS = ("feature", "model", "loss", "conditioning", "data", "seed", "sample_rate", "segment_seconds")
 QUIET = (  # warnings of Lightning that are not for users of dfx
     ".*GPU available but not used.*",  # a choice of the configuration, not an oversight
     ".*does not have many workers.*",  # the store needs none; `data.num_workers`
@@ -136,31 +135,16 @@ def _check_vectors(cfg: DictConfig, vectors: NDArray[np.float32], name: str, con
         )
 
 
-def num_segment_samples(cfg: DictConfig) -> int:
-    """Return the length of a segment in samples."""
-    samples: int = round(cfg.segment_seconds * cfg.sample_rate)
-    return samples
-
-
-def build_detector(cfg: DictConfig, data: AudioDataModule | None = None) -> Detector:
-    """Build a detector from feature, model and loss.
-
-    Each gets the output shape of the one before. Without `data` the detector can only score.
+def build_detector(cfg: DictConfig, data: AudioDataModule) -> Detector:
+    """Build the detector that is trained on the data.
 
     Raises:
         ValueError: if the model cannot take the feature's map.
     """
-    # Initial weights depend on the run's seed only, not on earlier random draws.
-    torch.manual_seed(cfg.seed)
-    feature: Feature = instantiate(cfg.feature, _convert_="all")
-    shape = feature.output_shape(num_segment_samples(cfg))
-    model = instantiate(cfg.model, _convert_="all")(input_shape=shape)
-    loss: Loss = instantiate(cfg.loss, _convert_="all")(embedding_dim=model.embedding_dim)
-    if data is None:
-        return Detector(feature, model, loss)
-    loss.set_prior(*data.train_counts)
-    made = Detector(feature, model, loss, _optimizer_factory(cfg), data.tables, cfg.seed)
-    made.checkpoint_config = build_checkpoint_config(cfg, feature)
+    network = build_network(cfg)
+    network.loss.set_prior(*data.train_counts)
+    made = Detector(network, _optimizer_factory(cfg), data.tables, cfg.seed)
+    made.checkpoint_config = build_checkpoint_config(cfg, network.feature)
     return made
 
 

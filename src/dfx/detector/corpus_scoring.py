@@ -15,7 +15,7 @@ from dfx import console, files
 from dfx.audio.conditioning import VERSION as CONDITIONING_VERSION
 from dfx.audio.store import VERSION as STORE_VERSION
 from dfx.audio.store import open_store, recordings_fingerprint
-from dfx.detector.datamodule import scoring_loader
+from dfx.detector.dataset import scoring_loader
 from dfx.detector.feature_maps import VERSION as MAPS_VERSION
 from dfx.detector.feature_maps import open_feature_maps
 from dfx.detector.score_collector import ScoreCollector

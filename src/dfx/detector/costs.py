@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from dfx.audio.segments import Crop
-from dfx.detector.detector import Detector
+from dfx.detector.network import DetectorNetwork
 
 CLIP_SECONDS = 5.0  # the usual length for timing detectors in the field
 REPEATS = 7
 
 
-def latency_ms(detector: Detector, num_samples: int, sample_rate: int) -> float:
+def latency_ms(detector: DetectorNetwork, num_samples: int, sample_rate: int) -> float:
     """Return the time in ms that a detector needs to score a 5 s clip on one CPU core.
 
     It is the time from samples to score, the shortest of several tries. Windows slide over the whole clip, so that

@@ -1,9 +1,4 @@
-"""Detector as a LightningModule: feature, model and loss, from waveform to score.
-
-With cached feature maps (`feature.cache=true`), batches hold crops of these maps instead of waveforms, and only mask,
-model and loss are run. `forward` still takes waveforms: it computes the map of the waveform that it gets, which
-for a part of an utterance is not exactly the same part of the cached map.
-"""
+"""Detector as a LightningModule: the network with its training step, and the metrics of dev after each epoch."""
 
 from __future__ import annotations
 
@@ -17,15 +12,13 @@ import torch.distributed
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
-from dfx.detector.datamodule import Batch
+from dfx.detector.dataset import Batch
+from dfx.detector.network import CONFIG_KEY, DetectorNetwork
 from dfx.detector.score_collector import ScoreCollector
-from dfx.features.base import Feature
-from dfx.losses.base import Loss
 from dfx.metrics import accuracy, auc, decision_threshold, eer
 from dfx.tables.findings import some_items
 from dfx.tables.score_table import ScoreTable
 
-CONFIG_KEY = "dfx_config"  # in a checkpoint: the configuration that rebuilds the detector
 NOT_TRIALS = ["path", "row", "split"]  # columns of a split that its score table leaves out
 
 
@@ -33,38 +26,30 @@ NOT_TRIALS = ["path", "row", "split"]  # columns of a split that its score table
 OptimizerFactory = Callable[[list[torch.nn.Parameter], int, int], Any]
 
 
-class Detector(LightningModule):
-    """Deepfake detector (countermeasure) that scores waveforms; a higher score means more bona fide.
+class Detector(DetectorNetwork, LightningModule):
+    """Deepfake detector (countermeasure) in training.
 
     Args:
-        feature: waveform (batch, samples) -> map (batch, channels, bins, frames).
-        model: map -> embedding (batch, embedding_dim).
-        loss: embedding -> loss and score; it owns the last layer.
-        optimizer: builds optimizer and schedule; None for a detector that only scores.
-        tables: utterances of each split, in the order of the loaders' indices; needed to train and measure.
+        network: feature, model and loss.
+        optimizer: builds optimizer and schedule.
+        tables: utterances of each split, in the order of the loaders' indices.
         seed: of the run.
 
     Attributes:
         scores: of the splits that were scored last, "dev" and "eval".
         epoch_metrics: losses and dev metrics of the last epoch.
-        checkpoint_config: the configuration that its checkpoints carry.
     """
 
     def __init__(
         self,
-        feature: Feature,
-        model: torch.nn.Module,
-        loss: Loss,
-        optimizer: OptimizerFactory | None = None,
-        tables: dict[str, pd.DataFrame] | None = None,
+        network: DetectorNetwork,
+        optimizer: OptimizerFactory,
+        tables: dict[str, pd.DataFrame],
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        self.feature = feature
-        self.model = model
-        self.loss = loss
+        super().__init__(network.feature, network.model, network.loss)
         self._optimizer = optimizer
-        self._tables = tables or {}
+        self._tables = tables
         self._seed = seed
         self._collectors = {
             split: ScoreCollector(table.drop(columns=NOT_TRIALS, errors="ignore"), split)
@@ -74,38 +59,13 @@ class Detector(LightningModule):
         self._dev_losses: list[tuple[Tensor, Tensor]] = []
         self.scores: dict[str, ScoreTable] = {}
         self.epoch_metrics: dict[str, float] = {}
-        self.checkpoint_config: dict[str, Any] = {}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the configuration that rebuilds the detector to the checkpoint."""
         checkpoint[CONFIG_KEY] = self.checkpoint_config
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Return the scores (batch,) of waveforms (batch, samples), in float32."""
-        return self.score_batch({"waveform": waveform})
-
-    def score_batch(self, batch: Batch) -> Tensor:
-        """Return the scores (batch,) of a batch of waveforms or cached feature maps, in float32."""
-        return self.score_and_embed(batch)[0]
-
-    def score_and_embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return scores (batch,) in float32 and embeddings (batch, embedding_dim) of waveforms or cached maps."""
-        embedding = self.embedding(batch)
-        return self.loss.score(embedding).float(), embedding
-
-    def embedding(self, batch: Batch) -> Tensor:
-        """Return the embeddings (batch, embedding_dim) of a batch of waveforms or cached feature maps."""
-        if "feature" in batch:
-            feature = self.feature.masked(batch["feature"].float())
-        else:
-            feature = self.feature(batch["waveform"])
-        embedding: Tensor = self.model(feature)
-        return embedding
-
     def configure_optimizers(self) -> Any:
         """Create the optimizer and the learning-rate schedule for all parameters."""
-        if self._optimizer is None:
-            raise ValueError("This detector was loaded for scoring and has no optimizer: train it with dfx.train.")
         # Lightning's own estimate would start the loaders, before a resumed run knows its epoch.
         batches: int = self.trainer.datamodule.num_train_batches  # type: ignore[attr-defined]
         steps_per_epoch = -(-batches // self.trainer.accumulate_grad_batches)

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 
 from dfx import audio, console, datasets, metrics
+from dfx.audio.audio_files import list_audio_files
 from dfx.audio.conditioning import condition_clip
 from dfx.datasets import Dataset
-from dfx.datasets.audio_files import list_audio_files
 from dfx.detector import build
 from dfx.detector.corpus_scoring import ScoringOptions, score_manifest
-from dfx.detector.datamodule import ArrayStore, AudioDataset, scoring_loader
+from dfx.detector.dataset import ArrayStore, AudioDataset, scoring_loader
 from dfx.detector.scoring import SavedDetector
 from dfx.metrics import Difference
 from dfx.tables.labels import BONAFIDE, SPOOF

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 import dfx
 from dfx import files
 from dfx.detector import onnx, onnx_lstm, quantization, torch_archive
-from dfx.detector.detector import CONFIG_KEY, Detector
+from dfx.detector.network import CONFIG_KEY, DetectorNetwork
 from dfx.detector.operating_card import CARD_KEY
 from dfx.detector.scoring import TABLE_FEATURE, SavedDetector
 from dfx.features.dsp import BandPower, MatrixBandPower
@@ -38,7 +38,7 @@ EXAMPLE_BATCH = 2  # torch.export takes an axis of length 1 for fixed
 
 
 def export_detector(
-    detector: SavedDetector, network: Detector, file: Path, form: str, metadata: Mapping[str, str]
+    detector: SavedDetector, network: DetectorNetwork, file: Path, form: str, metadata: Mapping[str, str]
 ) -> bool:
     """Write a detector as one file, and return whether the file takes waveforms of any length.
 
@@ -113,7 +113,7 @@ def export_metadata(detector: SavedDetector, licence: str) -> dict[str, str]:
 class _Scorer(nn.Module):
     """Network from waveform to score, without the hooks of a LightningModule."""
 
-    def __init__(self, network: Detector) -> None:
+    def __init__(self, network: DetectorNetwork) -> None:
         super().__init__()
         self.feature, self.model, self.loss = network.feature, network.model, network.loss
 

@@ -25,7 +25,7 @@ from dfx.audio.segments import Crop
 from dfx.audio.store import VERSION as STORE_VERSION
 from dfx.audio.store import WaveformStore, open_store
 from dfx.detector.answers import ClipAnswer, ClipWindows, DecisionRule, answer_clip, clip_score
-from dfx.detector.datamodule import scoring_loader
+from dfx.detector.dataset import scoring_loader
 from dfx.detector.feature_maps import VERSION as MAPS_VERSION
 from dfx.detector.feature_maps import open_feature_maps
 from dfx.detector.input_statistics import DISTANCE, InputReference, measure_waveform

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from omegaconf import OmegaConf
 
-from dfx.detector import build, onnx, torch_archive
-from dfx.detector.detector import CONFIG_KEY, Detector
+from dfx.detector import onnx, torch_archive
 from dfx.detector.foreign_config import check_foreign_config, trusted_packages
+from dfx.detector.network import CHECKPOINT_KEYS, CONFIG_KEY, DetectorNetwork, build_network
 from dfx.detector.operating_card import CARD_KEY, read_operating_card
 from dfx.detector.scoring import SavedDetector, ScoringNetwork
 
@@ -108,7 +108,7 @@ def _of_file(file: Path, trust: Sequence[str]) -> SavedDetector:
     else:
         state = _read_checkpoint(file, mmap=True)  # mmap: the weights are not read before the first score
         stored = state[CONFIG_KEY], state.get(CARD_KEY)
-    config = check_foreign_config(stored[0], file, build.CHECKPOINT_KEYS, trust)
+    config = check_foreign_config(stored[0], file, CHECKPOINT_KEYS, trust)
     kinds = [str(config[part]["_target_"]).rpartition(".")[2].lower() for part in ("feature", "model")]
 
     def read_network(device: torch.device) -> ScoringNetwork:
@@ -128,8 +128,8 @@ def _of_file(file: Path, trust: Sequence[str]) -> SavedDetector:
     )
 
 
-def load_network(file: str | Path, trust: str | Sequence[str] = ()) -> Detector:
-    """Load feature, model and loss with their trained weights from a checkpoint, as a LightningModule.
+def load_network(file: str | Path, trust: str | Sequence[str] = ()) -> DetectorNetwork:
+    """Load feature, model and loss with their trained weights from a checkpoint.
 
     It is on the CPU, in eval mode.
 
@@ -141,9 +141,9 @@ def load_network(file: str | Path, trust: str | Sequence[str] = ()) -> Detector:
         ValueError: if the file is not a checkpoint of dfx, or its weights do not fit its configuration.
     """
     state = _read_checkpoint(Path(file))
-    config = check_foreign_config(state[CONFIG_KEY], Path(file), build.CHECKPOINT_KEYS, trust)
+    config = check_foreign_config(state[CONFIG_KEY], Path(file), CHECKPOINT_KEYS, trust)
     try:
-        made = build.build_detector(OmegaConf.create(config))
+        made = build_network(OmegaConf.create(config))
         made.load_state_dict(state["state_dict"])
     except Exception as error:  # the classes may raise anything for arguments that dfx has not checked
         raise ValueError(

@@ -10,14 +10,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from dfx import console, files
-from dfx.detector.datamodule import AudioDataModule
 from dfx.detector.input_statistics import (
     DISTANCE,
     InputReference,
@@ -28,6 +27,9 @@ from dfx.detector.input_statistics import (
 from dfx.metrics import auc, decision_threshold, learn_calibration, scores_tell_nothing
 from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.score_table import ScoreTable
+
+if TYPE_CHECKING:
+    from dfx.detector.datamodule import AudioDataModule
 
 CARD_KEY = "operating_card"  # in a checkpoint; the same text in the metadata of an ONNX file, as JSON
 VERSION = 1

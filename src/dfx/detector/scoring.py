@@ -26,7 +26,7 @@ from dfx.audio.conditioning import Conditions, condition_clip
 from dfx.audio.measures import LEAST_POWER
 from dfx.audio.samples import require_sample_rate
 from dfx.audio.segments import Crop
-from dfx.detector.datamodule import ArrayStore, AudioDataset, Batch, ReadableStore, scoring_loader
+from dfx.detector.dataset import ArrayStore, AudioDataset, Batch, ReadableStore, scoring_loader
 from dfx.detector.feature_maps import feature_map_pieces, half_precision_map
 from dfx.detector.operating_card import OperatingCard
 from dfx.features.base import Feature
@@ -75,7 +75,7 @@ class SegmentScores:
 
 
 class ScoringNetwork(Protocol):
-    """Interface of a network that scores batches: a `Detector` or an exported file."""
+    """Interface of a network that scores batches: a `DetectorNetwork` or an exported file."""
 
     @property
     def feature(self) -> Feature | None:
@@ -95,7 +95,7 @@ class SavedDetector:
     Attributes:
         name: shown in tables.
         file: checkpoint or exported file.
-        config: the part of its configuration that rebuilds it (`build.CHECKPOINT_KEYS`).
+        config: the part of its configuration that rebuilds it (`network.CHECKPOINT_KEYS`).
         read_network: reads the weights onto a device.
         card: threshold, calibration and input statistics; None in a file without.
         trained_on: name of the corpus; empty if it is not known.

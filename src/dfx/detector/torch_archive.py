@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dfx.detector.datamodule import Batch
-from dfx.detector.detector import CONFIG_KEY
+from dfx.detector.dataset import Batch
+from dfx.detector.network import CONFIG_KEY
 from dfx.detector.operating_card import CARD_KEY
 
 FORMATS = {".torchscript": "torchscript", ".pt2": "pt2"}  # suffix -> format, which is also the word of `trust`
