@@ -20,7 +20,7 @@ from dfx import audio
 from dfx.detector.answers import ThresholdChoice, decision_rule
 from dfx.detector.file_detection import DetectionOptions, detect_files
 from dfx.metrics import cllr, ece, eer
-from dfx.tables.manifest import read_manifest
+from dfx.tables.manifest_reading import read_manifest
 
 RATE = 16000
 

@@ -18,7 +18,7 @@ from dfx import audio
 from dfx.detector.answers import ThresholdChoice, decision_rule
 from dfx.detector.file_detection import DetectionOptions, detect_files
 from dfx.metrics import eer
-from dfx.tables.manifest import read_manifest
+from dfx.tables.manifest_reading import read_manifest
 
 RATE, NUM_CLIPS, STEP = 16000, 100, 0.02
 

@@ -30,7 +30,7 @@ import soundfile
 
 from dfx import audio
 from dfx.audio import parts, store, workers
-from dfx.tables import manifest
+from dfx.tables import manifest, manifest_reading
 
 NUM_UTTERANCES = 600_000
 NUM_CLIPS = 400
@@ -105,8 +105,8 @@ def open_simulated(folder: Path) -> None:
     print(f"  imports                             peak {peak_mib():5.0f} MiB")
     for name in ("m.csv", "m.parquet"):
         began = time.perf_counter()
-        corpus = manifest.read_manifest(folder / name)
-        print(f"  manifest.read_manifest {name:<10} {time.perf_counter() - began:6.2f} s   peak {peak_mib():5.0f} MiB")
+        corpus = manifest_reading.read_manifest(folder / name)
+        print(f"  read_manifest {name:<10} {time.perf_counter() - began:6.2f} s   peak {peak_mib():5.0f} MiB")
     began = time.perf_counter()
     opened = store.open_store(corpus, SAMPLE_RATE, cache=folder / "cache")
     print(f"  open_store               {time.perf_counter() - began:6.2f} s   peak {peak_mib():5.0f} MiB")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -151,3 +152,20 @@ def full_disk_is_an_error(folder: Path, what: str, options: str = "$DFX_CACHE or
             f"The disk filled up while {what} were written to {folder}. Free some room, or give another folder by "
             f"{options}; what is finished there is kept and will not be made again."
         ) from error
+
+
+def require_free_space(what: str, size: int, folder: Path, otherwise: str = "") -> None:
+    """Raise a ValueError if the disk has less than `size` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise ValueError(
+            f"{what}, but {folder} has {size_in_mib(free)} free. Free some room, or give another folder by $DFX_CACHE "
+            f"or cache={otherwise}."
+        )
+
+
+def size_in_mib(size: int) -> str:
+    """Format a number of bytes as MiB or GiB."""
+    if size >= 1 << 30:
+        return f"{size / 2**30:,.1f} GiB"
+    return f"{size / 2**20:,.{0 if size > 10 << 20 else 1}f} MiB"

@@ -21,7 +21,7 @@ import pytest
 import soundfile
 
 from dfx import audio
-from dfx.audio import parts, read_write, store_builder, store_upkeep
+from dfx.audio import part_catalogue, parts, read_write, store_builder, store_upkeep
 from dfx.audio.conditioning import Conditions, condition_clip
 from dfx.audio.store import build_store_shard, open_store
 from dfx.tables.manifest import Manifest
@@ -30,9 +30,9 @@ PREAMBLE = """
     import os, signal, sys, time
     from pathlib import Path
     from dfx.audio import parts, store, store_builder
-    from dfx.tables import manifest
+    from dfx.tables.manifest_reading import read_manifest
     folder = Path(sys.argv[1])
-    corpus = manifest.read_manifest(folder / "m.csv")
+    corpus = read_manifest(folder / "m.csv")
 """
 
 
@@ -611,7 +611,7 @@ def test_a_row_that_is_gone_after_another_was_noticed_has_no_sound_of_others(tmp
 
 def test_a_thread_does_not_read_while_another_opens_the_parts_again(tmp_path, monkeypatch):
     store = open_waveforms(make_corpus(tmp_path), tmp_path)
-    expected, refresh = everything(store), parts.PartCatalogue.refresh
+    expected, refresh = everything(store), part_catalogue.PartCatalogue.refresh
     reader = pickle.loads(pickle.dumps(store))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(store_upkeep, "SMALL_BYTES", 1 << 30)
@@ -625,7 +625,7 @@ def test_a_thread_does_not_read_while_another_opens_the_parts_again(tmp_path, mo
         go_on.wait(10)
         refresh(catalogue)
 
-    monkeypatch.setattr(parts.PartCatalogue, "refresh", slow)
+    monkeypatch.setattr(part_catalogue.PartCatalogue, "refresh", slow)
     threads = [threading.Thread(target=lambda row=row: found.update({row: reader.read(row)})) for row in (3, 7)]
     threads[0].start()
     reloading.wait(10)

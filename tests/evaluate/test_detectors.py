@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 from dfx import audio
 from dfx.audio import segments
 from dfx.detector import corpus_scoring, loading
-from dfx.tables import manifest
+from dfx.tables.manifest_reading import read_manifest
 from dfx.tables.score_table import ScoreTable
 from dfx.tracking import runs
 
@@ -23,7 +23,7 @@ def by_hand(checkpoint, corpus_file, split="eval", policy="first"):
     detector = loading.load_network(checkpoint)
     found = {}
     with torch.inference_mode():
-        for row in manifest.read_manifest(corpus_file).split(split).table.itertuples():
+        for row in read_manifest(corpus_file).split(split).table.itertuples():
             waveform = audio.read_audio(str(row.path), 16000)
             last = max(len(waveform) - 8000, 0)
             starts = sorted({*range(0, last, 4000), last}) if policy == "sliding" else [0]
@@ -78,7 +78,7 @@ def test_systems_by_corpora_make_a_matrix(evaluate, checkpoint, other_checkpoint
 
 
 def test_a_score_file_of_a_split_takes_its_labels_from_the_corpus(evaluate, corpus_file, tmp_path):
-    rows = manifest.read_manifest(corpus_file).split("dev").table
+    rows = read_manifest(corpus_file).split("dev").table
     rows[["id"]].assign(score=rows["label"] - 0.5).to_csv(tmp_path / "mine.csv", index=False)
     (result,) = evaluate(f"scores={tmp_path / 'mine.csv'}", *of(corpus_file), "split=dev")["results"]
     assert result["corpus"] == "tones:dev"
@@ -122,7 +122,7 @@ def log_run(checkpoint, corpus_file, folder):
     client.log_artifact(run.info.run_id, str(checkpoint), "checkpoint")
     tables = {}
     for split in ("dev", "eval"):
-        rows = manifest.read_manifest(corpus_file).split(split).table.drop(columns=["path", "split"])
+        rows = read_manifest(corpus_file).split(split).table.drop(columns=["path", "split"])
         generator = np.random.default_rng(0)
         tables[split] = ScoreTable(rows.assign(score=rows["label"] + generator.standard_normal(len(rows))))
         tables[split].write(folder / f"{split}.csv")
@@ -154,7 +154,7 @@ def test_bad_files_are_counted_and_listed(evaluate, checkpoint, corpus_file, tmp
 
 
 def test_a_corpus_is_the_key_of_score_files(evaluate, checkpoint, corpus_file, tmp_path):
-    rows = manifest.read_manifest(corpus_file).split("eval").table
+    rows = read_manifest(corpus_file).split("eval").table
     lines = [f"{row.id} {row.label + 0.01 * number}" for number, row in enumerate(rows.itertuples())]
     (tmp_path / "theirs.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     found = evaluate(f"scores={tmp_path / 'theirs.txt'}", f"model={checkpoint}", *of(corpus_file))

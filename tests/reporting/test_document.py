@@ -7,16 +7,15 @@ from matplotlib.figure import Figure
 from dfx.console import say
 from dfx.reporting.document import Document, document_file_name, show_document_parts
 from dfx.reporting.document_parts import (
-    DocumentCell,
     DocumentCode,
     DocumentFindings,
     DocumentHeading,
     DocumentLead,
     DocumentNotice,
     DocumentPicture,
-    DocumentTable,
     DocumentText,
 )
+from dfx.reporting.document_table import DocumentCell, DocumentTable
 
 TABLE = DocumentTable("A & B", ["name", "EER", "why"], [["x|y", "5.0 [4.1, 5.9]", "<b>"]], "How to read.", ("why",))
 GRID = DocumentTable(

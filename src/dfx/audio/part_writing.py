@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from dfx import audio, files
 from dfx.audio import parts, workers
 from dfx.audio.conditioning import Conditions, condition_pcm_blocks
-from dfx.audio.parts import BAD, PartCatalogue, PartEntry
+from dfx.audio.part_catalogue import PartCatalogue
+from dfx.audio.parts import BAD, PartEntry
 from dfx.audio.samples import Pcm
 
 WARM_UP_BYTES = 16 << 20  # larger than the blocks of a clip of a minute

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from dfx import audio, files
 from dfx.audio import parts, store_builder
 from dfx.audio.conditioning import Conditions
+from dfx.audio.part_catalogue import PartCatalogue
 from dfx.audio.part_writing import SAMPLE_BYTES
-from dfx.audio.parts import BAD, PartCatalogue
+from dfx.audio.parts import BAD
 from dfx.tables.manifest import FileList, Manifest
 
 VERSION = 3  # of format and decoder; increase it to decode all files again

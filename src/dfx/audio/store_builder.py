@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from dfx import audio, console, files
 from dfx.audio import part_writing, parts, workers
 from dfx.audio.conditioning import Conditions
+from dfx.audio.part_catalogue import PartCatalogue
 from dfx.audio.part_writing import SAMPLE_BYTES, Made, StoreJob
-from dfx.audio.parts import PartCatalogue
 
 SLOWEST_BYTES = 50_000  # of a file decoded in a second; Opus at 5 kbit/s, the slowest, reaches ten times that
 MOST_GROWTH = 64  # largest ratio of decoded samples to file size; 51 at 5 kbit/s
@@ -83,9 +83,13 @@ def build_conditioned_store(
         return 0
     size = int(plain.length[missing].sum()) * SAMPLE_BYTES
     conditioned.folder.mkdir(parents=True, exist_ok=True)
-    require_room_for_store(f"{len(missing)} conditioned clips take about {size_in_mib(size)}", size, conditioned.folder)
+    files.require_free_space(
+        f"{len(missing)} conditioned clips take about {files.size_in_mib(size)}", size, conditioned.folder
+    )
     if progress:
-        console.say(f"Conditioning {len(missing)} clips, once, to about {size_in_mib(size)} in {conditioned.folder}")
+        console.say(
+            f"Conditioning {len(missing)} clips, once, to about {files.size_in_mib(size)} in {conditioned.folder}"
+        )
     return build_store_parts(
         conditioned,
         chosen,
@@ -311,7 +315,7 @@ def _announce_decoding(
     say: Callable[[str], None],
 ) -> None:
     """Print how much audio will be decoded, and raise a ValueError if the disk is too small."""
-    what = f"{len(paths)} files ({size_in_mib(source)})"
+    what = f"{len(paths)} files ({files.size_in_mib(source)})"
     if source * MOST_GROWTH < shutil.disk_usage(folder).free:  # there is room for whatever they decode to
         say(f"Decoding {what}, once, in {folder}")
         return
@@ -327,18 +331,8 @@ def _announce_decoding(
         lambda *_: [crashed],
     )
     size = int(source * growth)
-    require_room_for_store(f"{what} take about {size_in_mib(size)} as {sample_rate} Hz waveforms", size, folder)
-    say(f"Decoding {what}, once, to about {size_in_mib(size)} in {folder}")
-
-
-def require_room_for_store(what: str, size: int, folder: Path, otherwise: str = "") -> None:
-    """Raise a ValueError if the disk has less than `size` bytes free."""
-    free = shutil.disk_usage(folder).free
-    if size > free:
-        raise ValueError(
-            f"{what}, but {folder} has {size_in_mib(free)} free. Free some room, or give another folder by $DFX_CACHE "
-            f"or cache={otherwise}."
-        )
+    files.require_free_space(f"{what} take about {files.size_in_mib(size)} as {sample_rate} Hz waveforms", size, folder)
+    say(f"Decoding {what}, once, to about {files.size_in_mib(size)} in {folder}")
 
 
 def _growth(sample: tuple[list[str], int]) -> float:
@@ -352,10 +346,3 @@ def _growth(sample: tuple[list[str], int]) -> float:
                 source += Path(path).stat().st_size
                 decoded += info.num_samples / info.sample_rate * sample_rate * SAMPLE_BYTES
     return decoded / source if source else USUAL_GROWTH
-
-
-def size_in_mib(size: int) -> str:
-    """Format a number of bytes as MiB or GiB."""
-    if size >= 1 << 30:
-        return f"{size / 2**30:,.1f} GiB"
-    return f"{size / 2**20:,.{0 if size > 10 << 20 else 1}f} MiB"

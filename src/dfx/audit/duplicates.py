@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from dfx.audio.measures import FINGERPRINT_HZ
+from dfx.audio.fingerprints import FINGERPRINT_HZ
 from dfx.audio.store import WaveformStore
 from dfx.audit.measure import CorpusMeasures
 

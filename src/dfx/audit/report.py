@@ -18,9 +18,9 @@ from dfx.reporting.document_parts import (
     DocumentNotice,
     DocumentPart,
     DocumentPicture,
-    DocumentTable,
     DocumentText,
 )
+from dfx.reporting.document_table import DocumentTable
 from dfx.tables.findings import MAX_EXAMPLES, SEVERITIES, Finding
 
 Results = dict[str, Any]  # the attribute of `CorpusAudit`

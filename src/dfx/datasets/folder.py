@@ -11,7 +11,8 @@ from dfx.audio.audio_files import list_audio_files
 from dfx.datasets.corpus import Dataset
 from dfx.datasets.splits import assign_splits
 from dfx.tables.labels import BONAFIDE, is_label, parse_label
-from dfx.tables.manifest import SPLIT_WORDS, Manifest
+from dfx.tables.manifest import Manifest
+from dfx.tables.manifest_reading import SPLIT_WORDS
 
 EXPECTED = """expected sub-folders named after the classes, for example
   DIR/real/*.wav                   (also bonafide, genuine, human, original)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dfx.audio.audio_files import audio_file_table
 from dfx.datasets.corpus import Corpus
-from dfx.tables.manifest import SPLIT_WORDS
+from dfx.tables.manifest_reading import SPLIT_WORDS
 
 # Version -> names of its folder: two of them have another name for the inner folder than for the outer one.
 VERSIONS = {

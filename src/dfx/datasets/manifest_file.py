@@ -6,7 +6,8 @@ from pathlib import Path
 
 from dfx.datasets.corpus import Dataset
 from dfx.datasets.splits import assign_splits
-from dfx.tables.manifest import Manifest, read_manifest
+from dfx.tables.manifest import Manifest
+from dfx.tables.manifest_reading import read_manifest
 
 
 class ManifestFile(Dataset):
@@ -18,7 +19,7 @@ class ManifestFile(Dataset):
 
     Args:
         path: the table, `.csv` or `.parquet`; paths in it are relative to its folder, or absolute.
-        columns: name in dfx -> name in the table, for example `{attack: vocoder}`; see `manifest.ALIASES`.
+        columns: name in dfx -> name in the table, for example `{attack: vocoder}`; see `manifest_reading.ALIASES`.
         splits: word in the table -> train, dev or eval, for words that dfx does not know.
     """
 

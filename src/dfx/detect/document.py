@@ -8,16 +8,15 @@ from collections.abc import Iterator, Sequence
 from dfx.detector.answers import FAKE, UNSURE, ClipAnswer, DecisionRule, headline, probability_text
 from dfx.reporting.document import Document
 from dfx.reporting.document_parts import (
-    DocumentCell,
     DocumentHeading,
     DocumentNotice,
     DocumentPart,
     DocumentPicture,
     DocumentPlayer,
-    DocumentTable,
     DocumentText,
     counted,
 )
+from dfx.reporting.document_table import DocumentCell, DocumentTable
 
 MOST_DRAWN = 60  # clips with player and plot on the page, the most fake first
 MOST_SHOWN = 40  # clips on the terminal

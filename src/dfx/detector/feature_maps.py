@@ -27,8 +27,8 @@ from torch import Tensor
 from dfx import console, files
 from dfx.audio import parts, segments, store_builder
 from dfx.audio.conditioning import Conditions
+from dfx.audio.part_catalogue import PartCatalogue
 from dfx.audio.part_writing import Made, StoreJob, write_part_samples
-from dfx.audio.parts import PartCatalogue
 from dfx.audio.store import VERSION as STORE_VERSION
 from dfx.audio.store import StoreReader, WaveformStore
 from dfx.features.base import Feature
@@ -221,13 +221,13 @@ def _announce(
     samples = int(clips.lengths[rows].sum())
     size = samples // feature.hop_samples * catalogue.unit_bytes
     what = f"{len(rows)} utterances ({samples / clips.sample_rate / 3600:.2f} h)"
-    store_builder.require_room_for_store(
-        f"The maps of {what} take about {store_builder.size_in_mib(size)}",
+    files.require_free_space(
+        f"The maps of {what} take about {files.size_in_mib(size)}",
         size,
         catalogue.folder,
         ", or compute them as they are needed: feature.cache=false",
     )
     console.say(
-        f"Computing {type(feature).__name__} of {what} on {device}, once, to about {store_builder.size_in_mib(size)} "
+        f"Computing {type(feature).__name__} of {what} on {device}, once, to about {files.size_in_mib(size)} "
         f"in {catalogue.folder}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -12,16 +11,14 @@ import pandas as pd
 from omegaconf import DictConfig
 
 from dfx import metrics
+from dfx.evaluate.compare import MeasuredPair, compare_systems
 from dfx.evaluate.result import Result
 from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 
 ATTACK = "attack"
-RESAMPLES = 1000
-MAX_TRIALS_RESAMPLED = 100_000  # limit if the user does not say whether to resample: seconds of work
 WITHOUT_INTERVAL = ("threshold", "dev_threshold", "min_adcf")
 BREAKDOWN_METRICS = ("eer", "auc", "min_dcf")
-MAX_ALL_PAIRS = 5  # systems; if there are more, each is compared with the best one only
 
 
 class MeasuredRow(NamedTuple):
@@ -49,21 +46,6 @@ class MeasuredRow(NamedTuple):
     spoof: int
     trials_hash: str
     crop: str
-
-
-class MeasuredPair(NamedTuple):
-    """Comparison of two systems on the same trials; differences are first minus second.
-
-    Attributes:
-        eer: difference of the EER by paired bootstrap; None where trials were not resampled.
-        auc: difference of the AUC by DeLong's test.
-    """
-
-    corpus: str
-    first: str
-    second: str
-    eer: metrics.Difference | None
-    auc: metrics.Difference
 
 
 class Measurements(NamedTuple):
@@ -126,16 +108,9 @@ def measure_results(results: Sequence[Result], cfg: DictConfig) -> Measurements:
             found, lacking = _breakdown(result, by, cfg)
             rows += found
             notes += lacking
-    pairs, not_compared = _compare_all(uncalibrated, cfg)
+    pairs, not_compared = compare_systems(uncalibrated, cfg)
     notes += [*_notes_on_intervals(results, cfg), *_notes_on_missing(results), *not_compared]
     return Measurements(results, rows, pairs, notes)
-
-
-def _resamples(result: Result, cfg: DictConfig) -> int:
-    """Return the number of bootstrap resamples for a result."""
-    if cfg.bootstrap is None:
-        return RESAMPLES if len(result.table) <= MAX_TRIALS_RESAMPLED else 0
-    return int(cfg.bootstrap)
 
 
 def _all_trials(result: Result, cfg: DictConfig) -> list[MeasuredRow]:
@@ -210,7 +185,7 @@ def _rows(
 ) -> list[MeasuredRow]:
     intervals: dict[str, metrics.ConfidenceInterval] = {}
     counts = len(table.bonafide), len(table.spoof)
-    resamples = _resamples(result, cfg)
+    resamples = result.num_resamples(cfg.bootstrap)
     if resamples and min(counts) > 1:  # a single trial says nothing about the spread
         names = [name for name in values if name not in WITHOUT_INTERVAL]
         cluster = metrics.cluster_column(table)
@@ -228,62 +203,6 @@ def _rows(
     ]
 
 
-def _compare_all(results: Sequence[Result], cfg: DictConfig) -> tuple[list[MeasuredPair], list[str]]:
-    """Compare pairs of systems on the same trials; explain which systems cannot be compared.
-
-    With `compare=True` large sets are resampled too, and having no pair is an error.
-    """
-    if cfg.compare is False:
-        return [], []
-    pairs: list[MeasuredPair] = []
-    notes = []
-    for corpus in dict.fromkeys(result.corpus for result in results):
-        groups: dict[str, list[Result]] = {}
-        for result in results:
-            if result.corpus == corpus:
-                groups.setdefault(result.table.trials_hash, []).append(result)
-        if len(groups) > 1:
-            sizes = "; ".join(
-                f"{', '.join(r.system for r in group)}: {len(group[0].table):,}" for group in groups.values()
-            )
-            notes.append(f"On {corpus} systems were scored on different trials and are not compared ({sizes}).")
-        for group in groups.values():
-            chosen, table = _choose_pairs(group), group[0].table
-            if chosen and not cfg.compare and min(len(table.bonafide), len(table.spoof)) < 2:
-                notes.append(f"On {corpus} a class has a single trial, so no systems are compared.")
-            else:
-                pairs += [_compare(first, second, cfg) for first, second in chosen]
-    if cfg.compare and not pairs:
-        raise ValueError(
-            f"compare=true needs two systems on the same trials, got {', '.join(r.name for r in results)}: name "
-            "another system, or score both on one corpus."
-        )
-    return pairs, notes
-
-
-def _choose_pairs(group: Sequence[Result]) -> list[tuple[Result, Result]]:
-    if len(group) <= MAX_ALL_PAIRS:
-        return list(itertools.combinations(group, 2))
-    best = min(group, key=lambda result: metrics.eer(result.table.bonafide, result.table.spoof)[0])
-    return [(best, other) for other in group if other is not best]
-
-
-def _compare(first: Result, second: Result, cfg: DictConfig) -> MeasuredPair:
-    resamples = RESAMPLES if cfg.compare and cfg.bootstrap is None else _resamples(first, cfg)
-    eer = None
-    if resamples:
-        cluster = metrics.cluster_column(first.table)
-        eers = metrics.PairedEers([[first.table], [second.table]], cluster, resamples, cfg.seed)
-        eer = eers.difference(0, 1)
-    return MeasuredPair(
-        first.corpus,
-        first.system,
-        second.system,
-        eer,
-        metrics.delong_auc_difference(first.table, second.table),
-    )
-
-
 def _notes_on_intervals(results: Sequence[Result], cfg: DictConfig) -> list[str]:
     """Write a sentence for each way in which confidence intervals of a corpus were resampled.
 
@@ -292,7 +211,7 @@ def _notes_on_intervals(results: Sequence[Result], cfg: DictConfig) -> list[str]
     """
     systems: dict[tuple[str, str], list[str]] = {}
     for result in results:
-        resamples = _resamples(result, cfg)
+        resamples = result.num_resamples(cfg.bootstrap)
         if not resamples or min(len(result.table.bonafide), len(result.table.spoof)) < 2:
             continue
         if metrics.cluster_column(result.table):

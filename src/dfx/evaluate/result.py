@@ -13,6 +13,9 @@ from dfx.scorefiles import AsvScores
 from dfx.tables.findings import Finding
 from dfx.tables.score_table import ScoreTable
 
+RESAMPLES = 1000
+MAX_TRIALS_RESAMPLED = 100_000  # limit if the user does not say whether to resample: seconds of work
+
 
 @dataclass(frozen=True)
 class Result:
@@ -63,6 +66,16 @@ class Result:
     def metric_name(self) -> str:
         """Corpus and system as part of a metric name in MLflow: `demo/lcnn`."""
         return f"{mlflow_name(self.corpus)}/{mlflow_name(self.system)}"
+
+    def num_resamples(self, wanted: int | None) -> int:
+        """Return how often the trials are resampled for confidence intervals.
+
+        Args:
+            wanted: the user's choice; None: 1,000 times, or never if there are more than 100,000 trials.
+        """
+        if wanted is None:
+            return RESAMPLES if len(self.table) <= MAX_TRIALS_RESAMPLED else 0
+        return int(wanted)
 
 
 def mlflow_name(name: str) -> str:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 
 from dfx import metrics
-from dfx.evaluate.measure import ATTACK, BREAKDOWN_METRICS, MeasuredPair, MeasuredRow, Measurements
+from dfx.evaluate.compare import MeasuredPair
+from dfx.evaluate.measure import ATTACK, BREAKDOWN_METRICS, MeasuredRow, Measurements
 from dfx.evaluate.result import Result
 from dfx.reporting import metric_names
-from dfx.reporting.document_parts import DocumentTable
+from dfx.reporting.document_table import DocumentTable
 from dfx.reporting.metric_names import METRICS
 
 MAIN_METRICS = ("eer", "auc", "min_tdcf_2019", "min_tdcf_revised", "min_dcf", "cllr", "accuracy")

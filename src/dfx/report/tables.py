@@ -10,7 +10,8 @@ import numpy as np
 from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, LEVEL, MeasuredCell
 from dfx.report.sweep_report import UP, SweepReport
 from dfx.reporting import metric_names
-from dfx.reporting.document_parts import DocumentCell, DocumentTable, counted
+from dfx.reporting.document_parts import counted
+from dfx.reporting.document_table import DocumentCell, DocumentTable
 
 STAR = "★"  # chosen on dev
 SIGNS = {CHOSEN: f" {STAR}", BETTER: f" {UP}"}

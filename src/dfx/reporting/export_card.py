@@ -9,7 +9,8 @@ from typing import Any
 from dfx.detector.export_check import CheckClips, ExportCheck
 from dfx.detector.scoring import SavedDetector
 from dfx.reporting.document import Document
-from dfx.reporting.document_parts import DocumentFindings, DocumentNotice, DocumentTable, DocumentText
+from dfx.reporting.document_parts import DocumentFindings, DocumentNotice, DocumentText
+from dfx.reporting.document_table import DocumentTable
 from dfx.reporting.metric_names import metric_with_unit
 
 LARGEST_DIFFERENCE = 1e-5  # of scores, that float32 explains

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from dfx.config.schema import did_you_mean
 from dfx.reporting import metric_names
-from dfx.reporting.document_parts import DocumentCell as TableCell
-from dfx.reporting.document_parts import DocumentTable, counted, listed
+from dfx.reporting.document_parts import counted, listed
+from dfx.reporting.document_table import DocumentCell as TableCell
+from dfx.reporting.document_table import DocumentTable
 from dfx.tracking.cells import cell_position_tag
 from dfx.tracking.runs import RunRecord
 

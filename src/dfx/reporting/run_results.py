@@ -18,7 +18,8 @@ from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, decision_thresho
 from dfx.reporting import figures as plots
 from dfx.reporting import metric_names
 from dfx.reporting.document import show_document_parts
-from dfx.reporting.document_parts import DocumentCell, DocumentPart, DocumentTable, DocumentText
+from dfx.reporting.document_parts import DocumentPart, DocumentText
+from dfx.reporting.document_table import DocumentCell, DocumentTable
 from dfx.tables.labels import SPOOF
 from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 from dfx.tracking.database import ui_command

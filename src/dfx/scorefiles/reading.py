@@ -15,9 +15,9 @@ import pandas as pd
 
 from dfx.tables import protocols
 from dfx.tables.findings import some_items
-from dfx.tables.labels import BONAFIDE, is_label, normalised_word
+from dfx.tables.labels import BONAFIDE, is_label, normalised_word, parse_labels
 from dfx.tables.line_breaks import refuse_joined_lines
-from dfx.tables.manifest import parse_labels, read_parquet_table
+from dfx.tables.manifest_reading import read_parquet_table
 from dfx.tables.score_table import UNKNOWN_ATTACK
 
 # Column of dfx -> its names in files, in order of preference; case, `-`, `_` and spaces do not matter. The `anon` ones

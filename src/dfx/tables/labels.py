@@ -7,6 +7,13 @@ unknown word is an error, because a wrong polarity turns an EER of 3 % into 97 %
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dfx.tables.findings import some_items
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BONAFIDE = 1
 SPOOF = 0
@@ -47,6 +54,26 @@ def parse_label(word: object) -> int:
         f"Unknown label {word!r}: dfx does not guess which class it is. "
         f"Use bonafide or spoof (also read: {', '.join(sorted(BONAFIDE_WORDS | SPOOF_WORDS))})."
     )
+
+
+def parse_labels(words: pd.Series, path: Path) -> pd.Series:
+    """Convert a column of label words to 1 (bona fide) and 0 (spoof).
+
+    An error has the number of unknown words and the first of them.
+    """
+    known: dict[Any, int] = {}
+    reason = ""
+    for word in words.unique():
+        try:
+            known[word] = parse_label(word)
+        except ValueError as error:
+            reason = reason or str(error)
+    if reason:
+        bad = words[~words.isin(list(known))]
+        raise ValueError(
+            f"{path}: {len(bad)} of {len(words)} labels are unknown ({some_items(bad.unique())}). {reason}"
+        )
+    return words.map(known).astype("int64")
 
 
 def fake_probability(score: float) -> float:
