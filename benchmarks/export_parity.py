@@ -19,24 +19,8 @@ from dfx.config.schema import CONF_DIR, register_schema
 from dfx.detector import build, exporting, loading
 from dfx.detector.network import build_network, num_segment_samples
 
-TINY = {
-    "extractor_mode": "group_norm",
-    "extractor_conv_layer_config": [[8, 10, 5], [8, 3, 2], [8, 2, 2]],
-    "extractor_conv_bias": False,
-    "encoder_embed_dim": 16,
-    "encoder_projection_dropout": 0.1,
-    "encoder_pos_conv_kernel": 8,
-    "encoder_pos_conv_groups": 4,
-    "encoder_num_layers": 3,
-    "encoder_num_heads": 2,
-    "encoder_attention_dropout": 0.1,
-    "encoder_ff_interm_features": 24,
-    "encoder_ff_interm_dropout": 0.1,
-    "encoder_dropout": 0.1,
-    "encoder_layer_norm_first": False,
-    "encoder_layer_drop": 0.0,
-    "aux_num_out": None,
-}
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "shared"))
+from setups import TINY_WAV2VEC2
 
 
 def compare(feature: str, model: str, folder: str) -> str:
@@ -45,7 +29,7 @@ def compare(feature: str, model: str, folder: str) -> str:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         cfg = compose("train", overrides=[f"feature={feature}", f"model={model}", *size])
     if feature.startswith("wav2vec2"):
-        OmegaConf.update(cfg, "feature.architecture", TINY, force_add=True)
+        OmegaConf.update(cfg, "feature.architecture", TINY_WAV2VEC2 | {"encoder_layer_drop": 0.0}, force_add=True)
     network = build_network(cfg).eval()
     place, file = Path(folder, "detector.ckpt"), Path(folder, "detector.onnx")
     config = build.build_checkpoint_config(cfg, network.feature)

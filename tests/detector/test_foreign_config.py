@@ -198,3 +198,9 @@ def test_an_onnx_file_is_data_too(text: str) -> None:
     with pytest.raises(ValueError, match=r"evil\.onnx (was not opened|has metadata|holds no configuration)"):
         dfx.load("evil.onnx")
     assert not Path("CANARY").exists()
+
+
+@pytest.mark.parametrize("trust", [5, None, [5], {"my_lab": "yes"}])
+def test_trust_that_names_no_packages_is_one_sentence(trust, tmp_path):
+    with pytest.raises(ValueError, match=r"trust=.* names no packages: give a list, trust=\[my_lab\]"):
+        dfx.load(tmp_path / "a.ckpt", trust=trust)

@@ -20,6 +20,25 @@ from dfx.datasets import Dataset
 from dfx.tables.manifest import Manifest
 from dfx.tables.score_table import ScoreTable
 
+TINY_WAV2VEC2 = {  # arguments of torchaudio.models.wav2vec2_model
+    "extractor_mode": "group_norm",
+    "extractor_conv_layer_config": [[8, 10, 5], [8, 3, 2], [8, 2, 2]],
+    "extractor_conv_bias": False,
+    "encoder_embed_dim": 16,
+    "encoder_projection_dropout": 0.1,
+    "encoder_pos_conv_kernel": 8,
+    "encoder_pos_conv_groups": 4,
+    "encoder_num_layers": 3,
+    "encoder_num_heads": 2,
+    "encoder_attention_dropout": 0.1,
+    "encoder_ff_interm_features": 24,
+    "encoder_ff_interm_dropout": 0.1,
+    "encoder_dropout": 0.1,
+    "encoder_layer_norm_first": False,
+    "encoder_layer_drop": 0.5,
+    "aux_num_out": None,
+}
+
 
 def composed(*arguments, command="train", **options):
     """The configuration of a command with these overrides, in which named corpora have their options."""

@@ -60,24 +60,20 @@ def logged_params(cfg: DictConfig) -> dict[str, str]:
 
 
 def _without_bookkeeping(cfg: DictConfig) -> Node:
-    """Resolve a configuration, and remove the keys in `BOOKKEEPING`."""
+    """Resolve a configuration, and remove the keys in `BOOKKEEPING`, also from corpora inside corpora."""
     resolved = typing.cast(Node, OmegaConf.to_container(cfg, resolve=True))
-    for key in BOOKKEEPING:
-        group, _, leaf = key.rpartition(".")
-        node = resolved.get(group) or {} if group else resolved
-        node.pop(leaf, None)
-    _strip(resolved.get("dataset") or {})
+
+    def remove(node: Node, group: str) -> None:
+        for key in BOOKKEEPING:
+            parent, _, leaf = key.rpartition(".")
+            if parent == group:
+                node.pop(leaf, None)
+        for corpus in (node.get("corpora") or {}).values():
+            remove(corpus, "dataset")
+
+    for group in {key.rpartition(".")[0] for key in BOOKKEEPING}:
+        remove((resolved.get(group) or {}) if group else resolved, group)
     return resolved
-
-
-def _strip(dataset: Node) -> None:
-    """Remove the bookkeeping keys from a dataset and from its corpora."""
-    for key in BOOKKEEPING:
-        group, _, leaf = key.partition(".")
-        if group == "dataset":
-            dataset.pop(leaf, None)
-    for corpus in (dataset.get("corpora") or {}).values():
-        _strip(corpus)
 
 
 def chosen_options(cfg: DictConfig) -> dict[str, str]:

@@ -38,13 +38,22 @@ class Folder(Dataset):
         """Build the manifest of all audio files below a class folder; hidden files are left out."""
         if not self.root.is_dir():
             raise ValueError(f"No folder at {str(self.root)!r}; dataset=folder {EXPECTED}.")
-        table = folder_table(self.root)
+        table = classed_folder_table(self.root)
         if table.empty:
             found = ", ".join(sorted(p.name for p in self.root.iterdir())[:10]) or "nothing"
             raise ValueError(f"No recordings below a class folder in {str(self.root)!r} (found: {found}); {EXPECTED}.")
-        if not table["split"].any():
-            table["split"] = assign_splits(table.assign(group=_groups(table)), "group")
         return Manifest(table, name=self.root.name)
+
+
+def classed_folder_table(root: Path) -> pd.DataFrame:
+    """List the audio files of a folder that has a folder for each class, with a split for each; see `folder_table`.
+
+    The table is empty if no folder names a class.
+    """
+    table = folder_table(root)
+    if len(table) and not table["split"].any():
+        table["split"] = assign_splits(table.assign(group=_groups(table)), "group")
+    return table
 
 
 def folder_table(root: Path, all_genuine: bool = False) -> pd.DataFrame:

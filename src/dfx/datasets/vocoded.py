@@ -10,7 +10,7 @@ import pandas as pd
 from dfx import files
 from dfx.datasets import vocoded_files
 from dfx.datasets.corpus import Dataset
-from dfx.datasets.folder import Folder, folder_table
+from dfx.datasets.folder import classed_folder_table, folder_table
 from dfx.datasets.splits import divide_into_splits
 from dfx.datasets.synthesis import twins
 from dfx.datasets.synthesis.twins import CODECS, COPY, VOCODERS
@@ -122,8 +122,9 @@ class Vocoded(Dataset):
             found = [one for one in self.corpus.findings if one.kind != "one-class"]  # twins are the other
         elif folder.is_dir():
             name = folder.absolute().name
-            classes = not folder_table(folder).empty
-            table = Folder(str(folder)).manifest().table if classes else self._genuine_folder(folder)
+            table = classed_folder_table(folder)
+            if table.empty:
+                table = self._genuine_folder(folder)
         else:
             raise ValueError(
                 f"dataset.bonafide={self.bonafide} is neither a folder nor the name of a dataset: give the folder of "

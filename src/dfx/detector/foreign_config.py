@@ -70,7 +70,10 @@ def check_foreign_config(
 
 def trusted_packages(trust: str | Sequence[str]) -> tuple[str, ...]:
     """Return the names of the packages that the user trusts; a text is one name."""
-    return (trust,) if isinstance(trust, str) else tuple(trust)
+    names = (trust,) if isinstance(trust, str) else trust
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"trust={trust} names no packages: give a list, trust=[my_lab], or trust=[] for none.")
+    return tuple(names)
 
 
 def _value_problems(config: Mapping[str, Any]) -> Iterator[str]:

@@ -91,11 +91,11 @@ def measure_results(results: Sequence[Result], cfg: DictConfig) -> Measurements:
         ValueError: if two results have one name, no result has a column to break down by, or a comparison is asked for
             and not possible.
     """
-    names = [name for result in results for name in (result.file_name, result.metric_name)]
-    twice = [one.name for one in results if max(names.count(one.file_name), names.count(one.metric_name)) > 1]
+    names = [result.file_name for result in results]
+    twice = [result.name for result in results if names.count(result.file_name) > 1]
     if twice:
         raise ValueError(
-            f"Results need different names, also as file names and in MLflow, got {', '.join(twice)}: name the "
+            f"Results need different names, also as file names, got {', '.join(twice)}: name the "
             "systems, model={NAME: FILE, …} or scores={NAME: FILE, …}, and corpora so that letters and digits differ."
         )
     uncalibrated = [result for result in results if not result.calibrated]

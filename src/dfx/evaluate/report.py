@@ -11,7 +11,7 @@ import pandas as pd
 
 from dfx.evaluate import figures, tables
 from dfx.evaluate.measure import MeasuredRow, Measurements
-from dfx.evaluate.result import mlflow_name
+from dfx.metrics import mlflow_name
 from dfx.reporting.document import Document, document_file_name
 from dfx.reporting.document_parts import DocumentFindings, DocumentNotice, DocumentText
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -62,11 +61,6 @@ class Result:
         """System and corpus as a file name without suffix."""
         return f"{document_file_name(self.system)}--{document_file_name(self.corpus)}"
 
-    @property
-    def metric_name(self) -> str:
-        """Corpus and system as part of a metric name in MLflow: `demo/lcnn`."""
-        return f"{mlflow_name(self.corpus)}/{mlflow_name(self.system)}"
-
     def num_resamples(self, wanted: int | None) -> int:
         """Return how often the trials are resampled for confidence intervals.
 
@@ -76,8 +70,3 @@ class Result:
         if wanted is None:
             return RESAMPLES if len(self.table) <= MAX_TRIALS_RESAMPLED else 0
         return int(wanted)
-
-
-def mlflow_name(name: str) -> str:
-    """Replace the characters that MLflow does not allow in metric names."""
-    return re.sub(r"[^\w .:-]", "_", name)

@@ -58,18 +58,21 @@ def summary(table: ScoreTable, threshold: float | None = None) -> dict[str, floa
     return metrics
 
 
-def attack_key(attack: str) -> str:
-    """Make the metric name for the EER of an attack, with characters that MLflow allows.
+def mlflow_name(name: str) -> str:
+    """Escape the characters that MLflow does not allow in the name of a metric.
 
-    Two attacks never have the same name.
+    Other characters than letters, digits, space, `_`, `.` and `-` become a colon and the hexadecimal code of each of
+    their UTF-8 bytes. So different names stay different.
 
-    Other characters than letters, digits, space, `_`, `.` and `-` become a colon and the hexadecimal code of
-    each of their UTF-8 bytes.
-
-    >>> attack_key("A07"), attack_key("tacotron2+melgan")
-    ('eer/A07', 'eer/tacotron2:2Bmelgan')
+    >>> mlflow_name("tacotron2+melgan")
+    'tacotron2:2Bmelgan'
     """
-    return "eer/" + _UNSAFE.sub(lambda found: "".join(f":{byte:02X}" for byte in found[0].encode()), attack)
+    return _UNSAFE.sub(lambda found: "".join(f":{byte:02X}" for byte in found[0].encode()), name)
+
+
+def attack_key(attack: str) -> str:
+    """Make the metric name for the EER of an attack: `eer/A07`."""
+    return f"eer/{mlflow_name(attack)}"
 
 
 def attack_name(key: str) -> str:
