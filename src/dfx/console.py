@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
 
 def progress_bar(counts: Generator[int], label: str, total: int, show: bool) -> None:
-    """Show a progress bar on standard error, advanced by each number that `counts` yields.
-
-    The generator is closed at the end, also after a Ctrl-C, so that no worker continues to write.
-    """
+    """Show a progress bar on standard error, advanced by each number that `counts` yields."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -27,10 +24,7 @@ def progress_bar(counts: Generator[int], label: str, total: int, show: bool) -> 
 
 @contextlib.contextmanager
 def byte_progress_bar(label: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar of bytes on standard error.
-
-    Yields a function to call with (bytes so far, bytes in all).
-    """
+    """Show a progress bar of bytes; yields a function to call with (bytes so far, bytes in all)."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -45,20 +39,14 @@ def say(text: str) -> None:
 
 
 def say_findings(findings: Iterable[Any]) -> None:
-    """Print the errors and warnings among the findings about a corpus.
-
-    Only `dfx.audit` shows the notes.
-    """
+    """Print the errors and warnings, but not the notes, among the findings about a corpus."""
     for found in findings:
         if found.severity != "note":
             say(f"{found.severity.capitalize()}: {found.text}")
 
 
 def plain_console(stderr: bool = False) -> Console:
-    """Create a console that prints text unchanged, without markup.
-
-    Names of users may hold `[b]` and `:smile:`.
-    """
+    """Create a console that prints text unchanged: names of users may hold `[b]` and `:smile:`."""
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
@@ -66,8 +54,5 @@ def plain_console(stderr: bool = False) -> Console:
 
 @functools.cache
 def _message_console() -> Console:
-    """Return the shared console on standard error.
-
-    A message thus appears above a progress bar, not behind it.
-    """
+    """Return the shared console on standard error: a message then appears above a progress bar."""
     return plain_console(stderr=True)

@@ -89,10 +89,7 @@ def os_error_sentence(error: OSError) -> str:
 
 
 def write_text_file(path: str | Path, text: str) -> None:
-    """Write a text file atomically, in UTF-8.
-
-    Characters that cannot be encoded (from odd file names) are escaped.
-    """
+    """Write a text file atomically, in UTF-8; characters that cannot be encoded (odd file names) are escaped."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
@@ -107,9 +104,7 @@ def remove_abandoned_files(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked_folder(folder: Path, doing: str, say: Callable[[str], None], name: str = "build.lock") -> Iterator[None]:
-    """Hold a lock on a folder.
-
-    The system frees it when the process dies.
+    """Hold a lock on a folder, which the system frees when the process dies.
 
     Args:
         folder: created if it does not exist.
@@ -135,8 +130,6 @@ def locked_folder(folder: Path, doing: str, say: Callable[[str], None], name: st
 @contextlib.contextmanager
 def full_disk_is_an_error(folder: Path, what: str, options: str = "$DFX_CACHE or cache=") -> Iterator[None]:
     """Convert the OSError of a full disk to a ValueError with advice for the user.
-
-    `what` is written to the folder, for example "waveforms".
 
     Args:
         folder: where files are written.

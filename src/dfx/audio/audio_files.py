@@ -48,10 +48,7 @@ def list_audio_files(folder: Path) -> list[str]:
 
 
 def audio_file_table(folder: Path) -> pd.DataFrame:
-    """List the audio files at or below a folder as a table.
-
-    Columns: `file` (relative), `path` (absolute), `stem` (relative, without suffix).
-    """
+    """List the audio files at or below a folder as a table."""
     files = pd.Series(list_audio_files(folder), dtype="str")
     return pd.DataFrame({"file": files, "path": f"{folder}{os.sep}" + files, "stem": audio_file_stems(files)})
 

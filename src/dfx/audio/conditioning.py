@@ -46,10 +46,7 @@ class Conditions(NamedTuple):
         return cls(*(None if value is None else float(value) for value in values))
 
     def problems(self, sample_rate: float) -> Iterator[str]:
-        """Yield one error sentence for each invalid value.
-
-        Each sentence begins with the name of the value.
-        """
+        """Yield an error sentence for each invalid value; it begins with the name of the value."""
         low, high = 2 * TRANSITION * sample_rate, sample_rate / 2
         if self.bandwidth_hz is not None and not low <= self.bandwidth_hz <= high:
             yield (
@@ -158,10 +155,7 @@ def _frame_energies(piece: Waveform, frame: int) -> NDArray[np.float64]:
 
 
 def _low_pass(bandwidth_hz: float, sample_rate: float) -> Waveform:
-    """Compute the coefficients of a linear-phase low-pass filter whose stopband begins at the bandwidth.
-
-    Their number is odd.
-    """
+    """Compute the coefficients of a linear-phase low-pass filter whose stopband begins at the bandwidth."""
     import scipy.signal  # takes half a second in every worker process
 
     width = TRANSITION * sample_rate
@@ -173,10 +167,7 @@ def _low_pass(bandwidth_hz: float, sample_rate: float) -> Waveform:
 
 
 def _filtered(read: Read, length: int, start: int, stop: int, taps: Waveform | None) -> Waveform:
-    """Apply the low-pass filter to samples `start` to `stop` of a clip, without delay.
-
-    The clip is extended by zeros on both sides.
-    """
+    """Apply the low-pass filter to samples `start` to `stop` of a clip, without delay; beyond the ends are zeros."""
     if taps is None:
         return read(start, stop - start)
     import scipy.signal

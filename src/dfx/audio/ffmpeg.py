@@ -103,10 +103,7 @@ def _open(path: Path, failure: str) -> Any:
 
 
 def _frames(container: Any, stream: Any) -> Iterable[Any]:
-    """Decode the frames of a stream.
-
-    Damaged packets are skipped; a damaged container ends the stream.
-    """
+    """Decode the frames of a stream; damaged packets are skipped."""
     packets = container.demux(stream)
     while True:
         try:

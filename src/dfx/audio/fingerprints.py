@@ -80,10 +80,7 @@ class ClipSpectra:
             self._take(np.lib.stride_tricks.sliding_window_view(samples, self._size)[:: self._hop][:count])
 
     def summary(self) -> SpectralSummary:
-        """Return the cepstral statistics and the fingerprint of all samples so far.
-
-        A clip shorter than a window is padded with zeros.
-        """
+        """Return the cepstral statistics and the fingerprint of all samples so far."""
         if not self._count:
             self._take(np.pad(self._rest, (0, self._size - len(self._rest)))[None])
         mean = self._sum[0] / self._count

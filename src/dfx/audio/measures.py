@@ -83,10 +83,7 @@ COLUMNS = {  # of a row of `measure_clip`, with their types; those of type objec
 
 
 def measure_clips(paths: Iterable[str], sample_rate: int) -> list[dict[str, Any]]:
-    """Measure several files in one call of a worker process.
-
-    See `measure_clip`.
-    """
+    """Measure several files in one call of a worker process; see `measure_clip`."""
     return [measure_clip(path, sample_rate) for path in paths]
 
 
@@ -172,10 +169,7 @@ class ClipScalars:
 
     @property
     def digest(self) -> int:
-        """Hash (64 bits) of the samples, which are rounded to 16 bits first.
-
-        It does not depend on the sample rate.
-        """
+        """Hash (64 bits) of the samples, rounded to 16 bits; it does not depend on the sample rate."""
         return int.from_bytes(self._digest.digest(), "little")
 
     def values(self) -> dict[str, float]:
@@ -204,10 +198,7 @@ class ClipScalars:
         }
 
     def _count_flat(self, block: Floats) -> None:
-        """Count clipped samples: runs of three or more equal samples at the peak.
-
-        They are also found if the clip was attenuated after the clipping.
-        """
+        """Count clipped samples, also of clips made softer: runs of three or more equal samples at the peak."""
         level = np.abs(block)
         peak = level.max(initial=np.float32(0))
         if peak > self._peak:
@@ -240,10 +231,7 @@ class ClipScalars:
 
 
 class MeanSpectrum:
-    """Accumulator for the mean power spectrum of one clip, fed block by block.
-
-    Hann windows of 1,024 samples overlap by half.
-    """
+    """Accumulator for the mean power spectrum of one clip, in Hann windows of 1,024 samples that overlap by half."""
 
     def __init__(self) -> None:
         self._window = np.hanning(MEAN_WINDOW).astype(np.float32)
@@ -262,10 +250,7 @@ class MeanSpectrum:
             self._sum(frames)
 
     def power(self) -> NDArray[np.float64]:
-        """Return the mean power (513,) of all windows so far.
-
-        A clip shorter than a window is padded with zeros.
-        """
+        """Return the mean power (513,) of all windows so far; a short clip is padded with zeros."""
         if not self._count:
             self._sum(np.pad(self._rest, (0, MEAN_WINDOW - len(self._rest)))[None])
         return self._power / self._count
@@ -277,10 +262,7 @@ class MeanSpectrum:
 
 
 def bandwidth_hz(power: NDArray[np.float64], sample_rate: int) -> float:
-    """Return the bandwidth in Hz: the highest frequency within 65 dB of the strongest bin.
-
-    It is 0 for silence.
-    """
+    """Return the bandwidth: the highest frequency (Hz) within 65 dB of the strongest bin; 0 for silence."""
     if not power.any():
         return 0.0
     level = power > power.max() * 10 ** (-BAND_DROP_DB / 10)

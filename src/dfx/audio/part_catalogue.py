@@ -89,10 +89,7 @@ class PartCatalogue:
             self._add(tables, numbers)
 
     def add_part(self, name: str, recordings: list[int], entries: Sequence[PartEntry]) -> None:
-        """Add a part that this process has written, without reading its table.
-
-        A damaged part is not added; `refresh` reads it.
-        """
+        """Add a part that this process has written, without reading its table; not if it is damaged."""
         size, mtime, offset, length, scale, crc32 = np.array([entry[1:-1] for entry in entries], np.int64).T
         # The files may have changed since the catalogue was made.
         self.sizes[recordings], self.mtimes[recordings] = size, mtime
@@ -139,10 +136,7 @@ class PartCatalogue:
             self.reload()
 
     def missing(self, chosen: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
-        """Return the numbers of the recordings that are in no part and are not known as bad.
-
-        All recordings are searched, or only `chosen`.
-        """
+        """Return which recordings (all, or only of `chosen`) are in no part and are not known as bad."""
         chosen = np.arange(len(self.paths)) if chosen is None else chosen
         lacking: NDArray[np.intp] = chosen[self.part[chosen] == MISSING]
         return lacking[~np.isin(lacking, np.fromiter(self.reasons, np.intp, len(self.reasons)))]

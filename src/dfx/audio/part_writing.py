@@ -161,10 +161,7 @@ def write_part_samples(
 
 
 def _append(data: Any, blocks: Blocks) -> tuple[int, int, str]:
-    """Write the samples of one recording.
-
-    Returns its scale, its checksum, and the reason if it is bad.
-    """
+    """Write the samples of one recording; return its scale, its checksum, and the reason if it is bad."""
     start, scale, checksum = data.tell(), 0, 0
     try:
         for block_scale, block in blocks:
@@ -191,18 +188,12 @@ def _rewind(data: Any, start: int) -> None:
 
 
 def _progress_path(folder: Path, name: str) -> Path:
-    """Path of the file that stores which recording of a job is being written.
-
-    It remains if the worker dies.
-    """
+    """Path of the file that tells which recording a worker is writing; it remains if the worker dies."""
     return folder / f"{files.TEMPORARY}{name}.at"
 
 
 def read_progress(folder: Path, name: str) -> int | None:
-    """Return which recording of a job its worker was writing when it died; None if unknown.
-
-    It is the position of the recording in the job.
-    """
+    """Return the position in the job of the recording that its worker wrote when it died; None if unknown."""
     try:
         return int(_progress_path(folder, name).read_text())
     except (OSError, ValueError):

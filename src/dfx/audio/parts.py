@@ -64,36 +64,24 @@ class PartEntry(NamedTuple):
 
 
 def new_part_name() -> str:
-    """Return a unique name for a new part.
-
-    Names sort by time.
-    """
+    """Return a unique name for a new part; names sort by time."""
     return f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}"
 
 
 def decoding_limits() -> str:
-    """Return the limits of decoding and the decoder versions as text.
-
-    Files that failed by time-out or crash are tried again when these change.
-    """
+    """Describe limits of decoding and decoder versions: files that failed are tried again when these change."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("soundfile", "soxr", "av")]
     limits = f"{FILE_SECONDS:g} to {MOST_SECONDS:g} s, {MAX_HOURS:g} h, {MAX_MEMORY / 2**20:g} MiB"
     return f"limit {limits}, {', '.join(versions)}"
 
 
 def reason_with_limits(reason: str) -> str:
-    """Append limits of decoding and decoder versions to the reason of a bad file.
-
-    The file is tried again when they change.
-    """
+    """Append the limits of decoding to the reason of a bad file, so that it is tried again when they change."""
     return f"{reason} [{decoding_limits()}]"
 
 
 def write_part_table(folder: Path, name: str, entries: Sequence[PartEntry], unit_bytes: int) -> None:
-    """Write the table of a part after its samples; the part is then valid.
-
-    A sample has `unit_bytes` bytes.
-    """
+    """Write the table of a part whose samples have `unit_bytes` bytes each; the part is then valid."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -144,8 +132,6 @@ def read_part_table(folder: Path, name: str) -> tuple[pa.Table, int] | None:
 def read_in_pieces(data: BinaryIO, offset: int, length: int, crc32: int, unit_bytes: int) -> Iterator[bytes]:
     """Read the bytes of a recording piece by piece, and verify its checksum.
 
-    It may be hours long.
-
     Raises:
         ValueError: at the end, if the checksum is another.
     """
@@ -192,10 +178,7 @@ def remove_abandoned_parts(folder: Path) -> None:
 
 
 def stat_recordings(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the size in bytes and the modification time in ns of each file.
-
-    They are -1 and 0 for a file without access.
-    """
+    """Return sizes in bytes and modification times in ns of files; -1 and 0 for a file without access."""
     chunks = [paths[i : i + 4096] for i in range(0, len(paths), 4096)]
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         facts = np.concatenate(
@@ -205,10 +188,7 @@ def stat_recordings(paths: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np
 
 
 def stat_recording(path: str | bytes) -> tuple[int, int]:
-    """Return the size in bytes and the modification time in ns of a file.
-
-    They are -1 and 0 for a file without access.
-    """
+    """Return size in bytes and modification time in ns of a file; -1 and 0 for a file without access."""
     try:
         status = os.stat(path)  # noqa: PTH116  (pathlib takes three times as long, 600,000 times)
     except (OSError, ValueError):
@@ -217,10 +197,7 @@ def stat_recording(path: str | bytes) -> tuple[int, int]:
 
 
 def part_batches(costs: NDArray[np.int64]) -> list[NDArray[np.intp]]:
-    """Divide recordings into about 256 batches of equal cost in bytes.
-
-    The target size of a batch is between 4 and 64 MiB, so there may be fewer or more.
-    """
+    """Divide recordings into about 256 batches of equal cost, each of 4 to 64 MiB if possible."""
     costs = np.maximum(costs, FILE_BYTES)
     limit = min(max(MIN_BATCH_BYTES, int(costs.sum()) // 256), MAX_BATCH_BYTES)
     group = (np.cumsum(costs) - costs) // limit

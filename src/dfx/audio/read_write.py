@@ -152,10 +152,7 @@ def write_audio(path: str | Path, waveform: NDArray[np.floating], sample_rate: i
 
 
 def _require_file(path: Path) -> None:
-    """Raise an AudioError if the path is not a regular file, or the file is empty.
-
-    A decoder would wait for a pipe for ever.
-    """
+    """Raise an AudioError if the path is not a regular file (a decoder would wait for a pipe), or is empty."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
@@ -169,10 +166,7 @@ def _require_file(path: Path) -> None:
 
 
 def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDArray]:
-    """Read a file in mono blocks at `sample_rate`.
-
-    They are 16-bit integers if the file is 16-bit mono at this rate, else float32.
-    """
+    """Read a file in mono blocks at `sample_rate`: as integers if it is 16-bit mono at this rate, else as float32."""
     total = 0
     try:
         for block in _resampled(_decode(path, block_seconds), path, sample_rate):
@@ -213,10 +207,7 @@ def _resampled(blocks: Iterator[tuple[NDArray, int]], path: Path, sample_rate: i
 
 
 def _decode(path: Path, block_seconds: float) -> Iterator[tuple[NDArray, int]]:
-    """Decode a file in mono blocks at its own sample rate.
-
-    soundfile decodes first; PyAV continues where soundfile fails.
-    """
+    """Decode a file in mono blocks at its own rate; PyAV continues where soundfile fails."""
     _require_file(path)
     done, promised, failure = yield from _decode_soundfile(path, block_seconds)
     if failure or done == 0 or _cut_short(done, promised):
@@ -275,10 +266,7 @@ def _num_frames(file: soundfile.SoundFile) -> int:
 
 
 def _riff_frames(path: Path) -> int:
-    """Return the number of frames in a WAV header, or 0 if it is unknown.
-
-    libsndfile counts the frames in the file instead, even if half of it is missing.
-    """
+    """Return the number of frames in a WAV header (libsndfile counts those in the file), or 0 if it is unknown."""
     with path.open("rb") as file:
         if file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
             return 0

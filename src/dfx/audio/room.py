@@ -68,10 +68,7 @@ def draw_room_recording(rng: np.random.Generator) -> RoomRecording:
 
 
 def record_in_room(waveform: Real, recording: RoomRecording, rng: np.random.Generator) -> npt.NDArray[np.int16]:
-    """Simulate a recording of speech (samples,) under given conditions; returns 16-bit samples.
-
-    The generator draws noise and dither.
-    """
+    """Simulate a recording of speech (samples,) under given conditions; returns 16-bit samples."""
     num_samples = len(waveform)
     shape = np.random.default_rng(recording.seed)
     speech = signal.fftconvolve(waveform, _room(recording, shape))[:num_samples]
@@ -102,10 +99,7 @@ def record_in_room(waveform: Real, recording: RoomRecording, rng: np.random.Gene
 
 
 def _room(recording: RoomRecording, rng: np.random.Generator) -> Real:
-    """Impulse response of a room: direct sound, followed by exponentially decaying noise.
-
-    The noise decays by 60 dB in the reverberation time.
-    """
+    """Impulse response of a room: direct sound, followed by noise that decays by 60 dB in the reverberation time."""
     length = int(recording.reverb_seconds * SAMPLE_RATE)
     time = np.arange(length) / SAMPLE_RATE
     tail = rng.standard_normal(length) * 10 ** (-3 * time / recording.reverb_seconds)

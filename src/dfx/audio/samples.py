@@ -16,10 +16,7 @@ MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; a file "at 1 Hz" would become 16,000 
 
 
 class AudioError(ValueError):
-    """Error for a file that cannot be used as audio; `reason` says why.
-
-    `may_pass` is True if the system could not read the file: the cause may be temporary.
-    """
+    """Error for a file that cannot be used as audio: `reason` says why, `may_pass` whether it may be temporary."""
 
     def __init__(self, path: str | Path, reason: str, may_pass: bool = False):
         super().__init__(str(path), reason, may_pass)
@@ -42,10 +39,7 @@ class AudioInfo(NamedTuple):
 
 
 def to_int16(waveform: NDArray[np.floating]) -> Pcm:
-    """Convert samples to 16-bit integers, rounded and clipped at full scale.
-
-    Exact inverse of the division by 32768 on reading.
-    """
+    """Convert samples to 16-bit integers, rounded and clipped at full scale; inverse of the division by 32768."""
     scaled = np.multiply(waveform, np.float32(FULL_SCALE))
     np.rint(scaled, out=scaled)
     np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1, out=scaled)
@@ -63,10 +57,7 @@ def sample_scale(peak: float) -> int:
 
 
 def from_int16(samples: Pcm, scale: int = 1) -> Waveform:
-    """Convert 16-bit integers to float32 with full scale 1, and multiply them by `scale`.
-
-    Inverse of `to_int16` for a clip that was divided by `scale`.
-    """
+    """Convert 16-bit integers to float32 with full scale 1, and multiply them by `scale`."""
     waveform: Waveform = np.multiply(samples, np.float32(scale / FULL_SCALE), dtype=np.float32)
     return waveform
 
@@ -81,10 +72,7 @@ def require_sample_rate(path: Path, rate: int) -> int:
 
 
 def mono_samples(channels: NDArray) -> Waveform:
-    """Average the channels (channels, samples) to mono (samples,) float32 with full scale 1.
-
-    The channels are integers or floats.
-    """
+    """Average the channels (channels, samples) of integers or floats to mono (samples,) float32 with full scale 1."""
     if len(channels) == 1 and channels.dtype == np.float32:
         only: Waveform = channels[0]
         return only

@@ -61,10 +61,7 @@ class Crop(NamedTuple):
 
     @property
     def hop(self) -> int:
-        """Distance between sliding windows in samples.
-
-        At half a window, every sample except at the ends is in two windows.
-        """
+        """Distance between sliding windows in samples."""
         return self.step or -(-self.num_samples // 2)
 
     def start(self, length: int, number: int, generator: np.random.Generator) -> int:
@@ -90,10 +87,7 @@ class Crop(NamedTuple):
         return spare // 2 if self.policy == "centre" else 0
 
     def num_windows(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the number of windows of each utterance.
-
-        Lengths and result are (utterances,); without sliding windows the number is 1.
-        """
+        """Return the number of windows of each utterance (utterances,); without sliding windows it is 1."""
         if self.policy == "sliding":
             return 1 - (-np.maximum(lengths - self.num_samples, 0) // self.hop)
         return np.ones(len(lengths), np.int64)

@@ -124,8 +124,6 @@ class StoreReader:
 class WaveformStore(StoreReader):
     """Store of the decoded waveform of each manifest row, read in slices.
 
-    Made by `open_store`.
-
     Attributes:
         sample_rate: of every waveform, in Hz.
         bad: table id, path, reason of the bad files.
@@ -254,10 +252,7 @@ def build_store_shard(
 def plain_store_catalogue(
     manifest: Manifest | FileList, sample_rate: int, cache: str | Path | None
 ) -> tuple[PartCatalogue, NDArray[np.intp]]:
-    """Open the catalogue of the unconditioned waveform store for a manifest.
-
-    Also returns the number of each row's recording in the catalogue.
-    """
+    """Open the catalogue of the unconditioned store of a manifest; also return each row's number in the catalogue."""
     rows, unique = pd.factorize(manifest.table["path"], sort=True)
     paths = unique.tolist()
     folder = files.cache_dir(cache) / "waveforms" / f"v{VERSION}-{sample_rate}"
@@ -265,10 +260,7 @@ def plain_store_catalogue(
 
 
 def recordings_fingerprint(manifest: Manifest) -> str:
-    """Hash (16 hex digits) of the sizes and modification times of all files of a manifest.
-
-    The paths are not part of it.
-    """
+    """Hash (16 hex digits) of the sizes and modification times of all files of a manifest, without their paths."""
     sizes, times = parts.stat_recordings(manifest.table["path"].tolist())
     return hashlib.sha256(sizes.tobytes() + times.tobytes()).hexdigest()[:16]
 

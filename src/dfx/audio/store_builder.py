@@ -42,10 +42,7 @@ def build_decoded_store(
     num_workers: int | None,
     progress: bool,
 ) -> int:
-    """Decode the missing recordings of given batches into a store.
-
-    Returns the number of recordings that this process decoded.
-    """
+    """Decode the missing recordings of given batches into a store; return how many this process decoded."""
     missing = _missing(catalogue, chosen)
     if not len(missing):
         return 0
@@ -73,10 +70,7 @@ def build_conditioned_store(
     num_workers: int | None,
     progress: bool,
 ) -> int:
-    """Condition decoded clips into another store, if they are missing there.
-
-    Returns the number of clips that this process conditioned.
-    """
+    """Condition decoded clips that another store lacks; return how many this process conditioned."""
     chosen = parts.part_batches(np.maximum(plain.length, 0) * SAMPLE_BYTES)
     missing = _missing(conditioned, chosen)
     if not len(missing):
@@ -255,10 +249,7 @@ class _Builder:
         self.catalogue.refresh()
 
     def _after_crash(self, job: StoreJob, status: int) -> list[StoreJob]:
-        """Return the jobs that replace a job whose worker died.
-
-        Raises a ValueError if the files are probably not the cause.
-        """
+        """Return the jobs that replace a job whose worker died; a ValueError if the files are not the cause."""
         folder = self.catalogue.folder
         at = part_writing.read_progress(folder, job.name)
         part_writing.remove_unfinished(folder, job.name)
@@ -295,10 +286,7 @@ class _Builder:
 
 
 def _seconds_of(job: StoreJob) -> float:
-    """Return the time limit of a job in seconds.
-
-    It is generous, since other programs may use the machine.
-    """
+    """Return the time limit of a job in seconds, which is generous: other programs may use the machine."""
     return parts.FILE_SECONDS + sum(min(max(size, 0) / SLOWEST_BYTES, parts.MOST_SECONDS) for size, _ in job.stats)
 
 

@@ -38,10 +38,7 @@ def store_folders(cache: str | Path | None) -> list[Path]:
 
 
 def compact_store(folder: Path) -> int:
-    """Merge the small parts of a store.
-
-    Returns by how much the number of parts decreased.
-    """
+    """Merge the small parts of a store; return by how much their number decreased."""
     with _locked(folder):
         groups: list[list[str]] = [[]]
         total = 0
@@ -117,10 +114,7 @@ def _is_there(entry: PartEntry) -> bool | None:
 
 
 def _rewrite(folder: Path, names: Sequence[str], keep: Callable[[PartEntry], bool]) -> None:
-    """Copy selected recordings of some parts to a new part without duplicates, and delete the old parts.
-
-    A damaged recording, or part, is left out.
-    """
+    """Copy selected, undamaged recordings of some parts to a new part, and delete the old parts."""
     new, rows, seen, unit_bytes = parts.new_part_name(), list[PartEntry](), set[PartEntry](), 1
     with (
         files.full_disk_is_an_error(folder, "parts"),

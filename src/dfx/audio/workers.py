@@ -109,10 +109,7 @@ def run_in_workers(
 
 
 def worker_exit_status(status: int) -> str:
-    """Describe the exit status of a process as text.
-
-    For example "signal 11, SIGSEGV" or "exit status 1".
-    """
+    """Describe the exit status of a process: "signal 11, SIGSEGV" or "exit status 1"."""
     if status == TOOK_TOO_LONG:
         return "it took too long"
     try:
@@ -122,10 +119,7 @@ def worker_exit_status(status: int) -> str:
 
 
 def _call(function: Callable[[Job], Result], job: Job) -> tuple[Result | None, Exception | None]:
-    """Call a function, and return its result or its exception.
-
-    An exception is thus not taken for a crash or a time-out.
-    """
+    """Call a function; return its result or exception, so that an exception is not taken for a crash."""
     try:
         return function(job), None
     except Exception as error:
@@ -160,10 +154,7 @@ class _Context(SpawnContext):
 
 
 def limit_worker_memory(extra: int) -> None:
-    """Limit the additional memory that this worker process may use, in bytes.
-
-    It has an effect only in a worker, and on Linux.
-    """
+    """Limit the additional memory of this worker process, in bytes; only on Linux."""
     status = Path("/proc/self/statm")
     if _is_worker and status.exists():
         import resource

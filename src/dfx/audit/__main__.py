@@ -25,10 +25,7 @@ def main() -> None:
 
 
 def audit(cfg: DictConfig) -> str:
-    """Audit a corpus, then write, show and log the report.
-
-    Returns the sentence with the AUC that a detector has to beat.
-    """
+    """Audit a corpus, then write, show and log the report; return the sentence with the AUC to beat."""
     from pathlib import Path
 
     from dfx.audit import report

@@ -82,12 +82,7 @@ def find_duplicates(measures: CorpusMeasures, usable: NDArray[np.bool_]) -> Dupl
 def _candidates(
     fingerprint: NDArray[np.int8], active_s: NDArray[np.float32], order: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
-    """Find pairs of clips with similar length and fingerprint, the most similar first.
-
-    Also returns what was not compared.
-
-    `order` sorts the rows by length, so only pairs near the diagonal of the matrix of all pairs are compared.
-    """
+    """Find pairs of clips with similar length and fingerprint, the most similar first, and what was not compared."""
     lengths = active_s[order].astype(np.float64)
     stop = np.searchsorted(lengths, np.maximum(lengths * (1 + LENGTHS[0]), lengths + LENGTHS[1]), side="right")
     limits = []

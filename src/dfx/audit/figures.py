@@ -21,8 +21,6 @@ def draw_audit_figures(
 ) -> dict[str, Figure]:
     """Draw the figures of an audit by name: `models`, `scalars`, `distributions`.
 
-    Figures without data are left out.
-
     Args:
         scalars: rows of `shortcuts.evaluate_shortcut_scalars`, the strongest first.
         models: rows of `shortcut_models.evaluate_shortcut_models`.

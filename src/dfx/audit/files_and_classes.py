@@ -64,10 +64,7 @@ def class_counts(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def file_format_counts(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """Count the clips of each class by sample rate, format, channels and bits.
-
-    The eight most frequent values of each are counted.
-    """
+    """Count the clips of each class by sample rate, format, channels and bits: the eight most frequent values."""
     good = table[table["good"]]
     found = {}
     for name in ("sample_rate", "format", "channels", "bits"):

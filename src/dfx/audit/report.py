@@ -105,10 +105,7 @@ def report_json_value(value: Any) -> Any:
 
 
 def audit_report_notice(found: Finding) -> DocumentNotice:
-    """Convert a finding to a notice for the report.
-
-    The kind "leaked-speaker" becomes the title "Leaked: speaker".
-    """
+    """Convert a finding to a notice for the report; its kind "leaked-speaker" becomes the title "Leaked: speaker"."""
     wrong, _, advice = found.text.partition(" What to do: ")
     shown = [name for name in found.examples if repr(name) not in wrong]
     rest = ", ..." if len(shown) == MAX_EXAMPLES and found.count > len(shown) else ""

@@ -43,10 +43,7 @@ Matrix = NDArray[np.floating]
 
 
 class ShortcutClips(NamedTuple):
-    """Usable clips of a corpus, with their measurements and cepstral statistics.
-
-    `lfcc` is the mean and deviation of their cepstra, `(rows, 40)`.
-    """
+    """Usable clips of a corpus, with their measurements and `lfcc`, (rows, 40): mean and deviation of their cepstra."""
 
     table: pd.DataFrame
     lfcc: NDArray[np.float32]
@@ -60,8 +57,6 @@ def evaluate_shortcut_models(
     corpus: ShortcutClips, others: Mapping[str, ShortcutClips], seed: int
 ) -> list[dict[str, Any]]:
     """Train the shortcut models on train, and test them on the other splits and corpora.
-
-    There is one model for each set of scalars and one for the cepstra.
 
     Scalars go to gradient boosting (200 trees of depth 3, learning rate .05, half of the clips for each tree), cepstra
     to logistic regression.
@@ -142,10 +137,7 @@ def shortcut_auc_to_beat(
 def draw_balanced_clips(
     rows: NDArray[np.intp], is_spoof: NDArray[np.bool_], number: int, seed: int
 ) -> NDArray[np.intp]:
-    """Draw at most `number` rows at random, up to half of them from the rarer class.
-
-    They are sorted.
-    """
+    """Draw at most `number` rows at random, up to half of them from the rarer class; they are sorted."""
     if len(rows) <= number:
         return rows
     generator = np.random.default_rng(seed)
@@ -172,10 +164,7 @@ def _logistic_regression() -> Any:
 
 
 def _measured(table: pd.DataFrame, model: Any, inputs: Matrix) -> dict[str, float] | None:
-    """Compute AUC and EER of a shortcut model; None if a class has too few clips.
-
-    The model scores spoof higher.
-    """
+    """Compute AUC and EER of a shortcut model that scores spoof higher; None if a class has too few clips."""
     if table.empty:
         return None
     chunks = [inputs[at : at + CHUNK] for at in range(0, len(inputs), CHUNK)]

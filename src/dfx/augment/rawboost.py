@@ -21,8 +21,6 @@ IMPULSIVE_GAIN = 2.0  # largest impulse relative to the sample that it hits
 class RawBoost:
     """Add convolutive, impulsive and stationary noise to a waveform, one after the other.
 
-    The noise is drawn again for each example.
-
     Source: Tak et al. 2022, "RawBoost: a raw data boosting and augmentation method applied to automatic speaker
     verification anti-spoofing", sections 3.1 to 3.3; the numbers are those of the authors. `convolutive` and
     `impulsive` together are their algorithm 5 (logical access), `stationary` alone is 3 (deepfake).

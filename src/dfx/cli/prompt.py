@@ -220,10 +220,7 @@ def _composition_sentence(error: Exception, command: str, arguments: list[str]) 
 
 
 def _known_keys(command: str, arguments: list[str], wrong: str) -> list[str]:
-    """Return all dotted keys of the configuration.
-
-    The override that failed is left out.
-    """
+    """Return all dotted keys of the configuration, without the override that failed."""
     from hydra import compose, initialize_config_dir
 
     given = [

@@ -39,10 +39,7 @@ def expand_corpora(cfg: DictConfig) -> DictConfig:
 
 
 def corpus_options() -> dict[str, Path]:
-    """Find the YAML file of each corpus, by corpus name.
-
-    As in Hydra, dfx's own files take precedence over those of `--config-dir`.
-    """
+    """Find the YAML file of each corpus, by name; dfx's own come before those of `--config-dir`, as in Hydra."""
     folders = [CONF_DIR]
     if HydraConfig.initialized():
         sources = HydraConfig.get().runtime.config_sources

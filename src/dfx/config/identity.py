@@ -34,9 +34,7 @@ BOOKKEEPING = (
 
 
 def config_hash(cfg: DictConfig, *data: str) -> str:
-    """Compute the hash that identifies a run from its resolved configuration and hashes of its data.
-
-    The keys in `BOOKKEEPING` are left out.
+    """Compute the hash that identifies a run, from its whole resolved configuration and hashes of its data.
 
     It covers the whole configuration, not only the overrides, so a changed default changes the identity.
     """
@@ -77,10 +75,7 @@ def _without_bookkeeping(cfg: DictConfig) -> Node:
 
 
 def chosen_options(cfg: DictConfig) -> dict[str, str]:
-    """Return the options of a run as tags: `{"feature": "lfcc", "model": "lcnn", "seed": "0"}`.
-
-    A component whose class was typed (`model._target_=mylab.Mine`) is named by its class.
-    """
+    """Return the options of a run as tags: `{"feature": "lfcc", "model": "lcnn", "seed": "0"}`."""
     chosen = {}
     if HydraConfig.initialized():
         options = HydraConfig.get().runtime.choices.items()

@@ -83,10 +83,7 @@ class ASVspoof2021(Corpus):
         return table if self.divide else table.assign(split="eval")
 
     def _without_blanks(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Drop the columns that are empty in an early version of the key.
-
-        Full keys name the speakers.
-        """
+        """Drop the columns that are empty in an early version of the key."""
         if not (table["speaker"] == "-").all():
             return table
         full = KEYS.format(track=self.track)
@@ -105,10 +102,7 @@ class ASVspoof2021(Corpus):
 
 
 def _key_places(track: str) -> tuple[str, ...]:
-    """Possible paths of the key file: beside the audio, or in the folder of the audio.
-
-    Both versions of the key, full and early, are in these places.
-    """
+    """Possible paths of the key file: beside the audio, or in the folder of the audio."""
     folders = (
         "",
         f"{track}-keys*/",

@@ -43,10 +43,7 @@ class Dataset(ABC):
         """
 
     def vectors(self) -> NDArray[np.float32] | None:
-        """Return precomputed features (rows of the manifest, columns) if the dataset has no audio, else None.
-
-        The `path` of a row is the file they are read from: a changed file makes a new run.
-        """
+        """Return precomputed features (rows of the manifest, columns) if the dataset has no audio, else None."""
         return None
 
 
@@ -142,22 +139,13 @@ class Corpus(Dataset):
         return found
 
     def find(self, *patterns: str) -> Path | None:
-        """Return the first file or folder of the corpus that matches a glob pattern, or None.
-
-        Patterns are relative to the folder of the corpus; hidden files are left out.
-        """
+        """Return the first file or folder that matches a glob pattern, relative to the corpus, or None."""
         root = self.folder()
         found = (path for pattern in patterns for path in sorted(root.glob(pattern)))
         return next((path for path in found if not path.name.startswith(".")), None)
 
     def require(self, *patterns: str, advice: str = "") -> Path:
-        """Find a file or folder as `find` does, and raise a ValueError if there is none.
-
-        `advice` is a sentence that the error ends with.
-
-        Raises:
-            ValueError: as for `folder`.
-        """
+        """Find a file or folder as `find` does; if there is none, raise a ValueError that ends with `advice`."""
         path = self.find(*patterns)
         if path is None:
             raise self.not_found(self.folder(), f"; no {' or '.join(patterns[:3])}", advice)
@@ -246,10 +234,7 @@ class Corpus(Dataset):
         return table.assign(path=located.where(exists, f"{folders[0]}{os.sep}" + table["id"] + ".flac"))
 
     def not_found(self, base: Path | None, detail: str = "", advice: str = "") -> ValueError:
-        """Create the error for a folder or file that is missing.
-
-        It shows the expected tree, the files found, and where to obtain the corpus.
-        """
+        """Create the error for a missing folder or file: what is expected, what was found, where to get it."""
         if base is None:
             found = f"no folder was given and ${DATA} is not set"
         elif not base.is_dir():
@@ -266,7 +251,6 @@ class Corpus(Dataset):
         return ValueError("\n".join(line for line in lines if line))
 
     def _lacks_class(self) -> bool:
-        """Whether a finding says already that the corpus has one class only."""
         return any(finding.kind in ("no-bonafide", "one-class") for finding in self.findings)
 
     def _compare_files(
@@ -319,10 +303,7 @@ class Corpus(Dataset):
 
 
 def _find_folder(bases: Iterable[Path], names: Iterable[str], marks: Iterable[str]) -> Path | None:
-    """Return the first folder that contains a match for one of the glob patterns in `marks`.
-
-    Sub-folders with one of the names come before the base folder itself.
-    """
+    """Return the first folder that contains a match for one of the glob patterns in `marks`."""
     names, marks = list(names), list(marks)
     for folder in (base / name for base in bases for name in (*names, "")):
         if any(True for mark in marks for _ in folder.glob(mark)):

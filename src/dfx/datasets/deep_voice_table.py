@@ -42,10 +42,7 @@ class DeepVoiceTable(Corpus):
         super().__post_init__()
 
     def table(self) -> pd.DataFrame:
-        """Read the rows of the table; the id contains the row number.
-
-        Every row has the path of the table.
-        """
+        """Read the rows of the table; the id contains the row number, and the path is that of the table."""
         path = self.require(*self.marks)
         label = read_delimited(path, need=[LABEL])[LABEL]
         number = (label.groupby(label).cumcount() // self.block_rows).astype("str")

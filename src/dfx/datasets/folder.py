@@ -46,10 +46,7 @@ class Folder(Dataset):
 
 
 def classed_folder_table(root: Path) -> pd.DataFrame:
-    """List the audio files of a folder that has a folder for each class, with a split for each; see `folder_table`.
-
-    The table is empty if no folder names a class.
-    """
+    """List the audio files of a folder with a sub-folder for each class, as `folder_table`; every file has a split."""
     table = folder_table(root)
     if len(table) and not table["split"].any():
         table["split"] = assign_splits(table.assign(group=_groups(table)), "group")

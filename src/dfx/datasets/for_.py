@@ -61,10 +61,7 @@ class FoR(Corpus):
         self.facts = {**self.facts, "folders": folders, "rows": rows}
 
     def table(self) -> pd.DataFrame:
-        """List all files; the id is the path with suffix.
-
-        Without it the ids of `file1.mp3` and `file1.wav` would be equal.
-        """
+        """List all files; the id is the path with suffix, since `file1.mp3` and `file1.wav` are two files."""
         root = self.folder()
         versions = {name: version for version, names in VERSIONS.items() for name in names}
         found = versions.get(root.name, self.version)
@@ -90,10 +87,7 @@ class FoR(Corpus):
         return rows
 
     def _compare_mp3_shares(self, rows: pd.DataFrame) -> None:
-        """Warn if the share of former MP3 files differs between classes or splits.
-
-        A detector would learn the difference.
-        """
+        """Warn if the share of former MP3 files, which a detector would learn, differs between classes or splits."""
         cell = rows["label"] + " in " + rows["split"]
         share = (rows["source_format"] == "mp3").groupby(cell).mean()
         if share.max() - share.min() > MP3_GAP:

@@ -56,10 +56,7 @@ def make_missing_files(
 
 
 def made_files_version(paths: Iterable[Path]) -> str:
-    """Hash of the code in Python files, 12 hex digits.
-
-    Comments, docstrings and formatting do not count.
-    """
+    """Hash (12 hex digits) of the code in Python files, without comments, docstrings and formatting."""
     digest = hashlib.sha256()
     for path in paths:
         tree = ast.parse(path.read_bytes())

@@ -101,7 +101,6 @@ def splits_are_filled(table: pd.DataFrame, fractions: dict[str, float] | None = 
 
 
 def _class_counts(table: pd.DataFrame) -> pd.DataFrame:
-    """Count the rows of each split (row) and class (column)."""
     counts = pd.crosstab(table["split"], table["label"])
     return counts.reindex(index=list(FRACTIONS), columns=list(NAMES), fill_value=0)
 
@@ -154,11 +153,7 @@ def assign_splits(
 
 
 def split_group_names(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
-    """Name the group of each row; rows that share a value of any column are in one group.
-
-    The name does not depend on the order of the rows: it is the smallest value of the first column in the group, or of
-    the next column if that is unknown.
-    """
+    """Name the group of each row, in any order of rows; rows that share a value of any column are in one group."""
     values = {name: table[name].astype("str").where(table[name].notna(), "-") for name in columns}
     known = {name: ~value.isin(["", "-"]) for name, value in values.items()}
     if len(columns) == 1 and known[columns[0]].all():

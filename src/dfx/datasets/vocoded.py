@@ -112,10 +112,7 @@ class Vocoded(Dataset):
         return manifest
 
     def _originals(self) -> tuple[pd.DataFrame, str, Sequence[Finding]]:
-        """Return the bona fide rows, and the name and the findings of their corpus.
-
-        Rows are numbered from 0 and have `utterance` and `source`.
-        """
+        """Return the bona fide rows with `utterance` and `source`, and the name and the findings of their corpus."""
         folder, name, found = Path(self.bonafide).expanduser(), self.bonafide, list[Finding]()
         if self.corpus is not None:
             table = self.corpus.manifest().table
@@ -143,10 +140,7 @@ class Vocoded(Dataset):
         return table, name, found
 
     def _genuine_folder(self, folder: Path) -> pd.DataFrame:
-        """List the recordings of a folder that contains genuine speech only.
-
-        Sub-folders name speakers, or splits.
-        """
+        """List the recordings of a folder of genuine speech only; its sub-folders name speakers, or splits."""
         table = folder_table(folder, all_genuine=True)
         if len(table) and not table["split"].any():
             named = table["speaker"].nunique() >= 3  # one folder, such as `wavs`, names no speaker
@@ -154,10 +148,7 @@ class Vocoded(Dataset):
         return table
 
     def _bad_recordings(self, bad: pd.DataFrame, reasons: Mapping[str, str], total: int) -> Finding:
-        """Create a finding about the recordings that cannot be used.
-
-        Raises a ValueError if they are too many.
-        """
+        """Create a finding about the recordings that cannot be used; a ValueError if they are too many."""
         examples = [f"{name} ({reasons[path]})" for name, path in zip(bad["id"], bad["path"], strict=True)]
         text = f"{len(bad)} of {total} genuine recordings cannot be used and are left out: {some_items(examples)}."
         if len(bad) > self.max_bad_fraction * total:

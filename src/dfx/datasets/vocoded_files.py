@@ -98,10 +98,7 @@ def make_vocoded_files(
 
 
 def vocoded_file_crash_error(jobs: Sequence[TwinJob], status: int) -> list[Sequence[TwinJob]]:
-    """Raise an error that names the recording at which a worker process died.
-
-    It is the first whose file does not exist.
-    """
+    """Raise an error that names the recording (the first without a file) at which a worker process died."""
     at = next(iter(_missing(jobs)), jobs[-1])
     raise ValueError(
         f"A process died ({workers.worker_exit_status(status)}) while it made a twin of {at.source} by {at.vocoder}: a "
@@ -117,10 +114,7 @@ def vocoded_files_version() -> str:
 
 
 def _identity(path: str) -> str:
-    """Text of path, size and modification time that identifies a recording.
-
-    A changed file is thus a new recording.
-    """
+    """Text of path, size and modification time: a changed file is a new recording."""
     try:
         status = os.stat(path)  # noqa: PTH116  (pathlib takes three times as long, 600,000 times)
     except OSError:
@@ -134,9 +128,6 @@ def _missing(jobs: Sequence[TwinJob]) -> list[TwinJob]:
 
 
 def _present(jobs: Sequence[TwinJob]) -> set[str]:
-    """List all files in the folders of the jobs.
-
-    Listing folders is faster than looking at each file.
-    """
+    """List all files in the folders of the jobs, which is faster than looking at each file."""
     folders = {job.target.rpartition(os.sep)[0] for job in jobs}
     return {entry.path for folder in folders if Path(folder).is_dir() for entry in os.scandir(folder)}

@@ -252,10 +252,7 @@ def clip_score(windows: ClipWindows, aggregate: str = "mean", top_k: int = 3) ->
 
 
 def fake_segments(windows: ClipWindows, threshold: float) -> tuple[ClipSegment, ...]:
-    """Find the parts of a clip whose score is at or below the threshold.
-
-    The score at a moment is the mean of the windows that hold it; neighbours are merged.
-    """
+    """Find the parts of a clip whose score is at or below the threshold."""
     if math.isnan(threshold):
         return ()
     # Rounded, or the end of a window would differ from the start of the next one in its last bit.

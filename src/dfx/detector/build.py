@@ -149,10 +149,7 @@ def build_detector(cfg: DictConfig, data: AudioDataModule) -> Detector:
 
 
 def build_trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
-    """Build the Lightning trainer, without logger and checkpoints.
-
-    `tracking` and `checkpoint` provide these.
-    """
+    """Build the Lightning trainer, without logger and checkpoints."""
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
         # Otherwise Lightning divides the cores among its processes.
@@ -179,10 +176,7 @@ def build_trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
 
 
 def build_checkpoint_config(cfg: DictConfig, feature: Feature) -> dict[str, Any]:
-    """Return the part of the configuration that rebuilds the detector from its checkpoint.
-
-    No other files are needed.
-    """
+    """Return the part of the configuration that rebuilds the detector from its checkpoint alone."""
     resolved: Any = OmegaConf.to_container(cfg, resolve=True)
     parts = {key: resolved[key] for key in CHECKPOINT_KEYS}
     parts["feature"].update(feature.rebuild_arguments())

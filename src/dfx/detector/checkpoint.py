@@ -61,10 +61,7 @@ class RunCheckpoint(Callback):
         return ranks.index(min(ranks))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the history and the completion flag of training.
-
-        Lightning stores both in the checkpoint.
-        """
+        """Return the history and the completion flag of training, which Lightning stores in the checkpoint."""
         return {"history": self.history, "complete": self.complete}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -83,10 +80,7 @@ class RunCheckpoint(Callback):
         self._started = time.monotonic()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the epoch, save improved weights, and stop training if dev no longer improves.
-
-        Training stops after `patience` epochs without improvement.
-        """
+        """Record the epoch, save improved weights, and stop after `patience` epochs without improvement."""
         if not isinstance(pl_module, Detector) or trainer.sanity_checking:
             return
         self.history.append({**pl_module.epoch_metrics, "train/seconds": time.monotonic() - self._started})
@@ -101,10 +95,7 @@ class RunCheckpoint(Callback):
                     pl_module.scores["dev"].write(path)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the checkpoint to resume from.
-
-        Lightning has already counted the epoch.
-        """
+        """Write the checkpoint to resume from."""
         self._save(trainer, LAST, weights_only=False)
         if trainer.is_global_zero:
             files.remove_abandoned_files(self.folder)

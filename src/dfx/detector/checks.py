@@ -54,8 +54,6 @@ LISTS = (list, tuple, Sequence)  # types of arguments that are given as a list
 def check_config(cfg: DictConfig) -> None:
     """Check the values of a configuration, and the arguments of every class that it names.
 
-    Arguments are compared with the signature of the class.
-
     Raises:
         ValueError: if there are problems; it lists all of them, each with a suggestion.
     """

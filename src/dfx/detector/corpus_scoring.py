@@ -95,7 +95,7 @@ def score_manifest(
 def _cached_scores(
     detector: SavedDetector, manifest: Manifest, rows: np.ndarray, policy: ScoringPolicy, options: ScoringOptions
 ) -> Path:
-    """Path of the cached scores; the file name is a hash of everything that determines the scores."""
+    """Path of the cached scores: a hash of everything that determines them."""
     chosen = Manifest(manifest.table.iloc[rows], require_split=False)
     facts = [
         [VERSION, STORE_VERSION, CONDITIONING_VERSION, MAPS_VERSION],

@@ -71,10 +71,7 @@ class AudioDataModule(LightningDataModule):
 
     @property
     def train_counts(self) -> tuple[int, int]:
-        """Number of bona fide and of spoof utterances in training.
-
-        They are (1, 1) if the sampler balances the classes.
-        """
+        """Number of bona fide and of spoof utterances in training; (1, 1) if the sampler balances the classes."""
         labels = self.tables["train"]["label"]
         if self.balance != "none":
             return 1, 1
@@ -91,10 +88,7 @@ class AudioDataModule(LightningDataModule):
         return np.unique(np.concatenate([table["row"].to_numpy() for table in self.tables.values()]))
 
     def use_cached_features(self, maps: FeatureMaps, num_frames: int) -> None:
-        """Use crops of cached feature maps, `num_frames` long, instead of waveforms.
-
-        Crops are not augmented.
-        """
+        """Use crops of cached feature maps, `num_frames` long and not augmented, instead of waveforms."""
         self.maps, self._map_frames = maps, num_frames
 
     def dataset(self, split: str) -> AudioDataset:
@@ -143,19 +137,13 @@ class AudioDataModule(LightningDataModule):
 
 
 def require_both_classes(manifest: Manifest) -> None:
-    """Raise a ValueError if a split of a corpus lacks a class.
-
-    Called before the audio is decoded.
-    """
+    """Raise a ValueError if a split of a corpus lacks a class."""
     table = manifest.table
     _require_both_classes({split: table[table["split"] == split] for split in SPLITS}, manifest.name, "")
 
 
 def _limited(table: pd.DataFrame, limit: int | None) -> pd.DataFrame:
-    """Select at most `limit` rows, evenly spaced in the table and half from each class.
-
-    A class may have fewer than half.
-    """
+    """Select at most `limit` rows, evenly spaced in the table and half from each class if possible."""
     if limit is None or len(table) <= limit:
         return table
     bonafide, spoof = (np.flatnonzero(table["label"] == label) for label in (BONAFIDE, SPOOF))

@@ -25,9 +25,7 @@ Augmentation = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 class ArrayStore:
-    """Arrays in memory with the interface of a waveform store.
-
-    They are the rows of a table of ready features, or a single clip.
+    """Arrays in memory with the interface of a waveform store: rows of a table of features, or a single clip.
 
     Attributes:
         sample_rate: in Hz; 1 for ready features, so that seconds count columns.
@@ -96,10 +94,7 @@ class AudioDataset(Dataset[Batch]):
         return self.crop.num_windows(self.store.lengths[self.rows])
 
     def example(self, index: int, seed: int) -> np.ndarray:
-        """Return one example: a segment (num_samples,) float32, or a crop of a feature map.
-
-        The crop is (num_frames, channels, bins) float16.
-        """
+        """Return a segment (num_samples,) float32, or a crop (num_frames, channels, bins) of a map in float16."""
         generator = np.random.default_rng(seed)
         row = int(self.rows[index])
         start = self.crop.start(int(self.store.lengths[row]), seed, generator)
@@ -126,8 +121,5 @@ def batch_loader(dataset: AudioDataset, sampler: Sampler[list[Draw]], num_worker
 def scoring_loader(
     dataset: AudioDataset, batch_size: int, num_workers: int, rank: int = 0, world: int = 1
 ) -> DataLoader[Batch]:
-    """Create a data loader for scoring: all windows of all utterances, in order.
-
-    Several processes (`world`) share the batches.
-    """
+    """Create a data loader for scoring: all windows of all utterances, in order, shared by `world` processes."""
     return batch_loader(dataset, SequentialBatches(dataset.num_windows(), batch_size, rank, world), num_workers)

@@ -86,20 +86,14 @@ class Detector(DetectorNetwork, LightningModule):
             )
 
     def on_train_epoch_start(self) -> None:
-        """Seed the random numbers of an epoch (dropout, SpecAverage) from the run seed and the epoch.
-
-        They are the same in a resumed run.
-        """
+        """Seed the random numbers of an epoch (dropout, SpecAverage) from the run seed and the epoch."""
         entropy = np.random.SeedSequence([self._seed, self.current_epoch, self.global_rank])
         torch.manual_seed(int(entropy.generate_state(1)[0]))
         self.feature.start_epoch(self.current_epoch)
         self._train_losses.clear()
 
     def training_step(self, batch: Batch) -> Tensor:
-        """Return the loss of a batch as a scalar (); raises a ValueError if it is not finite.
-
-        The error names the utterances of the batch.
-        """
+        """Return the loss of a batch, (); a ValueError that names the utterances if it is not finite."""
         loss: Tensor = self.loss(self.embedding(batch), batch["label"])
         if not torch.isfinite(loss):
             ids = self._tables["train"]["id"].iloc[batch["index"].cpu().numpy()].tolist()
@@ -112,10 +106,7 @@ class Detector(DetectorNetwork, LightningModule):
         return loss
 
     def validation_step(self, batch: Batch) -> None:
-        """Collect the scores and the loss of a dev batch.
-
-        The loss is computed on segments, as in training.
-        """
+        """Collect the scores and the loss of a dev batch, on segments as in training."""
         with self._full_precision():
             embedding = self.embedding(batch)
             count = (batch["index"] >= 0).sum()  # 0 for a batch of padding
@@ -128,10 +119,7 @@ class Detector(DetectorNetwork, LightningModule):
             self._collectors["eval"].add(batch["index"], self.score_batch(batch))
 
     def on_validation_epoch_end(self) -> None:
-        """Compute the metrics of the whole dev split.
-
-        They are never a mean over batches or processes.
-        """
+        """Compute the metrics of the whole dev split; they are never a mean over batches or processes."""
         table = self.scores["dev"] = self._collectors["dev"].finish(self._gather)
         # The EER and its threshold each sort the scores, which is fast where they are sorted.
         bonafide, spoof = np.sort(table.bonafide), np.sort(table.spoof)
@@ -156,10 +144,7 @@ class Detector(DetectorNetwork, LightningModule):
         self.scores["eval"] = self._collectors["eval"].finish(self._gather)
 
     def _full_precision(self) -> torch.autocast:
-        """Context that computes scores in float32.
-
-        The 8 bits of bfloat16 would give equal scores.
-        """
+        """Context that computes scores in float32: the 8 bits of bfloat16 would give equal scores."""
         return torch.autocast(self.device.type, enabled=False)
 
     def _gather(self, items: list[Any]) -> list[Any]:

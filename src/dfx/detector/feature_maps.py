@@ -42,10 +42,7 @@ MARGIN_SECONDS = 1.0  # context on both sides of a window, computed but not stor
 
 
 class FeatureMaps(StoreReader):
-    """Store of the feature map of each manifest row, read in crops.
-
-    Made by `open_feature_maps`.
-    """
+    """Store of the feature map of each manifest row, read in crops."""
 
     unit = "frames"
 
@@ -177,10 +174,7 @@ def _check_frozen(feature: Feature) -> None:
 
 
 def _key(feature: Feature, config: Mapping[str, Any], sample_rate: int, conditions: Conditions) -> str:
-    """Name of a store of feature maps: a hash of feature, weights, sample rate and conditioning.
-
-    Maps depend on nothing else but the audio files.
-    """
+    """Name of a store of feature maps: a hash of feature, weights, sample rate and conditioning."""
     facts = [VERSION, STORE_VERSION, sample_rate, list(conditions), config]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     for name, tensor in sorted(feature.state_dict().items()):
@@ -196,10 +190,7 @@ def _is_stored(weight: str) -> bool:
 
 
 def half_precision_map(piece: Tensor, path: str) -> Tensor:
-    """Convert a piece of a map to float16.
-
-    Raises a ValueError if it has values that are too large or not finite.
-    """
+    """Convert a piece of a map to float16; a ValueError if it has values that are too large or not finite."""
     if not piece.isfinite().all():
         raise ValueError(
             f"The map of {path} has values that are no finite numbers: look at the file (dfx.audit) and at the "

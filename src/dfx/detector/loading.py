@@ -27,10 +27,7 @@ EXPORTED = (onnx.SUFFIX, *torch_archive.FORMATS)  # suffixes
 
 
 def load_detector(place: str | Path, trust: str | Sequence[str] = (), cache: str | Path | None = None) -> SavedDetector:
-    """Load a trained detector from a file, an MLflow run or a registered model.
-
-    See `dfx.load`. Downloaded files are kept in `cache`.
-    """
+    """Load a trained detector from a file, an MLflow run or a registered model, as `dfx.load` does."""
     place, trust = str(place), trusted_packages(trust)
     if place.startswith((RUN, MODEL)):
         return _load_tracked(place, trust, cache)
@@ -155,10 +152,7 @@ def load_network(file: str | Path, trust: str | Sequence[str] = ()) -> DetectorN
 
 
 def _cause(error: Exception) -> str:
-    """Return the first two lines of the message of an error, or of its cause if it has one.
-
-    Hydra and torch begin with a heading.
-    """
+    """Return the first two lines of the message of an error, or of its cause, since Hydra begins with a heading."""
     cause = error.__cause__ or error
     text = " ".join(str(cause).split("\n")[:2]).strip() or type(cause).__name__
     return "it is no file of torch.save" if "mmap can only be used" in text else text

@@ -74,8 +74,6 @@ def num_segment_samples(cfg: DictConfig) -> int:
 def build_network(cfg: DictConfig) -> DetectorNetwork:
     """Build feature, model and loss from a configuration.
 
-    Each gets the output shape of the one before.
-
     Raises:
         ValueError: if the model cannot take the feature's map.
     """

@@ -22,10 +22,7 @@ SUFFIX = ".onnx"
 
 
 class OnnxNetwork:
-    """Detector in an ONNX file, which scores batches of waveforms.
-
-    Raises a ValueError if the file has not one input and one output.
-    """
+    """Detector in an ONNX file with one input and one output, which scores batches of waveforms."""
 
     feature = None  # it is part of the graph
 
@@ -50,10 +47,7 @@ class OnnxNetwork:
 
 
 def read_onnx_metadata(file: Path) -> tuple[dict[str, Any], str | None]:
-    """Read the configuration of the detector and its operating card (JSON) from the metadata of an ONNX file.
-
-    Raises a ValueError if it has no configuration.
-    """
+    """Read the configuration of the detector and its operating card (JSON) from the metadata of an ONNX file."""
     metadata = _session(file).get_modelmeta().custom_metadata_map
     text = metadata.get(CONFIG_KEY)
     if text is None:

@@ -226,7 +226,6 @@ def _input_reference(
 
 
 def _evenly(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """Select at most `most` rows, evenly spaced."""
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
 
 

@@ -62,10 +62,7 @@ class SeededSampler(Sampler[list[Draw]]):
             yield [(int(order[i]), int(seeds[i])) for i in share]
 
     def _order(self, generator: np.random.Generator) -> np.ndarray:
-        """Draw the order of the utterances in one epoch.
-
-        Each group fills its share with permutations, so repetitions are even.
-        """
+        """Draw the order of the utterances in one epoch; each group fills its share with permutations."""
         if self.shares is None:
             return generator.permutation(self.size)
         drawn = []

@@ -26,10 +26,7 @@ class ScoreCollector:
         self._batches: list[tuple[Tensor, Tensor]] = []
 
     def add(self, index: Tensor, scores: Tensor) -> None:
-        """Add the scores (batch,) of windows and the utterance index (batch,) of each window.
-
-        A negative index is padding.
-        """
+        """Add scores (batch,) of windows and their utterance indices (batch,); a negative index is padding."""
         self._batches.append((index, scores))
 
     def finish(self, gather: Callable[[list[Any]], list[Any]] = list) -> ScoreTable:

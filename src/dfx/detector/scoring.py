@@ -229,10 +229,7 @@ def segment_dataset(
     rows: np.ndarray,
     compute_maps: Callable[[Feature], ReadableStore],
 ) -> AudioDataset:
-    """Create a dataset of segments for scoring, cut from clips or stored feature maps.
-
-    It has no labels.
-    """
+    """Create a dataset of segments without labels for scoring, cut from clips or stored feature maps."""
     source, crop = clips, policy.crop
     feature = detector.network.feature if policy.whole_maps else None
     if feature is not None:

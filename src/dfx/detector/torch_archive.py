@@ -26,10 +26,7 @@ MOST_BYTES = 16 << 20  # of a text in the metadata
 
 
 class TorchArchiveNetwork:
-    """Detector in a TorchScript file or pt2 archive, which scores batches of waveforms on the CPU.
-
-    Raises a ValueError if the file cannot be loaded.
-    """
+    """Detector in a TorchScript file or pt2 archive, which scores batches of waveforms on the CPU."""
 
     feature = None  # it is part of the program
 

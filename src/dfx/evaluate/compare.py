@@ -30,10 +30,7 @@ class MeasuredPair(NamedTuple):
 
 
 def compare_systems(results: Sequence[Result], cfg: DictConfig) -> tuple[list[MeasuredPair], list[str]]:
-    """Compare pairs of systems on the same trials; explain which systems cannot be compared.
-
-    With `compare=True` large sets are resampled too, and having no pair is an error.
-    """
+    """Compare pairs of systems on the same trials; explain which systems cannot be compared."""
     if cfg.compare is False:
         return [], []
     pairs: list[MeasuredPair] = []

@@ -22,10 +22,7 @@ Given = str | Sequence[str] | Mapping[str, str] | None
 
 
 def _load_all(given: Given, cfg: DictConfig) -> list[SavedDetector]:
-    """Load detectors from a path, a list of paths, or a mapping from names to paths.
-
-    A path may also be a run or a registered model, as in `dfx.load`.
-    """
+    """Load detectors from a path, a list of paths, or a mapping from names to paths; see `dfx.load`."""
     load = partial(loading.load_detector, trust=cfg.trust, cache=cfg.cache)
     if isinstance(given, Mapping):
         found = [replace(load(place), name=str(name)) for name, place in given.items()]

@@ -71,10 +71,7 @@ def collect_inputs(cfg: DictConfig) -> list[Result]:
 
 
 def _read_score_files(cfg: DictConfig, trials: Trials | None) -> list[Result]:
-    """Read each score file into a result.
-
-    Without a key file, the labels come from the corpus.
-    """
+    """Read each score file into a result; without a key file, the labels come from the corpus."""
     files, dev_files = _named_files(cfg.scores), _named_files(cfg.dev_scores)
     if dev_files and len(dev_files) != len(files):
         raise ValueError(
@@ -117,20 +114,14 @@ def _read_score_files(cfg: DictConfig, trials: Trials | None) -> list[Result]:
 
 
 def _read_key(given: Any) -> tuple[str, pd.DataFrame | None]:
-    """Read a key file, given as FILE or {CORPUS: FILE}; return the corpus name and the table.
-
-    They are "" and None if no key is given.
-    """
+    """Read a key file, given as FILE or {CORPUS: FILE}; return the corpus name and the table, or "" and None."""
     for name, file in _named_files(given).items():
         return name, scorefiles.read_key(file)
     return "", None
 
 
 def _named_files(given: Any) -> dict[str, Path]:
-    """Map names to files; a file without a given name is called by its file name.
-
-    If several have the same file name, the folder is part of the name.
-    """
+    """Map names to files: given names, or file names, with the folder where several are the same."""
     given = _plain(given)
     if isinstance(given, Mapping):
         return {str(name): scorefiles.existing_score_file(file) for name, file in given.items()}

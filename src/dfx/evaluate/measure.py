@@ -68,10 +68,7 @@ class Measurements(NamedTuple):
 
     @property
     def uncalibrated(self) -> list[Result]:
-        """Results that are not calibrated.
-
-        Calibrated scores rank the trials in the same order.
-        """
+        """Results that are not calibrated: calibrated scores rank the trials in the same order."""
         return [result for result in self.results if not result.calibrated]
 
     @property
@@ -114,10 +111,7 @@ def measure_results(results: Sequence[Result], cfg: DictConfig) -> Measurements:
 
 
 def _all_trials(result: Result, cfg: DictConfig) -> list[MeasuredRow]:
-    """Compute every metric of a result on all its trials.
-
-    Accuracy, balanced accuracy and F1 need a threshold from dev.
-    """
+    """Compute every metric of a result on all its trials; those with a threshold need dev."""
     table, dev = result.table, result.dev
     threshold = None if dev is None else metrics.decision_threshold(dev.bonafide, dev.spoof)
     values = metrics.summary(table, threshold)
@@ -135,10 +129,7 @@ def _all_trials(result: Result, cfg: DictConfig) -> list[MeasuredRow]:
 
 
 def _breakdown(result: Result, by: str, cfg: DictConfig) -> tuple[list[MeasuredRow], list[str]]:
-    """Compute metrics for each value of a column.
-
-    Also returns a sentence about values with one class only.
-    """
+    """Compute metrics for each value of a column, and a sentence about values with one class only."""
     if by not in result.table.table:
         return [], [f"{result.name}: there is no column {by!r}; it has {_columns(result)}."]
     rows: list[MeasuredRow] = []

@@ -73,10 +73,7 @@ class Feature(nn.Module):
         return feature
 
     def output_shape(self, num_samples: int) -> FeatureShape:
-        """Return the shape of the map of a clip of `num_samples` samples.
-
-        It is measured on silence.
-        """
+        """Return the shape of the map of a clip of `num_samples` samples, measured on silence."""
         tensors = [*self.parameters(), *self.buffers()]
         device = tensors[0].device if tensors else torch.device("cpu")
         was_training = self.training
@@ -107,16 +104,10 @@ class Feature(nn.Module):
         return False
 
     def start_epoch(self, epoch: int) -> None:
-        """Prepare the feature for training epoch `epoch`, counted from 0.
-
-        Most features have nothing to do.
-        """
+        """Prepare the feature for training epoch `epoch`, counted from 0; most features have nothing to do."""
 
     def rebuild_arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments that rebuild this feature without other files.
-
-        The dict is empty if no argument refers to such a file.
-        """
+        """Return the constructor arguments that rebuild this feature without other files; often none."""
         return {}
 
 

@@ -73,44 +73,29 @@ def _check_range(fmin_hz: float, fmax_hz: float, sample_rate: int) -> None:
 
 
 def dct_matrix(num_coefficients: int, size: int) -> Tensor:
-    """Matrix (coefficients, size) of the orthonormal DCT-II, which converts log energies to cepstra.
-
-    It is multiplied from the left.
-    """
+    """Matrix (coefficients, size) of the orthonormal DCT-II, which converts log energies to cepstra from the left."""
     matrix = fft.dct(np.eye(size), axis=0, norm="ortho")[:num_coefficients]
     return torch.from_numpy(matrix).float()
 
 
 def deltas(x: Tensor) -> Tensor:
-    """Differences x[t + 1] - x[t - 1] over the last axis, in the same shape as `x`.
-
-    The end values are repeated.
-    """
+    """Differences x[t + 1] - x[t - 1] over the last axis, in the same shape; the end values are repeated."""
     return torch.cat([x[..., 1:], x[..., -1:]], -1) - torch.cat([x[..., :1], x[..., :-1]], -1)
 
 
 def with_deltas(cepstra: Tensor) -> Tensor:
-    """Append first and second deltas to cepstra.
-
-    Shapes: (..., coefficients, frames) -> (..., 3 * coefficients, frames).
-    """
+    """Append first and second deltas to cepstra: (..., coefficients, frames) -> (..., 3 * coefficients, frames)."""
     slope = deltas(cepstra)
     return torch.cat([cepstra, slope, deltas(slope)], dim=-2)
 
 
 def pre_emphasis(waveform: Tensor, coefficient: float) -> Tensor:
-    """Apply the filter y[n] = x[n] - coefficient * x[n - 1] to waveforms (batch, samples).
-
-    It emphasises high frequencies; y[0] = x[0].
-    """
+    """Emphasise high frequencies of waveforms (batch, samples): y[n] = x[n] - coefficient * x[n - 1], y[0] = x[0]."""
     return torch.cat([waveform[:, :1], waveform[:, 1:] - coefficient * waveform[:, :-1]], dim=1)
 
 
 def power_to_db(power: Tensor, amin: float = 1e-10, top_db: float | None = None) -> Tensor:
-    """Convert power (batch, bands, frames) to decibels.
-
-    Values more than `top_db` below the maximum of their example are raised to this limit.
-    """
+    """Convert power (batch, bands, frames) to decibels, at most `top_db` below the maximum of each example."""
     decibel = power.clamp(min=amin).log10_().mul_(10)
     if top_db is None:
         return decibel
@@ -161,10 +146,7 @@ class BandPower(nn.Module):
         return torch.cat(rows)
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Return the energies (batch, filters, frames) of waveforms (batch, samples).
-
-        A waveform has at least one frame.
-        """
+        """Return the energies (batch, filters, frames) of waveforms (batch, samples); at least one frame."""
         if waveform.shape[1] < self.n_fft:
             raise ValueError(
                 f"A waveform must hold at least one frame of n_fft={self.n_fft} samples, got {waveform.shape[1]}: "

@@ -84,10 +84,7 @@ class Wav2Vec2(Feature):
         self.start_epoch(0)
 
     def train(self, mode: bool = True) -> "Wav2Vec2":
-        """Set train or eval mode; a frozen encoder always stays in eval mode.
-
-        It thus has no dropout.
-        """
+        """Set train or eval mode; a frozen encoder always stays in eval mode, without dropout."""
         super().train(mode)
         if self.frozen:
             self.encoder.eval()
@@ -109,10 +106,7 @@ class Wav2Vec2(Feature):
         return {**dict.fromkeys(self.weight_sources), "architecture": self.architecture}
 
     def extract(self, waveform: Tensor) -> Tensor:
-        """Convert waveforms (batch, samples) to hidden states (batch, layers + 1, dim, frames).
-
-        A waveform has at least one frame.
-        """
+        """Convert waveforms (batch, samples) to hidden states (batch, layers + 1, dim, frames); at least one frame."""
         if waveform.shape[1] < self.min_samples:
             raise ValueError(
                 f"Wav2Vec2 needs at least {self.min_samples} samples for one frame, got {waveform.shape[1]}: "
@@ -149,10 +143,7 @@ class Wav2Vec2(Feature):
 
 
 def _plain(architecture: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an encoder architecture, without its head, as plain dicts and lists.
-
-    Checkpoints and YAML can store it.
-    """
+    """Return an encoder architecture, without its head, as dicts and lists for checkpoints and YAML."""
     plain = dict(architecture) | {"aux_num_out": None}
     layers = plain.get("extractor_conv_layer_config")
     if layers is not None:

@@ -13,10 +13,7 @@ from dfx.tables.labels import BONAFIDE, SPOOF
 
 
 def _in_float32(tensor: Tensor) -> torch.autocast:
-    """Context that disables autocast.
-
-    Scores in the 8 bits of bfloat16 would have ties.
-    """
+    """Context that disables autocast: scores in the 8 bits of bfloat16 would have ties."""
     return torch.autocast(tensor.device.type, enabled=False)
 
 
@@ -92,10 +89,7 @@ class PosteriorLoss(Loss):
         self._prior_is_known = False
 
     def set_prior(self, num_bonafide: float, num_spoof: float) -> None:
-        """Store the prior log odds, and derive the class weight from them if `weight` is "balanced".
-
-        The log odds are those of `Loss`.
-        """
+        """Store the prior log odds, and derive the class weight from them if `weight` is "balanced"."""
         super().set_prior(num_bonafide, num_spoof)
         self._prior_is_known = True
 
@@ -114,10 +108,7 @@ class PosteriorLoss(Loss):
         return torch.full_like(self.log_prior_odds, math.log(float(self.weight)))
 
     def posterior_log_odds(self, embedding: Tensor) -> Tensor:
-        """Return the posterior log odds (batch,) of bona fide, in float32.
-
-        They include the class weight.
-        """
+        """Return the posterior log odds (batch,) of bona fide, with the class weight, in float32."""
         with _in_float32(embedding):
             outputs: Tensor = self.linear(embedding.float())
         return outputs.squeeze(1) if outputs.shape[1] == 1 else outputs[:, BONAFIDE] - outputs[:, SPOOF]
@@ -138,10 +129,7 @@ class PosteriorLoss(Loss):
 
 
 class CosineLoss(Loss):
-    """Base class of losses on cosines between the embedding and learned directions.
-
-    The prior does not change a score.
-    """
+    """Base class of losses on cosines between the embedding and learned directions; they need no prior."""
 
     def __init__(self, embedding_dim: int, num_directions: int) -> None:
         super().__init__(embedding_dim)

@@ -49,10 +49,7 @@ def f1(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
 
 
 class Decisions(NamedTuple):
-    """Numbers of rejected trials and of all trials of each class, at one threshold.
-
-    Each is a number, or an array `(resamples,)`.
-    """
+    """Numbers (or arrays, one value a resample) of rejected trials and of all trials of each class, at a threshold."""
 
     rejected_bonafide: IntArray
     rejected_spoof: IntArray

@@ -64,19 +64,13 @@ def brier(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def posterior(llr: FloatArray, num_bonafide: float, num_spoof: float) -> FloatArray:
-    """Convert log-likelihood ratios `(trials,)` to probabilities of bona fide.
-
-    The prior is the proportion of the two numbers of trials.
-    """
+    """Convert log-likelihood ratios to probabilities of bona fide, at the proportion of two numbers of trials."""
     # A sigmoid that cannot overflow.
     return 0.5 + 0.5 * np.tanh(0.5 * (llr + math.log(num_bonafide / num_spoof)))
 
 
 def calibration_bin(probability: FloatArray, bins: int) -> np.ndarray:
-    """Find the bin of each probability, `(trials,)`; all bins have the same width.
-
-    An edge belongs to the lower bin.
-    """
+    """Find the bin of each probability, (trials,); bins have the same width, an edge belongs to the lower one."""
     return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], probability)
 
 
@@ -101,10 +95,7 @@ class Calibration:
     findings: tuple[Finding, ...] = ()
 
     def apply(self, table: ScoreTable) -> ScoreTable:
-        """Return the table with calibrated scores.
-
-        EER and AUC are unchanged, except for scores that rounding makes equal.
-        """
+        """Return the table with calibrated scores; EER and AUC are unchanged but for rounding."""
         return table.with_scores(self.slope * table.table["score"].to_numpy() + self.intercept)
 
 

@@ -46,10 +46,7 @@ def min_cllr(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def min_cllr_of_counts(bonafide: FloatArray, spoof: FloatArray) -> float:
-    """Compute minCllr from the number of trials of each class at each score, `(scores,)`.
-
-    The lowest score is first.
-    """
+    """Compute minCllr from the number of trials of each class at each score, (scores,), the lowest first."""
     from scipy.optimize import isotonic_regression
 
     there = bonafide + spoof > 0

@@ -71,10 +71,7 @@ class PairedEers:
         self.resampled = mean_over_seeds(np.concatenate(drawn, axis=1))
 
     def interval(self, system: int) -> ConfidenceInterval:
-        """Compute the 95 % confidence interval of the mean EER of a system.
-
-        `system` is its number, from 0.
-        """
+        """Compute the 95 % confidence interval of the mean EER of a system, numbered from 0."""
         return self._bootstrap.interval("eer", float(self.values[system]), self.resampled[system])
 
     def difference(self, first: int, second: int) -> Difference:

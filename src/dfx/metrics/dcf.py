@@ -86,9 +86,6 @@ def dcf_weights(p_spoof: float = P_SPOOF, c_miss: float = C_MISS, c_fa: float = 
 
 
 def normalised_dcf(far: Any, frr: Any, miss: float, fa: float, constant: float = 0.0) -> FloatArray:
-    """Compute the detection cost, divided by the cost of the better constant decision.
-
-    A constant decision accepts all trials or rejects all.
-    """
+    """Compute the detection cost, divided by the cost of the better constant decision (accept or reject all)."""
     cost: FloatArray = (constant + miss * frr + fa * far) / (constant + min(miss, fa))
     return cost

@@ -19,10 +19,7 @@ def check_scores(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, Flo
 
 
 def check_class(scores: ArrayLike, name: str = "spoof") -> FloatArray:
-    """Check the scores of one class and return them as a float64 array `(trials,)`.
-
-    `name` is the class in error messages.
-    """
+    """Check the scores of one class and return them as a float64 array (trials,); `name` is for messages."""
     array = np.asarray(scores, dtype=np.float64)
     if array.ndim != 1:
         raise ValueError(f"The {name} scores must be a list of numbers, got an array of shape {array.shape}.")

@@ -114,10 +114,7 @@ class ResampledMetrics:
         return found
 
     def _runs(self, cuts: list[int]) -> tuple[IntArray, NDArray[np.bool_]]:
-        """Find the first trial of each run, and the runs that end within a tie.
-
-        A run also ends before each of the cuts.
-        """
+        """Find the first trial of each run, and the runs that end within a tie; cuts end a run too."""
         change = 1 + np.flatnonzero(self._is_bonafide[1:] != self._is_bonafide[:-1])
         # Where the spoof half of a tie of both classes begins.
         tied = change[self._score[change] == self._score[change - 1]]
@@ -157,10 +154,7 @@ class _RunCounts:
         return rate
 
     def eer(self) -> FloatArray:
-        """Compute the equal error rate with the definition of the ASVspoof organisers.
-
-        Every trial of a run is an operating point.
-        """
+        """Compute the equal error rate with the organisers' definition: every trial is an operating point."""
         # |FRR - FAR| is least beside the crossing: the first point where `progress` reaches `goal`, in integers.
         progress = self.spoof * self.rejected_bonafide + self.bonafide * self.rejected_spoof
         goal = self.bonafide * self.spoof

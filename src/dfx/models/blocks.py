@@ -35,8 +35,6 @@ def check_shape(input_shape: tuple[int, int, int], model: str, min_frames: int =
 class MaxFeatureMap(nn.Module):
     """Max-feature-map: the elementwise maximum of the two halves of the channels.
 
-    Pairs of filters thus compete.
-
     Source: Wu et al., "A light CNN for deep face representation with noisy labels", 2018, section III-A.
     """
 
@@ -81,16 +79,10 @@ class _LargerHalf(torch.autograd.Function):
 
 
 class HalvingPool(nn.Module):
-    """Max-pooling 2 × 2 that leaves an axis of length 1 unchanged.
-
-    A raw waveform or a very short clip has such an axis.
-    """
+    """Max-pooling 2 × 2 that leaves an axis of length 1 unchanged (a raw waveform, a very short clip)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Halve height and width of a map (batch, channels, height, width) by max-pooling.
-
-        They are rounded down, but at least 1.
-        """
+        """Halve height and width of a map (batch, channels, height, width), rounded down but at least 1."""
         return F.max_pool2d(x, (min(2, x.shape[2]), min(2, x.shape[3])))
 
 
@@ -132,17 +124,12 @@ class StatisticsPool(nn.Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return mean and deviation (batch, 2 × features) of `x` (batch, features, frames).
-
-        Computed in float32, under autocast too.
-        """
+        """Return mean and deviation (batch, 2 × features) of `x` (batch, features, frames), always in float32."""
         return _mean_and_deviation(x.float(), lambda values: values.mean(dim=2))
 
 
 class AttentiveStatisticsPool(nn.Module):
     """Attentive statistics pooling: mean and standard deviation over frames, weighted by attention.
-
-    The attention network has `hidden` units.
 
     Source: Okabe et al., "Attentive statistics pooling for deep speaker embedding", 2018, equations 1-6.
     """
@@ -153,10 +140,7 @@ class AttentiveStatisticsPool(nn.Module):
         self.attention = nn.Sequential(nn.Conv1d(features, hidden, 1), nn.Tanh(), nn.Conv1d(hidden, 1, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return weighted mean and deviation (batch, 2 × features) of `x` (batch, features, frames).
-
-        Computed in float32, under autocast too.
-        """
+        """Return weighted mean and deviation (batch, 2 × features) of `x` (batch, features, frames), in float32."""
         weight = self.attention(x).float().softmax(dim=2)
         return _mean_and_deviation(x.float(), lambda values: (values * weight).sum(dim=2))
 
@@ -220,8 +204,5 @@ class ResidualBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convert (batch, inputs, bins, frames) to (batch, outputs, bins / stride, frames / stride).
-
-        The quotients are rounded up.
-        """
+        """Convert (batch, inputs, bins, frames) to (batch, outputs, bins / stride, frames / stride), rounded up."""
         return F.relu(self.branch(x) + self.shortcut(x), inplace=True)

@@ -19,10 +19,7 @@ EXAMPLES = """
 
 
 def main() -> None:
-    """Run the command `python -m dfx.report`.
-
-    A filter (`query=`) is quoted, because its characters have a meaning in Hydra.
-    """
+    """Run the command `python -m dfx.report`."""
     sys.argv[1:] = map(quote_report_query, sys.argv[1:])
     prompt.run_command("report", EXAMPLES, report)
 

@@ -20,10 +20,7 @@ MOST_COMMANDS = 20
 
 
 def build_report_document(report: SweepReport, folder: Path) -> Document:
-    """Build the page of a sweep report and its short version for the terminal.
-
-    The page will be written into `folder`.
-    """
+    """Build the page of a sweep report, to be written into `folder`, and its short version for the terminal."""
     lead, notes = DocumentLead(report.lead), DocumentFindings([DocumentNotice(note) for note in report.notes])
     parts: list[DocumentPart] = [
         DocumentText(report.about, "about"),

@@ -68,10 +68,7 @@ def escape_latex(text: str) -> str:
 
 
 def export_cells_table(report: SweepReport) -> pd.DataFrame:
-    """Make a table with one row for each cell, with unrounded numbers.
-
-    Rates are from 0 to 1.
-    """
+    """Make a table with one row for each cell, with unrounded numbers; rates are from 0 to 1."""
     row, column = report.grid.axes
     records = []
     for one in report.measured.cells.values():

@@ -73,10 +73,7 @@ def _det(report: SweepReport) -> Figure | None:
 
 
 def median_run(cell: GridCell) -> RunRecord:
-    """Return the run with the median EER on dev.
-
-    Of an even number of runs, it is the better one of the two in the middle.
-    """
+    """Return the run with the median EER on dev; of two in the middle, the better one."""
     known = sorted(cell.runs, key=lambda run: run.metrics.get("dev/eer", math.inf))
     return known[(len(known) - 1) // 2]
 
@@ -161,10 +158,7 @@ def _curves(report: SweepReport) -> Figure | None:
 
 
 def _epochs(run: RunRecord, cache: str | None) -> list[float]:
-    """Return the EER on dev by epoch, in percent.
-
-    It comes from the artifact, or else from MLflow's own curves.
-    """
+    """Return the EER on dev by epoch in percent, from the artifact or else from MLflow's own curves."""
     path = runs.run_artifact(run, "history.json", cache)
     if path is not None:
         records = json.loads(path.read_text(encoding="utf-8"))

@@ -139,10 +139,7 @@ def holm_correction(p_values: Sequence[float]) -> list[float]:
 
 
 def _part(table: ScoreTable, metric: str) -> ScoreTable | None:
-    """Select the trials of an EER metric: all, or those of one attack; None for other metrics.
-
-    None also where a class has a single trial, which cannot be resampled.
-    """
+    """Select the trials of an EER metric: all, or those of one attack; None if they cannot be resampled."""
     name = metric.partition("/")[2]
     if name != "eer" and not name.startswith("eer/"):
         return None
@@ -161,10 +158,7 @@ def _with_trials(one: MeasuredCell, judged: Mapping[str, ScoreTable]) -> Measure
 
 
 def _resamples(cells: int, judged: Mapping[str, ScoreTable]) -> int:
-    """Compute the number of bootstrap resamples that Holm's correction needs.
-
-    There are more where they cost little.
-    """
+    """Compute the number of bootstrap resamples that Holm's correction needs, or more where they cost little."""
     trials = sum(map(len, judged.values()))
     return max(LEAST * cells, min(WANTED * cells, BUDGET // trials), 1000)
 
@@ -175,10 +169,7 @@ def _compared(
     cluster: str | None,
     resamples: int,
 ) -> dict[tuple[str, str], MeasuredCell]:
-    """Compute intervals of cells with the same trials, and test each against the best cell on dev.
-
-    Each draw of trials is given to all cells.
-    """
+    """Compute intervals of cells from the same draws of trials, and test each against the best cell on dev."""
     systems = [[judged[run.run_id] for run in one.cell.runs] for one in group.values()]
     eers = PairedEers(systems, cluster, resamples)
     result = {place: replace(one, interval=eers.interval(number)) for number, (place, one) in enumerate(group.items())}
@@ -193,10 +184,7 @@ def _compared(
 
 
 def _chosen(group: Mapping[tuple[str, str], MeasuredCell]) -> tuple[str, str] | None:
-    """Choose the cell with the lowest mean EER on dev.
-
-    Cells with one seed are considered only if no cell has several.
-    """
+    """Choose the cell with the lowest mean EER on dev; one with several seeds if there is any."""
     on_dev = {place: mean for place, one in group.items() if not math.isnan(mean := one.cell.mean("dev/eer"))}
     several = [place for place in on_dev if group[place].seeds > 1]
     return min(several or on_dev, key=lambda place: on_dev[place], default=None)

@@ -18,10 +18,7 @@ Rows = list[list[str]]
 def read_run_scores(
     records: Iterable[RunRecord], split: str, cache: str | None = None
 ) -> tuple[dict[str, ScoreTable], list[str]]:
-    """Read the score tables of one split by run id, with an error text for each unusable file.
-
-    A run without such a file is not in the result.
-    """
+    """Read the score tables of one split by run id, with an error text for each unusable file."""
     tables: dict[str, ScoreTable] = {}
     problems: list[str] = []
     known: list[tuple[Rows, ScoreTable]] = []
@@ -37,10 +34,7 @@ def read_run_scores(
 
 
 def _read(path: Path, known: list[tuple[Rows, ScoreTable]]) -> ScoreTable:
-    """Read a score table; if its trials are known from an earlier file, parse only the scores.
-
-    The trials must have the same order.
-    """
+    """Read a score table; if an earlier file has the same trials in the same order, parse only the scores."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))
     if not rows or "score" not in rows[0]:

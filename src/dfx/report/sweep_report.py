@@ -85,10 +85,7 @@ class SweepReport:
 
     @property
     def ranked(self) -> list[GridCell]:
-        """Cells sorted by their mean EER on dev, lowest first.
-
-        Cells without the metric or without an EER on dev are left out.
-        """
+        """Cells sorted by their mean EER on dev, lowest first; cells without the metric are left out."""
         return [cell for cell in self.grid.by_dev() if (cell.row, cell.column) in self.measured.cells]
 
     @property
@@ -144,10 +141,7 @@ def _parent(sweep: str | None, experiment: str | None, query: str | None) -> Run
 
 
 def _to_beat(made: Grid, cache: str | None) -> dict[str, dict[str, Any]]:
-    """Look up the audit result of the corpus of each column of the grid.
-
-    All runs of the column must have the same corpus.
-    """
+    """Look up the audit result of the corpus of each column of the grid."""
     found = {}
     for column in made.columns:
         cells = [cell for (_, name), cell in made.cells.items() if name == column]

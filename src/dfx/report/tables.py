@@ -21,10 +21,7 @@ TO_BEAT = "has to beat this"
 
 
 def result_table(report: SweepReport, brief: bool = False) -> DocumentTable:
-    """Make the results table: mean ± deviation over seeds, confidence interval and number of seeds.
-
-    A brief table has no intervals.
-    """
+    """Make the results table: mean ± deviation over seeds and number of seeds, with intervals unless it is brief."""
     grid, metric = report.grid, report.measured.metric
     rows: list[list[str | DocumentCell]] = []
     for row in grid.rows:
@@ -53,10 +50,7 @@ def _cell(report: SweepReport, row: str, column: str, brief: bool) -> DocumentCe
 
 
 def to_beat_table_row(report: SweepReport) -> list[str]:
-    """Make the row of AUCs or EERs to beat, from the audit of the corpus of each column.
-
-    It is empty if there is none.
-    """
+    """Make the row of AUCs or EERs to beat, from the audit of the corpus of each column; empty if there is none."""
     name = report.measured.metric.partition("/")[2]
 
     def text(found: dict[str, Any]) -> str:

@@ -91,10 +91,7 @@ class Grid:
         return [corner, *self.columns]
 
     def by_dev(self) -> list[GridCell]:
-        """Sort the cells by their mean EER on dev, lowest first.
-
-        Cells without an EER on dev are left out.
-        """
+        """Sort the cells by their mean EER on dev, lowest first; cells without one are left out."""
         known = [cell for cell in self.cells.values() if cell.values("dev/eer").size]
         return sorted(known, key=lambda cell: cell.mean("dev/eer"))
 
@@ -247,10 +244,7 @@ def grid_of_runs(records: Iterable[RunRecord], rows: str, columns: str, order: A
 
 
 def _differing(runs: Sequence[RunRecord], rows: str, columns: str) -> list[str]:
-    """Find the settings that differ between runs of the same cell.
-
-    Options come first, then parameters that these do not explain.
-    """
+    """Find the settings that differ between runs of the same cell: options, then other parameters."""
     params = sorted({key for run in runs for key in run.params})
     keys = [key for key in OPTIONS if key not in (rows, columns)]
     keys += [key for key in params if key not in (SEED, rows, columns, *OPTIONS)]
@@ -292,10 +286,7 @@ def _natural(text: str) -> list[tuple[int, float, str]]:
 
 
 def _ordered(labels: set[str], typed: Sequence[str]) -> list[str]:
-    """Sort labels in the order in which the command of the sweep lists them.
-
-    Values without a run are included; labels that are not in the command are at the end.
-    """
+    """Sort labels as the command of the sweep lists them; labels that it does not have are at the end."""
     known = {label.partition(", ")[0] for label in labels}
     position = {label: number for number, label in enumerate(typed)}
     first = {label: position.get(label.partition(", ")[0], len(position)) for label in labels}

@@ -34,10 +34,7 @@ class MissingCell:
 
     @classmethod
     def of_run(cls, run: RunRecord, cell: str, command: str = "") -> MissingCell:
-        """Make a missing cell from a run without a result.
-
-        `command` is used if the run has no command.
-        """
+        """Make a missing cell from a run without a result; `command` is used if the run has none."""
         if "skipped" in run.tags:
             return cls(cell, "skipped", run.tags["skipped"], "")
         kind = {"RUNNING": "running", "SCHEDULED": "running", "KILLED": "interrupted"}.get(run.status, "failed")
@@ -46,10 +43,7 @@ class MissingCell:
 
 
 def find_missing_cells(records: Sequence[RunRecord], parent: RunRecord | None) -> list[MissingCell]:
-    """Find the cells of a sweep that have no finished run.
-
-    Without a sweep: the runs whose identity has no finished run.
-    """
+    """Find the cells of a sweep (or, without a sweep, the runs) that have no finished run."""
     found = _of_sweep(records, parent) if parent else _of_runs(records)
     return sorted(found, key=lambda one: KINDS.index(one.kind))
 

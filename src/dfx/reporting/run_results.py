@@ -158,10 +158,7 @@ def _rows(metrics: dict[str, float]) -> list[list[str | DocumentCell]]:
 
 
 def seen_unseen_eer(table: ScoreTable, seen: set[str]) -> dict[str, float]:
-    """Compute the EER of attacks in train and the EER of attacks not in train.
-
-    Unknown attacks are in neither.
-    """
+    """Compute the EER of attacks in train and the EER of attacks not in train; unknown attacks are in neither."""
     values = {}
     attack = table.table["attack"]
     known = attack.isin(seen).to_numpy()
@@ -173,10 +170,7 @@ def seen_unseen_eer(table: ScoreTable, seen: set[str]) -> dict[str, float]:
 
 
 def _by_corpus(table: ScoreTable) -> dict[str, float]:
-    """Compute the EER on each part of a combined corpus, as metrics `eer_on/NAME`.
-
-    A part without bona fide or without spoof is left out.
-    """
+    """Compute the EER on each part of a combined corpus that has both classes, as metrics `eer_on/NAME`."""
     if "corpus" not in table.table:
         return {}
     values = {}

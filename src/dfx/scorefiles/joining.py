@@ -158,10 +158,7 @@ def _choose_part(key: pd.DataFrame, part: str | None, name: str) -> tuple[NDArra
 
 
 def _match(scores: pd.Series, key: pd.Series) -> tuple[NDArray[np.intp], list[Finding]]:
-    """For each trial in the key, find the row of its score; -1 if it has none.
-
-    Ids may differ by folder and extension.
-    """
+    """For each trial in the key, find the row of its score, or -1; ids may differ by folder and extension."""
     rows = pd.Index(scores).get_indexer(pd.Index(key))
     for what, pattern in (("the extension", _EXTENSION), ("folder and extension", _FOLDER_OR_EXTENSION)):
         if (rows >= 0).all():
@@ -183,10 +180,7 @@ def _match(scores: pd.Series, key: pd.Series) -> tuple[NDArray[np.intp], list[Fi
 
 
 def _score_table(given: pd.DataFrame, chosen: pd.DataFrame, name: str) -> ScoreTable:
-    """Make a score table from matched rows of scores and key.
-
-    Checks that labels agree and that no class is missing.
-    """
+    """Make a score table from matched rows; checks that labels agree and no class is missing."""
     if "label" in given:
         wrong = given["label"].to_numpy() != chosen["label"].to_numpy()
         if wrong.any():

@@ -237,10 +237,7 @@ def _scores_without_header(text: str, path: Path) -> pd.DataFrame:
 
 
 def _score_columns(frame: pd.DataFrame, path: Path, first: str) -> tuple[str, ...]:
-    """Name the columns of a score file without a header.
-
-    The last two fields of its first lines decide.
-    """
+    """Name the columns of a score file without a header, by the last two fields of its first lines."""
     lines = [[word for word in row if word] for row in frame.head(HEAD).to_numpy().tolist()]
     width = int(np.median([len(line) for line in lines]))
     last = pd.Series([line[-1] for line in lines])

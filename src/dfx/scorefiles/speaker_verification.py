@@ -20,10 +20,7 @@ KINDS = ("target", "nontarget", "spoof")
 
 
 class AsvScores(NamedTuple):
-    """Scores of a speaker verification system by kind of trial, each `(trials,)`.
-
-    A higher score means more likely the claimed speaker.
-    """
+    """Scores of a speaker verification system by kind of trial, each (trials,); higher: the claimed speaker."""
 
     target: NDArray[np.float64]
     nontarget: NDArray[np.float64]

@@ -57,10 +57,7 @@ def parse_label(word: object) -> int:
 
 
 def parse_labels(words: pd.Series, path: Path) -> pd.Series:
-    """Convert a column of label words to 1 (bona fide) and 0 (spoof).
-
-    An error has the number of unknown words and the first of them.
-    """
+    """Convert label words to 1 (bona fide) and 0 (spoof); an error counts the unknown words, and names the first."""
     known: dict[Any, int] = {}
     reason = ""
     for word in words.unique():

@@ -54,10 +54,7 @@ class Manifest:
 
     @property
     def hash(self) -> str:
-        """Hash of the table without the paths, 16 hex digits.
-
-        It depends on the order of rows and columns.
-        """
+        """Hash (16 hex digits) of the table without the paths; the order of rows and columns matters."""
         table = self.table.drop(columns="path")
         digest = hashlib.sha256("\n".join(map(str, table.columns)).encode())
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
@@ -104,10 +101,7 @@ class Manifest:
 
 
 class FileList:
-    """List of audio files without labels, for the waveform store: a table with the columns id and path.
-
-    The id of a file is its path as given.
-    """
+    """List of audio files without labels, for the waveform store: `id` is the path as given, `path` is absolute."""
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
         names = [str(path) for path in paths]

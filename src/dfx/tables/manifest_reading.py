@@ -130,10 +130,7 @@ def read_parquet_table(path: Path) -> pd.DataFrame:
 
 
 def _rename(table: pd.DataFrame, columns: Mapping[str, str], path: Path) -> pd.DataFrame:
-    """Rename the columns of the file to dfx's names.
-
-    A mapped column replaces one that already has the name.
-    """
+    """Rename the columns of the file to dfx's names; a mapped column replaces one that already has the name."""
     absent = [given for given in columns.values() if given not in table]
     if absent:
         raise ValueError(

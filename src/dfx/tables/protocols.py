@@ -78,10 +78,7 @@ def read_protocol(path: Path, layouts: Layouts) -> pd.DataFrame:
 
 
 def read_protocol_text(path: Path) -> str:
-    """Read a text file, plain or compressed with gzip.
-
-    The byte-order mark and comments (lines that begin with `#`) are left out.
-    """
+    """Read a text file, plain or gzip, without byte-order mark and comments (lines that begin with `#`)."""
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
         try:

@@ -79,10 +79,7 @@ class ScoreTable:
         return self._of(SPOOF)["score"].to_numpy()
 
     def attacks(self) -> dict[str, NDArray[np.float64]]:
-        """Scores of the spoof trials by attack, sorted by attack name.
-
-        Spoof trials of unknown attacks are left out.
-        """
+        """Scores of the spoof trials by attack, sorted by name; those of unknown attacks are left out."""
         groups = self._of(SPOOF).groupby("attack", sort=True)["score"]
         return {str(name): scores.to_numpy() for name, scores in groups if name != UNKNOWN_ATTACK}
 

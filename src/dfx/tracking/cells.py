@@ -38,10 +38,7 @@ def is_sweep_cell() -> bool:
 
 
 def cell_tags() -> dict[str, str]:
-    """Return the tags of a run: its command, its sweep and its position in the sweep.
-
-    There are none if Hydra did not start the process.
-    """
+    """Return the tags of a run: its command, its sweep and its position in the sweep; none outside Hydra."""
     if not HydraConfig.initialized():
         return {}
     found = {"command": f"python {shlex.join(cell_command())}"[:MAX_TAG]}
@@ -80,10 +77,7 @@ def finished_cell_dev_eer(cfg: DictConfig, identity: str) -> float | None:
 
 
 def cell_error_text(error: Exception) -> str:
-    """Convert an error to the text of a tag.
-
-    An error for users gives its message, another one also its type.
-    """
+    """Convert an error to the text of a tag: its message, and the type of an error that is not for users."""
     for_users = isinstance(error, ValueError | OSError)
     text = os_error_sentence(error) if isinstance(error, OSError) else str(error)
     return (text if for_users else f"{type(error).__name__}: {error}")[:MAX_TAG]
@@ -160,10 +154,7 @@ def describe_sweep_parent(parent: str, metrics: Mapping[str, float], text: str) 
 
 @database.defer_interrupts()
 def close_sweep_parent(parent: str, status: str, num_cells: int | None = None) -> None:
-    """Close the parent run of a sweep with the status FINISHED, FAILED or KILLED.
-
-    The number of cells is recorded if it is given.
-    """
+    """Close the parent run of a sweep as FINISHED, FAILED or KILLED, with the number of cells if given."""
     client = MlflowClient()
     if num_cells is not None:
         client.set_tag(parent, "cells", num_cells)

@@ -114,18 +114,12 @@ def _prepare_ray(init: DictConfig) -> None:
 
 
 def enter_folder() -> None:
-    """Change to the working directory of the sweep's command, in a cell on a cluster.
-
-    Paths are relative to it.
-    """
+    """Change to the working directory of the sweep's command, in a cell on a cluster: paths are relative to it."""
     os.chdir(os.environ[FOLDER_VARIABLE])
 
 
 def run_in_parallel() -> bool:
-    """Whether several cells of the sweep run at the same time.
-
-    They print on the same terminal.
-    """
+    """Whether several cells of the sweep run, and print, at the same time."""
     return _is_multirun() and not str(HydraConfig.get().launcher._target_).endswith(".BasicLauncher")
 
 

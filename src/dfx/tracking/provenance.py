@@ -34,10 +34,7 @@ def environment_provenance() -> dict[str, str | int | None]:
 
 @functools.cache  # later changes of the files do not change the code that this process has loaded
 def code_provenance() -> dict[str, str]:
-    """Return the Git commit of the code, and whether there are uncommitted changes.
-
-    There is no commit if dfx is installed as a package.
-    """
+    """Return the Git commit of the code, if there is one, and whether there are uncommitted changes."""
     here = Path(__file__)
 
     def git(*arguments: str) -> str:

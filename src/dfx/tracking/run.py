@@ -101,10 +101,7 @@ class TrackedRun:
             client.log_batch(self.run_id, metrics=points)
 
     def log_metrics(self, metrics: dict[str, float]) -> None:
-        """Log the final metrics.
-
-        Values that MLflow has are not logged again.
-        """
+        """Log the final metrics that MLflow does not have yet."""
         self.metrics.update(metrics)
         with self.server.tolerate():
             self._log_final_metrics(metrics)
@@ -278,10 +275,7 @@ def _say_other_code(run: Run) -> None:
 
 
 def _log_inputs(client: MlflowClient, run: TrackedRun, cfg: DictConfig, manifest: Manifest) -> None:
-    """Log parameters, corpus, configuration and software versions.
-
-    What MLflow has after a resume is not logged again.
-    """
+    """Log parameters, corpus, configuration and software versions, except what MLflow has after a resume."""
     params = [Param(key, value[:6000]) for key, value in logged_params(cfg).items()]  # MLflow's limit
     held = client.get_run(run.run_id)
     missing = [param for param in params if param.key not in held.data.params]
@@ -343,10 +337,7 @@ def _log_metrics(run_id: str, metrics: Mapping[str, float]) -> None:
 
 
 def _work_folder(cfg: DictConfig, identity: str) -> Path:
-    """Return the folder of a run in progress.
-
-    It is the same for all processes of the run, and another one for another experiment.
-    """
+    """Return the folder of a run in progress, the same for all its processes."""
     experiment = re.sub(r"[^A-Za-z0-9_-]", "_", cfg.experiment_name)
     return ROOT / "progress" / f"{experiment}-{identity[:16]}"
 

@@ -30,10 +30,7 @@ Report = Callable[[int, int], object]  # (bytes so far, bytes in all or 0)
 
 
 class DroppedTransferError(Exception):
-    """Error for a connection that ended early.
-
-    `wait` is the pause in seconds that the server demands, if any.
-    """
+    """Error for a connection that ended early; `wait` is the pause in seconds that the server demands."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -96,11 +93,7 @@ class PartialTransfer:
         self._hash = hashlib.new(self.algorithm)
 
     def expect(self, total: int) -> None:
-        """Set the total size of the file, as the server gives it.
-
-        Raises:
-            ValueError: if the disk has no room for it.
-        """
+        """Set the total size of the file, as the server gives it; a ValueError if the disk has no room for it."""
         self.total = total
         free = shutil.disk_usage(self.path.parent).free
         if total - self.size > free:

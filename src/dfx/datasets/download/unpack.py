@@ -31,10 +31,7 @@ DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAE
 
 
 class _Member(NamedTuple):
-    """Member of an archive: name, kind, size and function to open its contents.
-
-    `first` is the file that a hard link repeats.
-    """
+    """Member of an archive: name, kind, size, function to open it; `first` is the file that a hard link repeats."""
 
     name: str
     kind: str
@@ -125,10 +122,7 @@ def _zip_members(file: IO[bytes]) -> Iterator[_Member]:
 
 
 class _TarInfo(tarfile.TarInfo):
-    """Tar header reader that refuses very long extended headers.
-
-    Such headers would fill the memory.
-    """
+    """Tar header reader that refuses very long extended headers, which would fill the memory."""
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Any:

@@ -66,10 +66,7 @@ class DemoClip:
 
 
 def plan_demo_clips(num_clips: int, max_seconds: float) -> list[DemoClip]:
-    """Plan the clips of the demo corpus, half of which are spoofs.
-
-    The order of the clips is independent of the class.
-    """
+    """Plan the clips of the demo corpus, half of which are spoofs; their order is independent of the class."""
     rng = np.random.default_rng([_SEED, 0])
     count = dict.fromkeys(SPEAKERS, 0)
     order = rng.permutation(num_clips)
@@ -90,10 +87,7 @@ def plan_demo_clips(num_clips: int, max_seconds: float) -> list[DemoClip]:
 
 
 def synthesize_demo_clip(clip: DemoClip) -> npt.NDArray[np.int16]:
-    """Synthesize the 16-bit samples (num_samples,) of a planned clip.
-
-    The samples depend on the plan only.
-    """
+    """Synthesize the 16-bit samples (num_samples,) of a planned clip; they depend on the plan only."""
     voice = draw_speaker_voice(_generator(1, clip.speaker), female=clip.speaker % 2 == 1)
     shared = _generator(2, clip.pair)
     recording = draw_room_recording(shared)
@@ -112,10 +106,7 @@ def synthesize_demo_clip(clip: DemoClip) -> npt.NDArray[np.int16]:
 
 
 def write_demo_clips(clips: Sequence[DemoClip], folder: Path) -> int:
-    """Synthesize clips, write them into a folder as 16-bit WAV files, and return their number.
-
-    Each file is written atomically.
-    """
+    """Synthesize clips, write each atomically as a 16-bit WAV file in a folder, and return their number."""
     for clip in clips:
         with files.atomic_write(folder / f"{clip.id}.wav") as temporary:
             wav = io.BytesIO()  # libsndfile does not say why a file cannot be written

@@ -11,10 +11,7 @@ _SIZE, _FFT = 640, 1024  # 40 ms hold two periods of a pitch of 60 Hz
 
 
 def track_pitch(waveform: Real, sample_rate: int, hop: int) -> tuple[Real, Real]:
-    """Estimate the pitch in Hz and the voicing (0 to 1) of each frame by autocorrelation.
-
-    Both are (frames,); the pitch is interpolated in unvoiced frames.
-    """
+    """Estimate pitch (Hz; interpolated in unvoiced frames) and voicing (0 to 1) by autocorrelation, (frames,) each."""
     window = hann_window(_SIZE)
     power = np.abs(fft.rfft(cut_frames(waveform, _SIZE, hop) * window, _FFT, axis=1)) ** 2
     hz = np.arange(_FFT // 2 + 1) * sample_rate / _FFT
@@ -43,10 +40,7 @@ def track_pitch(waveform: Real, sample_rate: int, hop: int) -> tuple[Real, Real]
 
 
 def excitation_pulses(pitch_hz: Real, hop: int, num_samples: int, sample_rate: int) -> Real:
-    """Generate a pulse train (num_samples,) of unit power with a given pitch (frames,).
-
-    Pulses lie between samples where necessary.
-    """
+    """Generate a pulse train (num_samples,) of unit power with a given pitch (frames,)."""
     knots = np.arange(len(pitch_hz)) * hop
     pitch = np.interp(np.arange(num_samples), knots, pitch_hz)
     cycles = np.cumsum(pitch) / sample_rate

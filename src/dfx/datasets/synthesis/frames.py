@@ -15,18 +15,12 @@ Complex = npt.NDArray[np.complexfloating]
 
 
 def hann_window(size: int) -> Real:
-    """Periodic Hann window (size,).
-
-    Windows at a distance of size / 2 add up to one.
-    """
+    """Periodic Hann window (size,); windows at a distance of size / 2 add up to one."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
 
 
 def cut_frames(waveform: Real, size: int, hop: int) -> Real:
-    """Cut a waveform (samples,) into frames (frames, size), one every `hop` samples.
-
-    The first frame is centred on sample 0, the last one beyond the end.
-    """
+    """Cut a waveform into frames (frames, size), one every `hop` samples; the first is centred on sample 0."""
     count = -(-len(waveform) // hop) + 1
     padded = np.zeros((count - 1) * hop + size, dtype=np.float32)
     padded[size // 2 : size // 2 + len(waveform)] = waveform
@@ -34,10 +28,7 @@ def cut_frames(waveform: Real, size: int, hop: int) -> Real:
 
 
 def overlap_add_frames(frames: Real, hop: int, offset: int, num_samples: int) -> Real:
-    """Overlap-add frames (frames, size) with distance `hop` to a waveform (num_samples,).
-
-    The first `offset` samples are left out.
-    """
+    """Overlap-add frames (frames, size) to a waveform (num_samples,) without its first `offset` samples."""
     count, size = frames.shape
     parts = -(-size // hop)
     padded = np.zeros((count, parts * hop), dtype=np.float32)
@@ -78,10 +69,7 @@ def filter_frames(parts: list[tuple[Real, Complex]], hop: int, fft_size: int) ->
 
 
 def minimum_phase(log_magnitude: Real) -> Complex:
-    """Compute minimum-phase responses (frames, bins) from natural-log magnitudes (frames, bins).
-
-    Uses the folded cepstrum.
-    """
+    """Compute minimum-phase responses (frames, bins) from natural-log magnitudes, by the folded cepstrum."""
     size = 2 * (log_magnitude.shape[1] - 1)
     cepstrum = fft.irfft(log_magnitude, size, axis=1)
     cepstrum[:, 1 : size // 2] *= 2
@@ -91,10 +79,7 @@ def minimum_phase(log_magnitude: Real) -> Complex:
 
 
 def smooth_track(track: Real, size: int) -> Real:
-    """Smooth a track (steps, …) over time with a Hann kernel of `size` steps.
-
-    The end values are repeated beyond the ends.
-    """
+    """Smooth a track (steps, …) over time with a Hann kernel of `size` steps; its end values are repeated."""
     kernel = np.hanning(size + 2)[1:-1]
     padded = np.pad(track, [(size // 2, size - 1 - size // 2)] + [(0, 0)] * (track.ndim - 1), mode="edge")
     total = np.zeros_like(track, dtype=np.float64)

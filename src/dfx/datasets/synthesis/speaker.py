@@ -76,10 +76,7 @@ class SpeakerControls:
 
 
 def speaker_controls(voice: SpeakerVoice, sounds: list[PhonemeSegment], rng: np.random.Generator) -> SpeakerControls:
-    """Compute the control signals of a voice for a sequence of phoneme segments.
-
-    Formants glide; pitch falls over a phrase and rises on accents.
-    """
+    """Compute the control signals of a voice for phoneme segments: formants glide, pitch falls over a phrase."""
     ends = np.cumsum([sound.seconds for sound in sounds]) * SAMPLE_RATE / STEP
     steps = int(np.ceil(ends[-1])) + 1
     table = np.array(sounds, dtype=np.float64)[np.searchsorted(ends[:-1], np.arange(steps), side="right")]
@@ -110,10 +107,7 @@ def speaker_controls(voice: SpeakerVoice, sounds: list[PhonemeSegment], rng: np.
 
 
 def render_speaker(voice: SpeakerVoice, controls: SpeakerControls, num_samples: int, rng: np.random.Generator) -> Real:
-    """Synthesize the waveform (num_samples,) of a voice from control signals.
-
-    It is not normalised, and has no room and no microphone.
-    """
+    """Synthesize the waveform (num_samples,) of a voice from control signals; it is not normalised."""
     time = np.arange(num_samples)
     knots = np.arange(len(controls.pitch_hz)) * STEP
 
@@ -134,10 +128,7 @@ def render_speaker(voice: SpeakerVoice, controls: SpeakerControls, num_samples: 
 
 
 def glottal_source(voice: SpeakerVoice, pitch_hz: Real, rng: np.random.Generator) -> tuple[Real, Real]:
-    """Generate glottal flow in [0, 1] and its derivative, (samples,) each, for a pitch (samples,).
-
-    The derivative is the radiated sound.
-    """
+    """Generate glottal flow in [0, 1] and its derivative, the radiated sound, for a pitch (samples,)."""
     fine = 2  # pulses are made at twice the rate, because their sharp closure would alias
     num_samples = len(pitch_hz)
     cycles = np.concatenate([[0.0], np.cumsum(pitch_hz, dtype=np.float64) / SAMPLE_RATE])
@@ -163,10 +154,7 @@ def glottal_source(voice: SpeakerVoice, pitch_hz: Real, rng: np.random.Generator
 
 
 def _all_pole(centres_hz: Real, bandwidths_hz: Real) -> Complex:
-    """Frequency responses (frames, bins) of cascaded resonators.
-
-    Centre frequencies and bandwidths are (frames, n); each resonator has gain 1 at 0 Hz.
-    """
+    """Frequency responses (frames, bins) of cascaded resonators, each with gain 1 at 0 Hz."""
     radius = np.exp(-np.pi * bandwidths_hz / SAMPLE_RATE)
     middle = -2 * radius * np.cos(2 * np.pi * centres_hz / SAMPLE_RATE)
     frames, count = centres_hz.shape

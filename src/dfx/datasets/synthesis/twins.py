@@ -86,11 +86,7 @@ class TwinJob(NamedTuple):
 
 
 def check_twin_library(name: str) -> None:
-    """Check that the library of a vocoder or codec is installed.
-
-    Raises:
-        ValueError: if not; with the command that installs it.
-    """
+    """Raise a ValueError with the install command if the library of a vocoder or codec is missing."""
     rebuild = VOCODERS[name].rebuild
     if isinstance(rebuild, ExternalCodec):
         rebuild.check()
@@ -126,10 +122,7 @@ def write_twins(jobs: Sequence[TwinJob]) -> int:
 
 
 def twin_reason_path(target: str, may_pass: bool = False) -> str:
-    """Path of the text file that contains the reason why a twin could not be made.
-
-    A reason that may be temporary has another file name.
-    """
+    """Path of the text file with the reason why a twin could not be made; temporary reasons have another name."""
     return f"{target.removesuffix('.flac')}{'.temporary' if may_pass else ''}.txt"
 
 
@@ -156,10 +149,7 @@ def rebuild_twin_pieces(job: TwinJob) -> Iterator[Real]:
 
 
 def match_twin_level(waveform: Real, original: Real) -> Real:
-    """Match mean and RMS of a waveform (samples,) to its original (samples,), without higher peaks.
-
-    Peaks are turned down smoothly; a waveform with much higher peaks than its original becomes a little softer.
-    """
+    """Match mean and RMS of a waveform (samples,) to its original, without higher peaks."""
     centre = float(np.mean(original, dtype=np.float64))
     wanted, ceiling = _rms(original - centre), float(np.abs(original - centre).max())
     result = waveform - np.mean(waveform, dtype=np.float64).astype(np.float32)
@@ -200,10 +190,7 @@ def _narrowed(waveform: Real, band_hz: int) -> Real:
 
 
 def _pieces(blocks: Iterable[Real]) -> Iterator[tuple[Real, bool]]:
-    """Regroup blocks into overlapping pieces of PIECE + FADE samples, one every PIECE samples.
-
-    The last piece is longer.
-    """
+    """Regroup blocks into overlapping pieces of PIECE + FADE samples; the last piece is longer."""
     held: list[Real] = []
     for block in blocks:
         held.append(block)

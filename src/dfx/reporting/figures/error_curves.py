@@ -66,10 +66,7 @@ def roc_error_curves(tables: Mapping[str, ScoreTable], note: str = "") -> Figure
 
 
 def _limits(tables: Mapping[str, ScoreTable], worst: float) -> tuple[float, float]:
-    """Compute the lowest and the highest error rate on the axes of a DET plot.
-
-    There is room for the highest EER and for the ends of the curves.
-    """
+    """Compute the lowest and the highest error rate on the axes of a DET plot, with room for the highest EER."""
     high = float(np.clip(2 * worst, 0.5, 0.99))
     most = max(max(table.bonafide.size, table.spoof.size) for table in tables.values())
     reached = []

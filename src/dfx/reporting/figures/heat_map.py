@@ -86,10 +86,7 @@ def heat_map(
 
 
 def confusion_heat_map(table: ScoreTable, threshold: float, note: str = "") -> Figure:
-    """Draw the confusion matrix at a threshold, with counts and percentages.
-
-    A score at the threshold is rejected.
-    """
+    """Draw the confusion matrix at a threshold (a score at it is rejected), with counts and percentages."""
     right = accuracy(table.bonafide, table.spoof, threshold)
     accepted = [scores > threshold for scores in (table.bonafide, table.spoof)]
     counts = np.array([[np.count_nonzero(yes), np.count_nonzero(~yes)] for yes in accepted])

@@ -42,8 +42,6 @@ def histogram(table: ScoreTable, threshold: float | None = None, title: str = "S
 def histograms(panels: Mapping[str, tuple[FloatArray, FloatArray]], title: str) -> Figure:
     """Draw histograms of several measurements of clips, one small panel for each measurement.
 
-    Each class has its colour.
-
     Args:
         panels: heading -> the values of the bona fide and of the spoof clips.
         title: heading of the figure.
@@ -69,10 +67,7 @@ def histograms(panels: Mapping[str, tuple[FloatArray, FloatArray]], title: str) 
 
 
 def _draw_classes(axes: Any, bonafide: FloatArray, spoof: FloatArray, edges: FloatArray, labels: Sequence[str]) -> None:
-    """Draw the histograms of both classes, in percent of the clips of each class.
-
-    Values outside the edges go into the end bins.
-    """
+    """Draw the histograms of both classes, in percent of the clips; values outside the edges are in the end bins."""
     for values, label, colour in zip((bonafide, spoof), labels, (style.BLUE, style.ORANGE), strict=True):
         weights = np.full(values.size, 100 / max(1, values.size))
         counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges, weights=weights)
@@ -81,10 +76,7 @@ def _draw_classes(axes: Any, bonafide: FloatArray, spoof: FloatArray, edges: Flo
 
 
 def _edges(bonafide: FloatArray, spoof: FloatArray, threshold: float | None) -> FloatArray:
-    """Compute the histogram bins for both classes; Rice's rule gives their number.
-
-    The rule uses the size of the smaller class. The bins cover nearly all scores.
-    """
+    """Compute the bins for both classes; Rice's rule for the smaller class gives their number."""
     ends = [np.quantile(scores, [0.001, 0.999]) for scores in (bonafide, spoof)]
     low, high = float(np.min(ends)), float(np.max(ends))
     if threshold is not None:

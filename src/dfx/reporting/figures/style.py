@@ -36,10 +36,7 @@ def new_figure(title: str, size: tuple[float, float]) -> tuple[Figure, Any]:
 
 
 def new_panels(size: tuple[float, float], rows: int, columns: int, **layout: Any) -> tuple[Figure, Any]:
-    """Make a figure with several plots, in `rows` and `columns`.
-
-    Call `decorate_axes` on each after drawing.
-    """
+    """Make a figure with several plots in `rows` and `columns`; call `decorate_axes` on each after drawing."""
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **layout)
 
@@ -79,19 +76,13 @@ def decorate_axes(axes: Any) -> None:
 
 
 def line_style(number: int) -> dict[str, Any]:
-    """Choose the colour, dash pattern and line width of a curve by its number.
-
-    After the last colour, the colours repeat with another dash pattern.
-    """
+    """Choose the colour, dash pattern and line width of a curve by its number."""
     turn, kind = divmod(number, len(COLOURS))
     return {"color": COLOURS[kind], "linestyle": DASHES[turn % len(DASHES)], "linewidth": 1.8}
 
 
 def legend_below(axes: Any, columns: int = 1) -> None:
-    """Place the legend below the axis label, outside the plot.
-
-    The pad, in font sizes, leaves room for ticks and label.
-    """
+    """Place the legend below the axis label, outside the plot."""
     labels_high = 1 + max(text.get_text().count("\n") for text in axes.get_xticklabels())
     pad = 1.6 + 1.4 * labels_high + (1.4 if axes.get_xlabel() else 0)
     place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": pad}
@@ -112,8 +103,5 @@ def percent_text(rate: float) -> str:
 
 
 def shorten_label(name: str, length: int = 60) -> str:
-    """Shorten a long name: replace its middle by `…`.
-
-    Names of systems differ at either end.
-    """
+    """Shorten a long name: replace its middle by `…`, since names of systems differ at either end."""
     return name if len(name) <= length else f"{name[: length // 2]}…{name[-length // 2 + 1 :]}"

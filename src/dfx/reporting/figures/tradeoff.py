@@ -36,10 +36,7 @@ class TradeoffSystem:
 
 
 def tradeoff(systems: Sequence[TradeoffSystem], label: str, higher_is_better: bool = False, note: str = "") -> Figure:
-    """Plot the quality of systems against each cost, one panel for each cost, with the Pareto front.
-
-    No other system beats one on the front in both quality and cost.
-    """
+    """Plot the quality of systems against each cost, one panel for each cost, with the Pareto front."""
     labels = list(dict.fromkeys(name for system in systems for name in system.costs))
     figure, grid = style.new_panels((2.4 + 3.6 * len(labels), 4.8), 1, len(labels), sharey=True)
     panels = grid[0]

@@ -18,10 +18,7 @@ from dfx.datasets.synthesis.frames import Real, cut_frames, overlap_add_frames
 def transform_codec(
     waveform: Real, rng: np.random.Generator, hop: int = 320, bands: int = 21, step: float = 1.8
 ) -> Real:
-    """Encode and decode a waveform with coarsely quantised MDCT coefficients.
-
-    Gains have steps of 3 dB; noise replaces zeros.
-    """
+    """Encode and decode a waveform with coarsely quantised MDCT coefficients; noise replaces zeros."""
     window = np.sin(np.pi * (np.arange(2 * hop) + 0.5) / (2 * hop)).astype(np.float32)
     coefficients = mdct(cut_frames(waveform, 2 * hop, hop) * window)
     edges = np.unique(np.round(hop * np.linspace(0, 1, bands + 1) ** 1.7).astype(np.int64))
@@ -36,10 +33,7 @@ def transform_codec(
 
 
 def mu_law(waveform: Real, rng: np.random.Generator, bits: int = 4, mu: float = 255.0) -> Real:
-    """Quantise the pre-emphasised waveform to few mu-law levels.
-
-    Rounding is random, as in WaveNet.
-    """
+    """Quantise the pre-emphasised waveform to few mu-law levels, with random rounding as in WaveNet."""
     emphasised = signal.lfilter([1.0, -0.9], [1.0], waveform)
     peak = np.abs(emphasised).max() + 1e-9
     companded = np.sign(emphasised) * np.log1p(mu * np.abs(emphasised) / peak) / np.log1p(mu)
@@ -51,10 +45,7 @@ def mu_law(waveform: Real, rng: np.random.Generator, bits: int = 4, mu: float = 
 
 
 def mdct(frames: Real) -> Real:
-    """Modified discrete cosine transform (frames, hop) of windowed frames (frames, 2 hop).
-
-    Computed by a DCT-IV.
-    """
+    """Modified discrete cosine transform (frames, hop) of windowed frames (frames, 2 hop), by a DCT-IV."""
     a, b, c, d = np.split(frames, 4, axis=1)
     folded = np.hstack([-c[:, ::-1] - d, a - b[:, ::-1]])
     coefficients: Real = fft.dct(folded, type=4, norm="ortho", axis=1)

@@ -42,11 +42,7 @@ class ExternalCodec:
     delay: int = 0
 
     def check(self) -> None:
-        """Check that FFmpeg has the encoder of this codec.
-
-        Raises:
-            ValueError: if not; says what to do.
-        """
+        """Raise a ValueError with what to do if FFmpeg lacks the encoder of this codec."""
         import av
 
         if self.encoder not in av.codecs_available:
@@ -56,10 +52,7 @@ class ExternalCodec:
             )
 
     def __call__(self, waveform: Real, rng: np.random.Generator) -> Real:
-        """Encode and decode a waveform, aligned in time with the original.
-
-        The generator is not used.
-        """
+        """Encode and decode a waveform, aligned in time with the original."""
         import av
 
         encoder = av.CodecContext.create(self.encoder, "w")
@@ -104,11 +97,7 @@ def external_world(waveform: Real, rng: np.random.Generator) -> Real:
 
 
 def check_external_world() -> None:
-    """Check that pyworld is installed.
-
-    Raises:
-        ValueError: if not; with the command that installs it.
-    """
+    """Raise a ValueError with the install command if pyworld is missing."""
     try:
         _pyworld()
     except ImportError as error:

@@ -52,10 +52,7 @@ def parametric_world(waveform: Real, rng: np.random.Generator, voiced_hz: float 
 
 
 def levinson(correlation: Real) -> tuple[Real, Real]:
-    """Compute linear prediction coefficients and error power from autocorrelations, frame by frame.
-
-    Coefficients are (frames, order + 1), the first one 1; error power is (frames,).
-    """
+    """Compute linear prediction coefficients (frames, order + 1) and error power (frames,) from autocorrelations."""
     frames, count = correlation.shape
     # White noise at -50 dB, so that silence and pure tones have a solution.
     error = correlation[:, 0] * (1 + 1e-5) + 1e-9
@@ -69,10 +66,7 @@ def levinson(correlation: Real) -> tuple[Real, Real]:
 
 
 def _smooth_envelope(power: Real, pitch: Real) -> Real:
-    """Smooth the log power spectrum (frames, bins) over frequency, so that harmonics disappear.
-
-    The result is natural-log power; the width is the distance of two harmonics of the pitch (frames,).
-    """
+    """Smooth the log power spectrum (frames, bins) over two harmonics of the pitch (frames,)."""
     size = 2 * (power.shape[1] - 1)
     quefrency = np.minimum(np.arange(size), size - np.arange(size)) / SAMPLE_RATE
     periods = pitch[:, None] * quefrency
@@ -82,10 +76,7 @@ def _smooth_envelope(power: Real, pitch: Real) -> Real:
 
 
 def _excite(waveform: Real, response: Complex, periodic: Real, pitch: Real, rng: np.random.Generator) -> Real:
-    """Filter pulses and noise with responses (frames, bins), and match the level of the waveform.
-
-    `periodic` is the share of the pulses.
-    """
+    """Filter pulses (share `periodic`) and noise with responses (frames, bins), at the level of the waveform."""
     num_samples = len(waveform)
     hz = np.arange(response.shape[1]) * SAMPLE_RATE / _FFT
     # Delay high frequencies by up to 4 ms: plain pulses have too high peaks.

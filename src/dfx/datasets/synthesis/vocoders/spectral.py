@@ -35,10 +35,7 @@ def griffin_lim(
 
 
 def sinusoidal(waveform: Real, rng: np.random.Generator, size: int = 512, hop: int = 128, peaks: int = 60) -> Real:
-    """Sinusoidal vocoder: spectral peaks become sinusoids with new phases; noise fills the gaps.
-
-    Only the strongest peaks of each frame are used.
-    """
+    """Sinusoidal vocoder: the strongest peaks of a frame become sinusoids with new phases; noise fills the gaps."""
     window = hann_window(size)
     magnitude = np.abs(stft(waveform, size, hop, window))
     frames, bins = magnitude.shape
@@ -62,10 +59,7 @@ def sinusoidal(waveform: Real, rng: np.random.Generator, size: int = 512, hop: i
 
 
 def through_mel(magnitude: Real, bands: int) -> Real:
-    """Convert STFT magnitudes (frames, bins) to mel bands and back to bins.
-
-    The bands are triangular.
-    """
+    """Convert STFT magnitudes (frames, bins) to triangular mel bands and back to bins."""
     bins = magnitude.shape[1]
     mel = np.log1p(np.linspace(0, SAMPLE_RATE / 2, bins) / 700)
     position = mel / mel[-1] * (bands - 1)

@@ -15,10 +15,7 @@ def splice(
     shift_seconds: float = 0.03,
     fade_seconds: float = 0.001,
 ) -> Real:
-    """Replace short units of speech by nearby units, joined by cross-fades.
-
-    Pitch periods and formants jump at the joins.
-    """
+    """Replace short units of speech by nearby units, joined by cross-fades: pitch and formants jump there."""
     num_samples, fade = len(waveform), int(fade_seconds * SAMPLE_RATE)
     longest = int(unit_seconds[1] * SAMPLE_RATE) + fade
     padded = np.pad(waveform, (0, longest))
