@@ -7,6 +7,7 @@ import os
 import shutil
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,8 @@ from dfx.detect import __main__ as command
 from dfx.detector import file_detection, loading
 from dfx.detector.answers import ThresholdChoice, decision_rule
 from dfx.detector.file_detection import DetectionOptions, detect_files
+from dfx.detector.input_statistics import InputReference
+from dfx.detector.operating_card import add_card_to_checkpoint
 from setups import artifacts, train_run, type_command
 
 RATE = 16000
@@ -201,6 +204,21 @@ def test_json_follows_its_schema_and_pictures_are_written(detect, tmp_path):
     page = Path("page.html").read_text()
     assert "<audio" in page
     assert "the file is empty" in page
+
+
+def test_a_codec_that_dev_has_not_is_said(detect, checkpoint, tmp_path):
+    # The dev split of this corpus is too small for statistics of its own.
+    card = replace(dfx.load(checkpoint).card, reference=InputReference({}, 1.0, None, ("lossless",)))
+    add_card_to_checkpoint(checkpoint, card, tmp_path / "model.ckpt")
+    for name, subtype in (("a.wav", "PCM_16"), ("b.wav", "ALAW"), ("c.ogg", "VORBIS"), ("d.mp3", "MPEG_LAYER_III")):
+        soundfile.write(tmp_path / name, noise(3), 16000, subtype=subtype)
+    detect("?.*", "json=answers.json", model=tmp_path / "model.ckpt")
+    found = {Path(one["path"]).name: one for one in json.loads(Path("answers.json").read_text())["files"]}
+    said = {name: [text for text in one["warnings"] if "coding" in text] for name, one in found.items()}
+    assert said["a.wav"] == []
+    for name, codec in (("b.wav", "alaw"), ("c.ogg", "vorbis"), ("d.mp3", "mp3")):
+        assert f"coding {codec} (dev: lossless)" in said[name][0]
+        assert found[name]["prediction"] == "UNSURE"
 
 
 def test_presets_refuse_short_clips(detect):

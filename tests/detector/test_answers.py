@@ -161,6 +161,14 @@ def test_other_input_is_unlike_dev(reference):
     assert fit_embedding_space(np.zeros((400, 8)), np.arange(400) % 2 == 0) is None
 
 
+def test_a_codec_that_dev_has_not_is_unlike_dev(reference):
+    clips, _ = reference
+    fitted = fit_input_reference(clips, None, ["lossless", "vorbis", "lossless"])
+    assert fitted.unlike_coding("mp3") == "coding mp3 (dev: lossless, vorbis)"
+    assert fitted.unlike_coding("vorbis") == fitted.unlike_coding("") == ""
+    assert fit_input_reference(clips, None).unlike_coding("mp3") == ""  # the codecs of dev are not known
+
+
 def test_a_card_is_the_same_after_a_file(reference, tmp_path):
     _, fitted = reference
     whole = OperatingCard(np.array([1.0, 2.0]), np.array([-1.0]), 0.5, 2.0, 0.1, fitted)
@@ -182,6 +190,7 @@ def test_a_card_is_the_same_after_a_file(reference, tmp_path):
         {"reference": whole.to_dict()["reference"] | {"centres": [[math.nan] * 8] * 2}},
         {"reference": whole.to_dict()["reference"] | {"directions": [0.0] * 8}},
         {"reference": {"ranges": {}}},
+        {"reference": whole.to_dict()["reference"] | {"codings": "mp3"}},
         {"reference": whole.to_dict()["reference"] | {"centres": [[0.0]]}},
     ):
         with pytest.raises(ValueError, match=r"operating card of .* cannot be read"):

@@ -26,6 +26,11 @@ class AudioError(ValueError):
         return f"Not usable as audio: {self.args[0]}: {self.reason}. Replace or convert it, or leave it out."
 
 
+# Codecs of libsndfile and FFmpeg that have several names, and how the names of lossless ones begin.
+CODECS = {"mpeg_layer_iii": "mp3", "mp3float": "mp3", "pcm_alaw": "alaw", "pcm_mulaw": "ulaw"}
+LOSSLESS = ("pcm", "float", "double", "flac", "alac", "dwvw", "wavpack", "ape")
+
+
 class AudioInfo(NamedTuple):
     """Header of an audio file: length, sample rate, channels and format.
 
@@ -36,6 +41,13 @@ class AudioInfo(NamedTuple):
     sample_rate: int
     channels: int
     format: str
+
+    @property
+    def coding(self) -> str:
+        """Lossy codec of the file (`mp3`, `opus`, `alaw` …), or `lossless`."""
+        codec = self.format.rpartition("/")[2]
+        codec = CODECS.get(codec, codec)
+        return "lossless" if codec.startswith(LOSSLESS) else codec
 
 
 def to_int16(waveform: NDArray[np.floating]) -> Pcm:

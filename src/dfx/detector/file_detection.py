@@ -19,7 +19,7 @@ import filelock
 import numpy as np
 from numpy.typing import NDArray
 
-from dfx import files
+from dfx import audio, files
 from dfx.audio.conditioning import VERSION as CONDITIONING_VERSION
 from dfx.audio.segments import Crop
 from dfx.audio.store import VERSION as STORE_VERSION
@@ -33,7 +33,7 @@ from dfx.detector.kept_scores import KeptScores, ScoredClip, file_identity
 from dfx.detector.scoring import SavedDetector, ScoringPolicy, segment_dataset, segment_scores
 from dfx.tables.manifest import FileList
 
-VERSION = 2  # of the kept scores; increase it to compute them again
+VERSION = 3  # of the kept scores; increase it to compute them again
 BATCH_FILES, BATCH_BYTES = 1000, 256 << 20  # of source files decoded together
 VOICED_DB = 40.0  # a window this far below the loudest one holds no speech
 Overview = Callable[[WaveformStore, int], Any]
@@ -199,11 +199,11 @@ def _score_batch(
     for row in rows:
         if row not in usable:
             reason = next(reason[row] for reason in reasons if reason.get(row))
-            yield ScoredClip(reason, [], [], [], [], [])
+            yield ScoredClip(reason, [], [], [], [], [], "")
             continue
         found = [next(one) for one in windows]
         if not all(np.isfinite(scores).all() for scores, _, _ in found):
-            yield ScoredClip("the detector gives it a score that is not a finite number", [], [], [], [], [])
+            yield ScoredClip("the detector gives it a score that is not a finite number", [], [], [], [], [], "")
             continue
         yield ScoredClip(
             "",
@@ -212,7 +212,16 @@ def _score_batch(
             [levels for _, levels, _ in found],
             [distance for _, _, distance in found],
             [measure_waveform(store, row) for store in clips],
+            _coding(paths[row]),
         )
+
+
+def _coding(path: str) -> str:
+    """Return the codec of a file that was decoded before; empty if it has gone since."""
+    try:
+        return audio.probe_audio(path).coding
+    except audio.AudioError:
+        return ""
 
 
 def _reasons(store: WaveformStore, crop: Crop, options: DetectionOptions) -> dict[int, str]:
@@ -298,10 +307,11 @@ def _answer(
     # The curve of several detectors has the windows of the first one.
     windows = own[0]._replace(scores=np.mean([_in_windows(one, own[0]) for one in own], axis=0))
     unlike = [
-        str(deviation)
+        text
         for detector, values, distance in zip(detectors, clip.measures, clip.distances, strict=True)
-        for deviation in _deviations(detector.card.reference if detector.card else None, values, distance)
+        for text in _deviations(detector.card.reference if detector.card else None, values, distance, clip.coding)
     ]
+    unlike = list(dict.fromkeys(unlike))  # detectors of one corpus have the same
     return answer_clip(path, duration, windows, score, rule, unlike, clip.measures[0], picture)
 
 
@@ -325,10 +335,13 @@ def _in_windows(curve: ClipWindows, wanted: ClipWindows) -> NDArray[np.float64]:
     return chosen
 
 
-def _deviations(reference: InputReference | None, measures: dict[str, float], distance: float | None) -> list[Any]:
+def _deviations(
+    reference: InputReference | None, measures: dict[str, float], distance: float | None, coding: str
+) -> list[str]:
     if reference is None:
         return []
-    return list(reference.deviations(measures | ({} if distance is None else {DISTANCE: distance})))
+    found = reference.deviations(measures | ({} if distance is None else {DISTANCE: distance}))
+    return [text for text in (reference.unlike_coding(coding), *map(str, found)) if text]
 
 
 def _starts(crop: Crop, length: int) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ passed by 5 % of the dev clips themselves.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -131,11 +131,13 @@ class InputReference:
         ranges: measure -> its 2.5 %, 50 % and 97.5 % values on dev.
         limit: of the largest deviation; 5 % of the dev clips are beyond it.
         space: of the embeddings; None where the network gives none.
+        codings: codecs of the dev files (`AudioInfo.coding`); empty if they are not known.
     """
 
     ranges: Mapping[str, tuple[float, float, float]]
     limit: float
     space: EmbeddingSpace | None = None
+    codings: tuple[str, ...] = ()
 
     def deviations(self, values: Mapping[str, float]) -> list[Deviation]:
         """List the measures of a clip that are unlike dev, the most unusual first; none for a usual clip.
@@ -146,6 +148,15 @@ class InputReference:
         beyond = sorted((name for name in sizes if sizes[name] > self.limit), key=lambda name: -sizes[name])
         return [Deviation(name, values[name], self.ranges[name][0], self.ranges[name][2]) for name in beyond]
 
+    def unlike_coding(self, coding: str) -> str:
+        """Describe a codec that no dev file has; empty for a known one.
+
+        A detector that has never heard a codec may call all that went through it genuine, or all fake.
+        """
+        if not coding or not self.codings or coding in self.codings:
+            return ""
+        return f"coding {coding} (dev: {', '.join(self.codings)})"
+
     def _size(self, name: str, value: float) -> float:
         low, middle, high = self.ranges[name]
         width = high - middle if value > middle else middle - low
@@ -154,6 +165,7 @@ class InputReference:
     def to_dict(self) -> dict[str, Any]:
         """Convert the reference to lists and numbers, for a checkpoint or JSON."""
         values: dict[str, Any] = {"limit": self.limit, "ranges": {name: list(one) for name, one in self.ranges.items()}}
+        values["codings"] = list(self.codings)
         if self.space:
             values["centres"] = self.space.centres.astype(np.float32).tolist()
             values["directions"] = self.space.directions.astype(np.float32).tolist()
@@ -179,7 +191,10 @@ class InputReference:
         limit = float(values["limit"])
         if not 0 < limit < math.inf:
             raise ValueError("the limit is not a positive number")
-        return InputReference(ranges, limit, space)
+        codings = values["codings"]
+        if not isinstance(codings, list) or not all(isinstance(one, str) and len(one) < 40 for one in codings):
+            raise ValueError("the codings are no list of names")
+        return InputReference(ranges, limit, space, tuple(codings))
 
 
 def _three(values: Sequence[Any]) -> tuple[float, float, float]:
@@ -189,16 +204,20 @@ def _three(values: Sequence[Any]) -> tuple[float, float, float]:
     return low, middle, high
 
 
-def fit_input_reference(clips: Sequence[Mapping[str, float]], space: EmbeddingSpace | None) -> InputReference | None:
+def fit_input_reference(
+    clips: Sequence[Mapping[str, float]], space: EmbeddingSpace | None, codings: Iterable[str] = ()
+) -> InputReference | None:
     """Fit the reference to the measures of dev clips; None if the clips are too few.
 
     Args:
         clips: measures of each dev clip (`measure_waveform`), with `DISTANCE` if there is a space of embeddings.
         space: of the embeddings.
+        codings: codec of each dev file.
     """
     if len(clips) < LEAST_CLIPS:
         return None
     ranges = {name: _three(np.percentile([clip[name] for clip in clips], RANGE).tolist()) for name in clips[0]}
     all_of_them = InputReference(ranges, 0.0, space)
     largest = [max(all_of_them._size(name, value) for name, value in clip.items()) for clip in clips]
-    return InputReference(ranges, float(np.percentile(largest, 100 * (1 - FALSE_ALARMS))), space)
+    limit = float(np.percentile(largest, 100 * (1 - FALSE_ALARMS)))
+    return InputReference(ranges, limit, space, tuple(sorted(set(codings))))

@@ -39,6 +39,7 @@ class ScoredClip(NamedTuple):
         levels: of each window, in dBFS RMS; none if the maps are those of whole clips.
         distances: of the embeddings from dev, if known.
         measures: of the waveform at the rate of each detector.
+        coding: codec of the file (`AudioInfo.coding`).
     """
 
     reason: str
@@ -47,6 +48,7 @@ class ScoredClip(NamedTuple):
     levels: list[list[float]]
     distances: list[float | None]
     measures: list[dict[str, float]]
+    coding: str
 
 
 class KeptScores:

@@ -5,9 +5,10 @@ It makes an answer of a score. It is written after dev was measured, and comes f
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dfx import console, files
+from dfx import audio, console, files
 from dfx.detector.input_statistics import (
     DISTANCE,
     InputReference,
@@ -222,7 +223,14 @@ def _input_reference(
     if space is not None:
         for clip, distance in zip(clips, space.distance(vectors), strict=True):
             clip[DISTANCE] = float(distance)
-    return fit_input_reference(clips, space)
+    return fit_input_reference(clips, space, _codings(data.tables["dev"]["path"].iloc[chosen]))
+
+
+def _codings(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the codecs of files; one that has gone since it was decoded is left out."""
+    for path in paths:
+        with contextlib.suppress(audio.AudioError):
+            yield audio.probe_audio(path).coding
 
 
 def _evenly(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
