@@ -191,7 +191,7 @@ class InputReference:
         limit = float(values["limit"])
         if not 0 < limit < math.inf:
             raise ValueError("the limit is not a positive number")
-        codings = values["codings"]
+        codings = values.get("codings", [])
         if not isinstance(codings, list) or not all(isinstance(one, str) and len(one) < 40 for one in codings):
             raise ValueError("the codings are no list of names")
         return InputReference(ranges, limit, space, tuple(codings))
