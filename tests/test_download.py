@@ -210,6 +210,16 @@ def test_the_command_line_refuses_in_one_sentence(option, sentence, tmp_path, mo
     assert "\n" not in told
 
 
+def test_an_address_that_is_gone_is_one_sentence(published, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    address = published["dataset"]["facts"]["downloads"][0]["url"].replace("first.zip", "gone.zip")
+    downloads = f"dataset.facts.downloads=[{{url: '{address}', md5: {'0a' * 16}}}]"
+    told = type_command(main, "dataset=ljspeech", f"data={tmp_path / 'data'}", downloads)
+    assert re.match(rf"Error: .*{re.escape(address)}.*404", told)
+    assert "\n" not in told
+    assert published["asked"] == ["gone.zip"]
+
+
 def test_help_says_what_there_is(capsys):
     assert type_command(main, "--help") == 0
     shown = capsys.readouterr().out

@@ -49,6 +49,21 @@ def test_the_inner_folder_and_copies_of_the_protocols_are_found(changed):
     assert corpus(NAME, root).manifest().hash == whole.hash
 
 
+def test_audio_in_another_format_and_ids_with_spaces(changed):
+    root = changed(NAME)
+    folder = root / "LA" / "ASVspoof2019_LA_train" / "flac"
+    for path in folder.glob("LA_*.flac"):
+        path.rename(path.with_suffix(".wav"))
+    (folder / "LA_T_1000001.wav").rename(folder / "LA T 1.wav")
+    protocol = root / "LA" / "ASVspoof2019_LA_cm_protocols" / "ASVspoof2019.LA.cm.train.trn.txt"
+    protocol.write_text(protocol.read_text().replace("LA_T_1000001", "LA T 1"))
+    dataset = corpus(NAME, root)
+    table = dataset.manifest().table
+    assert (table["path"].str.endswith(".wav")).sum() == (table["split"] == "train").sum() > 0
+    assert "rows-without-file" not in found(dataset)
+    assert table.iloc[0][["id", "speaker", "label"]].tolist() == ["LA T 1", "LA_0000", 1]
+
+
 def test_a_split_that_does_not_exist_is_counted(changed):
     root = changed(NAME)
     (root / "LA" / "ASVspoof2019_LA_cm_protocols" / "ASVspoof2019.LA.cm.eval.trl.txt").unlink()

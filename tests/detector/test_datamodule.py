@@ -3,6 +3,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from dfx.audio.conditioning import Conditions
 from dfx.audio.store import open_store
 from dfx.detector import build
 from dfx.detector.datamodule import AudioDataModule
@@ -55,7 +56,10 @@ def test_attack_balance_gives_each_attack_its_share(corpus, store):
     assert module.train_counts == (1, 1)
 
 
-def test_batches_do_not_depend_on_the_number_of_workers(corpus, store):
+@pytest.mark.parametrize("conditions", [None, Conditions(bandwidth_hz=4000, trim_db=40, loudness_db=-23)])
+def test_batches_do_not_depend_on_the_number_of_workers(corpus, store, conditions):
+    if conditions:
+        store = open_store(corpus, 16000, conditions, store.path.parents[1], num_workers=0, progress=False)
     reference = AudioDataModule(corpus, store, 8000, seed=3, augment=jitter, batch_size=5)
     module = AudioDataModule(corpus, store, 8000, seed=3, augment=jitter, batch_size=5, num_workers=2)
     for one, other in zip(batches(reference, epoch=2), batches(module, epoch=2), strict=True):

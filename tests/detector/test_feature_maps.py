@@ -1,5 +1,6 @@
 """Maps of frozen features: computed once, by any number of processes, and the same that the feature gives."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -119,6 +120,28 @@ def test_another_store_for_other_weights_options_and_conditions(weights, corpus,
     other = opened(feature, louder, corpus, tmp_path / "cache", np.arange(2), config=node, conditions=conditions)
     assert other.path != first
     close(other.read(1), direct(feature.eval(), louder, 1))
+
+
+@pytest.mark.parametrize("suffix", ["pcm", "parquet"])
+def test_a_damaged_part_is_noticed_and_only_it_is_made_again(corpus, clips, tmp_path, monkeypatch, capsys, suffix):
+    monkeypatch.setattr(parts, "MIN_BATCH_BYTES", 32 << 10)
+    feature = LFCC(RATE)
+    whole = opened(feature, clips, corpus, tmp_path)
+    before = [whole.read(row) for row in range(len(corpus))]
+    names = parts.part_names(whole.path)
+    assert len(names) > 2
+    damaged = whole.path / f"{names[1]}.{suffix}"
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    damaged.write_bytes(data)
+    again = opened(feature, clips, corpus, tmp_path)
+    assert "is damaged" in capsys.readouterr().err
+    left = parts.part_names(whole.path)
+    assert names[1] not in left
+    assert set(left) > {name for name in names if name != names[1]}
+    assert sorted(computed(whole.path)) == sorted(os.fsencode(path) for path in corpus.table["path"])
+    for row, exact in enumerate(before):
+        np.testing.assert_array_equal(again.read(row), exact)
 
 
 def test_a_changed_file_gives_a_new_map(corpus, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The command on score files of any system: metrics, breakdowns, comparison, calibration, fusion, files, errors."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from dfx.evaluate.calibration_fusion import fuse_results
 from dfx.evaluate.result import Result
 from dfx.tables.score_table import ScoreTable
 from setups import runs_of
+
+PUBLISHED = Path(__file__).parents[3] / "shared" / "data" / "scores"
 
 
 def number(found, system, metric, by="", part=""):
@@ -47,6 +50,20 @@ def test_metrics_are_those_of_the_metrics_package(evaluate, write_scores):
     row = number(found, "system", "eer")
     assert (row.bonafide, row.spoof, row.trials_hash) == (100, 200, table.trials_hash)
     assert found["notes"] == found["findings"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="the published score files are not in ../shared/data/scores")
+def test_published_score_files_have_the_metrics_of_the_organisers(evaluate):
+    la = PUBLISHED / "asvspoof2019_la"
+    files = f"scores={{baseline: {la}_eval_cm_softmax.txt}}", f"key={la}_protocol.txt", f"asv={la}_eval_asv.txt"
+    found = evaluate(*files, "llr=false")
+    golden = {"eer": 0.05057773285300, "auc": 0.985349166571, "min_dcf": 0.114349047406}
+    golden |= {"min_tdcf_2019": 0.120836818418, "min_tdcf_revised": 0.175989256106}
+    values = found["rows"].query("by == ''").set_index("metric")["value"]
+    assert {name: values[name] for name in golden} == pytest.approx(golden, abs=1e-9)
+    assert found["rows"]["bonafide"].unique().tolist() == [7355]
+    assert set(found["rows"].query("by == ''")["spoof"]) == {63882}
 
 
 def test_without_dev_and_scale_metrics_are_left_out_with_a_note(evaluate, write_scores):
