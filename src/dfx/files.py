@@ -103,6 +103,29 @@ def remove_abandoned_files(folder: Path) -> None:
 
 
 @contextlib.contextmanager
+def temporary_folder(root: Path) -> Iterator[Path]:
+    """Make a folder below `root` that only this user may read, and remove it afterwards.
+
+    It is locked while it is used. The folders of processes that were killed are removed too: their locks can be had.
+    """
+    import filelock
+
+    root.mkdir(parents=True, exist_ok=True)
+    for lock in root.glob("*.lock"):
+        with contextlib.suppress(filelock.Timeout, OSError), filelock.FileLock(lock, timeout=0):
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)
+    folder = root / uuid.uuid4().hex
+    with filelock.FileLock(folder.with_suffix(".lock")):
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    folder.with_suffix(".lock").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
 def locked_folder(folder: Path, doing: str, say: Callable[[str], None], name: str = "build.lock") -> Iterator[None]:
     """Hold a lock on a folder, which the system frees when the process dies.
 

@@ -65,7 +65,8 @@ def answers_document(
 
 
 def _clip_parts(number: int, answer: ClipAnswer, rule: DecisionRule) -> Iterator[DocumentPart]:
-    from dfx.detect.figures import clip_figure  # Matplotlib takes a second, which answers in a terminal do not need
+    # Matplotlib takes a second, which answers in a terminal do not need.
+    from dfx.reporting.figures.clip import clip_figure
 
     seen = answer.overview
     yield DocumentHeading(answer.path)

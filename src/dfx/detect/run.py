@@ -8,36 +8,34 @@ import struct
 import sys
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from dfx import audio, files
+from dfx.audio.speech_properties import speech_properties
 from dfx.audio.store import WaveformStore
 from dfx.console import plain_console, progress_bar, say
 from dfx.detect import document, records
-from dfx.detector import foreign_config, loading
+from dfx.detector import foreign_config
 from dfx.detector.answers import (
     AGGREGATES,
     SILENT_DBFS,
     UNSURE,
     ClipAnswer,
-    DecisionRule,
     ThresholdChoice,
-    decision_rule,
     probability_text,
 )
+from dfx.detector.detection_system import DetectionSystem, open_detection_system
 from dfx.detector.file_detection import DetectionOptions, detect_files
-from dfx.detector.scoring import SavedDetector
 from dfx.detector.streaming import StreamingDetector
 from dfx.reporting.document import document_file_name, show_document_parts
 from dfx.reporting.document_parts import DocumentPart, DocumentText
 
-CHAMPION = "models:/dfx@champion"
 PRESETS = {  # of the two versions of system S4
     "s4_v2": {"window_seconds": 3.0, "hop_seconds": 3.0, "strict_length": True},
     "s4_v3": {"window_seconds": 3.0, "hop_seconds": 1.5, "strict_length": True},
@@ -46,22 +44,6 @@ ENGINES = ("local", "ray")
 OUTPUTS = ("json", "csv", "plot", "report")  # keys of files that are written
 READ_BYTES = 1 << 15  # of standard input at once
 STREAMED_SIZE = 0x7FFFF000  # SoX and FFmpeg write at least this as the size of a stream
-
-
-@dataclass(frozen=True)
-class DetectionSystem:
-    """Detectors of the command, which are fused if there are several, with rule and options.
-
-    Attributes:
-        places: where they were loaded from.
-        name: for people.
-    """
-
-    places: list[str]
-    detectors: list[SavedDetector]
-    rule: DecisionRule
-    options: DetectionOptions
-    name: str
 
 
 def open_system(cfg: DictConfig) -> DetectionSystem:
@@ -73,22 +55,10 @@ def open_system(cfg: DictConfig) -> DetectionSystem:
     _check_choices(cfg)
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
-    places = [CHAMPION] if cfg.model is None else list(cfg.model) if isinstance(cfg.model, ListConfig) else [cfg.model]
-    try:
-        detectors = [loading.load_detector(str(place), cfg.trust, cfg.cache) for place in places]
-    except ValueError as error:
-        if cfg.model is None and str(error).startswith("There is no model"):
-            raise ValueError(_no_champion()) from error
-        raise
-    name = " + ".join(detector.name for detector in detectors)
     choice = ThresholdChoice(cfg.threshold, cfg.false_alarm, cfg.c_miss, cfg.c_fa, cfg.p_spoof)
-    rule = decision_rule([detector.card for detector in detectors], choice, name)
     windows = {"window_seconds": cfg.window_seconds, "hop_seconds": cfg.hop_seconds, "strict_length": cfg.strict_length}
-    windows |= PRESETS.get(cfg.preset, {})
-    warnings = _warnings_on_windows(detectors, windows, cfg.aggregate)
-    rule = replace(rule, warnings=(*rule.warnings, *warnings))
     options = DetectionOptions(
-        **windows,
+        **(windows | PRESETS.get(cfg.preset, {})),
         aggregate=cfg.aggregate,
         top_k=cfg.top_k,
         batch_size=cfg.batch_size,
@@ -96,23 +66,7 @@ def open_system(cfg: DictConfig) -> DetectionSystem:
         cache=cfg.cache,
         rerun=cfg.rerun,
     )
-    return DetectionSystem([str(place) for place in places], detectors, rule, options, name)
-
-
-def _warnings_on_windows(
-    detectors: Sequence[SavedDetector], windows: Mapping[str, Any], aggregate: str
-) -> Iterator[str]:
-    seconds = windows["window_seconds"]
-    if aggregate in ("maximum", "top_k") or (
-        seconds is not None and any(seconds != detector.segment_seconds for detector in detectors)
-    ):
-        yield (
-            f"Threshold and probabilities were learnt from dev clips scored as in training, and do not hold for "
-            f"aggregate={aggregate} with windows of {seconds or detectors[0].segment_seconds:g} s: choose threshold= "
-            "on recordings of your own."
-        )
-    if any(detector.config["conditioning"].get("trim_db") is not None for detector in detectors):
-        yield "Silence at the ends is trimmed, as in training: times count from the first sound."
+    return open_detection_system(cfg.model, cfg.trust, choice, options)
 
 
 def _check_choices(cfg: DictConfig) -> None:
@@ -131,22 +85,6 @@ def _check_choices(cfg: DictConfig) -> None:
         raise ValueError(f"report={cfg.report}: the page is HTML; name a file that ends with .html.")
     if cfg.json == "-" and cfg.csv == "-":
         raise ValueError("json=- and csv=- would both write to standard output: give one of them a file.")
-
-
-def _no_champion() -> str:
-    from dfx.tracking import runs  # imports MLflow
-
-    finished = [
-        run
-        for run in runs.find_runs(query="attributes.status = 'FINISHED'")
-        if "model" in run.tags and "kind" not in run.tags
-    ]
-    latest = f" The latest run is model=runs:/{finished[0].run_id} ({finished[0].name})." if finished else ""
-    return (
-        f"No model is given, and there is none called {CHAMPION}: give model=best.ckpt, model=runs:/RUN_ID or an "
-        f"exported file.{latest} To make a champion, register a run as `dfx` and give this version the alias "
-        "`champion`, in the MLflow UI or with mlflow.MlflowClient().set_registered_model_alias."
-    )
 
 
 def detect_paths(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig) -> bool:
@@ -172,10 +110,11 @@ def detect_paths(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig)
             answer = replace(answer, overview=overview)
             plot = picture_paths.get(answer.path)
             if plot is not None and overview is not None:
-                from dfx.detect import figures  # Matplotlib takes a second, which most commands do not need
+                # Matplotlib takes a second, which most commands do not need.
+                from dfx.reporting.figures.clip import clip_picture
 
                 with files.atomic_write(plot) as temporary:
-                    temporary.write_bytes(figures.clip_picture(answer, system.rule))
+                    temporary.write_bytes(clip_picture(answer, system.rule))
                 drawn.append(plot)
             if cfg.report:
                 most_fake.add(answer)
@@ -209,12 +148,12 @@ def _answers(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig) -> 
         return cluster.detect_on_cluster(system.places, trust, system.rule, paths, system.options)
 
     def overview(clips: WaveformStore, row: int) -> tuple[Any, Any]:
-        properties = records.clip_properties(clips, row) if cfg.json else None
+        properties = speech_properties(clips, row) if cfg.json else None
         if not (cfg.plot or cfg.report):
             return properties, None
-        from dfx.detect import figures
+        from dfx.reporting.figures.clip import clip_overview
 
-        return properties, figures.clip_overview(clips, row)
+        return properties, clip_overview(clips, row)
 
     wanted = overview if cfg.json or cfg.plot or cfg.report else None
     return detect_files(system.detectors, system.rule, paths, system.options, wanted)

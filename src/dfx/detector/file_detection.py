@@ -8,14 +8,10 @@ files are kept: a command that was stopped continues, and another threshold cost
 from __future__ import annotations
 
 import contextlib
-import shutil
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 from numpy.typing import NDArray
 
@@ -91,16 +87,14 @@ def detect_files(
     facts = [VERSION, STORE_VERSION, CONDITIONING_VERSION, MAPS_VERSION, options.strict_length, systems]
     journal = KeptScores(facts, [] if options.rerun else paths, options.cache)
     root = files.cache_dir(options.cache) / "detect"
-    root.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(root)
     with contextlib.closing(journal):
         for batch in _batches(paths):
             identities = [file_identity(path) for path in batch]
             known = {path: journal.known.get(identity) for path, identity in zip(batch, identities, strict=True)}
             wanted = [path for path in batch if known[path] is None or (overview and not known[path].reason)]  # type: ignore[union-attr]
-            with _temporary_folder(root) as folder:
-                stores = _open_stores(detectors, wanted, folder, options) if wanted else {}
-                scored = _score_batch(detectors, policies, stores, wanted, known, folder, options)
+            with files.temporary_folder(root) as folder:
+                stores = _open_stores(detectors, wanted, str(folder), options) if wanted else {}
+                scored = _score_batch(detectors, policies, stores, wanted, known, str(folder), options)
                 rows = {path: row for row, path in enumerate(wanted)}
                 for path, identity in zip(batch, identities, strict=True):
                     clip = known[path]
@@ -123,27 +117,6 @@ def _policy(detector: SavedDetector, options: DetectionOptions) -> ScoringPolicy
             "whole clip (feature.cache=true): use mean, maximum or top_k."
         )
     return policy
-
-
-@contextlib.contextmanager
-def _temporary_folder(root: Path) -> Iterator[str]:
-    """Make a folder for decoded audio, which is locked while it is used and removed afterwards."""
-    name = root / uuid.uuid4().hex
-    with filelock.FileLock(name.with_suffix(".lock")):
-        name.mkdir()
-        try:
-            yield str(name)
-        finally:
-            shutil.rmtree(name, ignore_errors=True)
-    name.with_suffix(".lock").unlink(missing_ok=True)
-
-
-def _remove_abandoned(root: Path) -> None:
-    """Remove the audio of processes that were killed: their locks can be had."""
-    for lock in root.glob("*.lock"):
-        with contextlib.suppress(filelock.Timeout, OSError), filelock.FileLock(lock, timeout=0):
-            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-            lock.unlink(missing_ok=True)
 
 
 def _batches(paths: Sequence[str]) -> Iterator[list[str]]:
