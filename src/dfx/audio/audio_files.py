@@ -13,7 +13,7 @@ from dfx.tables.manifest import AUDIO_SUFFIXES
 
 
 def list_audio_files(folder: Path) -> list[str]:
-    """List the audio files at or below a folder, in a fixed order.
+    """List the audio files in a folder and its sub-folders, in a fixed order.
 
     They are relative paths with `/`. Recognised by their suffix, in any case. Hidden files and AppleDouble files
     (`._x`) are left out. Links to folders are followed, except those that lead back to a folder on the way to them, or
@@ -48,7 +48,7 @@ def list_audio_files(folder: Path) -> list[str]:
 
 
 def audio_file_table(folder: Path) -> pd.DataFrame:
-    """List the audio files at or below a folder as a table."""
+    """List the audio files in a folder and its sub-folders as a table."""
     files = pd.Series(list_audio_files(folder), dtype="str")
     return pd.DataFrame({"file": files, "path": f"{folder}{os.sep}" + files, "stem": audio_file_stems(files)})
 

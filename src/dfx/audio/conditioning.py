@@ -167,7 +167,7 @@ def _low_pass(bandwidth_hz: float, sample_rate: float) -> Waveform:
 
 
 def _filtered(read: Read, length: int, start: int, stop: int, taps: Waveform | None) -> Waveform:
-    """Apply the low-pass filter to samples `start` to `stop` of a clip, without delay; beyond the ends are zeros."""
+    """Apply the low-pass filter to samples `start` to `stop` of a clip, without delay."""
     if taps is None:
         return read(start, stop - start)
     import scipy.signal

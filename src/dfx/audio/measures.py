@@ -198,7 +198,7 @@ class ClipScalars:
         }
 
     def _count_flat(self, block: Floats) -> None:
-        """Count clipped samples, also of clips made softer: runs of three or more equal samples at the peak."""
+        """Count clipped samples: runs of three or more equal samples at the peak of the clip."""
         level = np.abs(block)
         peak = level.max(initial=np.float32(0))
         if peak > self._peak:

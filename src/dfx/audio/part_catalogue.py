@@ -136,7 +136,7 @@ class PartCatalogue:
             self.reload()
 
     def missing(self, chosen: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
-        """Return which recordings (all, or only of `chosen`) are in no part and are not known as bad."""
+        """Return the numbers of recordings that are in no part and are not bad; only of `chosen` if given."""
         chosen = np.arange(len(self.paths)) if chosen is None else chosen
         lacking: NDArray[np.intp] = chosen[self.part[chosen] == MISSING]
         return lacking[~np.isin(lacking, np.fromiter(self.reasons, np.intp, len(self.reasons)))]

@@ -193,7 +193,7 @@ def _progress_path(folder: Path, name: str) -> Path:
 
 
 def read_progress(folder: Path, name: str) -> int | None:
-    """Return the position in the job of the recording that its worker wrote when it died; None if unknown."""
+    """Return which recording of a job (its position) the worker was writing when it died; None if unknown."""
     try:
         return int(_progress_path(folder, name).read_text())
     except (OSError, ValueError):

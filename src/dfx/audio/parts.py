@@ -69,19 +69,19 @@ def new_part_name() -> str:
 
 
 def decoding_limits() -> str:
-    """Describe limits of decoding and decoder versions: files that failed are tried again when these change."""
+    """Describe the limits and the versions of the decoders; failed files are tried again when these change."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("soundfile", "soxr", "av")]
     limits = f"{FILE_SECONDS:g} to {MOST_SECONDS:g} s, {MAX_HOURS:g} h, {MAX_MEMORY / 2**20:g} MiB"
     return f"limit {limits}, {', '.join(versions)}"
 
 
 def reason_with_limits(reason: str) -> str:
-    """Append the limits of decoding to the reason of a bad file, so that it is tried again when they change."""
+    """Append the limits of decoding to the reason of a bad file: it is tried again when they change."""
     return f"{reason} [{decoding_limits()}]"
 
 
 def write_part_table(folder: Path, name: str, entries: Sequence[PartEntry], unit_bytes: int) -> None:
-    """Write the table of a part whose samples have `unit_bytes` bytes each; the part is then valid."""
+    """Write the table of a part, after its samples; the part is then valid."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

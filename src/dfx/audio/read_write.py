@@ -152,7 +152,7 @@ def write_audio(path: str | Path, waveform: NDArray[np.floating], sample_rate: i
 
 
 def _require_file(path: Path) -> None:
-    """Raise an AudioError if the path is not a regular file (a decoder would wait for a pipe), or is empty."""
+    """Raise an AudioError if the path is not a regular file, or the file is empty."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
@@ -266,7 +266,7 @@ def _num_frames(file: soundfile.SoundFile) -> int:
 
 
 def _riff_frames(path: Path) -> int:
-    """Return the number of frames in a WAV header (libsndfile counts those in the file), or 0 if it is unknown."""
+    """Return the number of frames in a WAV header, or 0 if it is unknown."""
     with path.open("rb") as file:
         if file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
             return 0

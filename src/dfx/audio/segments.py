@@ -65,7 +65,7 @@ class Crop(NamedTuple):
         return self.step or -(-self.num_samples // 2)
 
     def start(self, length: int, number: int, generator: np.random.Generator) -> int:
-        """Return the first sample of a segment in an utterance of `length` samples.
+        """Return where a segment starts in an utterance of `length` samples.
 
         It is 0 if the utterance is not longer than the segment.
 

@@ -233,7 +233,7 @@ def build_store_shard(
     num_workers: int | None = None,
     progress: bool = True,
 ) -> StoreShard:
-    """Decode one of `num_shards` shares of the files of a manifest into the waveform store.
+    """Decode one share of the files of a manifest into the waveform store; there are `num_shards` shares.
 
     Shards are numbered from 0; all of them together are the files that `open_store` decodes. For processes or hosts on
     which the files and the cache have the same paths.
@@ -252,7 +252,7 @@ def build_store_shard(
 def plain_store_catalogue(
     manifest: Manifest | FileList, sample_rate: int, cache: str | Path | None
 ) -> tuple[PartCatalogue, NDArray[np.intp]]:
-    """Open the catalogue of the unconditioned store of a manifest; also return each row's number in the catalogue."""
+    """Open the catalogue of a store without conditioning; also return the number of each manifest row in it."""
     rows, unique = pd.factorize(manifest.table["path"], sort=True)
     paths = unique.tolist()
     folder = files.cache_dir(cache) / "waveforms" / f"v{VERSION}-{sample_rate}"

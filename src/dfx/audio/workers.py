@@ -119,7 +119,7 @@ def worker_exit_status(status: int) -> str:
 
 
 def _call(function: Callable[[Job], Result], job: Job) -> tuple[Result | None, Exception | None]:
-    """Call a function; return its result or exception, so that an exception is not taken for a crash."""
+    """Call a function, and return its result or its exception."""
     try:
         return function(job), None
     except Exception as error:

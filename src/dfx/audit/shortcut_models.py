@@ -43,7 +43,7 @@ Matrix = NDArray[np.floating]
 
 
 class ShortcutClips(NamedTuple):
-    """Usable clips of a corpus, with their measurements and `lfcc`, (rows, 40): mean and deviation of their cepstra."""
+    """Usable clips of a corpus: measurements, and `lfcc` (rows, 40), the mean and deviation of their cepstra."""
 
     table: pd.DataFrame
     lfcc: NDArray[np.float32]
@@ -137,7 +137,7 @@ def shortcut_auc_to_beat(
 def draw_balanced_clips(
     rows: NDArray[np.intp], is_spoof: NDArray[np.bool_], number: int, seed: int
 ) -> NDArray[np.intp]:
-    """Draw at most `number` rows at random, up to half of them from the rarer class; they are sorted."""
+    """Draw at most `number` rows at random, half of them from the rarer class if possible."""
     if len(rows) <= number:
         return rows
     generator = np.random.default_rng(seed)

@@ -195,7 +195,7 @@ def find_shortcuts(rows: list[dict[str, Any]], table: pd.DataFrame, sample_rate:
 
 
 def _common_band_hz(table: pd.DataFrame, sample_rate: int) -> int:
-    """Choose a cut-off (Hz) for all clips: 10 % below what three quarters of the clips of each class reach."""
+    """Choose a cut-off in Hz for all clips, 10 % below the bandwidth that most clips of each class reach."""
     filled = table["bandwidth"].clip(upper=sample_rate / 2).groupby(table["label"]).quantile(0.25)
     return max(100, int(0.9 * float(filled.min()) / 100) * 100)
 

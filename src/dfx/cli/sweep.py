@@ -53,7 +53,7 @@ class Sweep:
 
 
 class ParentRun(Callback):
-    """Hydra callback (see `conf/train.yaml`) that opens the parent run of a sweep and passes its id to every cell."""
+    """Hydra callback that opens the parent run of a sweep and passes its id to every cell; see `conf/train.yaml`."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Open the parent run; Hydra calls this once, before any cell starts."""

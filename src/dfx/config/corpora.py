@@ -39,7 +39,7 @@ def expand_corpora(cfg: DictConfig) -> DictConfig:
 
 
 def corpus_options() -> dict[str, Path]:
-    """Find the YAML file of each corpus, by name; dfx's own come before those of `--config-dir`, as in Hydra."""
+    """Find the YAML file of each corpus, by name; dfx's own files come before those of `--config-dir`."""
     folders = [CONF_DIR]
     if HydraConfig.initialized():
         sources = HydraConfig.get().runtime.config_sources

@@ -1,4 +1,4 @@
-"""Arguments of a command: paths apart from overrides, and values that Hydra's grammar would misread.
+"""Prepare the arguments of a command for Hydra: take out paths, and quote values that Hydra would misread.
 
 Hydra reads `KEY=VALUE` with a grammar in which spaces, commas, brackets and `=` have a meaning, as they have in few
 paths.
@@ -31,7 +31,7 @@ PLAIN_VALUE = re.compile(r"[\w./:@%+*-]*")  # which Hydra leaves alone
 
 
 def split_words(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split the arguments of a command into words that are paths, and what is for Hydra.
+    """Divide the arguments of a command into paths and overrides for Hydra.
 
     A word without `=` that is no option is a path, and so is everything after `--`, what begins like a path (`/`, `./`,
     `../`, `~/`), and the name of an existing file. `-` is standard input.
@@ -61,7 +61,7 @@ def _is_override(argument: str) -> bool:
 
 
 def quote_paths(arguments: Iterable[str]) -> list[str]:
-    """Quote values that Hydra's grammar would change or refuse, though they are paths: `model=/my thesis (2)/a.ckpt`.
+    """Quote values that are paths, so that Hydra does not change or refuse them: `model=/my thesis (2)/a.ckpt`.
 
     These are values that name an existing file or folder, and values of `PATH_KEYS` that Hydra cannot read. A list, a
     mapping and a quoted value are left as they are.
@@ -86,7 +86,7 @@ def _quoted(argument: str) -> str:
 
 
 def wrap_group_values(arguments: Iterable[str], command: str) -> list[str]:
-    """Wrap the values of keys that are option groups of other commands, such as `model`, in a mapping.
+    """Wrap values in a mapping where Hydra would take the key, such as `model`, for an option group.
 
     Hydra takes `model=x` for the choice of an option wherever there is a group of that name, unless it is a mapping.
     """

@@ -87,7 +87,7 @@ class FoR(Corpus):
         return rows
 
     def _compare_mp3_shares(self, rows: pd.DataFrame) -> None:
-        """Warn if the share of former MP3 files, which a detector would learn, differs between classes or splits."""
+        """Warn if the share of files that were MP3 before differs between classes or splits."""
         cell = rows["label"] + " in " + rows["split"]
         share = (rows["source_format"] == "mp3").groupby(cell).mean()
         if share.max() - share.min() > MP3_GAP:

@@ -56,7 +56,7 @@ def make_missing_files(
 
 
 def made_files_version(paths: Iterable[Path]) -> str:
-    """Hash (12 hex digits) of the code in Python files, without comments, docstrings and formatting."""
+    """Hash (12 hex digits) of the code in Python files; comments, docstrings and layout do not count."""
     digest = hashlib.sha256()
     for path in paths:
         tree = ast.parse(path.read_bytes())

@@ -153,7 +153,7 @@ def assign_splits(
 
 
 def split_group_names(table: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
-    """Name the group of each row, in any order of rows; rows that share a value of any column are in one group."""
+    """Name the group of each row: rows that share a value of any of the columns are in one group."""
     values = {name: table[name].astype("str").where(table[name].notna(), "-") for name in columns}
     known = {name: ~value.isin(["", "-"]) for name, value in values.items()}
     if len(columns) == 1 and known[columns[0]].all():

@@ -112,7 +112,7 @@ class Vocoded(Dataset):
         return manifest
 
     def _originals(self) -> tuple[pd.DataFrame, str, Sequence[Finding]]:
-        """Return the bona fide rows with `utterance` and `source`, and the name and the findings of their corpus."""
+        """Return the bona fide rows, and the name and the findings of their corpus."""
         folder, name, found = Path(self.bonafide).expanduser(), self.bonafide, list[Finding]()
         if self.corpus is not None:
             table = self.corpus.manifest().table

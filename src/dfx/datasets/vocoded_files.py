@@ -98,7 +98,7 @@ def make_vocoded_files(
 
 
 def vocoded_file_crash_error(jobs: Sequence[TwinJob], status: int) -> list[Sequence[TwinJob]]:
-    """Raise an error that names the recording (the first without a file) at which a worker process died."""
+    """Raise an error that names the recording at which a worker process died."""
     at = next(iter(_missing(jobs)), jobs[-1])
     raise ValueError(
         f"A process died ({workers.worker_exit_status(status)}) while it made a twin of {at.source} by {at.vocoder}: a "
@@ -114,7 +114,7 @@ def vocoded_files_version() -> str:
 
 
 def _identity(path: str) -> str:
-    """Text of path, size and modification time: a changed file is a new recording."""
+    """Text that identifies a recording: path, size and modification time."""
     try:
         status = os.stat(path)  # noqa: PTH116  (pathlib takes three times as long, 600,000 times)
     except OSError:

@@ -42,7 +42,7 @@ def detect_on_cluster(
 def _detect(
     places: Sequence[str], trust: Sequence[str], rule: DecisionRule, paths: Sequence[str], options: DetectionOptions
 ) -> list[ClipAnswer]:
-    """Answer for some files, in a task."""
+    """Score some files in a task of Ray."""
     import torch
 
     torch.set_num_threads(1)

@@ -24,7 +24,7 @@ MOST_SEGMENTS = 4  # in a table cell
 
 
 class MostFake:
-    """The most fake clips so far, whose overviews stay in memory."""
+    """Collector of the most fake clips, whose pictures and sounds stay in memory."""
 
     def __init__(self, most: int = MOST_DRAWN) -> None:
         self._most = most
@@ -32,7 +32,7 @@ class MostFake:
         self._count = 0
 
     def add(self, answer: ClipAnswer) -> None:
-        """Add a clip, and drop the overview of the least fake one if there are too many."""
+        """Add a clip, and forget the picture of the least fake one if there are too many."""
         self._count += 1
         if answer.overview is not None:
             entry = (-answer.score, -self._count, answer)
@@ -79,7 +79,7 @@ def _clip_parts(number: int, answer: ClipAnswer, rule: DecisionRule) -> Iterator
 
 
 def answers_table(answers: Sequence[ClipAnswer], rule: DecisionRule, notes: bool = True) -> DocumentTable:
-    """Make the table of answers: a row for each clip, with notes in the last column or without."""
+    """Make the table of answers, with a row for each clip; `notes` adds the column of notes."""
     several = len({answer.path.rpartition("/")[0] for answer in answers}) > 1
     rows: list[list[str | DocumentCell]] = []
     for answer in answers:
@@ -97,12 +97,12 @@ def answers_table(answers: Sequence[ClipAnswer], rule: DecisionRule, notes: bool
 
 
 def clip_notes(answer: ClipAnswer, rule: DecisionRule) -> str:
-    """Return what else is to be said about a clip: fake parts, warnings, or why it has no answer."""
+    """Return the notes on a clip: its fake parts, its warnings, or the reason why it has no answer."""
     return answer.reason or " ".join([*_segments(answer), *own_warnings(answer, rule)])
 
 
 def _segments(answer: ClipAnswer) -> list[str]:
-    """Describe where a part of a clip is fake; nothing if all of it is, or nothing."""
+    """Describe the fake parts of a clip; empty if the whole clip is fake, or no part of it."""
     found = answer.segments
     whole = len(found) == 1 and found[0].end_seconds - found[0].start_seconds >= answer.duration_seconds - 0.01
     if not found or whole:
@@ -112,7 +112,7 @@ def _segments(answer: ClipAnswer) -> list[str]:
 
 
 def own_warnings(answer: ClipAnswer, rule: DecisionRule) -> list[str]:
-    """Return the warnings of a clip that do not go with every answer."""
+    """Return the warnings about this clip alone, without those that every answer has."""
     return [warning for warning in answer.warnings if warning not in rule.warnings]
 
 

@@ -1,4 +1,4 @@
-"""Find the files that the words of the command name: files, folders, patterns or standard input."""
+"""Find the files that the arguments of the command name: files, folders, patterns or standard input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STANDARD_INPUT = "-"
 
 
 def find_files(words: Sequence[str]) -> list[str]:
-    """List the files that words name, each once: a folder stands for the audio and video files below it.
+    """List the files that the arguments name, each once; a folder stands for the audio and video files in it.
 
     A single "-" is standard input. A file that is named is listed whatever its suffix; one that does not exist too, as
     its answer says so.

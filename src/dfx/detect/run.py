@@ -173,7 +173,7 @@ def _record(
 
 
 def _picture_paths(paths: Sequence[str], plot: str | None) -> dict[str, Path]:
-    """Return the PNG file of each clip: `plot` itself for a single clip and a name with .png, else files in it."""
+    """Return the PNG file of each clip: `plot` itself for a single clip, else a file in the folder `plot`."""
     if plot is None:
         return {}
     target = Path(plot).expanduser()

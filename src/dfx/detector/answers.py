@@ -88,7 +88,7 @@ class DecisionRule:
 
 
 class ThresholdChoice(NamedTuple):
-    """Wanted operating point: a given threshold, a false-alarm rate, costs, or else that of the EER on dev.
+    """User's choice of the threshold: a score, a false-alarm rate, or costs; without any, the EER threshold of dev.
 
     Attributes:
         threshold: score of the decision; log-likelihood ratio if the detector is calibrated.

@@ -78,7 +78,7 @@ class ExportCheck:
 
 
 def find_check_clips(detector: SavedDetector, clips: str | None, cache: str | None) -> CheckClips:
-    """Find clips: of a given folder, else of the dev split of the run's corpus, else of the demo corpus.
+    """Find clips for the check: in a given folder, or the dev split of the run's corpus, or the demo corpus.
 
     Args:
         detector: the trained detector.
@@ -200,7 +200,7 @@ def read_segments(detector: SavedDetector, paths: Iterable[str]) -> NDArray[np.f
 def _scores_of_both(
     detector: SavedDetector, exported: SavedDetector, clips: CheckClips
 ) -> Iterator[tuple[float, float, int]]:
-    """Yield the score of the detector, that of the file, and the label (-1: not known) of each readable clip."""
+    """Yield two scores (detector, exported file) and the label (-1: not known) of each readable clip."""
     labels = np.full(len(clips.paths), -1) if clips.labels is None else clips.labels
     for path, label in zip(clips.paths, labels, strict=True):
         try:
@@ -225,7 +225,7 @@ def _of_manifest(source: str, corpus: Manifest, manifest: Manifest | None) -> Ch
 
 
 def _spread(items: list[Any], most: int) -> list[Any]:
-    """Choose at most so many items, evenly spaced."""
+    """Choose at most `most` items, evenly spaced."""
     places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
     return [items[place] for place in places]
 
@@ -252,7 +252,7 @@ def _manifest_of_run(detector: SavedDetector) -> Manifest | None:
 
 
 def _names_datasets_only(node: Any) -> bool:
-    """Whether every class that a dataset's configuration names is a dataset of dfx: the file may be somebody else's."""
+    """Whether a configuration, which may come from a foreign file, names datasets of dfx only."""
     if isinstance(node, DictConfig):
         node = OmegaConf.to_container(node, resolve=False)
     if isinstance(node, list):

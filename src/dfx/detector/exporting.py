@@ -192,7 +192,7 @@ def _dynamic_shapes(free_length: bool) -> dict[str, dict[int, Any]]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Context without the advice of the exporters, which is not for users of dfx."""
+    """Context that hides the messages of the exporters, which are not for users of dfx."""
     disabled = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

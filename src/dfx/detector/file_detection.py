@@ -198,7 +198,7 @@ def _coding(path: str) -> str:
 
 
 def _reasons(store: WaveformStore, crop: Crop, options: DetectionOptions) -> dict[int, str]:
-    """Return why clips cannot be scored, by row."""
+    """Return the reason for each clip that cannot be scored, by row."""
     found: dict[int, str] = dict(zip(np.flatnonzero(store.lengths < 0).tolist(), store.bad["reason"], strict=True))
     found |= {row: "no samples" for row in np.flatnonzero(store.lengths == 0).tolist()}
     if options.strict_length:
@@ -294,7 +294,7 @@ def _voiced(levels: Sequence[float], count: int) -> NDArray[np.bool_]:
 
 
 def _in_windows(curve: ClipWindows, wanted: ClipWindows) -> NDArray[np.float64]:
-    """Convert a score curve to other windows: in each, the mean of the scores whose centres it holds."""
+    """Convert scores over time to other windows: each gets the mean of the scores that lie in it."""
     if len(curve.starts) == len(wanted.starts) and np.array_equal(curve.starts, wanted.starts):
         return curve.scores
     centres = curve.starts + curve.seconds / 2

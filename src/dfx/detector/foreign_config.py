@@ -166,6 +166,6 @@ def _component(target: Any, path: str, trust: tuple[str, ...]) -> type[nn.Module
 
 
 def _external_arguments(component: type[nn.Module], hints: Mapping[str, Any]) -> set[str]:
-    """Return the arguments of a class that name a file (known by type) or a model to download (`weight_sources`)."""
+    """Return the arguments of a class that name a file or a model to download."""
     paths = {name for name, hint in hints.items() if Path in (hint, *typing.get_args(hint))}
     return paths | set(component.weight_sources if issubclass(component, Feature) else ())

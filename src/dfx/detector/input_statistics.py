@@ -43,7 +43,7 @@ UNITS = {scalar.name: scalar.unit for scalar in SCALARS} | {DISTANCE: ""}
 
 
 class Clips(Protocol):
-    """Interface of stores of waveforms."""
+    """Interface of a store that gives the waveforms of clips."""
 
     sample_rate: int
     lengths: NDArray[np.int64]

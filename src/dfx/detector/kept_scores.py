@@ -1,4 +1,4 @@
-"""Kept scores of files that were scored before: a stopped command continues, and another threshold costs nothing."""
+"""Cache of the scores of files: a stopped command continues, and another threshold needs no new scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FileIdentity(NamedTuple):
 
 
 def file_identity(path: str) -> FileIdentity:
-    """Look at a file, and return its identity."""
+    """Return the absolute path, size and modification time of a file."""
     try:
         status = Path(path).stat()
         return FileIdentity(str(Path(path).absolute()), status.st_size, status.st_mtime_ns)
@@ -52,7 +52,7 @@ class ScoredClip(NamedTuple):
 
 
 class KeptScores:
-    """Kept scores of files, one JSON line for each; every process appends to a file of its own.
+    """Cache of the scores of files, one JSON line for each; every process appends to a file of its own.
 
     Args:
         facts: everything but the file that determines the scores.

@@ -152,7 +152,7 @@ def load_network(file: str | Path, trust: str | Sequence[str] = ()) -> DetectorN
 
 
 def _cause(error: Exception) -> str:
-    """Return the first two lines of the message of an error, or of its cause, since Hydra begins with a heading."""
+    """Return the first two lines of the message of an error, or of its cause if it has one."""
     cause = error.__cause__ or error
     text = " ".join(str(cause).split("\n")[:2]).strip() or type(cause).__name__
     return "it is no file of torch.save" if "mmap can only be used" in text else text

@@ -1,4 +1,4 @@
-"""LSTM that torch's ONNX exporter writes as the ONNX operator of that name.
+"""LSTM layer that torch's ONNX exporter writes as one ONNX operator.
 
 The exporter unrolls the steps of `nn.LSTM`, which fixes the number of frames and makes a large, slow graph, or stops at
 a free number of frames. Here the layer is an operator of its own, and `translate_lstm` says what it is in ONNX.
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 
 class ExportableLSTM(nn.Module):
-    """Module with the output of an `nn.LSTM` that starts from zeros.
+    """LSTM layer for the export; its output is that of an `nn.LSTM` that starts from zeros.
 
     Raises a ValueError for an LSTM with a projection, which the ONNX operator does not have.
     """

@@ -75,18 +75,18 @@ class OperatingCard:
         return math.nan if self.slope is None else self.slope * score + self.intercept
 
     def false_alarm_threshold(self, rate: float) -> float:
-        """Return the highest threshold at which at most this share of bona fide dev trials is called fake."""
+        """Return the highest threshold that calls at most a share `rate` of the bona fide dev trials fake."""
         count = math.floor(rate * len(self.bonafide))
         if 0 < count < len(self.bonafide) and self.bonafide[count - 1] == self.bonafide[count]:
             return float(np.nextafter(self.bonafide[count], -math.inf))  # all that are tied stay above
         return _between(self.bonafide, count)
 
     def missed_fake_threshold(self, rate: float) -> float:
-        """Return the lowest threshold at which at most this share of spoof dev trials is called bona fide."""
+        """Return the lowest threshold that calls at most a share `rate` of the spoof dev trials bona fide."""
         return _between(self.spoof, len(self.spoof) - math.floor(rate * len(self.spoof)))
 
     def llr_threshold(self, llr: float) -> float:
-        """Return the threshold of scores at a log-likelihood ratio.
+        """Convert a log-likelihood ratio to the same threshold on the scores of the detector.
 
         Raises:
             ValueError: if dev allows no calibration.
@@ -99,7 +99,7 @@ class OperatingCard:
         return (llr - self.intercept) / self.slope
 
     def unsure_band(self, threshold: float, rate: float = WRONG_RATE) -> tuple[float, float]:
-        """Return the scores between which an answer is unsure.
+        """Return the two limits of the scores between which the answer is UNSURE.
 
         Below the band at most `rate` of the bona fide dev trials are found, above it at most `rate` of the spoof
         trials. Where the threshold itself keeps both, the band is empty: both limits are the threshold.

@@ -247,7 +247,7 @@ def _whole_map(detector: SavedDetector, feature: Feature, clips: Any) -> ArraySt
 
 
 def segment_scores(detector: SavedDetector, loader: DataLoader[Batch], embed: bool = False) -> Iterator[SegmentScores]:
-    """Yield the scores of the segments of each batch; their embeddings if `embed`, and the network gives them."""
+    """Yield the scores of the segments of each batch, with embeddings if `embed` and the network gives them."""
     for batch in loader:
         with torch.inference_mode():
             moved = {name: part.to(detector.device) for name, part in batch.items()}

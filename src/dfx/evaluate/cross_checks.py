@@ -1,7 +1,4 @@
-"""Compare inputs that name attacks or trials before they are measured together.
-
-Error rates of speaker verification, thresholds from dev, and several score files of the same trials.
-"""
+"""Check that the inputs of an evaluation fit each other: scores, dev scores, columns, speaker verification."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ MIN_SHARED = 0.5  # share of the spoof trials of speaker verification; below it,
 
 
 def with_input_findings(results: Sequence[Result]) -> list[Result]:
-    """Add findings to the results: suspicious scores, and dev scores that do not go with them."""
+    """Add findings to the results: suspicious scores, and dev scores that do not belong to them."""
     return [
         replace(result, findings=(*result.findings, *doubts(result.table), *_dev_findings(result)))
         for result in results
@@ -32,7 +29,7 @@ def with_input_findings(results: Sequence[Result]) -> list[Result]:
 
 
 def with_contrary_columns(results: Sequence[Result], by: Sequence[str]) -> list[Result]:
-    """Add findings to results of the same trials that contradict each other in a column of the breakdowns."""
+    """Add a finding where results of the same trials contradict each other in a column, such as the attack."""
     first: dict[str, Result] = {}
     checked = []
     for result in results:
@@ -100,7 +97,7 @@ def _with_rates(result: Result, trials: scorefiles.AsvTrials, rates: metrics.Asv
 
 
 def _shared_trials(result: Result, trials: scorefiles.AsvTrials) -> float | None:
-    """Return the share of the spoof trials of speaker verification that the result has; None if they are not named."""
+    """Return the share of the ASV system's spoof trials that a result has too; None if it is not known."""
     if not trials.ids:
         return None
     wanted = scorefiles.without_folder_and_extension(pd.Series(sorted(trials.ids), dtype="str"))

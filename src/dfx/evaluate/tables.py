@@ -31,7 +31,7 @@ def evaluation_tables(measured: Measurements, short: bool = False) -> list[Docum
 
 
 def names_with_training_corpus(results: Sequence[Result]) -> dict[str, str]:
-    """Add its training corpus, if known, to the name of each system: `lcnn (asvspoof2019_la)`."""
+    """Add the training corpus to the name of each system, if it is known: `lcnn (asvspoof2019_la)`."""
     return {
         result.system: f"{result.system} ({result.trained_on})" if result.trained_on else result.system
         for result in results

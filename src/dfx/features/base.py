@@ -107,7 +107,7 @@ class Feature(nn.Module):
         """Prepare the feature for training epoch `epoch`, counted from 0; most features have nothing to do."""
 
     def rebuild_arguments(self) -> dict[str, Any]:
-        """Return the constructor arguments that rebuild this feature without other files; often none."""
+        """Return the constructor arguments that rebuild this feature without its weight files."""
         return {}
 
 

@@ -73,7 +73,7 @@ def _check_range(fmin_hz: float, fmax_hz: float, sample_rate: int) -> None:
 
 
 def dct_matrix(num_coefficients: int, size: int) -> Tensor:
-    """Matrix (coefficients, size) of the orthonormal DCT-II, which converts log energies to cepstra from the left."""
+    """Matrix (coefficients, size) of the orthonormal DCT-II, which converts log energies to cepstra."""
     matrix = fft.dct(np.eye(size), axis=0, norm="ortho")[:num_coefficients]
     return torch.from_numpy(matrix).float()
 

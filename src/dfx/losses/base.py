@@ -129,7 +129,7 @@ class PosteriorLoss(Loss):
 
 
 class CosineLoss(Loss):
-    """Base class of losses on cosines between the embedding and learned directions; they need no prior."""
+    """Base class of losses on cosines between the embedding and learned directions."""
 
     def __init__(self, embedding_dim: int, num_directions: int) -> None:
         super().__init__(embedding_dim)

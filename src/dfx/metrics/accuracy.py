@@ -49,7 +49,7 @@ def f1(bonafide: ArrayLike, spoof: ArrayLike, threshold: float) -> float:
 
 
 class Decisions(NamedTuple):
-    """Numbers (or arrays, one value a resample) of rejected trials and of all trials of each class, at a threshold."""
+    """Counts of rejected trials and of all trials of each class, at one threshold."""
 
     rejected_bonafide: IntArray
     rejected_spoof: IntArray

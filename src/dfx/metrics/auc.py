@@ -23,7 +23,7 @@ def auc(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def auc_placements(bonafide: ArrayLike, spoof: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Compute, for each trial, the share of trials of the other class that are on the correct side of its score.
+    """Compute for each trial which share of the other class is on the correct side of its score.
 
     A tie counts half.
 

@@ -84,7 +84,7 @@ def bootstrap_intervals(
 
 
 def cluster_column(table: ScoreTable) -> str | None:
-    """Name the column whose trials are drawn together: "speaker", or None if speakers are not known.
+    """Return the column whose trials are drawn together: "speaker", or None if speakers are not known.
 
     Most trials of each class must have a known speaker, and each class must have at least two speakers.
     """

@@ -64,13 +64,13 @@ def brier(bonafide: ArrayLike, spoof: ArrayLike) -> float:
 
 
 def posterior(llr: FloatArray, num_bonafide: float, num_spoof: float) -> FloatArray:
-    """Convert log-likelihood ratios to probabilities of bona fide, at the proportion of two numbers of trials."""
+    """Convert log-likelihood ratios to probabilities of bona fide; the prior is the share of bona fide trials."""
     # A sigmoid that cannot overflow.
     return 0.5 + 0.5 * np.tanh(0.5 * (llr + math.log(num_bonafide / num_spoof)))
 
 
 def calibration_bin(probability: FloatArray, bins: int) -> np.ndarray:
-    """Find the bin of each probability, (trials,); bins have the same width, an edge belongs to the lower one."""
+    """Find the bin of each probability, (trials,); the bins have equal width."""
     return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], probability)
 
 

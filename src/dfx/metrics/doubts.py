@@ -64,7 +64,7 @@ def scores_are_backwards(bonafide: ArrayLike, spoof: ArrayLike) -> bool:
 
 
 def scores_tell_nothing(bonafide: ArrayLike, spoof: ArrayLike) -> bool:
-    """Whether bona fide trials do not score significantly higher than spoof trials, at a level of 5 %.
+    """Whether a detector is at chance: bona fide does not score significantly higher than spoof, at 5 %.
 
     Source: as `scores_are_backwards`.
 

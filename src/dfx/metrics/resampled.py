@@ -125,7 +125,7 @@ class ResampledMetrics:
 
 
 class _RunCounts:
-    """Numbers of drawn trials in each run of one class, and metrics computed from them, `(resamples,)`.
+    """Counts of drawn trials in each run (neighbours of one class in the sorted list), and metrics from them.
 
     Args:
         drawn: `(resamples, runs)`, drawn trials of each run.

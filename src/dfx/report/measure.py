@@ -158,7 +158,7 @@ def _with_trials(one: MeasuredCell, judged: Mapping[str, ScoreTable]) -> Measure
 
 
 def _resamples(cells: int, judged: Mapping[str, ScoreTable]) -> int:
-    """Compute the number of bootstrap resamples that Holm's correction needs, or more where they cost little."""
+    """Compute the number of bootstrap resamples: at least as many as Holm's correction needs."""
     trials = sum(map(len, judged.values()))
     return max(LEAST * cells, min(WANTED * cells, BUDGET // trials), 1000)
 

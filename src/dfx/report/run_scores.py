@@ -34,7 +34,7 @@ def read_run_scores(
 
 
 def _read(path: Path, known: list[tuple[Rows, ScoreTable]]) -> ScoreTable:
-    """Read a score table; if an earlier file has the same trials in the same order, parse only the scores."""
+    """Read a score table; trials that an earlier file has in the same order are not parsed again."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.reader(file))
     if not rows or "score" not in rows[0]:

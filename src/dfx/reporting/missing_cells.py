@@ -43,13 +43,13 @@ class MissingCell:
 
 
 def find_missing_cells(records: Sequence[RunRecord], parent: RunRecord | None) -> list[MissingCell]:
-    """Find the cells of a sweep (or, without a sweep, the runs) that have no finished run."""
+    """Find the cells of a sweep that have no finished run; without a sweep, all unfinished runs."""
     found = _of_sweep(records, parent) if parent else _of_runs(records)
     return sorted(found, key=lambda one: KINDS.index(one.kind))
 
 
 def missing_cells_by_place(missing: Sequence[MissingCell], grid: Grid) -> dict[tuple[str, str], str]:
-    """Return for each empty place of a grid the kind of its first missing cell, such as "failed"."""
+    """Return why each empty place of a grid is empty: the kind of its first missing cell, such as "failed"."""
     found: dict[tuple[str, str], str] = {}
     for row, column in itertools.product(grid.rows, grid.columns):
         wanted = {f"{grid.axes[0]}={row}", f"{grid.axes[1]}={column}"}

@@ -120,6 +120,6 @@ def _lead(best: GridCell | None, columns: str, number: dict[str, int]) -> str:
 
 
 def _good(made: Grid) -> float:
-    """Return the median EER on dev over the cells, rounded up, as an example for a filter; 0.1 if there is none."""
+    """Return a good EER as an example for a filter: the median on dev over the cells, rounded up."""
     ranked = made.by_dev()
     return math.ceil(100 * ranked[len(ranked) // 2].mean("dev/eer")) / 100 if ranked else 0.1

@@ -20,7 +20,7 @@ KINDS = ("target", "nontarget", "spoof")
 
 
 class AsvScores(NamedTuple):
-    """Scores of a speaker verification system by kind of trial, each (trials,); higher: the claimed speaker."""
+    """Scores of a speaker verification system for each kind of trial; higher means the claimed speaker."""
 
     target: NDArray[np.float64]
     nontarget: NDArray[np.float64]
@@ -28,7 +28,7 @@ class AsvScores(NamedTuple):
 
 
 class AsvTrials(NamedTuple):
-    """Trials of a speaker verification system: their scores, and what tells of which corpus they are.
+    """Trials of a speaker verification system: their scores, attacks and utterances.
 
     Attributes:
         scores: by kind of trial.

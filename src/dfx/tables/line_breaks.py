@@ -69,7 +69,7 @@ def without_line_breaks(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _may_hold_rows(row: Sequence[str], columns: Sequence[Hashable], used: Collection[Hashable], separator: str) -> bool:
-    """Check whether a value is in several lines and in a used column, or has the separators of joined rows.
+    """Whether a value with several lines may hold rows that a quotation mark has joined to it.
 
     Joined rows are: the end of a row from this column on, whole rows, the beginning of a row up to this column.
     """

@@ -125,7 +125,7 @@ def folder_prefix(folder: Path) -> str:
 
 
 def _checked(table: pd.DataFrame, name: str, require_split: bool) -> pd.DataFrame:
-    """Check a table and return it with all columns of a manifest, with their types and in their order."""
+    """Check a table, and return it with all columns of a manifest in their types and order."""
     required = ("id", "path", "label", "split") if require_split else ("id", "path", "label")
     missing = [column for column in required if column not in table]
     if missing:

@@ -119,7 +119,7 @@ def enter_folder() -> None:
 
 
 def run_in_parallel() -> bool:
-    """Whether several cells of the sweep run, and print, at the same time."""
+    """Whether several cells of the sweep run at the same time."""
     return _is_multirun() and not str(HydraConfig.get().launcher._target_).endswith(".BasicLauncher")
 
 

@@ -172,7 +172,7 @@ def track_run(cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str
 
 
 def hand_over_kept_runs() -> None:
-    """Give the tracking server the finished runs of this folder that it could not take when they ended."""
+    """Upload the finished runs of this folder that the tracking server did not get, because it was out of reach."""
     uri = mlflow.get_tracking_uri()
     for mark in sorted((ROOT / "progress").glob(f"*/{HAND_OVER}")):
         folder = mark.parent
@@ -204,7 +204,7 @@ def _hand_over(run: TrackedRun, kept: dict[str, Any]) -> None:
 
 
 def _keep_for_server(run: TrackedRun) -> None:
-    """Mark the folder of a finished run that the server does not have yet, and say where it is."""
+    """Mark a finished run that the server does not have yet, and print where its folder is."""
     kept: dict[str, Any] = {"uri": mlflow.get_tracking_uri(), "run_id": run.run_id, "name": run.name}
     kept |= {"history": run.history, "metrics": run.metrics, "warning": run.warning}
     write_text_file(run.folder / HAND_OVER, json.dumps(kept))

@@ -16,14 +16,14 @@ REFUSED = (400, 404)  # status of a request that the server answers: it would re
 
 
 def is_out_of_reach(error: Exception) -> bool:
-    """Whether an error of MLflow may pass: the tracking is remote, and the server did not answer that it refuses."""
+    """Whether an error of MLflow means that a remote server did not answer; a refusal is an answer."""
     if not mlflow.get_tracking_uri().startswith("http"):
         return False
     return not isinstance(error, MlflowException) or error.get_http_status_code() not in REFUSED
 
 
 class ServerWatch:
-    """What a run does about a tracking server that is out of reach: it goes on, and tries again later.
+    """Record of a tracking server that is out of reach: the run goes on, and tries again later.
 
     Attributes:
         reason: the first error, if the server lacks something since then; else empty.
@@ -38,14 +38,14 @@ class ServerWatch:
         return time.monotonic() >= self._try_again
 
     def is_back(self) -> None:
-        """Call when the server has everything again."""
+        """Record that the server has everything again."""
         if self.reason:
             say(f"The tracking server {mlflow.get_tracking_uri()} is back, and has all epochs.")
         self.reason, self._try_again = "", 0.0
 
     @contextmanager
     def tolerate(self) -> Iterator[None]:
-        """Go on after an error of a server that is out of reach; other errors are raised."""
+        """Record an error of a server that is out of reach; raise any other error."""
         began = time.monotonic()
         try:
             yield

@@ -128,7 +128,7 @@ def render_speaker(voice: SpeakerVoice, controls: SpeakerControls, num_samples: 
 
 
 def glottal_source(voice: SpeakerVoice, pitch_hz: Real, rng: np.random.Generator) -> tuple[Real, Real]:
-    """Generate glottal flow in [0, 1] and its derivative, the radiated sound, for a pitch (samples,)."""
+    """Generate the glottal flow, from 0 to 1, and its derivative, for a pitch (samples,)."""
     fine = 2  # pulses are made at twice the rate, because their sharp closure would alias
     num_samples = len(pitch_hz)
     cycles = np.concatenate([[0.0], np.cumsum(pitch_hz, dtype=np.float64) / SAMPLE_RATE])

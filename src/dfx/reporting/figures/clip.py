@@ -28,7 +28,7 @@ QUIETEST_TOP_DB = -20.0  # of the spectrogram: silence is dark
 
 
 class ClipOverview(NamedTuple):
-    """What a figure and a player need of a clip.
+    """Data of a clip for its figure and its player: waveform, spectrogram and a short sound.
 
     Attributes:
         seconds: length of the clip.
@@ -48,7 +48,7 @@ class ClipOverview(NamedTuple):
 
 
 def clip_overview(clips: WaveformStore, row: int) -> ClipOverview:
-    """Compute the overview of a stored clip; the time for a long one is that of reading it."""
+    """Compute the overview of a stored clip; a long clip takes as long as reading it."""
     length, rate = int(clips.lengths[row]), clips.sample_rate
     columns = min(COLUMNS, length)
     edges = np.linspace(0, length, columns + 1).astype(np.int64)
