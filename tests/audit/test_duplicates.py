@@ -5,7 +5,7 @@ import soxr
 
 from dfx import audio
 from dfx.audit import duplicates
-from dfx.audit.measure import measure_corpus
+from dfx.audit.corpus_measures import measure_corpus
 from dfx.tables.manifest import Manifest
 
 RATE = 16000

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dfx.report import document, exports, figures, tables
-from dfx.report.measure import measure_grid
+from dfx.report.measured_grid import measure_grid
 from dfx.report.sweep_report import SweepReport
 from dfx.reporting import grid as grids
 from dfx.reporting import missing_cells

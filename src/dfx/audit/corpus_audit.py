@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 import dfx
 from dfx.audio.store import recordings_fingerprint
 from dfx.audit import duplicates, files_and_classes, leaks, shortcut_models, shortcuts
-from dfx.audit.measure import CorpusMeasures, measure_corpus
+from dfx.audit.corpus_measures import CorpusMeasures, measure_corpus
 from dfx.audit.shortcut_models import ShortcutClips
 from dfx.datasets.corpus import Dataset
 from dfx.tables.findings import SEVERITIES, make_finding

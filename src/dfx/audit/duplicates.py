@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from dfx.audio.fingerprints import FINGERPRINT_HZ
 from dfx.audio.store import WaveformStore
-from dfx.audit.measure import CorpusMeasures
+from dfx.audit.corpus_measures import CorpusMeasures
 
 ALIKE = 0.95  # cosine of two fingerprints: copies have .98 or more, different recordings of speech at most .9
 SAME = 0.95  # correlation of two waveforms

@@ -36,7 +36,7 @@ def evaluate(cfg: DictConfig) -> None:
     """
     from dfx.detector import checks
     from dfx.evaluate import calibration_fusion, cross_checks, inputs, report
-    from dfx.evaluate.measure import measure_results
+    from dfx.evaluate.measurements import measure_results
 
     inputs.check_input_keys(cfg)
     checks.check_config(cfg)

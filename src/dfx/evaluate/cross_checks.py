@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from dfx import metrics, scorefiles
 from dfx.evaluate.result import Result
-from dfx.metrics import doubts
+from dfx.metrics import suspicious_scores
 from dfx.tables.findings import Finding, make_finding, some_items
 from dfx.tables.labels import SPOOF
 
@@ -23,7 +23,7 @@ MIN_SHARED = 0.5  # share of the spoof trials of speaker verification; below it,
 def with_input_findings(results: Sequence[Result]) -> list[Result]:
     """Add findings to the results: suspicious scores, and dev scores that do not belong to them."""
     return [
-        replace(result, findings=(*result.findings, *doubts(result.table), *_dev_findings(result)))
+        replace(result, findings=(*result.findings, *suspicious_scores(result.table), *_dev_findings(result)))
         for result in results
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from dfx.evaluate.measure import Measurements
+from dfx.evaluate.measurements import Measurements
 from dfx.evaluate.tables import names_with_training_corpus
 from dfx.reporting import figures
 from dfx.reporting.document import document_file_name

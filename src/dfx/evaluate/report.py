@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from dfx.evaluate import figures, tables
-from dfx.evaluate.measure import MeasuredRow, Measurements
+from dfx.evaluate.measurements import MeasuredRow, Measurements
 from dfx.metrics import mlflow_name
 from dfx.reporting.document import Document, document_file_name
 from dfx.reporting.document_parts import DocumentFindings, DocumentNotice, DocumentText

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from dfx import metrics
 from dfx.evaluate.compare import MeasuredPair
-from dfx.evaluate.measure import ATTACK, BREAKDOWN_METRICS, MeasuredRow, Measurements
+from dfx.evaluate.measurements import ATTACK, BREAKDOWN_METRICS, MeasuredRow, Measurements
 from dfx.evaluate.result import Result
 from dfx.reporting import metric_names
 from dfx.reporting.document_table import DocumentTable

@@ -13,9 +13,9 @@ from dfx.metrics.calibration import BINS, brier, calibration_bin, ece, learn_cal
 from dfx.metrics.cllr import cllr, min_cllr
 from dfx.metrics.comparison import Difference, PairedEers, delong_auc_difference
 from dfx.metrics.dcf import act_dcf, min_dcf
-from dfx.metrics.doubts import doubts, scores_are_backwards, scores_tell_nothing
 from dfx.metrics.eer import FloatArray, check_scores, decision_threshold, det_curve, eer, interpolated_eer
 from dfx.metrics.fusion import fuse_scores
 from dfx.metrics.s3_score import s3_score
 from dfx.metrics.summary import NEED_LLR, attack_key, attack_name, mlflow_name, summary
+from dfx.metrics.suspicious_scores import scores_are_backwards, scores_tell_nothing, suspicious_scores
 from dfx.metrics.tandem import ASVSPOOF5_RATES, AsvRates, asv_rates, min_adcf, min_tdcf

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dfx.metrics.auc import auc
-from dfx.metrics.doubts import scores_are_backwards
 from dfx.metrics.eer import FloatArray, check_scores
+from dfx.metrics.suspicious_scores import scores_are_backwards
 from dfx.tables.findings import Finding, make_finding
 from dfx.tables.score_table import ScoreTable, scores_side_by_side
 

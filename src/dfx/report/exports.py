@@ -7,7 +7,7 @@ import re
 import pandas as pd
 
 from dfx.report import tables
-from dfx.report.measure import MeasuredCell
+from dfx.report.measured_grid import MeasuredCell
 from dfx.report.sweep_report import SweepReport
 from dfx.reporting import metric_names
 from dfx.reporting.grid import OPTIONS

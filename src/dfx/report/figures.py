@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from dfx.metrics import attack_name
 from dfx.report import tables
-from dfx.report.measure import CHOSEN
+from dfx.report.measured_grid import CHOSEN
 from dfx.report.sweep_report import SweepReport
 from dfx.reporting import figures as plots
 from dfx.reporting import metric_names

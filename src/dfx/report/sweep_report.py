@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, MeasuredGrid, measure_grid
+from dfx.report.measured_grid import AS_GOOD, BETTER, CHOSEN, MeasuredGrid, measure_grid
 from dfx.reporting import grid, metric_names, missing_cells
 from dfx.reporting.document import document_file_name
 from dfx.reporting.document_parts import counted, listed
@@ -64,7 +64,7 @@ class SweepReport:
         ranked = [measured[cell.row, cell.column] for cell in self.ranked]
         if not ranked:
             return "No run has an EER on dev, so none can be chosen."
-        several = [one for one in ranked if one.seeds > 1]  # the rule of `measure`, also without a test
+        several = [one for one in ranked if one.seeds > 1]  # the rule of `measured_grid`, also without a test
         best, metric = (chosen or several or ranked)[0], self.measured.metric
         unit = " %" if metric_names.find_metric(metric).percent else ""
         bounds = f" {best.bounds(metric)}" if best.interval else ""

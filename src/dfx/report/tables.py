@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, LEVEL, MeasuredCell
+from dfx.report.measured_grid import AS_GOOD, BETTER, CHOSEN, LEVEL, MeasuredCell
 from dfx.report.sweep_report import UP, SweepReport
 from dfx.reporting import metric_names
 from dfx.reporting.document_parts import counted

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from dfx import files
 from dfx.console import plain_console, say
 from dfx.detector.checkpoint import RunCheckpoint
-from dfx.detector.costs import latency_ms
 from dfx.detector.datamodule import AudioDataModule
 from dfx.detector.detector import Detector
+from dfx.detector.latency import latency_ms
 from dfx.detector.operating_card import add_card_to_checkpoint, make_operating_card
 from dfx.metrics import NEED_LLR, attack_key, attack_name, auc, decision_threshold, eer, scores_are_backwards, summary
 from dfx.reporting import figures as plots

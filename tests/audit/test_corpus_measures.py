@@ -9,12 +9,12 @@ from dfx import audio
 from dfx.audio import measures
 from dfx.audio.parts import FILE_BYTES
 from dfx.audio.store import open_store
-from dfx.audit import measure
+from dfx.audit import corpus_measures
 from dfx.tables.manifest import Manifest
 
 
 def measured(table, cache, num_workers=0):
-    return measure.measure_corpus(Manifest(table), 16000, cache, num_workers, progress=False)
+    return corpus_measures.measure_corpus(Manifest(table), 16000, cache, num_workers, progress=False)
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +69,7 @@ def test_only_new_and_changed_files_are_measured(fair, tmp_path, opened):
 
 
 def test_a_killed_audit_measures_only_what_it_had_not_finished(fair, tmp_path, monkeypatch, opened):
-    monkeypatch.setattr(measure, "SAVE_SECONDS", 0)
+    monkeypatch.setattr(corpus_measures, "SAVE_SECONDS", 0)
     first = measured(fair, tmp_path)
     opened.clear()
     parts = sorted((tmp_path / "measures").rglob("*.parquet"))
@@ -122,7 +122,7 @@ def test_a_file_that_could_not_be_measured_is_tried_again(fair, tmp_path, monkey
 
 @pytest.mark.slow
 def test_processes_measure_the_same(fair, tmp_path, monkeypatch):
-    monkeypatch.setattr(measure, "FEW_FILES", 1)
+    monkeypatch.setattr(corpus_measures, "FEW_FILES", 1)
     one, two = measured(fair, tmp_path / "a"), measured(fair, tmp_path / "b", num_workers=2)
     pd.testing.assert_frame_equal(one.table, two.table)
     np.testing.assert_array_equal(one.lfcc, two.lfcc)

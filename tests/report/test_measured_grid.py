@@ -7,7 +7,7 @@ import pytest
 
 from dfx.metrics import PairedEers
 from dfx.report import run_scores
-from dfx.report.measure import AS_GOOD, BETTER, CHOSEN, UNTESTED, WORSE, holm_correction, measure_grid
+from dfx.report.measured_grid import AS_GOOD, BETTER, CHOSEN, UNTESTED, WORSE, holm_correction, measure_grid
 from dfx.reporting import grid
 from dfx.tables.score_table import ScoreTable
 

@@ -19,7 +19,7 @@ CHANCE_DEVIATIONS = 1.645  # above one half: scores without information pass it 
 DEVIATIONS = 3  # standard deviations of the AUC below one half that count as more than chance
 
 
-def doubts(table: ScoreTable) -> list[Finding]:
+def suspicious_scores(table: ScoreTable) -> list[Finding]:
     """Find properties of scores that make metrics meaningless or misleading.
 
     The kinds of finding are `constant-scores` (error), `few-values`, `crowded-scores`, `wrong-way` or

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dfx.metrics.doubts import doubts, scores_are_backwards
+from dfx.metrics.suspicious_scores import scores_are_backwards, suspicious_scores
 from setups import score_table
 
 NORMAL = np.random.default_rng(0).normal(size=(2, 200))
@@ -24,12 +24,12 @@ def probability(ratios):
     ],
 )
 def test_suspicious_scores_give_a_finding(bonafide, spoof, kind, sentence):
-    found = doubts(score_table(bonafide, spoof))
+    found = suspicious_scores(score_table(bonafide, spoof))
     assert found[0].kind == kind
     assert sentence in found[0].text
 
 
 def test_ordinary_scores_give_none():
-    assert doubts(score_table(NORMAL[0] + 1, NORMAL[1] - 1)) == []
-    assert doubts(score_table(NORMAL[0], NORMAL[1])) == []  # an AUC of one half is not the wrong way
+    assert suspicious_scores(score_table(NORMAL[0] + 1, NORMAL[1] - 1)) == []
+    assert suspicious_scores(score_table(NORMAL[0], NORMAL[1])) == []  # an AUC of one half is not the wrong way
     assert not scores_are_backwards([0.0, 0.1], [0.5, 2.0])  # one order in six: too few trials to say
