@@ -87,7 +87,7 @@ def test_silence_gives_finite_embeddings_and_gradients(model):
 @each_model
 def test_trains_on_a_batch_of_one_and_refuses_an_empty_axis_in_words(model):
     model((1, 60, 400)).train()(feature_map(1, (1, 60, 400))).sum().backward()
-    with pytest.raises(ValueError, match=r"at least 1 channel, 1 bin and 1 frames, got .*\(1, 60, 0\).*longer segment"):
+    with pytest.raises(ValueError, match=r"at least 1 channel, 1 bin and 1 frame, got .*\(1, 60, 0\).*longer segment"):
         model((1, 60, 0))
 
 

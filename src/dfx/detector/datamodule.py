@@ -21,7 +21,7 @@ from dfx.detector.dataset import (
     scoring_loader,
 )
 from dfx.detector.feature_maps import FeatureMaps
-from dfx.detector.sampling import SeededSampler
+from dfx.detector.sampling import SeededSampler, evenly_spaced
 from dfx.tables.labels import BONAFIDE, NAMES, SPOOF
 from dfx.tables.manifest import SPLITS, Manifest
 
@@ -149,7 +149,7 @@ def _limited(table: pd.DataFrame, limit: int | None) -> pd.DataFrame:
     bonafide, spoof = (np.flatnonzero(table["label"] == label) for label in (BONAFIDE, SPOOF))
     share = min(len(bonafide), max(limit // 2, limit - len(spoof)))
     kept = [
-        members[np.linspace(0, len(members) - 1, count).round().astype(int)]
+        members[evenly_spaced(len(members), count)]
         for members, count in ((bonafide, share), (spoof, min(len(spoof), limit - share)))
         if len(members) and count
     ]

@@ -21,6 +21,7 @@ from dfx.datasets import Dataset
 from dfx.detector import build
 from dfx.detector.corpus_scoring import ScoringOptions, score_manifest
 from dfx.detector.dataset import ArrayStore, AudioDataset, scoring_loader
+from dfx.detector.sampling import evenly_spaced
 from dfx.detector.scoring import SavedDetector
 from dfx.metrics import Difference
 from dfx.tables.labels import BONAFIDE, SPOOF
@@ -226,8 +227,7 @@ def _of_manifest(source: str, corpus: Manifest, manifest: Manifest | None) -> Ch
 
 def _spread(items: list[Any], most: int) -> list[Any]:
     """Choose at most `most` items, evenly spaced."""
-    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
-    return [items[place] for place in places]
+    return [items[place] for place in evenly_spaced(len(items), most)]
 
 
 def _manifest_of_run(detector: SavedDetector) -> Manifest | None:

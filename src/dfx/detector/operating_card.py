@@ -25,6 +25,7 @@ from dfx.detector.input_statistics import (
     fit_input_reference,
     measure_waveform,
 )
+from dfx.detector.sampling import evenly_spaced
 from dfx.metrics import auc, decision_threshold, learn_calibration, scores_tell_nothing
 from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.score_table import ScoreTable
@@ -196,9 +197,7 @@ def make_operating_card(
 
 def _kept(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     ordered = np.sort(np.asarray(scores, np.float64))
-    if len(ordered) <= MOST_SCORES:
-        return ordered
-    kept: NDArray[np.float64] = ordered[np.linspace(0, len(ordered) - 1, MOST_SCORES).round().astype(int)]
+    kept: NDArray[np.float64] = ordered[evenly_spaced(len(ordered), MOST_SCORES)]
     return kept
 
 
@@ -209,7 +208,7 @@ def _input_reference(
         return None
     dataset = data.dataset("dev")
     classes = [np.flatnonzero(dataset.labels == label) for label in (BONAFIDE, SPOOF)]
-    chosen = np.sort(np.concatenate([_evenly(rows, MOST_CLIPS // 2) for rows in classes]))
+    chosen = np.sort(np.concatenate([rows[evenly_spaced(len(rows), MOST_CLIPS // 2)] for rows in classes]))
     embeddings = []
     with torch.inference_mode():
         for first in range(0, len(chosen), BATCH_SIZE):
@@ -231,10 +230,6 @@ def _codings(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
         with contextlib.suppress(audio.AudioError):
             yield audio.probe_audio(path).coding
-
-
-def _evenly(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
 
 
 def add_card_to_checkpoint(source: Path, card: OperatingCard, target: Path) -> None:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 Draw = tuple[int, int]  # (index of the utterance, seed of its random draws); for scoring (index, number of the window)
@@ -102,3 +103,8 @@ class SequentialBatches(Sampler[list[Draw]]):
         for _ in range(len(self)):
             dealt = [list(itertools.islice(draws, self.batch_size)) for _ in range(self.world)]
             yield dealt[self.rank] or [PADDING]
+
+
+def evenly_spaced(count: int, most: int) -> NDArray[np.intp]:
+    """Choose at most `most` of `count` row numbers, evenly spaced, with the first and the last row."""
+    return np.linspace(0, count - 1, min(most, count)).round().astype(np.intp)

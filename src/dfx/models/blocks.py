@@ -17,16 +17,16 @@ class IncompatiblePairError(ValueError):
     """Error for a feature map that a model cannot use; a sweep skips this pair of feature and model."""
 
 
-def check_shape(input_shape: tuple[int, int, int], model: str, min_frames: int = 1) -> tuple[int, int, int]:
+def check_shape(input_shape: tuple[int, int, int], model: str) -> tuple[int, int, int]:
     """Check that a model can use feature maps of this shape, and return channels, bins and frames.
 
     Raises:
-        IncompatiblePairError: if an axis is empty or there are fewer frames than the model can use.
+        IncompatiblePairError: if an axis is empty.
     """
     channels, bins, frames = input_shape
-    if min(channels, bins) < 1 or frames < min_frames:
+    if min(input_shape) < 1:
         raise IncompatiblePairError(
-            f"{model} needs a feature map with at least 1 channel, 1 bin and {min_frames} frames, got "
+            f"{model} needs a feature map with at least 1 channel, 1 bin and 1 frame, got "
             f"(channels, bins, frames) = ({channels}, {bins}, {frames}): use a longer segment or a shorter hop."
         )
     return channels, bins, frames
