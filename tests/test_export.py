@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 import dfx
 from dfx import audio
 from dfx.detector import build, exporting, loading, onnx_lstm
+from dfx.detector.network import build_network
 from dfx.export import export
 from dfx.export import main as export_main
 from dfx.tables.score_table import ScoreTable
@@ -35,7 +36,7 @@ def checkpoint(path, *overrides, architecture=None):
     cfg = composed("segment_seconds=0.5", *overrides)
     if architecture:
         OmegaConf.update(cfg, "feature.architecture", architecture, force_add=True)
-    network = build.build_detector(cfg).eval()
+    network = build_network(cfg).eval()
     config = build.build_checkpoint_config(cfg, network.feature)
     torch.save({"dfx_config": config, "state_dict": network.state_dict()}, path)
     return path
