@@ -98,6 +98,16 @@ def test_folders_patterns_and_odd_names(detect, tmp_path, checkpoint):
     assert [row["path"] for row in rows_of(named.out)] == ["x=y.wav"]
 
 
+def test_files_are_named_below_their_common_folder(detect, tmp_path):
+    for name in ("one/a.wav", "one/b.wav", "two/a.wav"):
+        (tmp_path / "calls" / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / "calls" / name, noise(2), 16000)
+    shown = detect(str(tmp_path / "calls")).out
+    assert "│ two/a.wav" in shown
+    assert str(tmp_path) not in shown
+    assert "│ a.wav" in detect(str(tmp_path / "calls" / "two")).out
+
+
 def test_bad_files_have_a_reason_and_stop_nothing(detect, tmp_path):
     soundfile.write("good.wav", noise(2), 44100)
     soundfile.write("stereo.wav", np.stack([noise(1), noise(1, 1)], 1), 48000)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 
 from dfx.detector.answers import FAKE, UNSURE, ClipAnswer, DecisionRule, headline, probability_text
 from dfx.reporting.document import Document
@@ -80,10 +81,10 @@ def _clip_parts(number: int, answer: ClipAnswer, rule: DecisionRule) -> Iterator
 
 def answers_table(answers: Sequence[ClipAnswer], rule: DecisionRule, notes: bool = True) -> DocumentTable:
     """Make the table of answers, with a row for each clip; `notes` adds the column of notes."""
-    several = len({answer.path.rpartition("/")[0] for answer in answers}) > 1
+    names = names_below(answer.path for answer in answers)
     rows: list[list[str | DocumentCell]] = []
     for answer in answers:
-        row: list[str | DocumentCell] = [answer.path if several else answer.path.rpartition("/")[2]]
+        row: list[str | DocumentCell] = [names[answer.path]]
         if answer.reason:
             row += ["no answer", "", "", ""]
         else:
@@ -94,6 +95,16 @@ def answers_table(answers: Sequence[ClipAnswer], rule: DecisionRule, notes: bool
         rows.append([*row, *([DocumentCell("", clip_notes(answer, rule), "prose")] if notes else [])])
     heads = ["file", "answer", "fake", "LLR" if rule.calibrated else "score", "length", *(["notes"] if notes else [])]
     return DocumentTable("", heads, rows, words=("answer", "notes"))
+
+
+def names_below(paths: Iterable[str]) -> dict[str, str]:
+    """Return the names of files below the deepest folder that holds them all, by path."""
+    paths = list(paths)
+    try:
+        start = len(os.path.commonpath([os.path.dirname(path) for path in paths]))  # noqa: PTH120
+    except ValueError:  # absolute and relative ones
+        start = 0
+    return {path: path[start:].lstrip("/") if start else path for path in paths}
 
 
 def clip_notes(answer: ClipAnswer, rule: DecisionRule) -> str:

@@ -212,9 +212,10 @@ def _show(system: DetectionSystem, answers: Sequence[ClipAnswer], outputs: Mappi
     shown = [one for one in ordered if not one.reason][: document.MOST_SHOWN]
     bad = [one for one in ordered if one.reason][: document.MOST_SHOWN]
     parts: list[DocumentPart] = [document.answers_table([*shown, *bad], rule, notes=False)]
+    names = document.names_below(answer.path for answer in [*shown, *bad])
     for answer in [*shown, *bad]:
         if note := document.clip_notes(answer, rule):
-            parts.append(DocumentText(f"{Path(answer.path).name}: {note}", "warning" if answer.warnings else ""))
+            parts.append(DocumentText(f"{names[answer.path]}: {note}", "warning" if answer.warnings else ""))
     if len(answers) > len(shown) + len(bad):
         text = f"{len(answers) - len(shown) - len(bad)} more: csv=FILE lists all."
         parts.append(DocumentText(text, "small"))
