@@ -46,6 +46,8 @@ def test_the_cache_folder_is_the_given_one_then_the_environment(monkeypatch):
     monkeypatch.setenv("DFX_CACHE", "~/kept")
     assert files.cache_dir() == Path.home() / "kept"
     assert files.cache_dir("here") == Path.cwd() / "here"
+    with pytest.raises(ValueError, match="The cache folder ~nobody_at_all/x is in an unknown home: give its"):
+        files.cache_dir("~nobody_at_all/x")
 
 
 def test_a_full_disk_is_a_sentence(tmp_path):
@@ -70,8 +72,16 @@ def test_errors_of_the_system_are_sentences_with_the_file_and_what_to_do(tmp_pat
     assert files.os_error_sentence(dangling.value).startswith(
         f"{tmp_path}/link is a link to /nowhere/at/all, which does"
     )
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="loop") as looped:
+        files.write_text_file(tmp_path / "loop" / "a.txt", "")
+    assert files.os_error_sentence(looped.value).startswith(f"{tmp_path}/loop is a link to loop, which leads back")
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file") as inside:
         files.write_text_file(tmp_path / "file" / "a.txt", "")
     assert "a file" in files.os_error_sentence(inside.value)
     assert files.os_error_sentence(ConnectionRefusedError("no")) == "no"
+    busy = OSError(errno.EBUSY, "Device or resource busy", "/corpora")
+    assert files.os_error_sentence(busy) == (
+        "The system reports: Device or resource busy: /corpora. Look at the disk, the rights and the path, and repeat."
+    )

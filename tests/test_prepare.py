@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from dfx.audio import parts, store
@@ -74,6 +75,19 @@ def test_bad_files_are_told_and_too_many_are_an_error(corpus, tmp_path, capsys):
     prepare(config(tmp_path / "m.csv", tmp_path, "max_bad_fraction=0.03"))
     (listed,) = tmp_path.glob("waveforms/*/bad_files-*.csv")
     assert f"1 bad files, {listed} says why\n" in capsys.readouterr().err
+
+
+def test_limits_of_a_file_are_options(corpus_file, tmp_path, capsys):
+    given = ["max_bad_fraction=1", "limits.hours=0.0003"]  # about a second
+    prepare(config(corpus_file, tmp_path, *given))
+    (listed,) = tmp_path.glob("waveforms/*/bad_files-*.csv")
+    reasons = pd.read_csv(listed)["reason"]
+    assert 0 < len(reasons) < 48
+    assert reasons.str.startswith("it is longer than 0.0003 hours: cut it into pieces, or raise limits.hours").all()
+    prepare(config(corpus_file, tmp_path, "limits.hours=1"))
+    assert ", 0 bad files\n" in capsys.readouterr().err
+    with pytest.raises(ValueError, match=r"limits.memory_mib=0: it must be positive"):
+        prepare(config(corpus_file, tmp_path, "limits.memory_mib=0"))
 
 
 def test_ready_features_need_no_store(corpus, corpus_file, tmp_path, capsys, monkeypatch):

@@ -46,10 +46,16 @@ def cache_dir(given: str | Path | None = None) -> Path:
 
     Args:
         given: a user's choice (`cache=DIR`); None: `$DFX_CACHE`, or dfx in the user's cache directory.
+
+    Raises:
+        ValueError: if it is in the home of a user who does not exist.
     """
     chosen = given or os.environ.get("DFX_CACHE")
     if chosen:
-        return Path(chosen).expanduser().absolute()
+        try:
+            return Path(chosen).expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError(f"The cache folder {chosen} is in an unknown home: give its whole path.") from error
     return Path(platformdirs.user_cache_dir("dfx", appauthor=False))
 
 
@@ -76,16 +82,30 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 def os_error_sentence(error: OSError) -> str:
     """Describe an error of the operating system for the user: what is wrong, where, and what to do."""
-    words = _OS_ERRORS.get(error.errno or 0)
-    if words is None:
+    if not error.errno:  # a library's own words
         return str(error)
-    what, advice = words
+    what, advice = os_error_words(error)
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
     for path in [Path(name), *Path(name).parents] if name else []:
         if path.is_symlink() and not path.exists():
             target = os.readlink(path)  # noqa: PTH115  (as it is written)
-            return f"{path} is a link to {target}, which does not exist. Make what it names, or remove the link."
+            wrong = "leads back to it" if _is_loop(path) else "does not exist"
+            return f"{path} is a link to {target}, which {wrong}. Make what it names, or remove the link."
     return f"{what}{f': {name}' if name else ''}. {advice}."
+
+
+def _is_loop(link: Path) -> bool:
+    try:
+        link.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
+
+
+def os_error_words(error: OSError) -> tuple[str, str]:
+    """Return what is wrong and what to do, without the name of the file."""
+    unknown = f"The system reports: {error.strerror or error}", "Look at the disk, the rights and the path, and repeat"
+    return _OS_ERRORS.get(error.errno or 0, unknown)
 
 
 def write_text_file(path: str | Path, text: str) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dfx import console
 from dfx.cli import prompt
@@ -45,6 +45,7 @@ def prepare(cfg: DictConfig) -> None:
         ValueError: if there is no such shard, the corpus is not laid out as expected, or too many of its files are bad.
     """
     from dfx.audio import store
+    from dfx.audio.parts import DecodingLimits
     from dfx.detector import checks
 
     checks.check_config(cfg)
@@ -62,7 +63,8 @@ def prepare(cfg: DictConfig) -> None:
         console.say("It holds ready features and no audio: there is nothing to decode.")
         return
     began = time.perf_counter()
-    done = store.build_store_shard(corpus, cfg.sample_rate, shard, num_shards, cfg.cache, num_workers=cfg.num_workers)
+    how: dict[str, Any] = {"num_workers": cfg.num_workers, "limits": DecodingLimits(**cfg.limits)}
+    done = store.build_store_shard(corpus, cfg.sample_rate, shard, num_shards, cfg.cache, **how)
     seconds = time.perf_counter() - began
     if num_shards > 1:
         console.say(f"Shard {shard}/{num_shards}: {done.num_files:,} files, {done.num_bad:,} of them bad")
@@ -73,13 +75,7 @@ def prepare(cfg: DictConfig) -> None:
     if not done.whole:
         console.say(f"Other shards of {done.path} are not done yet.")
         return
-    made = store.open_store(
-        corpus,
-        cfg.sample_rate,
-        cache=cfg.cache,
-        max_bad_fraction=cfg.max_bad_fraction,
-        num_workers=cfg.num_workers,
-    )
+    made = store.open_store(corpus, cfg.sample_rate, cache=cfg.cache, max_bad_fraction=cfg.max_bad_fraction, **how)
     samples = int(made.lengths[made.lengths > 0].sum())
     console.say(
         f"The waveform store {made.path} holds all of it: {samples / cfg.sample_rate / 3600:,.2f} hours, "

@@ -21,8 +21,9 @@ import pytest
 import soundfile
 
 from dfx import audio
-from dfx.audio import part_catalogue, parts, read_write, store_builder, store_upkeep
+from dfx.audio import part_catalogue, parts, store_builder, store_upkeep
 from dfx.audio.conditioning import Conditions, condition_clip
+from dfx.audio.parts import DecodingLimits
 from dfx.audio.store import build_store_shard, open_store
 from dfx.tables.manifest import Manifest
 
@@ -247,8 +248,8 @@ def test_a_file_that_changes_while_it_is_decoded_is_decoded_again(tmp_path, monk
     corpus = make_corpus(tmp_path, 3)
     read_pcm, times = audio.read_pcm, [1]
 
-    def changing(path, sample_rate):
-        yield from read_pcm(path, sample_rate)
+    def changing(path, *how):
+        yield from read_pcm(path, *how)
         if path.endswith("001.wav") and times:
             soundfile.write(path, np.full(300, times.pop(), np.int16), 16000)
 
@@ -337,8 +338,14 @@ def test_a_file_that_hangs_its_decoder_is_listed(tmp_path, monkeypatch):
     monkeypatch.setattr(parts, "FILE_SECONDS", 0.5)
     corpus = make_corpus_with(tmp_path, {4: "hangs"})
     store = open_waveforms(corpus, tmp_path, num_workers=1, max_bad_fraction=0.5)
-    assert store.bad["reason"].str.startswith("decoding it took longer than 1 s [limit 0.5 to 7200 s, ").all()
+    (reason,) = store.bad["reason"]
+    assert reason.startswith("decoding it took longer than 0.821 s: convert it to WAV, or leave it out [limit 0.5 to ")
     assert store.lengths.tolist()[3:6] == [8003, -1, 8005]
+    # With the limit of the user, which says how to raise it, and is the reason to try again.
+    store = open_waveforms(corpus, tmp_path, num_workers=1, max_bad_fraction=0.5, limits=DecodingLimits(seconds=0.3))
+    (reason,) = store.bad["reason"]
+    assert reason.startswith("decoding it took longer than 0.3 s: convert it to WAV, or raise limits.seconds [limit ")
+    assert " to 0.3 s, 24 h, 1024 MiB, soundfile " in reason
 
 
 @pytest.mark.usefixtures("opened")
@@ -719,8 +726,8 @@ def test_a_file_that_could_not_be_read_is_tried_again_after_verify(tmp_path, mon
     corpus = make_corpus(tmp_path, 3)
     read_pcm = audio.read_pcm
 
-    def fails(path, sample_rate):
-        yield from read_pcm(path, sample_rate)
+    def fails(path, *how):
+        yield from read_pcm(path, *how)
         if path.endswith("clip 001.wav"):
             raise audio.AudioError(path, "input/output error", may_pass=True)
 
@@ -734,11 +741,11 @@ def test_a_file_that_could_not_be_read_is_tried_again_after_verify(tmp_path, mon
     assert_holds(open_waveforms(corpus, tmp_path), corpus)
 
 
-@pytest.mark.parametrize("limit", ["MAX_MEMORY", "MOST_SECONDS"])
+@pytest.mark.parametrize("limit", [{"hours": 48}, {"seconds": 9000}, {"memory_mib": 2048}])
 def test_a_file_that_a_limit_ended_is_tried_again_with_another_limit(tmp_path, monkeypatch, limit):
     corpus = make_corpus(tmp_path, 2)
 
-    def fails(path, sample_rate):
+    def fails(path, *_):
         yield from ()
         raise audio.AudioError(path, "it is too large", may_pass=True)
 
@@ -746,8 +753,7 @@ def test_a_file_that_a_limit_ended_is_tried_again_with_another_limit(tmp_path, m
         patched.setattr(audio, "read_pcm", fails)
         assert len(open_waveforms(corpus, tmp_path, max_bad_fraction=1).bad) == 2
     assert len(open_waveforms(corpus, tmp_path, max_bad_fraction=1).bad) == 2
-    monkeypatch.setattr(parts, limit, 2 * getattr(parts, limit))
-    assert_holds(open_waveforms(corpus, tmp_path), corpus)
+    assert_holds(open_waveforms(corpus, tmp_path, limits=DecodingLimits(**limit)), corpus)
 
 
 def test_missing_and_empty_files_have_no_negative_size(tmp_path, capsys):
@@ -774,9 +780,9 @@ def test_a_disk_that_fills_up_gives_a_sentence_and_loses_nothing(tmp_path, monke
     corpus = make_corpus(tmp_path)
     read_pcm, read = audio.read_pcm, list[str]()
 
-    def full(path, sample_rate):
+    def full(path, *how):
         read.append(path)
-        yield from read_pcm(path, sample_rate)
+        yield from read_pcm(path, *how)
         if len(read) == 6:
             raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -850,10 +856,28 @@ def test_a_header_does_not_decide_how_much_memory_a_worker_takes(tmp_path, opene
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < max(before, 1_400_000)  # KiB
 
 
-def test_a_clip_of_weeks_is_a_bad_file(tmp_path, opened, monkeypatch):
+@pytest.mark.parametrize("memory_mib", [1, 4, 16])
+def test_a_worker_of_little_memory_gives_reasons_and_another_limit_tries_again(tmp_path, memory_mib):
+    corpus = make_corpus(tmp_path)
+    soundfile.write(corpus.table["path"][3], np.zeros((300_000, 40), np.int16), 16000)
+    given = {"num_workers": 1, "max_bad_fraction": 1}
+    store = open_waveforms(corpus, tmp_path, **given, limits=DecodingLimits(memory_mib=memory_mib))
+    reasons = store.bad["reason"].str.partition(" [limit ")
+    assert reasons[2].str.contains(f" h, {memory_mib} MiB, ").all()
+    assert reasons[0].str.startswith("decoding it takes too much memory (").all()
+    assert reasons[0].str.endswith("): convert it to WAV, or raise limits.memory_mib").all()
+    assert 3 in np.flatnonzero(store.lengths < 0)
+    store = open_waveforms(corpus, tmp_path, **given)
+    assert store.bad.empty
+    assert store.lengths[3] == 300_000
+
+
+def test_a_clip_of_weeks_is_a_bad_file(tmp_path):
     corpus = make_corpus(tmp_path)
     soundfile.write(corpus.table["path"][3], np.zeros(40_000, np.int16), 1000)  # 40 s
-    monkeypatch.setattr(read_write, "MAX_HOURS", 30 / 3600)
-    store = open_waveforms(corpus, tmp_path, max_bad_fraction=0.5)
+    store = open_waveforms(corpus, tmp_path, max_bad_fraction=0.5, limits=DecodingLimits(hours=0.01))
     assert np.flatnonzero(store.lengths < 0).tolist() == [3]
-    assert store.bad["reason"].iloc[0].startswith("it is longer than ")
+    (reason,) = store.bad["reason"]
+    assert reason.startswith("it is longer than 0.01 hours: cut it into pieces, or raise limits.hours [limit 120 to ")
+    assert " s, 0.01 h, 1024 MiB, soundfile " in reason
+    assert open_waveforms(corpus, tmp_path).lengths[3] == 640_000

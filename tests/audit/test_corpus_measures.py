@@ -89,11 +89,11 @@ def test_a_killed_audit_measures_only_what_it_had_not_finished(fair, tmp_path, m
 def test_what_was_measured_before_an_interruption_is_kept(fair, tmp_path, monkeypatch, opened):
     whole, calls = measures.measure_clip, []
 
-    def interrupted(path, sample_rate):
+    def interrupted(path, *how):
         calls.append(path)
         if len(calls) > 40:
             raise KeyboardInterrupt
-        return whole(path, sample_rate)
+        return whole(path, *how)
 
     with monkeypatch.context() as patch:
         patch.setattr(measures, "measure_clip", interrupted)

@@ -40,5 +40,10 @@ def test_the_class_of_a_mask_and_a_class_that_was_typed_are_seen(monkeypatch):
     assert params["model"] == "mine"
 
 
+def test_what_a_machine_may_take_for_a_file_does_not_change_what_a_run_is():
+    assert config_hash(composed()) == config_hash(composed("limits.seconds=60", "limits.memory_mib=512"))
+    assert config_hash(composed()) != config_hash(composed("limits.hours=1"))  # other files are heard
+
+
 def test_system_metrics_do_not_change_what_a_run_is():
     assert config_hash(composed()) == config_hash(composed("system_metrics=true"))

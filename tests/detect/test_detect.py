@@ -116,9 +116,11 @@ def test_bad_files_have_a_reason_and_stop_nothing(detect, tmp_path):
     Path("empty.wav").touch()
     Path("text.mp3").write_text("this is no sound")
     Path("dangling.wav").symlink_to("nowhere.wav")
-    names = ["good", "empty", "text", "nan", "short", "dangling", "absent", "stereo"]
+    Path("loop.wav").symlink_to("loop.wav")
+    soundfile.write("long.wav", noise(5), RATE)
+    names = ["good", "empty", "text", "nan", "short", "dangling", "absent", "loop", "long", "stereo"]
     files = [f"{name}.{'mp3' if name == 'text' else 'wav'}" for name in names]
-    found = detect(*files, "csv=answers.csv")
+    found = detect(*files, "csv=answers.csv", "limits.hours=0.001")  # 3.6 s
     assert found.status == 3
     rows = {Path(row["path"]).stem: row for row in rows_of(Path("answers.csv").read_text())}
     assert [name for name in names if not rows[name]["reason"]] == ["good", "short", "stereo"]
@@ -128,13 +130,15 @@ def test_bad_files_have_a_reason_and_stop_nothing(detect, tmp_path):
         "nan": "NaN",
         "dangling": "does not exist",
         "absent": "does not exist",
+        "loop": "links lead to each other: remove one of them",
+        "long": "it is longer than 0.001 hours: cut it into pieces, or raise limits.hours",
     }
     for name, reason in reasons.items():
         assert reason in rows[name]["reason"]
         assert rows[name]["score"] == ""
         assert f"{name}" in found.out
-    assert "8 files: " in found.out
-    assert "5 no answer" in found.out
+    assert "10 files: " in found.out
+    assert "7 no answer" in found.out
 
 
 @pytest.mark.parametrize(
@@ -149,6 +153,7 @@ def test_bad_files_have_a_reason_and_stop_nothing(detect, tmp_path):
         (["a.wav", "hop_seconds=9"], "hop_seconds=9.0 is longer than a window, 0.5 s"),
         (["a.wav", "threshold=0", "false_alarm=0.1"], "give one of them"),
         (["a.wav", "c_miss=1"], "give both"),
+        (["a.wav", "limits.hours=0"], "every limit of decoding must be positive"),
         (["a.wav", "p_spoof=1"], "lies between 0 and 1"),
         (["a.wav", "json=-", "csv=-"], "both write to standard output"),
         (["a.wav", "windw_seconds=1"], "did you mean 'window_seconds'?"),

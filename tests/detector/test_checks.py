@@ -9,7 +9,7 @@ from dfx.config.schema import CONF_DIR, flatten_config
 from dfx.detector.checks import check_config
 from setups import composed
 
-FILES = [path for path in sorted(CONF_DIR.glob("*/*.yaml")) if path.parent.name not in ("hydra", "mask")]
+FILES = [path for path in sorted(CONF_DIR.glob("*/*.yaml")) if path.parent.name not in ("audio", "hydra", "mask")]
 NEEDED = {
     "dataset=folder": ["dataset.path=x"],
     "dataset=manifest": ["dataset.path=x.csv"],

@@ -19,6 +19,7 @@ PLAYLISTS = {"concat", "dash", "hls", "rtp", "rtsp", "sdp", "webm_dash_manifest"
 OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS))}
 # PyAV 18 counts the planes of a frame up to a null pointer; with eight planes it would read invalid memory.
 MAX_PLANES = 7
+ADVICE = "copy it again, or convert it to WAV or FLAC"
 
 
 def decode_with_ffmpeg(
@@ -63,7 +64,7 @@ def decode_with_ffmpeg(
                 yield np.concatenate(pieces), rate
                 pieces, held = [], 0
     if done == 0:
-        raise AudioError(path, f"nothing in it can be decoded ({failure or 'no samples'})")
+        raise AudioError(path, f"nothing in it can be decoded ({failure or 'no samples'}): {ADVICE}")
     if pieces:
         yield np.concatenate(pieces), rate
     return max(done, skip), promised
@@ -88,17 +89,17 @@ def _open(path: Path, failure: str) -> Any:
         # Tags may hold bytes of any encoding.
         container = av.open(str(path), metadata_errors="replace", options=OPTIONS)
     except PermissionError as error:
-        raise AudioError(path, "reading it is not permitted", may_pass=True) from error
+        raise AudioError(path, "there is no permission to read it: change the rights", may_pass=True) from error
     except (av.error.FFmpegError, OSError) as error:
         detail = failure or getattr(error, "strerror", "") or str(error)
-        raise AudioError(path, f"no decoder recognises it ({detail})") from error
+        raise AudioError(path, f"no decoder recognises it ({detail}): {ADVICE}") from error
     name = container.format.name
     if not container.streams.audio:
         container.close()
-        raise AudioError(path, f"it has no audio stream (container {name})")
+        raise AudioError(path, f"it has no audio stream (container {name}): leave it out")
     if container.streams.audio[0].codec_context is None:
         container.close()
-        raise AudioError(path, f"the encoding of its sound is unknown (container {name})")
+        raise AudioError(path, f"the encoding of its sound is unknown (container {name}): {ADVICE}")
     return container
 
 

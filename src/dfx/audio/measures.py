@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dfx import audio
 from dfx.audio.fingerprints import FINGERPRINT_SIZE, NUM_LFCC, ClipSpectra, Floats
+from dfx.audio.read_write import MAX_HOURS
 
 FRAME_S = 0.01
 SILENCE_DB = 40.0  # frames this far below the loudest one are silence
@@ -82,18 +83,19 @@ COLUMNS = {  # of a row of `measure_clip`, with their types; those of type objec
 }
 
 
-def measure_clips(paths: Iterable[str], sample_rate: int) -> list[dict[str, Any]]:
+def measure_clips(paths: Iterable[str], sample_rate: int, max_hours: float) -> list[dict[str, Any]]:
     """Measure several files in one call of a worker process; see `measure_clip`."""
-    return [measure_clip(path, sample_rate) for path in paths]
+    return [measure_clip(path, sample_rate, max_hours) for path in paths]
 
 
-def measure_clip(path: str, sample_rate: int) -> dict[str, Any]:
+def measure_clip(path: str, sample_rate: int, max_hours: float = MAX_HOURS) -> dict[str, Any]:
     """Measure one file: scalars at its own sample rate, spectra at the sample rate of the detectors.
 
     Args:
         path: the file.
         sample_rate: of `SpectralSummary`, in Hz. Its samples are rounded to 16 bits as those of the waveform store,
             but those beyond full scale are clipped, where the store scales the clip.
+        max_hours: length of the longest clip that is measured.
 
     Returns:
         `path` and a value for each of `COLUMNS`: values of the header, `num_samples`, `digest`, `SCALARS`,
@@ -105,12 +107,12 @@ def measure_clip(path: str, sample_rate: int) -> dict[str, Any]:
         row |= {"sample_rate": info.sample_rate, "channels": info.channels, "format": info.format}
         row["bits"] = BITS.get(info.format.rpartition("/")[2], UNKNOWN_BITS)
         scalars, spectra = ClipScalars(info.sample_rate), ClipSpectra(sample_rate)
-        for block in audio.read_audio_blocks(path, info.sample_rate, BLOCK_SECONDS):
+        for block in audio.read_audio_blocks(path, info.sample_rate, BLOCK_SECONDS, max_hours):
             scalars.add(block)
             if info.sample_rate == sample_rate:
                 spectra.add(audio.from_int16(audio.to_int16(block)))
         if info.sample_rate != sample_rate:
-            for block in audio.read_audio_blocks(path, sample_rate, BLOCK_SECONDS):
+            for block in audio.read_audio_blocks(path, sample_rate, BLOCK_SECONDS, max_hours):
                 spectra.add(audio.from_int16(audio.to_int16(block)))
     except audio.AudioError as error:
         return row | {"reason": error.reason}

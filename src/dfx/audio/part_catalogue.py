@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from dfx import console
 from dfx.audio.parts import (
     BAD,
+    DEFAULT_LIMITS,
     NUM_THREADS,
+    DecodingLimits,
     PartEntry,
-    decoding_limits,
     part_names,
     read_in_pieces,
     read_part_table,
@@ -41,6 +42,7 @@ class PartCatalogue:
         paths: of the recordings, distinct.
         sizes, mtimes: of their files, as they are now.
         unit_bytes: of a sample (of a map: of a frame).
+        limits: of decoding; files that other limits made bad are missing, not bad.
         names: of the parts.
         part: (recordings,) number of the part, `MISSING` where none holds it.
         offset, length, scale, crc32: (recordings,), see `PartEntry`.
@@ -48,12 +50,18 @@ class PartCatalogue:
     """
 
     def __init__(
-        self, folder: Path, paths: list[str], sizes: NDArray[np.int64], mtimes: NDArray[np.int64], unit_bytes: int
+        self,
+        folder: Path,
+        paths: list[str],
+        sizes: NDArray[np.int64],
+        mtimes: NDArray[np.int64],
+        unit_bytes: int,
+        limits: DecodingLimits = DEFAULT_LIMITS,
     ) -> None:
         import pyarrow as pa
 
         self.folder, self.paths, self.unit_bytes = folder, paths, unit_bytes
-        self.sizes, self.mtimes = sizes, mtimes
+        self.sizes, self.mtimes, self.limits = sizes, mtimes, limits
         self._wanted = pa.array([os.fsencode(path) for path in paths], pa.binary())
         self.reload()
 
@@ -183,5 +191,5 @@ class PartCatalogue:
             getattr(self, name)[file[good]] = columns[name][good]
         for row in np.flatnonzero(wanted & (columns["length"] < 0)).tolist():
             reason = table["reason"][row].as_py()
-            if " [limit " not in reason or reason.endswith(f"[{decoding_limits()}]"):
+            if " [limit " not in reason or reason.endswith(f"[{self.limits.text()}]"):
                 self.reasons.setdefault(int(file[row]), reason)

@@ -5,6 +5,7 @@ Worker processes import this module: it must not import torch or pandas.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,7 @@ from dfx import audio, files
 from dfx.audio import parts, workers
 from dfx.audio.conditioning import Conditions, condition_pcm_blocks
 from dfx.audio.part_catalogue import PartCatalogue
-from dfx.audio.parts import BAD, PartEntry
+from dfx.audio.parts import BAD, DecodingLimits, PartEntry
 from dfx.audio.samples import Pcm
 
 WARM_UP_BYTES = 16 << 20  # larger than the blocks of a clip of a minute
@@ -70,10 +71,10 @@ Made = tuple[StoreJob, list[PartEntry]]
 Blocks = Iterable[tuple[int, NDArray[Any]]]
 
 
-def decode_job(job: StoreJob, folder: Path, sample_rate: int) -> Made:
+def decode_job(job: StoreJob, folder: Path, sample_rate: int, limits: DecodingLimits) -> Made:
     """Decode the audio files of a job, and write the samples of its part."""
     return write_part_samples(
-        job, folder, lambda at: audio.read_pcm(job.paths[at], sample_rate), SAMPLE_BYTES, check_files=True
+        job, folder, lambda at: audio.read_pcm(job.paths[at], sample_rate, limits.hours), SAMPLE_BYTES, limits
     )
 
 
@@ -113,7 +114,7 @@ def _decoded_clips(folder: Path, job: StoreJob) -> list[DecodedClip]:
 
 
 def write_part_samples(
-    job: StoreJob, folder: Path, blocks: Callable[[int], Blocks], unit_bytes: int, check_files: bool = False
+    job: StoreJob, folder: Path, blocks: Callable[[int], Blocks], unit_bytes: int, limits: DecodingLimits | None = None
 ) -> Made:
     """Write the samples of a part atomically.
 
@@ -125,13 +126,14 @@ def write_part_samples(
         folder: of the store.
         blocks: gives the blocks of a recording of the job, by its position.
         unit_bytes: of a sample, or of a frame of a map.
-        check_files: whether blocks are read from the source files, which may change at the same time.
+        limits: of decoding, if blocks are read from the source files, which may change at the same time.
     """
     # After this large block is freed, glibc keeps freed blocks up to that size. Otherwise each clip is decoded into new
     # pages from the kernel, and takes up to twice as long.
-    bytes(WARM_UP_BYTES)
-    if check_files:
-        workers.limit_worker_memory(parts.MAX_MEMORY)
+    with contextlib.suppress(MemoryError):  # of a worker with little memory
+        bytes(WARM_UP_BYTES)
+    if limits:
+        workers.limit_worker_memory(limits.memory_mib << 20)
     entries: list[PartEntry] = []
     progress = _progress_path(folder, job.name)
     try:
@@ -145,11 +147,11 @@ def write_part_samples(
                 start, facts, reason = data.tell(), known, job.reason
                 for _ in range(1 if job.reason else 3):
                     _rewind(data, start)
-                    facts = parts.stat_recording(path) if check_files else known
-                    scale, checksum, reason = (1, 0, reason) if job.reason else _append(data, blocks(at))
-                    if not check_files or facts == parts.stat_recording(path):
+                    facts = parts.stat_recording(path) if limits else known
+                    scale, checksum, reason = (1, 0, reason) if job.reason else _append(data, blocks(at), limits)
+                    if not limits or facts == parts.stat_recording(path):
                         break
-                    reason = parts.reason_with_limits("it was changed while it was decoded, three times")
+                    reason = limits.add_to("it was changed while it was decoded, three times")
                 if reason:
                     _rewind(data, start)
                 length = BAD if reason else (data.tell() - start) // unit_bytes
@@ -160,7 +162,7 @@ def write_part_samples(
     return job, entries
 
 
-def _append(data: Any, blocks: Blocks) -> tuple[int, int, str]:
+def _append(data: Any, blocks: Blocks, limits: DecodingLimits | None) -> tuple[int, int, str]:
     """Write the samples of one recording; return its scale, its checksum, and the reason if it is bad."""
     start, scale, checksum = data.tell(), 0, 0
     try:
@@ -173,7 +175,7 @@ def _append(data: Any, blocks: Blocks) -> tuple[int, int, str]:
             data.write(samples)
     except audio.AudioError as error:
         reason = error.reason.encode(errors="backslashreplace").decode()
-        return 1, 0, parts.reason_with_limits(reason) if error.may_pass else reason
+        return 1, 0, limits.add_to(reason) if error.may_pass and limits else reason
     return scale, checksum, ""
 
 

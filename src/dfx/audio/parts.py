@@ -30,13 +30,40 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BAD = -1  # length of a recording that cannot be used
-MAX_MEMORY = 1 << 30  # bytes for decoding a file; a header may claim any number
-MOST_SECONDS = 7200.0  # for one file, however large
 FILE_SECONDS = 120.0  # time limit of a small file: thousands of times the usual duration
 MIN_BATCH_BYTES = 4 << 20  # of source files: about a second of decoding, which a killed build loses
 MAX_BATCH_BYTES = 64 << 20
 FILE_BYTES = 16 << 10  # smallest cost of a file: a small batch has at most 256 files
 NUM_THREADS = 8  # to read tables and file status: hides the latency of network file systems
+
+
+class DecodingLimits(NamedTuple):
+    """Limits of decoding a file, so that no file decides how much time and memory a corpus takes.
+
+    Seconds and memory are limited in worker processes only.
+
+    Attributes:
+        hours: of audio.
+        seconds: of decoding, for a file of any size.
+        memory_mib: of memory, beyond that of an idle worker.
+    """
+
+    hours: float = MAX_HOURS
+    seconds: float = 7200.0
+    memory_mib: int = 1024
+
+    def text(self) -> str:
+        """Return the limits and the decoder versions as text."""
+        versions = [f"{name} {importlib.metadata.version(name)}" for name in ("soundfile", "soxr", "av")]
+        limits = f"{FILE_SECONDS:g} to {self.seconds:g} s, {self.hours:g} h, {self.memory_mib} MiB"
+        return f"limit {limits}, {', '.join(versions)}"
+
+    def add_to(self, reason: str) -> str:
+        """Append the limits to the reason of a bad file, which is tried again when they change."""
+        return f"{reason} [{self.text()}]"
+
+
+DEFAULT_LIMITS = DecodingLimits()
 
 
 class PartEntry(NamedTuple):
@@ -66,18 +93,6 @@ class PartEntry(NamedTuple):
 def new_part_name() -> str:
     """Return a unique name for a new part; names sort by time."""
     return f"{time.time_ns():016x}-{uuid.uuid4().hex[:8]}"
-
-
-def decoding_limits() -> str:
-    """Describe the limits and the versions of the decoders; failed files are tried again when these change."""
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("soundfile", "soxr", "av")]
-    limits = f"{FILE_SECONDS:g} to {MOST_SECONDS:g} s, {MAX_HOURS:g} h, {MAX_MEMORY / 2**20:g} MiB"
-    return f"limit {limits}, {', '.join(versions)}"
-
-
-def reason_with_limits(reason: str) -> str:
-    """Append the limits of decoding to the reason of a bad file: it is tried again when they change."""
-    return f"{reason} [{decoding_limits()}]"
 
 
 def write_part_table(folder: Path, name: str, entries: Sequence[PartEntry], unit_bytes: int) -> None:

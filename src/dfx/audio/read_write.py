@@ -36,12 +36,16 @@ from dfx.audio.samples import (
     sample_scale,
     to_int16,
 )
+from dfx.files import os_error_words
 
 MAX_MISSING = 0.1  # fraction of the promised samples; encoders' delays and rounded durations stay far below
-MAX_HOURS = 24  # of one clip; a megabyte of FLAC at a low rate can hold weeks
+MAX_HOURS = 24.0  # of a clip, where the caller names no limit
 BLOCK_VALUES = 1 << 22  # samples of all channels together in a block: 16 MiB, however many channels there are
 RESAMPLED_AT_ONCE = 1 << 15  # samples; soxr is a sixth slower with ten times as many (cache)
 WRITABLE = {".wav": "WAV", ".flac": "FLAC"}
+
+UNRECOGNISED = "it is no audio, or damaged"
+UNHELPFUL = ("Format not recognised", "File does not exist or is not a regular file")  # libsndfile of a file of junk
 
 # Formats of WAV in which a frame has as many bytes as `block_align` says (in ADPCM that is a block of many frames):
 # PCM, float, A-law, mu-law, and PCM or float in the long form.
@@ -61,26 +65,28 @@ def read_audio(path: str | Path, sample_rate: int) -> Waveform:
     return join_pcm(read_pcm(path, sample_rate))
 
 
-def read_audio_blocks(path: str | Path, sample_rate: int, block_seconds: float = 30.0) -> Iterator[Waveform]:
+def read_audio_blocks(
+    path: str | Path, sample_rate: int, block_seconds: float = 30.0, max_hours: float = MAX_HOURS
+) -> Iterator[Waveform]:
     """Read a clip in consecutive mono blocks (samples,) float32 at `sample_rate`.
 
     Memory does not grow with the length of the clip. The blocks are at most `block_seconds` long; their concatenation
-    is the same for any block length, and not rounded.
+    is the same for any block length, and not rounded. A clip of more than `max_hours` is an error.
 
     Raises:
         AudioError: as `read_audio`, possibly after some blocks were yielded.
     """
-    for block in _blocks(Path(path), sample_rate, block_seconds):
+    for block in _blocks(Path(path), sample_rate, block_seconds, max_hours):
         yield mono_samples(block[None])
 
 
-def read_pcm(path: str | Path, sample_rate: int) -> Iterator[tuple[int, Pcm]]:
+def read_pcm(path: str | Path, sample_rate: int, max_hours: float = MAX_HOURS) -> Iterator[tuple[int, Pcm]]:
     """Read a clip in blocks of 16-bit integers, each with its scale.
 
     The waveform is samples / 32768 * scale. A clip that exceeds full scale is decoded twice: a block with another scale
-    is the first block of the clip again.
+    is the first block of the clip again. A clip of more than `max_hours` is an error.
     """
-    yield from round_to_pcm(lambda: _blocks(Path(path), sample_rate, 30.0))
+    yield from round_to_pcm(lambda: _blocks(Path(path), sample_rate, 30.0, max_hours))
 
 
 def round_to_pcm(blocks: Callable[[], Iterable[NDArray]]) -> Iterator[tuple[int, Pcm]]:
@@ -156,7 +162,7 @@ def _require_file(path: Path) -> None:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        reason = "the file does not exist" if isinstance(error, FileNotFoundError) else f"{error}"
+        reason = "the file does not exist" if isinstance(error, FileNotFoundError) else _system_reason(error)
         may_pass = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
         raise AudioError(path, reason, may_pass) from error
     if not stat.S_ISREG(status.st_mode):
@@ -165,14 +171,15 @@ def _require_file(path: Path) -> None:
         raise AudioError(path, "the file is empty (0 bytes)")
 
 
-def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDArray]:
+def _blocks(path: Path, sample_rate: int, block_seconds: float, max_hours: float) -> Iterator[NDArray]:
     """Read a file in mono blocks at `sample_rate`: as integers if it is 16-bit mono at this rate, else as float32."""
     total = 0
     try:
         for block in _resampled(_decode(path, block_seconds), path, sample_rate):
             total += len(block)
-            if total > MAX_HOURS * 3600 * sample_rate:
-                raise AudioError(path, f"it is longer than {MAX_HOURS} hours: cut it into pieces", may_pass=True)
+            if total > max_hours * 3600 * sample_rate:
+                reason = f"it is longer than {max_hours:g} hours: cut it into pieces, or raise limits.hours"
+                raise AudioError(path, reason, may_pass=True)
             if len(block):
                 yield block
     except AudioError:
@@ -180,7 +187,12 @@ def _blocks(path: Path, sample_rate: int, block_seconds: float) -> Iterator[NDAr
     except Exception as error:  # whatever one file makes a decoder raise is the reason of this file
         what = (str(error).splitlines() or [""])[0]
         reason = f"its decoder failed ({type(error).__name__}: {what})"
-        raise AudioError(path, reason, isinstance(error, OSError | MemoryError)) from error
+        if isinstance(error, MemoryError):
+            reason = f"decoding it takes too much memory ({what}): convert it to WAV, or raise limits.memory_mib"
+        elif isinstance(error, OSError) and error.errno:
+            reason = _system_reason(error)
+        # An import fails where the libraries of FFmpeg take more memory than there is.
+        raise AudioError(path, reason, isinstance(error, OSError | MemoryError | ImportError)) from error
     if total == 0:
         raise AudioError(path, "it holds no samples")
 
@@ -242,6 +254,8 @@ def _decode_soundfile(path: Path, block_seconds: float) -> Generator[tuple[NDArr
                 promised = _num_frames(file)
             elif file.format in ("WAV", "WAVEX"):
                 promised = _riff_frames(path)
+            if file.format == "RAW" and path.suffix.lower() in (".au", ".snd"):
+                return 0, 0, UNRECOGNISED  # libsndfile takes whatever has no header for mu-law
             size = max(1, min(round(block_seconds * rate), BLOCK_VALUES // file.channels))
             exact = file.subtype == "PCM_16"  # float32 would take a third of the time of a WAV file
             while len(block := file.read(size, dtype="int16" if exact else "float32", always_2d=True)):
@@ -250,7 +264,7 @@ def _decode_soundfile(path: Path, block_seconds: float) -> Generator[tuple[NDArr
                     yield block[:, 0] if file.channels == 1 else mono_samples(block.T), rate
                 else:
                     yield require_finite_samples(path, mono_samples(block.T)), rate
-    except AudioError:
+    except (AudioError, MemoryError):
         raise
     except Exception as error:  # as in `probe_audio`
         return done, promised, _why(error)
@@ -258,7 +272,17 @@ def _decode_soundfile(path: Path, block_seconds: float) -> Generator[tuple[NDArr
 
 
 def _why(error: Exception) -> str:
-    return str(getattr(error, "error_string", error))  # libsndfile's own words, without the path
+    """Return libsndfile's own words, without the path and where they say something."""
+    text = str(getattr(error, "error_string", error))
+    return UNRECOGNISED if text.startswith(UNHELPFUL) else text
+
+
+def _system_reason(error: OSError | ValueError) -> str:
+    """Describe why the system does not open a file, as the reason of this file."""
+    if not isinstance(error, OSError):
+        return "its name holds a zero byte: correct the table that names it"
+    what, advice = os_error_words(error)
+    return f"{what[0].lower()}{what[1:]}: {advice[0].lower()}{advice[1:]}"
 
 
 def _num_frames(file: soundfile.SoundFile) -> int:

@@ -25,7 +25,7 @@ from dfx.audio import parts, store_builder
 from dfx.audio.conditioning import Conditions
 from dfx.audio.part_catalogue import PartCatalogue
 from dfx.audio.part_writing import SAMPLE_BYTES
-from dfx.audio.parts import BAD
+from dfx.audio.parts import BAD, DEFAULT_LIMITS, DecodingLimits
 from dfx.tables.manifest import FileList, Manifest
 
 VERSION = 3  # of format and decoder; increase it to decode all files again
@@ -167,6 +167,7 @@ def open_store(
     max_bad_fraction: float = 0.01,
     num_workers: int | None = None,
     progress: bool = True,
+    limits: DecodingLimits = DEFAULT_LIMITS,
 ) -> WaveformStore:
     """Open the waveform store of a manifest, and decode the files that are missing in it.
 
@@ -180,12 +181,13 @@ def open_store(
         max_bad_fraction: a larger fraction of bad files is an error.
         num_workers: decoding processes; one for each core if None, in this process if 0.
         progress: show a bar and messages on stderr.
+        limits: of decoding a file; one beyond them is bad.
 
     Raises:
         ValueError: if too many files are bad, the disk is too small or fills up, a condition is invalid, or
             decoding processes are killed.
     """
-    catalogue, rows = plain_store_catalogue(manifest, sample_rate, cache)
+    catalogue, rows = plain_store_catalogue(manifest, sample_rate, cache, limits)
     catalogue.remove_damaged()
     batches = parts.part_batches(catalogue.sizes)
     store_builder.build_decoded_store(catalogue, batches, sample_rate, num_workers, progress)
@@ -232,6 +234,7 @@ def build_store_shard(
     cache: str | Path | None = None,
     num_workers: int | None = None,
     progress: bool = True,
+    limits: DecodingLimits = DEFAULT_LIMITS,
 ) -> StoreShard:
     """Decode one share of the files of a manifest into the waveform store; there are `num_shards` shares.
 
@@ -241,7 +244,7 @@ def build_store_shard(
     Raises:
         ValueError: as `open_store`.
     """
-    catalogue, _ = plain_store_catalogue(manifest, sample_rate, cache)
+    catalogue, _ = plain_store_catalogue(manifest, sample_rate, cache, limits)
     batches = parts.part_batches(catalogue.sizes)[shard::num_shards]
     decoded = store_builder.build_decoded_store(catalogue, batches, sample_rate, num_workers, progress)
     mine = {recording for batch in batches for recording in batch.tolist()}
@@ -250,13 +253,13 @@ def build_store_shard(
 
 
 def plain_store_catalogue(
-    manifest: Manifest | FileList, sample_rate: int, cache: str | Path | None
+    manifest: Manifest | FileList, sample_rate: int, cache: str | Path | None, limits: DecodingLimits
 ) -> tuple[PartCatalogue, NDArray[np.intp]]:
     """Open the catalogue of a store without conditioning; also return the number of each manifest row in it."""
     rows, unique = pd.factorize(manifest.table["path"], sort=True)
     paths = unique.tolist()
     folder = files.cache_dir(cache) / "waveforms" / f"v{VERSION}-{sample_rate}"
-    return PartCatalogue(folder, paths, *parts.stat_recordings(paths), SAMPLE_BYTES), rows
+    return PartCatalogue(folder, paths, *parts.stat_recordings(paths), SAMPLE_BYTES, limits), rows
 
 
 def recordings_fingerprint(manifest: Manifest) -> str:

@@ -54,7 +54,7 @@ def build_decoded_store(
     return build_store_parts(
         catalogue,
         chosen,
-        partial(part_writing.decode_job, folder=catalogue.folder, sample_rate=sample_rate),
+        partial(part_writing.decode_job, folder=catalogue.folder, sample_rate=sample_rate, limits=catalogue.limits),
         num_workers,
         source,
         ("decoding audio", "decoding", "waveforms"),
@@ -179,7 +179,7 @@ class _Builder:
 
     def _round(self, todo: Sequence[int]) -> Generator[int]:
         made = workers.run_in_workers(
-            self.function, self._jobs(todo), self.num_workers, self.doing, _seconds_of, self._after_crash
+            self.function, self._jobs(todo), self.num_workers, self.doing, self._seconds_of, self._after_crash
         )
         try:
             with contextlib.closing(made):
@@ -274,7 +274,9 @@ class _Builder:
     def _crash_reason(self, job: StoreJob, status: int) -> str:
         reason = f"its decoder crashed ({workers.worker_exit_status(status)})"
         if status == workers.TOOK_TOO_LONG:
-            reason = f"decoding it took longer than {_seconds_of(job):.0f} s"
+            seconds = self._seconds_of(job)
+            advice = "or raise limits.seconds" if seconds == self.catalogue.limits.seconds else "or leave it out"
+            reason = f"decoding it took longer than {seconds:.4g} s: convert it to WAV, {advice}"
         self.num_crashed += 1
         if self.num_crashed > MOST_CRASHES:
             raise ValueError(
@@ -282,12 +284,13 @@ class _Builder:
                 "So many are not bad: reinstall soundfile, soxr and av; finished files are kept."
             )
         console.say(f"Left out: {job.paths[0]}: {reason}")
-        return parts.reason_with_limits(reason)
+        return self.catalogue.limits.add_to(reason)
 
-
-def _seconds_of(job: StoreJob) -> float:
-    """Return the time limit of a job in seconds, which is generous: other programs may use the machine."""
-    return parts.FILE_SECONDS + sum(min(max(size, 0) / SLOWEST_BYTES, parts.MOST_SECONDS) for size, _ in job.stats)
+    def _seconds_of(self, job: StoreJob) -> float:
+        """Return the time limit of a job in seconds, which is generous: other programs may use the machine."""
+        most = self.catalogue.limits.seconds
+        usual = sum(min(max(size, 0) / SLOWEST_BYTES, most) for size, _ in job.stats)
+        return min(parts.FILE_SECONDS + usual, most * len(job.stats))
 
 
 def _missing(catalogue: PartCatalogue, chosen: Sequence[NDArray[np.intp]]) -> NDArray[np.intp]:

@@ -12,6 +12,7 @@ import pandas as pd
 from omegaconf import DictConfig
 
 import dfx
+from dfx.audio.parts import DecodingLimits
 from dfx.audio.store import recordings_fingerprint
 from dfx.audit import duplicates, files_and_classes, leaks, shortcut_models, shortcuts
 from dfx.audit.corpus_measures import CorpusMeasures, measure_corpus
@@ -42,7 +43,7 @@ def audit_corpus(
     """Run all checks on a corpus.
 
     Args:
-        cfg: configuration of the command: `sample_rate`, `seed`, `cache` and `num_workers`.
+        cfg: configuration of the command: `sample_rate`, `seed`, `cache`, `num_workers` and `limits`.
         dataset: the corpus.
         others: further corpora to test the shortcuts of this one on, by name.
         progress: show bars on stderr.
@@ -58,7 +59,7 @@ def audit_corpus(
                 f"{name} holds ready features, no audio: there is nothing to listen to, or to audit. Audit the "
                 "recordings that the features were computed from."
             )
-    how = cfg.sample_rate, cfg.cache, cfg.num_workers, progress
+    how = cfg.sample_rate, cfg.cache, cfg.num_workers, progress, DecodingLimits(**cfg.limits)
     measures = measure_corpus(manifest, *how)
     table, clips = measures.table, _usable(measures)
     audible = (table["good"] & ~(table["loudness"] < files_and_classes.SILENT_DB)).to_numpy()

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 
 from dfx import console, files
 from dfx.audio import parts
+from dfx.audio.conditioning import Conditions
 from dfx.audio.measures import COLUMNS, measure_clips, unusable_clip
+from dfx.audio.parts import DEFAULT_LIMITS, DecodingLimits
 from dfx.audio.store import WaveformStore, open_store
 from dfx.audio.workers import num_cores, run_in_workers
 from dfx.tables.manifest import Manifest
@@ -53,6 +55,7 @@ def measure_corpus(
     cache: str | Path | None = None,
     num_workers: int | None = None,
     progress: bool = True,
+    limits: DecodingLimits = DEFAULT_LIMITS,
 ) -> CorpusMeasures:
     """Measure all files of a corpus; earlier measurements are read from the cache folder.
 
@@ -62,10 +65,10 @@ def measure_corpus(
         cache: cache folder of dfx; the default one if None.
         num_workers: processes; one for each core if None.
         progress: show a bar on stderr.
+        limits: of decoding a file; one beyond them is bad.
     """
-    store = open_store(
-        manifest, sample_rate, cache=cache, max_bad_fraction=1.0, num_workers=num_workers, progress=progress
-    )
+    how = sample_rate, Conditions(), cache, 1.0, num_workers, progress, limits
+    store = open_store(manifest, *how)
     folder = files.cache_dir(cache) / "measures" / f"v{VERSION}-{sample_rate}"
     bad = store.bad.drop_duplicates("path").set_index("path")["reason"]
     catalogue = store.catalogue
@@ -77,7 +80,7 @@ def measure_corpus(
         missing = wanted[~wanted.index.isin(known["path"][known["reason"] == ""])]
         if len(missing):
             workers = num_cores() if num_workers is None else num_workers
-            counts = _measure(missing, sample_rate, workers, folder)
+            counts = _measure(missing, sample_rate, workers, folder, limits.hours)
             console.progress_bar(counts, "measuring", len(missing), progress)
             known = _read(folder, wanted)
     refused = _table([{"path": path, **unusable_clip(reason)} for path, reason in bad.items()])
@@ -89,11 +92,14 @@ def measure_corpus(
     return CorpusMeasures(table, lfcc, fingerprint, store)
 
 
-def _measure(wanted: pd.DataFrame, sample_rate: int, num_workers: int, folder: Path) -> Generator[int]:
+def _measure(
+    wanted: pd.DataFrame, sample_rate: int, num_workers: int, folder: Path, max_hours: float
+) -> Generator[int]:
     """Measure files in batches and store the measurements; yield the number of files of each batch."""
     batches = [wanted.index[rows].tolist() for rows in parts.part_batches(wanted["size"].to_numpy())]
     workers = num_workers if len(wanted) >= FEW_FILES else 0
-    measured = run_in_workers(partial(measure_clips, sample_rate=sample_rate), batches, workers, "measuring the corpus")
+    measure = partial(measure_clips, sample_rate=sample_rate, max_hours=max_hours)
+    measured = run_in_workers(measure, batches, workers, "measuring the corpus")
     rows: list[dict[str, Any]] = []
     saved = time.monotonic()
     try:

@@ -26,6 +26,8 @@ BOOKKEEPING = (
     "dataset.split_file",  # the splits that it fixes are in the manifest
     "dataset.progress",
     "experiment_name",
+    "limits.seconds",  # what a machine manages; limits.hours decides what a run hears
+    "limits.memory_mib",
     "num_threads",
     "system_metrics",
     "data.num_workers",

@@ -35,6 +35,13 @@ class _Conditioning:
 
 
 @dataclass
+class _Limits:
+    hours: float = MISSING
+    seconds: float = MISSING
+    memory_mib: int = MISSING
+
+
+@dataclass
 class _Data:
     batch_size: int = MISSING
     num_workers: int = MISSING
@@ -65,6 +72,7 @@ class _Train:
     experiment_name: str = MISSING
     rerun: bool = MISSING
     cache: str | None = MISSING
+    limits: _Limits = field(default_factory=_Limits)
     num_threads: int | None = MISSING
     system_metrics: bool = MISSING
 
@@ -79,6 +87,7 @@ class _Audit:
     experiment_name: str = MISSING
     out: str | None = MISSING
     cache: str | None = MISSING
+    limits: _Limits = field(default_factory=_Limits)
     num_workers: int | None = MISSING
 
 
@@ -96,6 +105,7 @@ class _Prepare:
     sample_rate: int = MISSING
     max_bad_fraction: float = MISSING
     cache: str | None = MISSING
+    limits: _Limits = field(default_factory=_Limits)
     num_workers: int | None = MISSING
     shard: str | None = MISSING
     compact: bool = MISSING
@@ -133,6 +143,7 @@ class _Evaluate:
     experiment_name: str = MISSING
     out: str | None = MISSING
     cache: str | None = MISSING
+    limits: _Limits = field(default_factory=_Limits)
 
 
 @dataclass
@@ -161,6 +172,7 @@ class _Detect:
     num_threads: int | None = MISSING
     rerun: bool = MISSING
     cache: str | None = MISSING
+    limits: _Limits = field(default_factory=_Limits)
 
 
 @dataclass

@@ -17,6 +17,7 @@ import torch
 from omegaconf import DictConfig
 
 from dfx import audio, files
+from dfx.audio.parts import DecodingLimits
 from dfx.audio.speech_properties import speech_properties
 from dfx.audio.store import WaveformStore
 from dfx.console import plain_console, progress_bar, say
@@ -65,6 +66,7 @@ def open_system(cfg: DictConfig) -> DetectionSystem:
         num_workers=cfg.num_workers,
         cache=cfg.cache,
         rerun=cfg.rerun,
+        limits=DecodingLimits(**cfg.limits),
     )
     return open_detection_system(cfg.model, cfg.trust, choice, options)
 
@@ -81,6 +83,8 @@ def _check_choices(cfg: DictConfig) -> None:
             f"batch_size={cfg.batch_size}, top_k={cfg.top_k}, num_workers={cfg.num_workers}, num_threads="
             f"{cfg.num_threads}: they must be positive; num_workers=0 decodes in this process."
         )
+    if min(cfg.limits.values()) <= 0:
+        raise ValueError(f"limits={dict(cfg.limits)}: every limit of decoding must be positive.")
     if cfg.report and Path(cfg.report).suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"report={cfg.report}: the page is HTML; name a file that ends with .html.")
     if cfg.json == "-" and cfg.csv == "-":

@@ -20,6 +20,7 @@ from pytorch_lightning.callbacks import RichProgressBar
 
 from dfx import console
 from dfx.audio.conditioning import Conditions
+from dfx.audio.parts import DecodingLimits
 from dfx.audio.store import WaveformStore, open_store
 from dfx.datasets.corpus import Dataset
 from dfx.detector.datamodule import AudioDataModule, require_both_classes
@@ -85,7 +86,8 @@ def build_datamodule(
             f"feature=table takes ready features, and {manifest.name} holds audio: use another feature, or "
             "dataset=deep_voice_table."
         )
-    store = open_store(manifest, cfg.sample_rate, conditions, cfg.cache, max_bad_fraction)
+    limits = DecodingLimits(**cfg.limits)
+    store = open_store(manifest, cfg.sample_rate, conditions, cfg.cache, max_bad_fraction, limits=limits)
     if len(store.bad):
         console.say(
             f"{len(store.bad)} of {len(store)} files cannot be read and are left out; {store.bad_files} says why."

@@ -34,6 +34,9 @@ POSITIVE = (
     "sample_rate",
     "segment_seconds",
     "patience",
+    "limits.hours",
+    "limits.seconds",
+    "limits.memory_mib",
     "num_threads",
     "trainer.max_epochs",
 )

@@ -13,6 +13,7 @@ import pandas as pd
 
 from dfx import console, files
 from dfx.audio.conditioning import VERSION as CONDITIONING_VERSION
+from dfx.audio.parts import DEFAULT_LIMITS, DecodingLimits
 from dfx.audio.store import VERSION as STORE_VERSION
 from dfx.audio.store import open_store, recordings_fingerprint
 from dfx.detector.dataset import scoring_loader
@@ -35,6 +36,7 @@ class ScoringOptions(NamedTuple):
         num_workers: processes that load them.
         max_bad_fraction: more bad files than this are an error.
         cache: folder of decoded audio and scores; the default one if None.
+        limits: of decoding a file.
     """
 
     eval_crop: str | None = None
@@ -42,6 +44,7 @@ class ScoringOptions(NamedTuple):
     num_workers: int = 0
     max_bad_fraction: float = 0.01
     cache: str | None = None
+    limits: DecodingLimits = DEFAULT_LIMITS
 
 
 def score_manifest(
@@ -65,7 +68,8 @@ def score_manifest(
     usable, bad = np.ones(len(trials), bool), pd.DataFrame({"id": [], "reason": []}, dtype="str")
     cached = ScoreTable.read(path) if path.exists() else None
     if cached is None or len(cached) < len(trials):
-        clips = open_store(manifest, policy.sample_rate, policy.conditions, options.cache, options.max_bad_fraction)
+        how = policy.sample_rate, policy.conditions, options.cache, options.max_bad_fraction
+        clips = open_store(manifest, *how, limits=options.limits)
         usable = clips.lengths[rows] > 0
         reasons = dict(zip(clips.bad["id"], clips.bad["reason"], strict=True))
         bad = trials[["id"]][~usable].reset_index(drop=True)

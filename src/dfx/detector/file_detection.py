@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from dfx import audio, files
 from dfx.audio.conditioning import VERSION as CONDITIONING_VERSION
+from dfx.audio.parts import DEFAULT_LIMITS, DecodingLimits
 from dfx.audio.segments import Crop
 from dfx.audio.store import VERSION as STORE_VERSION
 from dfx.audio.store import WaveformStore, open_store
@@ -49,6 +50,7 @@ class DetectionOptions:
         num_workers: decoding processes; one for each core if None.
         cache: folder of kept scores and of audio while it is scored; the default one if None.
         rerun: score files again that were scored before.
+        limits: of decoding a file; one beyond them has no score.
     """
 
     window_seconds: float | None = None
@@ -60,6 +62,7 @@ class DetectionOptions:
     num_workers: int | None = None
     cache: str | None = None
     rerun: bool = False
+    limits: DecodingLimits = DEFAULT_LIMITS
 
 
 def detect_files(
@@ -142,9 +145,8 @@ def _open_stores(
         policy = detector.policy()
         key = policy.sample_rate, policy.conditions
         if key not in stores:
-            stores[key] = open_store(
-                FileList(paths), *key, folder, max_bad_fraction=1.0, num_workers=options.num_workers, progress=False
-            )
+            how = *key, folder, 1.0, options.num_workers
+            stores[key] = open_store(FileList(paths), *how, progress=False, limits=options.limits)
     return stores
 
 

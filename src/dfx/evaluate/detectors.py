@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from omegaconf import DictConfig
 
+from dfx.audio.parts import DecodingLimits
 from dfx.console import say
 from dfx.detector import build, loading
 from dfx.detector.corpus_scoring import ScoringOptions, score_manifest
@@ -52,7 +53,8 @@ def score_detectors(cfg: DictConfig, given: Given, home: TrialCorpus | None, tri
     """
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
-    options = ScoringOptions(cfg.eval_crop, cfg.batch_size, cfg.num_workers, cfg.max_bad_fraction, cfg.cache)
+    how = cfg.eval_crop, cfg.batch_size, cfg.num_workers, cfg.max_bad_fraction, cfg.cache
+    options = ScoringOptions(*how, DecodingLimits(**cfg.limits))
     detectors = _load_all(given, cfg)
     corpora = [*([trials] if trials else []), *trials_of_corpora(cfg.others, build.build_other_datasets(cfg))]
     if not corpora:
