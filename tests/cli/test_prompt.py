@@ -3,10 +3,12 @@
 import subprocess
 import sys
 
+import mlflow
 import pytest
 
 from dfx import train
 from dfx.config.schema import CONF_DIR
+from dfx.report import __main__ as report
 from setups import type_command
 
 
@@ -71,7 +73,7 @@ def test_help_lists_every_option_with_its_meaning_and_those_of_a_plug_in(tmp_pat
     code, text = type_in("--help", "--config-dir", str(tmp_path))
     assert code == 0
     for path in CONF_DIR.glob("*/*.yaml"):
-        if path.parent.name not in ("hydra", "mask"):
+        if path.parent.name not in ("audio", "hydra", "mask"):
             line = next(line for line in text.splitlines() if line.startswith(f"  {path.stem} "))
             assert len(line.split(None, 1)[1]) > 10, line
     assert "a model of my own" in text
@@ -87,6 +89,37 @@ def test_a_dangling_link_and_a_file_in_the_way_are_one_sentence(tmp_path, type_i
     code, _ = type_in("cache=file")
     assert "where a folder should be" in code
     assert f"{tmp_path}/file" in code
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("htp://x", "got unsupported URI 'htp://x'"),
+        ("sqlite://mlflow.db", "Invalid SQLite URL"),
+        ("sqlite:mlflow.db", "Could not parse"),
+        ("mysql://me:secret@host/runs", "No module named 'MySQLdb'"),
+        ("http://no host/", "Invalid url"),
+    ],
+)
+def test_an_address_that_mlflow_cannot_use_is_one_sentence(address, reason, home):
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(address)
+    try:
+        code = type_command(report.main)
+    finally:
+        mlflow.set_tracking_uri(before)
+    shown = address.replace("secret", "***")
+    assert code.startswith(f"Error: MLflow cannot use MLFLOW_TRACKING_URI={shown} (")
+    assert reason in code
+    assert "Use http://HOST:PORT" in code
+    assert "secret" not in code
+
+
+def test_a_working_folder_that_is_gone_is_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert type_command(report.main).startswith("Error: The working folder was removed: change into another one")
 
 
 def test_the_whole_trace_is_shown_on_request(type_in, monkeypatch):

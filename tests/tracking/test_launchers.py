@@ -1,10 +1,13 @@
 """Launchers: settings of this machine, and six cells at the same time in an empty folder."""
 
+import os
+import signal
 import sqlite3
 import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from mlflow.tracking import MlflowClient
@@ -97,8 +100,53 @@ def test_six_cells_at_once_on_a_fresh_folder_lose_nothing(launcher, corpus_file,
     for run in cells:
         history = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").get_metric_history(run.info.run_id, "epoch/dev/eer")
         assert [point.step for point in history] == [0, 1]
+    wait_for_processes_in(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_sweep_killed_at_random_moments_ends_as_one_that_was_not(corpus_file, tmp_path):
+    given = ["feature=lfcc,mfcc", "seed=0,1", "model=mlp", "dataset=manifest", f"dataset.path={corpus_file}"]
+    given += ["segment_seconds=0.5", "trainer.accelerator=cpu", "trainer.max_epochs=3", "data.batch_size=8"]
+    command = ["train", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *given]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole.mkdir()
+    killed.mkdir()
     began = time.monotonic()
-    while left := processes_in(tmp_path):
+    assert setups.start_dfx(whole, *command).wait(900) == 0
+    usual = time.monotonic() - began
+    generator = np.random.default_rng()
+    for kill in (os.kill, os.killpg, os.kill):  # the command alone, or its workers too
+        process = setups.start_dfx(killed, *command)
+        time.sleep(generator.uniform(0.2, 0.8) * usual)
+        kill(process.pid, signal.SIGKILL)
+        process.wait()
+        wait_for_processes_in(killed)
+    last = setups.start_dfx(killed, *command, output=subprocess.PIPE)
+    _, told = last.communicate(timeout=900)
+    assert last.returncode == 0, told
+    assert "Traceback" not in told
+    assert len(figures_in(killed)) == 5
+    assert figures_in(killed) == figures_in(whole)
+    assert not [path for path in (killed / "mlruns" / "progress").iterdir() if path.is_dir()]
+
+
+def figures_in(folder):
+    """Status, figures and artifacts of the runs in a folder, those that follow from the seed alone."""
+    found = []
+    for run in setups.runs_in(folder):
+        names = ("feature", "model", "seed", "kind")
+        figures = {key: value for key, value in run.data.metrics.items() if not key.startswith(("cost/", "best/"))}
+        figures = {key: value for key, value in figures.items() if "seconds" not in key}
+        place = setups.artifacts(run)
+        files = sorted(str(path.relative_to(place)) for path in place.rglob("*") if path.is_file())
+        found.append([str(run.data.tags.get(name)) for name in names] + [run.info.status, figures, files])
+    return sorted(found, key=lambda run: run[:5])
+
+
+def wait_for_processes_in(folder):
+    """Wait until no process works in a folder; one that stays is an error."""
+    began = time.monotonic()
+    while left := processes_in(folder):
         assert time.monotonic() - began < 60, left
         time.sleep(0.5)
 

@@ -3,15 +3,17 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import mlflow
 import pytest
 from mlflow.entities import Experiment, ExperimentTag
+from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import create_sqlalchemy_engine_with_retry
 
 from dfx.tracking.database import experiment_id
-from dfx.tracking.place import default_database_uri, local_path, name_default_database
+from dfx.tracking.place import default_database_uri, local_path, name_default_database, tracking_error_sentence
 
 KIND = ExperimentTag("mlflow.experimentKind", "custom_model_development")
 ODD = "my thesis (2)=ü, 50%25?"
@@ -47,6 +49,23 @@ def test_the_database_of_an_odd_folder(tmp_path: Path, monkeypatch: pytest.Monke
     name_default_database()
     assert os.environ["MLFLOW_TRACKING_URI"] == default_database_uri()
     assert local_path(default_database_uri()) == tmp_path / ODD / "mlflow.db"
+
+
+def test_a_folder_in_place_of_the_database_is_refused_at_once(home, monkeypatch):
+    (home / "folder.db").mkdir()
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: f"sqlite:///{home}/folder.db")
+    began = time.monotonic()
+    with pytest.raises(IsADirectoryError):
+        experiment_id("x")
+    assert time.monotonic() - began < 10  # MLflow itself tries for two minutes
+
+
+def test_a_database_of_another_version_of_mlflow_is_named(home, monkeypatch):
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "postgresql://me:secret@host/runs")
+    text = tracking_error_sentence(MlflowException("Detected out-of-date database schema (found version a"))
+    assert text.startswith(
+        "MLflow's database postgresql://me:***@host/runs was made by another version of MLflow. Copy"
+    )
 
 
 def test_a_database_is_made_in_a_folder_whose_name_looks_encoded(tmp_path, monkeypatch):

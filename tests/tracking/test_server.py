@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from dfx.tables.manifest import Manifest
+from dfx.tracking import runs
 from dfx.tracking.place import tracking_error_sentence
 from dfx.tracking.run import hand_over_kept_runs, track_run
 from dfx.tracking.server import PAUSE_SECONDS, is_out_of_reach
@@ -116,6 +117,19 @@ def test_only_a_remote_server_can_be_out_of_reach(home, monkeypatch):
     assert is_out_of_reach(requests.ConnectionError("gone"))
     assert not is_out_of_reach(MlflowException("bad name", error_code=1000))  # INVALID_PARAMETER_VALUE
     assert "http://127.0.0.1:5000 does not answer" in tracking_error_sentence(GONE)
+
+
+def test_a_server_that_is_gone_is_no_missing_run_model_or_wrong_filter(home, monkeypatch):
+    def gone(*_, **__):
+        raise GONE
+
+    for name in ("get_run", "get_model_version_by_alias"):
+        monkeypatch.setattr(MlflowClient, name, gone)
+    monkeypatch.setattr(mlflow, "search_runs", gone)
+    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "http://127.0.0.1:5000")
+    for ask in (runs.find_runs, lambda: runs.get_run("a"), lambda: runs.registered_model("models:/dfx@champion")):
+        with pytest.raises(ValueError, match=r"The tracking server http://127.0.0.1:5000 does not answer"):
+            ask()
 
 
 def test_errors_of_the_database_name_it(home):

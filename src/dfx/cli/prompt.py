@@ -36,7 +36,8 @@ from dfx.tracking.place import name_default_database, tracking_error_sentence
 
 USER_ERRORS = (HydraException, OmegaConfBaseException, ValueError, OSError)
 # Errors of libraries that --help must not import, by name.
-TRACKING_ERRORS = ("MlflowException", "RestException", "OperationalError", "DatabaseError")  # of MLflow and SQLAlchemy
+TRACKING_ERRORS = {"MlflowException", "SQLAlchemyError"}  # of MLflow, and of the databases below it
+DRIVERS = {"psycopg", "psycopg2", "MySQLdb", "pymysql", "pyodbc"}  # of databases that MLflow may use
 LATE_USER_ERRORS = (
     "MisconfigurationException",
     *TRACKING_ERRORS,
@@ -79,12 +80,12 @@ def run_command(command: str, examples: str, job: Callable[[DictConfig], Any], u
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # half a minute; a run goes on without its server
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # a warning for each of them
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra pass exceptions on to this function
-    name_default_database()
     register_schema()
     launchers.register_launchers()
 
     @functools.wraps(job)
     def run_job(cfg: DictConfig) -> Any:
+        launchers.end_with_sweep()
         try:
             return job(expand_corpora(overrides.unwrap_group_values(cfg)))
         except Exception as error:
@@ -107,6 +108,7 @@ def run_command(command: str, examples: str, job: Callable[[DictConfig], Any], u
             raise  # the next job still runs, and the command fails at its end
 
     try:
+        name_default_database()
         with sweep.closing_sweep():
             hydra.main(config_path=str(CONF_DIR), config_name=command, version_base="1.3")(run_job)()
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -125,8 +127,7 @@ def _record_no_result(cfg: DictConfig, error: Exception, text: str) -> float:
     from dfx.tracking import cells
 
     # By name, because the class imports torch; and the cause, because Hydra wraps errors of constructors.
-    kinds = {kind.__name__ for cause in (error, error.__cause__) for kind in type(cause).__mro__}
-    skipped = "IncompatiblePairError" in kinds
+    skipped = "IncompatiblePairError" in _kinds(error) | _kinds(error.__cause__ or error)
     said = text if _is_users(error) else f"{type(error).__name__}: {text}"
     sys.stderr.write(f"{'Skipped' if skipped else 'Error'}: {said}\n")
     try:
@@ -139,7 +140,16 @@ def _record_no_result(cfg: DictConfig, error: Exception, text: str) -> float:
 
 
 def _is_users(error: Exception) -> bool:
-    return isinstance(error, USER_ERRORS) or type(error).__name__ in LATE_USER_ERRORS
+    return isinstance(error, USER_ERRORS) or not _kinds(error).isdisjoint(LATE_USER_ERRORS) or _lacks_driver(error)
+
+
+def _kinds(error: BaseException) -> set[str]:
+    return {kind.__name__ for kind in type(error).__mro__}
+
+
+def _lacks_driver(error: Exception) -> bool:
+    """Whether an import failed because the database of MLFLOW_TRACKING_URI needs a package."""
+    return isinstance(error, ModuleNotFoundError) and error.name in DRIVERS
 
 
 def _help_text(command: str, examples: str, arguments: list[str], usage: str) -> str:
@@ -154,10 +164,13 @@ def _help_text(command: str, examples: str, arguments: list[str], usage: str) ->
         "Keys (KEY=VALUE), with their defaults:",
         "",
     ]
-    for match in re.finditer(r"^( *)(\w+): *([^#\n]*?) *# (.+)$", text, re.MULTILINE):
-        indent, key, value, meaning = match.groups()
-        name = f"data.{key}" if indent else key
-        lines.append(f"  {name + '=' + value:<32} {meaning}")
+    places = {"": text}
+    for shared, node in re.findall(r"^  - /(audio/\w+)@(\w+)$", text, re.MULTILINE):
+        places[f"{node}."] = (CONF_DIR / f"{shared}.yaml").read_text(encoding="utf-8")
+    for place, keys in places.items():
+        for indent, key, value, meaning in re.findall(r"^( *)(\w+): *([^#\n]*?) *# (.+)$", keys, re.MULTILINE):
+            name = f"data.{key}" if indent else f"{place}{key}"
+            lines.append(f"  {name + '=' + value:<32} {meaning}")
     groups = re.findall(r"^  - (\w+): ", text, re.MULTILINE)
     for group in sorted(groups):
         lines += ["", f"{group}= one of:", ""]
@@ -185,7 +198,7 @@ def _error_sentence(error: Exception, command: str, arguments: list[str]) -> str
         return _error_sentence(cause, command, arguments) if isinstance(cause, Exception) else str(error)
     if isinstance(error, OSError):
         return files.os_error_sentence(error)
-    if type(error).__name__ in TRACKING_ERRORS and (sentence := tracking_error_sentence(error)):
+    if (_kinds(error) & TRACKING_ERRORS or _lacks_driver(error)) and (sentence := tracking_error_sentence(error)):
         return sentence
     return str(error).strip()
 

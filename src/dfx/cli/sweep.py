@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dfx.config.identity import config_hash
 from dfx.console import plain_console
+from dfx.files import os_error_sentence
+from dfx.tracking.place import tracking_error_sentence
 
 Axes = dict[str, list[str]]
 
@@ -78,9 +81,11 @@ class ParentRun(Callback):
                 found.parent = cells.open_sweep_parent(config.experiment_name, identity, name, labels)
                 Sweep.opened[:] = [found]
         except Exception as error:  # Hydra would only warn
-            raise SystemExit(f"Error: {str(error).strip()}") from error
+            known = os_error_sentence(error) if isinstance(error, OSError) else tracking_error_sentence(error)
+            raise SystemExit(f"Error: {known or str(error).strip()}") from error
         # Every launcher passes these overrides to its jobs, on other machines too.
-        config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{launchers.PARENT_VARIABLE}='{found.parent}'")
+        passed = {launchers.PARENT_VARIABLE: found.parent, launchers.PROCESS_VARIABLE: os.getpid()}
+        config.hydra.overrides.hydra += [f"+hydra.job.env_set.{key}='{value}'" for key, value in passed.items()]
 
 
 @contextmanager

@@ -90,7 +90,10 @@ def _create_database(uri: str) -> None:
     MLflow needs seconds to create one, and a process that is killed meanwhile would leave one that cannot be used.
     """
     path = local_path(uri)
-    if not uri.startswith(SQLITE) or path is None or path.exists():
+    if not uri.startswith(SQLITE) or path is None:
+        return
+    if path.exists():
+        path.open("rb").close()  # a folder, or no permission: MLflow would try it for two minutes
         return
     folder = path.parent / f"{path.name}.new"
     shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed

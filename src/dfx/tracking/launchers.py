@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import multiprocessing
 import os
 import shlex
 import subprocess
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +33,7 @@ EXTRAS = {"hydra_ray_launcher": "ray", "hydra_submitit_launcher": "slurm"}  # pl
 CELL_BYTES = 2 * 2**30  # a process with torch, Lightning, MLflow and a batch
 PASSED_ON = ("DFX_", "MLFLOW_", "OMP_WAIT_POLICY")  # environment of processes on other machines
 PARENT_VARIABLE = "DFX_SWEEP"  # environment variable of a cell: run id of the sweep's parent
+PROCESS_VARIABLE = "DFX_SWEEP_PROCESS"  # environment variable of a cell: process id of the sweep's command
 FOLDER_VARIABLE = "DFX_FOLDER"  # environment variable of a cell: where the sweep's command was typed
 EXIT_RECORDED = 3  # exit status of a cell's own process that has recorded why it has no result
 RAY_OBJECT_STORE_BYTES = 80 * 2**20  # Ray's minimum; cells exchange no objects
@@ -116,6 +120,24 @@ def _prepare_ray(init: DictConfig) -> None:
 def enter_folder() -> None:
     """Change to the working directory of the sweep's command, in a cell on a cluster: paths are relative to it."""
     os.chdir(os.environ[FOLDER_VARIABLE])
+
+
+def end_with_sweep() -> None:
+    """End this process, if it is one of joblib's, a second after the sweep's command was killed.
+
+    Otherwise it would finish its cell and then wait for another one for ever, with its memory.
+    """
+    if not multiprocessing.current_process().name.startswith("LokyProcess"):
+        return
+    if not any(thread.name == PROCESS_VARIABLE for thread in threading.enumerate()):
+        command = int(os.environ[PROCESS_VARIABLE])
+        threading.Thread(target=_end_with, args=(command,), name=PROCESS_VARIABLE, daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def run_in_parallel() -> bool:

@@ -7,6 +7,12 @@ from urllib.parse import quote, unquote, urlparse
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 SQLITE = "sqlite:///"
+BAD_ADDRESS = (
+    "ArgumentError",
+    "InvalidUrlException",
+    "UnsupportedModelRegistryStoreURIException",
+    "ModuleNotFoundError",
+)
 
 
 def local_path(uri: str) -> Path | None:
@@ -27,10 +33,21 @@ def tracking_error_sentence(error: BaseException) -> str:
     """Describe an error of MLflow's database or server for the user; empty if it is another error."""
     import mlflow  # takes seconds, and is there already where this error comes from
 
-    uri, text = mlflow.get_tracking_uri(), str(error).strip()
+    given, text = mlflow.get_tracking_uri(), str(error).strip()
+    uri = re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", given)  # without the password
+    if type(error).__name__ in BAD_ADDRESS:
+        return (
+            f"MLflow cannot use {VARIABLE}={uri} ({(text.splitlines() or [''])[0]}). Use http://HOST:PORT, "
+            f"{SQLITE}/WHOLE/PATH/mlflow.db, or a database whose driver is installed; unset, it is ./mlflow.db."
+        )
+    if "out-of-date database schema" in text:
+        return (
+            f"MLflow's database {local_path(given) or uri} was made by another version of MLflow. Copy it and run "
+            f"`mlflow db upgrade {uri}`, or work in another folder."
+        )
     found = re.search(r"\(sqlite3\.\w+\) ([^\n]*)", text)
     if found:
-        database = local_path(uri) or uri
+        database = local_path(given) or uri
         return (
             f"MLflow's database {database} cannot be read or written ({found.group(1)}). Look at the disk, the "
             "rights and the file (a full disk, a read-only folder, another program that holds it), and repeat the "
@@ -51,7 +68,10 @@ def name_default_database() -> None:
 
     MLflow encodes the default URI (`my%20thesis`), and when it opens the database it also makes a folder of that name.
     """
-    folder = str(Path.cwd())
+    try:
+        folder = str(Path.cwd())
+    except FileNotFoundError as error:
+        raise ValueError("The working folder was removed: change into another one, and repeat the command.") from error
     if VARIABLE not in os.environ and quote(folder) != folder:
         os.environ[VARIABLE] = default_database_uri()
 

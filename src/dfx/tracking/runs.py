@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from dfx.files import cache_dir
-from dfx.tracking.place import SQLITE, local_path
+from dfx.tracking.place import SQLITE, local_path, tracking_error_sentence
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,9 @@ def get_run(run_id: str) -> RunRecord:
         return _record(MlflowClient().get_run(run_id))
     except MlflowException as error:
         raise ValueError(
-            f"There is no run {run_id!r} in {mlflow.get_tracking_uri()} ({error.message}): copy the id from MLflow's "
-            "page of the run, or set MLFLOW_TRACKING_URI to the place that has it."
+            tracking_error_sentence(error)
+            or f"There is no run {run_id!r} in {mlflow.get_tracking_uri()} ({error.message}): copy the id from "
+            "MLflow's page of the run, or set MLFLOW_TRACKING_URI to the place that has it."
         ) from error
 
 
@@ -128,8 +129,9 @@ def registered_model(place: str, cache: str | Path | None = None) -> tuple[list[
         source = client.get_model_version_download_uri(name, version.version)
     except MlflowException as error:
         raise ValueError(
-            f"There is no model {place!r} in {mlflow.get_tracking_uri()} ({error.message}): give models:/NAME@ALIAS or "
-            "models:/NAME/VERSION, or set MLFLOW_TRACKING_URI to the place that has it."
+            tracking_error_sentence(error)
+            or f"There is no model {place!r} in {mlflow.get_tracking_uri()} ({error.message}): give "
+            "models:/NAME@ALIAS or models:/NAME/VERSION, or set MLFLOW_TRACKING_URI to the place that has it."
         ) from error
     run = get_run(version.run_id) if version.run_id else None
     parts = urlparse(source)
@@ -169,7 +171,8 @@ def _search(experiment: str | None, query: str) -> list[RunRecord]:
         found = mlflow.search_runs(ids, query, output_format="list", search_all_experiments=ids is None)
     except MlflowException as error:
         raise ValueError(
-            f"MLflow cannot search with the filter {query!r} ({error.message}): write it as in "
+            tracking_error_sentence(error)
+            or f"MLflow cannot search with the filter {query!r} ({error.message}): write it as in "
             "tags.model = 'lcnn' and metrics.\"eval/eer\" < 0.1."
         ) from error
     return [_record(run) for run in found]
