@@ -140,6 +140,14 @@ def test_errors_of_the_database_name_it(home):
     hand_over_kept_runs()  # nothing is kept
 
 
+def test_an_error_of_the_database_is_not_printed_as_a_trace_too(home, caplog, capfd):
+    client = MlflowClient(f"sqlite:///file:{home}/mlflow.db?mode=ro&uri=true")
+    with pytest.raises(MlflowException, match="readonly") as caught:
+        client.create_experiment("x")
+    assert "Traceback" not in caplog.text + capfd.readouterr().err
+    assert "cannot be read or written (attempt to write a readonly database)" in tracking_error_sentence(caught.value)
+
+
 def started(folder, port):
     """An MLflow server on a database and artifacts below the folder, once it answers."""
     command = [
@@ -166,7 +174,9 @@ def kill(server):
 
 
 @pytest.mark.slow
-def test_a_server_that_is_killed_in_training_gets_the_run_at_the_next_start(corpus_file, tmp_path):
+@pytest.mark.parametrize("moment", ["mlruns/progress/*/last.ckpt", "kept/**/artifacts/*"])
+def test_a_server_that_is_killed_gets_the_run_at_the_next_start(moment, corpus_file, tmp_path):
+    # In training, after its first epoch; and in the midst of the artifacts.
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -179,7 +189,7 @@ def test_a_server_that_is_killed_in_training_gets_the_run_at_the_next_start(corp
         process = subprocess.Popen(
             command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        while not list(tmp_path.glob("mlruns/progress/*/last.ckpt")) and process.poll() is None:
+        while not list(tmp_path.glob(moment)) and process.poll() is None:
             time.sleep(0.01)
         kill(server)
         shown = process.communicate(timeout=600)[0]
