@@ -73,7 +73,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        if error.errno and error.filename in (None, str(temporary)):
+        if error.errno and (error.filename is None or str(temporary) in (error.filename, error.filename2)):
             error.filename, error.filename2 = str(path), None  # a full disk, for one, is an error without a name
         raise
     finally:

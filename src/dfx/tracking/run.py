@@ -27,7 +27,7 @@ from dfx.files import locked_folder, write_text_file
 from dfx.tables.manifest import Manifest
 from dfx.tracking import cells, provenance, ui
 from dfx.tracking.database import ROOT, create_lock, defer_interrupts, experiment_id, now_ms
-from dfx.tracking.place import local_path
+from dfx.tracking.place import local_path, tracking_error_sentence
 from dfx.tracking.server import ServerWatch
 
 NO_RESULT = ("error", "skipped")  # tags with the reason why a run has no result
@@ -263,7 +263,7 @@ def _said_only(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        say(f"{what}: {(str(error).splitlines() or [''])[0][:300]}")
+        say(f"{what}: {tracking_error_sentence(error) or (str(error).splitlines() or [''])[0][:300]}")
 
 
 def _say_other_code(run: Run) -> None:
