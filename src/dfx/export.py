@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def export(cfg: DictConfig) -> Path:
-    """Write a detector as one file, compare the file with the detector, and show and log the card; return the file.
+    """Export a detector as one file, compare its scores with those of the detector, and report the differences.
 
     Raises:
         ValueError: if there is no such detector, an option is unknown, or the detector cannot be exported.

@@ -1,7 +1,6 @@
 """Read audio files, cut and condition waveforms, and store decoded samples."""
 
 from dfx.audio.read_write import (
-    join_pcm,
     probe_audio,
     read_audio,
     read_audio_blocks,
@@ -10,4 +9,14 @@ from dfx.audio.read_write import (
     round_to_pcm,
     write_audio,
 )
-from dfx.audio.samples import FULL_SCALE, AudioError, AudioInfo, Pcm, Waveform, from_int16, mono_samples, to_int16
+from dfx.audio.samples import (
+    FULL_SCALE,
+    AudioError,
+    AudioInfo,
+    Pcm,
+    Waveform,
+    from_int16,
+    join_pcm,
+    mono_samples,
+    to_int16,
+)

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dfx.audio.read_write import join_pcm, round_to_pcm
-from dfx.audio.samples import Pcm, Waveform
+from dfx.audio.read_write import round_to_pcm
+from dfx.audio.samples import Pcm, Waveform, join_pcm
 
 VERSION = 1  # of the steps; increase it to condition every clip again
 FRAME_SECONDS = 0.01  # frame length for the measurement of levels

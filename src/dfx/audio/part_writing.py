@@ -78,7 +78,7 @@ def decode_job(job: StoreJob, folder: Path, sample_rate: int, limits: DecodingLi
     )
 
 
-def condition_job(job: StoreJob, folder: Path, sample_rate: int, conditions: Conditions) -> Made:
+def write_conditioned_part(job: StoreJob, folder: Path, sample_rate: int, conditions: Conditions) -> Made:
     """Apply the conditioning to the decoded clips of a job, and write them as one part of the store."""
     sources = job.sources
 
@@ -202,7 +202,7 @@ def read_progress(folder: Path, name: str) -> int | None:
         return None
 
 
-def remove_unfinished(folder: Path, name: str) -> None:
+def remove_unfinished_part(folder: Path, name: str) -> None:
     """Delete the unfinished files of a part after its worker died or was stopped."""
     _progress_path(folder, name).unlink(missing_ok=True)
     for path in folder.glob(f"{files.TEMPORARY}*{name}*"):

@@ -212,7 +212,7 @@ def stat_recording(path: str | bytes) -> tuple[int, int]:
 
 
 def part_batches(costs: NDArray[np.int64]) -> list[NDArray[np.intp]]:
-    """Divide recordings into about 256 batches of equal cost, each of 4 to 64 MiB if possible."""
+    """Divide recordings into about 256 batches of equal size, each of 4 to 64 MiB of files if possible."""
     costs = np.maximum(costs, FILE_BYTES)
     limit = min(max(MIN_BATCH_BYTES, int(costs.sum()) // 256), MAX_BATCH_BYTES)
     group = (np.cumsum(costs) - costs) // limit

@@ -29,7 +29,7 @@ from dfx.audio.samples import (
     AudioInfo,
     Pcm,
     Waveform,
-    from_int16,
+    join_pcm,
     mono_samples,
     require_finite_samples,
     require_sample_rate,
@@ -106,16 +106,6 @@ def round_to_pcm(blocks: Callable[[], Iterable[NDArray]]) -> Iterator[tuple[int,
     if scale > 1:
         for block in blocks():
             yield scale, to_int16(block / np.float32(scale))
-
-
-def join_pcm(blocks: Iterable[tuple[int, Pcm]]) -> Waveform:
-    """Join the blocks of `read_pcm` or `round_to_pcm` to a waveform (samples,) float32."""
-    scale, pieces = 0, list[Pcm]()
-    for block_scale, block in blocks:
-        if block_scale != scale:
-            scale, pieces = block_scale, []
-        pieces.append(block)
-    return from_int16(np.concatenate(pieces), scale)
 
 
 def probe_audio(path: str | Path) -> AudioInfo:

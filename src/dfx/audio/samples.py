@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ MIN_RATE, MAX_RATE = 1_000, 768_000  # Hz; a file "at 1 Hz" would become 16,000 
 
 
 class AudioError(ValueError):
-    """Error for a file that cannot be used as audio: `reason` says why, `may_pass` whether it may be temporary."""
+    """Error for a file that cannot be used as audio, with the reason; `may_pass` means that a later try may succeed."""
 
     def __init__(self, path: str | Path, reason: str, may_pass: bool = False):
         super().__init__(str(path), reason, may_pass)
@@ -104,3 +105,16 @@ def require_finite_samples(path: Path, block: Waveform) -> Waveform:
     if not np.isfinite(block).all():
         raise AudioError(path, "it holds NaN or infinite samples")
     return block
+
+
+def join_pcm(blocks: Iterable[tuple[int, Pcm]]) -> Waveform:
+    """Join blocks of 16-bit samples, each with its scale, to a waveform (samples,) float32.
+
+    A block with another scale begins the clip again: it was too loud for the scale before.
+    """
+    scale, pieces = 0, list[Pcm]()
+    for block_scale, block in blocks:
+        if block_scale != scale:
+            scale, pieces = block_scale, []
+        pieces.append(block)
+    return from_int16(np.concatenate(pieces), scale)

@@ -87,7 +87,12 @@ def build_conditioned_store(
     return build_store_parts(
         conditioned,
         chosen,
-        partial(part_writing.condition_job, folder=conditioned.folder, sample_rate=sample_rate, conditions=conditions),
+        partial(
+            part_writing.write_conditioned_part,
+            folder=conditioned.folder,
+            sample_rate=sample_rate,
+            conditions=conditions,
+        ),
         num_workers,
         size,
         ("conditioning clips", "conditioning", "waveforms"),
@@ -197,7 +202,7 @@ class _Builder:
             for number in list(self.locks):
                 self._release(number)
             for name in self.unfinished:
-                part_writing.remove_unfinished(self.catalogue.folder, name)
+                part_writing.remove_unfinished_part(self.catalogue.folder, name)
         self.catalogue.refresh()
 
     def _jobs(self, todo: Sequence[int]) -> Iterator[StoreJob]:
@@ -252,7 +257,7 @@ class _Builder:
         """Return the jobs that replace a job whose worker died; a ValueError if the files are not the cause."""
         folder = self.catalogue.folder
         at = part_writing.read_progress(folder, job.name)
-        part_writing.remove_unfinished(folder, job.name)
+        part_writing.remove_unfinished_part(folder, job.name)
         self.unfinished.discard(job.name)
         killed = status in (-signal.SIGKILL, -signal.SIGTERM)
         if job.attempts and (killed or at is None):

@@ -93,7 +93,11 @@ class Detector(DetectorNetwork, LightningModule):
         self._train_losses.clear()
 
     def training_step(self, batch: Batch) -> Tensor:
-        """Return the loss of a batch, (); a ValueError that names the utterances if it is not finite."""
+        """Return the loss of a batch, a scalar.
+
+        Raises:
+            ValueError: if it is not finite; the utterances are named.
+        """
         loss: Tensor = self.loss(self.embedding(batch), batch["label"])
         if not torch.isfinite(loss):
             ids = self._tables["train"]["id"].iloc[batch["index"].cpu().numpy()].tolist()

@@ -108,7 +108,7 @@ class PosteriorLoss(Loss):
         return torch.full_like(self.log_prior_odds, math.log(float(self.weight)))
 
     def posterior_log_odds(self, embedding: Tensor) -> Tensor:
-        """Return the posterior log odds (batch,) of bona fide, with the class weight, in float32."""
+        """Return the posterior log odds (batch,) of bona fide in float32; the class weight is included."""
         with _in_float32(embedding):
             outputs: Tensor = self.linear(embedding.float())
         return outputs.squeeze(1) if outputs.shape[1] == 1 else outputs[:, BONAFIDE] - outputs[:, SPOOF]

@@ -55,7 +55,7 @@ def export_card(
 
 
 def export_mlflow_metrics(check: ExportCheck, form: str) -> dict[str, float]:
-    """Return the numbers of the card as metrics for MLflow."""
+    """Return the measured differences between file and detector as metrics for MLflow."""
     numbers = _numbers(check)
     numbers["latency_ratio"] = check.latency_ms[form] / check.latency_ms["PyTorch"]
     return {name: float(value) for name, value in numbers.items() if isinstance(value, int | float)}

@@ -113,7 +113,7 @@ def without_folder_and_extension(ids: pd.Series) -> pd.Series:
 
 
 def dev_part(table: pd.DataFrame) -> str | None:
-    """Return "dev" if the key has a part of that name, else None."""
+    """Return "dev" if the key file divides its trials into parts and one is dev, else None."""
     parts = [set(table[column].astype("str")) for column in PARTS if column in table]
     return "dev" if any("dev" in words for words in parts) else None
 

@@ -245,7 +245,7 @@ def _open(
         raise
     except Exception as error:
         if mlflow.active_run():
-            with _said_only("The reason was not recorded in MLflow"):
+            with _print_errors("The reason was not recorded in MLflow"):
                 client.set_tag(run.run_id, "error", cells.cell_error_text(error))
         raise
     finally:
@@ -253,13 +253,13 @@ def _open(
             if status == RunStatus.FINISHED:
                 mlflow.end_run(RunStatus.to_string(status))
             else:
-                with _said_only("The run was not closed in MLflow"):
+                with _print_errors("The run was not closed in MLflow"):
                     mlflow.end_run(RunStatus.to_string(status))
 
 
 @contextlib.contextmanager
-def _said_only(what: str) -> Iterator[None]:
-    """Print an error instead of raising it, because it would hide the error that comes first."""
+def _print_errors(what: str) -> Iterator[None]:
+    """Print an error of the block instead of raising it, so that the first error of the run is raised."""
     try:
         yield
     except Exception as error:
