@@ -131,18 +131,21 @@ def temporary_folder(root: Path) -> Iterator[Path]:
     import filelock
 
     root.mkdir(parents=True, exist_ok=True)
-    for lock in root.glob("*.lock"):
-        with contextlib.suppress(filelock.Timeout, OSError), filelock.FileLock(lock, timeout=0):
-            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-            lock.unlink(missing_ok=True)
+    for abandoned in root.glob("*.lock"):
+        with contextlib.suppress(filelock.Timeout, OSError), filelock.FileLock(abandoned, timeout=0):
+            shutil.rmtree(abandoned.with_suffix(""), ignore_errors=True)
+            abandoned.unlink(missing_ok=True)
     folder = root / uuid.uuid4().hex
-    with filelock.FileLock(folder.with_suffix(".lock")):
-        folder.mkdir(mode=0o700)
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-    folder.with_suffix(".lock").unlink(missing_ok=True)
+    lock = folder.with_suffix(".lock")
+    try:
+        with filelock.FileLock(lock):
+            folder.mkdir(mode=0o700)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        lock.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

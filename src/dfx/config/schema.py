@@ -176,6 +176,19 @@ class _Detect:
 
 
 @dataclass
+class _App:
+    model: Any = MISSING
+    compare: Any = MISSING
+    trust: Any = MISSING
+    host: str = MISSING
+    port: int = MISSING
+    max_mib: float = MISSING
+    max_seconds: float = MISSING
+    num_threads: int | None = MISSING
+    cache: str | None = MISSING
+
+
+@dataclass
 class _Export:
     model: Any = MISSING
     format: str = MISSING
@@ -208,6 +221,7 @@ SCHEMAS = {
     "prepare": _Prepare,
     "evaluate": _Evaluate,
     "detect": _Detect,
+    "app": _App,
     "export": _Export,
     "report": _Report,
 }

@@ -149,6 +149,20 @@ def registered_model(place: str, cache: str | Path | None = None) -> tuple[list[
     return [found] if found.is_file() else sorted(path for path in found.rglob("*") if path.is_file()), run
 
 
+def model_description(place: str) -> str:
+    """Return the description of a version of a registered model, in Markdown; empty if it has none.
+
+    Args:
+        place: of a model that was opened, `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+    """
+    client = MlflowClient()
+    name, _, alias = place.removeprefix("models:/").partition("@")
+    if alias:
+        return client.get_model_version_by_alias(name, alias).description or ""
+    name, _, number = name.rpartition("/")
+    return client.get_model_version(name, number).description or "" if name else ""
+
+
 def run_metric_history(run_id: str, key: str) -> list[tuple[int, float]]:
     """Return the values of a metric by step; for `epoch/dev/eer`, a step is an epoch.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from dfx.reporting.figures import style
 
 Floats = NDArray[np.float32]
 
+SIZE = (7.2, 5.6)  # inches
+CAPTION_LETTERS = 15  # for each inch of its width
 COLUMNS = 1000  # of the picture
 N_FFT, NUM_MELS = 1024, 64
 BLOCK_SECONDS = 30.0
@@ -92,15 +95,26 @@ def _ogg(samples: Floats, sample_rate: int) -> bytes:
     return file.getvalue()
 
 
-def clip_figure(answer: ClipAnswer, rule: DecisionRule) -> Figure:
-    """Draw waveform, mel spectrogram and score over time of a clip, with fake segments and threshold."""
+def clip_figure(
+    answer: ClipAnswer, rule: DecisionRule, size: tuple[float, float] = SIZE, title: str | None = None
+) -> Figure:
+    """Draw waveform, mel spectrogram and score over time of a clip, with fake segments and threshold.
+
+    Args:
+        answer: about the clip; its overview is a `ClipOverview`.
+        rule: of the decision.
+        size: width and height in inches.
+        title: name of the clip and its answer if None.
+    """
     seen: ClipOverview = answer.overview
-    figure, grid = style.new_panels((7.2, 5.6), 3, 1, sharex=True, height_ratios=[1, 1.4, 1.2])
+    if title is None:
+        title = f"{style.shorten_label(Path(answer.path).name)}: {headline(answer)}"
+    figure, grid = style.new_panels(size, 3, 1, sharex=True, height_ratios=[1, 1.4, 1.2])
     wave, spectrum, score = grid[:, 0]
     times = (np.arange(len(seen.low)) + 0.5) * seen.seconds / len(seen.low)
     wave.fill_between(times, seen.low, seen.high, color=style.BLUE, linewidth=0.4)
     wave.set_ylabel("waveform")
-    wave.set_title(f"{style.shorten_label(Path(answer.path).name)}: {headline(answer)}", fontsize=12)
+    wave.set_title(title, fontsize=12)
     top = max(float(seen.mel.max()), QUIETEST_TOP_DB)
     # Equal steps of the picture are equal steps in mel, so its labels are frequencies at their place.
     spectrum.imshow(
@@ -121,12 +135,14 @@ def clip_figure(answer: ClipAnswer, rule: DecisionRule) -> Figure:
             spans, (0, 1), transform=axes.get_xaxis_transform(), color=style.ORANGE, alpha=0.15, linewidth=0
         )
     caption = "Shaded: at or below the threshold. Each window is drawn at its whole length."
-    return style.finish_figure(figure, caption)
+    return style.finish_figure(figure, textwrap.fill(caption, int(CAPTION_LETTERS * size[0])))
 
 
-def clip_picture(answer: ClipAnswer, rule: DecisionRule) -> bytes:
-    """Draw the figure of a clip as a PNG picture."""
-    return style.figure_png(clip_figure(answer, rule))
+def clip_picture(
+    answer: ClipAnswer, rule: DecisionRule, size: tuple[float, float] = SIZE, title: str | None = None
+) -> bytes:
+    """Draw the figure of a clip as a PNG picture; see `clip_figure`."""
+    return style.figure_png(clip_figure(answer, rule, size, title))
 
 
 def _draw_scores(axes: Any, answer: ClipAnswer, rule: DecisionRule) -> None:
