@@ -22,9 +22,9 @@ OPTIONS_WITH_VALUE = {  # of Hydra, which may be followed by their value
 }
 PATH_KEYS = {  # last words of keys whose values are paths
     *("model", "scores", "key", "dev_scores", "dev_key", "asv", "asv_key", "cache", "out", "root", "path", "data"),
-    *("json", "csv", "plot", "report", "clips", "bonafide", "checkpoint", "manifest"),
+    *("json", "csv", "plot", "report", "log", "clips", "bonafide", "checkpoint", "manifest"),
 }
-ONE_PATH_KEYS = {"json", "csv", "plot", "report", "cache", "out"}  # whose value is always one path
+ONE_PATH_KEYS = {"json", "csv", "plot", "report", "log", "cache", "out"}  # whose value is always one path
 PATH_STARTS = ("/", "./", "../", "~/")
 WRAPPED = "_value_"
 PLAIN_VALUE = re.compile(r"[\w./:@%+*-]*")  # which Hydra leaves alone

@@ -165,6 +165,8 @@ class _Detect:
     csv: str | None = MISSING
     plot: str | None = MISSING
     report: str | None = MISSING
+    log: str | None = MISSING
+    log_paths: bool = MISSING
     pcm_rate: int = MISSING
     engine: str = MISSING
     batch_size: int = MISSING
@@ -185,6 +187,22 @@ class _App:
     max_mib: float = MISSING
     max_seconds: float = MISSING
     num_threads: int | None = MISSING
+    cache: str | None = MISSING
+
+
+@dataclass
+class _Monitor:
+    log: str | None = MISSING
+    model: Any = MISSING
+    trust: Any = MISSING
+    reference: str | None = MISSING
+    period: Any = MISSING
+    since: str | None = MISSING
+    until: str | None = MISSING
+    false_alarm: float = MISSING
+    seed: int = MISSING
+    experiment_name: str = MISSING
+    out: str | None = MISSING
     cache: str | None = MISSING
 
 
@@ -222,6 +240,7 @@ SCHEMAS = {
     "evaluate": _Evaluate,
     "detect": _Detect,
     "app": _App,
+    "monitor": _Monitor,
     "export": _Export,
     "report": _Report,
 }

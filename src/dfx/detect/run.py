@@ -22,6 +22,7 @@ from dfx.audio.speech_properties import speech_properties
 from dfx.audio.store import WaveformStore
 from dfx.console import plain_console, progress_bar, say
 from dfx.detect import document, records
+from dfx.detect.log import log_answer, log_window, open_log
 from dfx.detector import foreign_config
 from dfx.detector.answers import (
     AGGREGATES,
@@ -33,7 +34,7 @@ from dfx.detector.answers import (
 )
 from dfx.detector.detection_system import DetectionSystem, open_detection_system
 from dfx.detector.file_detection import DetectionOptions, detect_files
-from dfx.detector.streaming import StreamingDetector
+from dfx.detector.streaming import StreamingDetector, StreamWindow
 from dfx.reporting.document import document_file_name, show_document_parts
 from dfx.reporting.document_parts import DocumentPart, DocumentText
 
@@ -109,6 +110,8 @@ def detect_paths(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig)
     def score() -> Generator[int]:
         before = time.monotonic()
         for answer in _answers(system, paths, cfg):
+            if log is not None:
+                log_answer(log, answer, cfg.log_paths)
             now = time.monotonic()
             properties, overview = answer.overview or (None, None)
             answer = replace(answer, overview=overview)
@@ -129,7 +132,8 @@ def detect_paths(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig)
             before = now
             yield 1
 
-    progress_bar(score(), "detecting", len(paths), show=len(paths) > 1)
+    with open_log(cfg.log, system, "files") as log:
+        progress_bar(score(), "detecting", len(paths), show=len(paths) > 1)
     if cfg.json:
         _write(cfg.json, records.answers_json(found, system.name, system.rule))
     if cfg.csv:
@@ -205,7 +209,7 @@ def _write(place: str, text: str) -> None:
 
 def _refuse_overwriting(paths: Sequence[str], cfg: DictConfig) -> None:
     inputs = {str(Path(path).absolute()) for path in paths}
-    for key in OUTPUTS:
+    for key in (*OUTPUTS, "log"):
         if cfg[key] and str(Path(cfg[key]).absolute()) in inputs:
             raise ValueError(f"{key}={cfg[key]} is a file to look at, and would be overwritten: name another.")
 
@@ -256,10 +260,10 @@ def detect_stream(system: DetectionSystem, cfg: DictConfig, stream: BinaryIO) ->
     rule, console = system.rule, plain_console()
     for warning in rule.warnings:
         say(f"Warning: {warning}")
-    total = 0
+    logged = 0.0  # end of the last window in the log
 
-    def show(windows: Sequence[Any]) -> None:
-        nonlocal total
+    def show(windows: Sequence[StreamWindow]) -> None:
+        nonlocal logged
         for window in windows:
             score = window.llr if rule.calibrated else window.score
             chance = rule.fake_probability(score)
@@ -268,11 +272,14 @@ def detect_stream(system: DetectionSystem, cfg: DictConfig, stream: BinaryIO) ->
             silent = window.level_db < SILENT_DBFS
             answer = UNSURE if silent else rule.predict(score) or "-"
             console.print(f"{times}  {answer:<6}  {score:+8.2f}{fake}{'  silence' if silent else ''}", soft_wrap=True)
-            total += 1
+            if log is not None and window.start_seconds >= logged:  # windows that overlap say little more
+                log_window(log, window, score, rule)
+                logged = window.end_seconds
 
-    for samples in _pcm_chunks(stream, first, channels, size):
-        show(detector.add(samples))
-    show(detector.finish())
+    with open_log(cfg.log, system, "stream") as log:
+        for samples in _pcm_chunks(stream, first, channels, size):
+            show(detector.add(samples))
+        show(detector.finish())
 
 
 def _pcm_chunks(stream: BinaryIO, rest: bytes, channels: int, size: int) -> Iterator[np.ndarray]:

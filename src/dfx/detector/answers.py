@@ -20,6 +20,7 @@ from dfx.metrics import posterior
 Scores = NDArray[np.float64]
 
 REAL, FAKE, UNSURE, NO_ANSWER = "REAL", "FAKE", "UNSURE", ""
+UNSURE_CAUSES = ("silent", "unlike dev", "chance on dev", "between the limits")
 AGGREGATES = ("mean", "maximum", "top_k", "voiced")
 SILENT_DBFS = -70.0  # RMS level below which a clip holds no speech
 
@@ -209,6 +210,10 @@ class ClipAnswer:
         warnings: sentences for the user.
         measures: of the waveform, `input_statistics.MEASURES`.
         overview: what the caller computed of the waveform, for a picture.
+        unsure: why the answer is UNSURE, one of `UNSURE_CAUSES`; empty for another answer.
+        coding: codec of the file (`AudioInfo.coding`); empty if it is not known.
+        distance: of the embedding from dev; None if the network gives none. Of the first detector, as `coordinates`.
+        coordinates: of the embedding, see `input_statistics.EmbeddingSpace`.
     """
 
     path: str
@@ -222,6 +227,10 @@ class ClipAnswer:
     warnings: tuple[str, ...] = ()
     measures: dict[str, float] = field(default_factory=dict)
     overview: Any = None
+    unsure: str = ""
+    coding: str = ""
+    distance: float | None = None
+    coordinates: tuple[float, ...] = ()
 
 
 def clip_score(windows: ClipWindows, aggregate: str = "mean", top_k: int = 3) -> float:
@@ -300,13 +309,14 @@ def answer_clip(
         overview: passed on.
     """
     prediction = rule.predict(score)
+    unsure = ("chance on dev" if rule.tells_nothing else "between the limits") if prediction == UNSURE else ""
     warnings = list(rule.warnings)
     if measures and measures["loudness"] < SILENT_DBFS:
         warnings.append(f"The clip is silent ({measures['loudness']:.0f} dBFS): there is nothing to judge.")
-        prediction = UNSURE
+        prediction, unsure = UNSURE, "silent"
     elif unlike:
         warnings.append(f"Unlike the dev data of the detector: {'; '.join(unlike)}.")
-        prediction = UNSURE
+        prediction, unsure = UNSURE, "unlike dev"
     segments = fake_segments(windows, rule.threshold)
     probability = rule.fake_probability(score)
     return ClipAnswer(
@@ -321,6 +331,7 @@ def answer_clip(
         tuple(warnings),
         measures,
         overview,
+        unsure,
     )
 
 

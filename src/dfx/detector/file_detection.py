@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from dfx.detector.kept_scores import KeptScores, ScoredClip, file_identity
 from dfx.detector.scoring import SavedDetector, ScoringPolicy, segment_dataset, segment_scores
 from dfx.tables.manifest import FileList
 
-VERSION = 3  # of the kept scores; increase it to compute them again
+VERSION = 4  # of the kept scores; increase it to compute them again
 BATCH_FILES, BATCH_BYTES = 1000, 256 << 20  # of source files decoded together
 VOICED_DB = 40.0  # a window this far below the loudest one holds no speech
 Overview = Callable[[WaveformStore, int], Any]
@@ -174,18 +174,19 @@ def _score_batch(
     for row in rows:
         if row not in usable:
             reason = next(reason[row] for reason in reasons if reason.get(row))
-            yield ScoredClip(reason, [], [], [], [], [], "")
+            yield ScoredClip(reason, [], [], [], [], [], [], "")
             continue
         found = [next(one) for one in windows]
-        if not all(np.isfinite(scores).all() for scores, _, _ in found):
-            yield ScoredClip("the detector gives it a score that is not a finite number", [], [], [], [], [], "")
+        if not all(np.isfinite(one.scores).all() for one in found):
+            yield ScoredClip("the detector gives it a score that is not a finite number", [], [], [], [], [], [], "")
             continue
         yield ScoredClip(
             "",
             [int(store.lengths[row]) for store in clips],
-            [scores for scores, _, _ in found],
-            [levels for _, levels, _ in found],
-            [distance for _, _, distance in found],
+            [one.scores for one in found],
+            [one.levels for one in found],
+            [one.distance for one in found],
+            [one.coordinates for one in found],
             [measure_waveform(store, row) for store in clips],
             _coding(paths[row]),
         )
@@ -213,6 +214,15 @@ def _reasons(store: WaveformStore, crop: Crop, options: DetectionOptions) -> dic
     return found
 
 
+class _NetworkValues(NamedTuple):
+    """Scores and levels of the windows of a clip, distance and coordinates of its embedding."""
+
+    scores: list[float]
+    levels: list[float]
+    distance: float | None
+    coordinates: list[float]
+
+
 def _clip_windows(
     detector: SavedDetector,
     policy: ScoringPolicy,
@@ -221,8 +231,8 @@ def _clip_windows(
     rows: NDArray[np.intp],
     folder: str,
     options: DetectionOptions,
-) -> Iterator[tuple[list[float], list[float], float | None]]:
-    """Yield scores and levels of the windows, and the distance of the embeddings, of each clip in order."""
+) -> Iterator[_NetworkValues]:
+    """Yield what the network says of each clip, in order."""
     if not len(rows):
         return
     reference = detector.card.reference if detector.card else None
@@ -234,6 +244,7 @@ def _clip_windows(
     counts = dataset.num_windows()
     loader = scoring_loader(dataset, options.batch_size, num_workers=0)
     done, scores, levels, distances = 0, list[float](), list[float](), list[float]()
+    coordinates: list[NDArray[np.float64]] = []
     for batch in segment_scores(detector, loader, space is not None):
         scores += batch.scores.double().tolist()
         levels += [] if batch.levels_db is None else batch.levels_db.tolist()
@@ -243,13 +254,15 @@ def _clip_windows(
                     f"The operating card of {detector.file} is of another network: its embeddings have "
                     f"{space.centres.shape[1]} values, got {batch.embeddings.shape[1]}. Train or export it again."
                 )
-            distances += space.distance(batch.embeddings.float().numpy()).tolist()
+            vectors = batch.embeddings.float().numpy()
+            distances += space.distance(vectors).tolist()
+            coordinates += list(space.coordinates(vectors))
         while done < len(counts) and len(scores) >= counts[done]:
             count = int(counts[done])
-            own = scores[:count]
             distance = float(np.mean(distances[:count])) if distances else None
-            yield own, levels[:count], distance
-            del scores[:count], levels[:count], distances[:count]
+            mean = np.mean(coordinates[:count], axis=0).round(4).tolist() if coordinates else []
+            yield _NetworkValues(scores[:count], levels[:count], distance, mean)
+            del scores[:count], levels[:count], distances[:count], coordinates[:count]
             done += 1
 
 
@@ -287,7 +300,8 @@ def _answer(
         for text in _deviations(detector.card.reference if detector.card else None, values, distance, clip.coding)
     ]
     unlike = list(dict.fromkeys(unlike))  # detectors of one corpus have the same
-    return answer_clip(path, duration, windows, score, rule, unlike, clip.measures[0], picture)
+    answer = answer_clip(path, duration, windows, score, rule, unlike, clip.measures[0], picture)
+    return replace(answer, coding=clip.coding, distance=clip.distances[0], coordinates=tuple(clip.coordinates[0]))
 
 
 def _voiced(levels: Sequence[float], count: int) -> NDArray[np.bool_]:

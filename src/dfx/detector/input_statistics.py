@@ -26,6 +26,8 @@ BLOCK_SECONDS, MOST_BLOCKS = 10.0, 6  # of a long clip, spread evenly, are measu
 LEAST_CLIPS = 20  # fewer say nothing about a range
 CLIPS_PER_DIMENSION, MOST_DIMENSIONS = 20, 16  # of the embedding
 DISTANCE = "distance"
+SCORE = "score"
+EMBEDDING = "embedding_"  # start of the names of the coordinates of an embedding
 
 # Measures and the least half-width of their range: smaller differences cannot be heard or are chance.
 MEASURES = {
@@ -103,6 +105,11 @@ class EmbeddingSpace:
         distances: Floats = np.sqrt(np.square(offsets @ self.directions).sum(axis=2).min(axis=1))
         return distances
 
+    def coordinates(self, embeddings: NDArray[Any]) -> Floats:
+        """Project embeddings (clips, embedding_dim) on the directions: (clips, dimensions), 0 between the centres."""
+        values: Floats = (np.asarray(embeddings, np.float64) - self.centres.mean(axis=0)) @ self.directions
+        return values
+
 
 def fit_embedding_space(embeddings: NDArray[Any], bonafide: NDArray[np.bool_]) -> EmbeddingSpace | None:
     """Fit the space of embeddings (clips, embedding_dim) of both classes; None if the clips are too few.
@@ -123,6 +130,39 @@ def fit_embedding_space(embeddings: NDArray[Any], bonafide: NDArray[np.bool_]) -
     return EmbeddingSpace(centres, directions[:dimensions].T / deviations[:dimensions])
 
 
+class ReferenceClips(NamedTuple):
+    """Values of the dev clips themselves, as `dfx.detect` computes them: what `dfx.monitor` compares answers with.
+
+    Attributes:
+        columns: name -> values (clips,): score, measures, distance, coordinates of the embedding.
+        speakers: (clips,) number of the speaker; a clip of an unknown speaker has a number of its own.
+    """
+
+    columns: Mapping[str, Floats]
+    speakers: NDArray[np.int64]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert the values to lists, with six digits."""
+        columns = {name: [float(f"{value:.6g}") for value in values] for name, values in self.columns.items()}
+        return {"columns": columns, "speakers": self.speakers.tolist()}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> ReferenceClips:
+        """Read the values from lists.
+
+        Raises:
+            ValueError, KeyError, TypeError: if they are something else.
+        """
+        columns = {str(name): np.asarray(one, np.float64) for name, one in values["columns"].items()}
+        speakers = np.asarray(values["speakers"], np.int64)
+        shapes = {one.shape for one in (speakers, *columns.values())}
+        if SCORE not in columns or len(shapes) != 1 or speakers.ndim != 1:
+            raise ValueError("the reference clips have another shape")
+        if not all(np.isfinite(one).all() for one in columns.values()):
+            raise ValueError("the reference clips have values that are not finite")
+        return ReferenceClips(columns, speakers)
+
+
 @dataclass(frozen=True)
 class InputReference:
     """Reference of the dev clips: range of each measure, and the limit of the largest deviation.
@@ -132,12 +172,14 @@ class InputReference:
         limit: of the largest deviation; 5 % of the dev clips are beyond it.
         space: of the embeddings; None where the network gives none.
         codings: codecs of the dev files (`AudioInfo.coding`); empty if they are not known.
+        clips: the dev clips themselves; None in a file that an earlier version of dfx wrote.
     """
 
     ranges: Mapping[str, tuple[float, float, float]]
     limit: float
     space: EmbeddingSpace | None = None
     codings: tuple[str, ...] = ()
+    clips: ReferenceClips | None = None
 
     def deviations(self, values: Mapping[str, float]) -> list[Deviation]:
         """List the measures of a clip that are unlike dev, the most unusual first; none for a usual clip.
@@ -169,6 +211,8 @@ class InputReference:
         if self.space:
             values["centres"] = self.space.centres.astype(np.float32).tolist()
             values["directions"] = self.space.directions.astype(np.float32).tolist()
+        if self.clips:
+            values["clips"] = self.clips.to_dict()
         return values
 
     @staticmethod
@@ -194,7 +238,8 @@ class InputReference:
         codings = values.get("codings", [])
         if not isinstance(codings, list) or not all(isinstance(one, str) and len(one) < 40 for one in codings):
             raise ValueError("the codings are no list of names")
-        return InputReference(ranges, limit, space, tuple(codings))
+        clips = ReferenceClips.from_dict(values["clips"]) if "clips" in values else None
+        return InputReference(ranges, limit, space, tuple(codings), clips)
 
 
 def _three(values: Sequence[Any]) -> tuple[float, float, float]:

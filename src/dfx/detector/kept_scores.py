@@ -38,6 +38,7 @@ class ScoredClip(NamedTuple):
         scores: of each window.
         levels: of each window, in dBFS RMS; none if the maps are those of whole clips.
         distances: of the embeddings from dev, if known.
+        coordinates: of the embeddings in the space of the operating card; none if not known.
         measures: of the waveform at the rate of each detector.
         coding: codec of the file (`AudioInfo.coding`).
     """
@@ -47,6 +48,7 @@ class ScoredClip(NamedTuple):
     scores: list[list[float]]
     levels: list[list[float]]
     distances: list[float | None]
+    coordinates: list[list[float]]
     measures: list[dict[str, float]]
     coding: str
 

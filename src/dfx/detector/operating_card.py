@@ -8,25 +8,32 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
 from dfx import audio, console, files
+from dfx.detector.datamodule import AudioDataset
 from dfx.detector.input_statistics import (
     DISTANCE,
+    EMBEDDING,
+    SCORE,
+    EmbeddingSpace,
     InputReference,
+    ReferenceClips,
     fit_embedding_space,
     fit_input_reference,
     measure_waveform,
 )
 from dfx.detector.sampling import evenly_spaced
 from dfx.metrics import auc, decision_threshold, learn_calibration, scores_tell_nothing
+from dfx.metrics.bootstrap import UNKNOWN
 from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.score_table import ScoreTable
 
@@ -37,8 +44,12 @@ CARD_KEY = "operating_card"  # in a checkpoint; the same text in the metadata of
 VERSION = 1
 MOST_SCORES = 2000  # of each class; of more, evenly spaced quantiles are kept
 MOST_CLIPS = 500  # dev clips that are measured
+MOST_WINDOWS = 60  # of a dev clip, spread evenly, are scored for the reference
 BATCH_SIZE = 64
 WRONG_RATE = 0.05  # share of each class of dev beyond the limits of the unsure band
+
+# batch -> scores (batch,) and embeddings (batch, embedding_dim)
+ScoreAndEmbed = Callable[[dict[str, torch.Tensor]], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -168,7 +179,7 @@ def read_operating_card(values: Any, file: Path) -> OperatingCard | None:
 def make_operating_card(
     dev: ScoreTable,
     data: AudioDataModule,
-    embed: Callable[[dict[str, torch.Tensor]], torch.Tensor],
+    network: ScoreAndEmbed,
     device: torch.device,
 ) -> OperatingCard:
     """Make the card of a trained detector from its dev split.
@@ -176,7 +187,7 @@ def make_operating_card(
     Args:
         dev: scores of the dev split.
         data: the corpus.
-        embed: batch -> embeddings (batch, embedding_dim), of the weights that gave these scores.
+        network: computes scores and embeddings of a batch, with the weights that gave these scores.
         device: of the weights.
     """
     try:
@@ -186,7 +197,7 @@ def make_operating_card(
         slope, intercept = None, 0.0
     threshold = decision_threshold(dev.bonafide, dev.spoof)
     try:
-        reference = _input_reference(data, embed, device)
+        reference = _input_reference(data, network, device)
     except ValueError as error:  # the run is finished; it only lacks the statistics
         console.say(
             f"Warning: the statistics of the input could not be computed ({error}): no clip is called unlike dev."
@@ -201,28 +212,75 @@ def _kept(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return kept
 
 
-def _input_reference(
-    data: AudioDataModule, embed: Callable[[dict[str, torch.Tensor]], torch.Tensor], device: torch.device
-) -> InputReference | None:
+def _input_reference(data: AudioDataModule, network: ScoreAndEmbed, device: torch.device) -> InputReference | None:
     if data.store.sample_rate <= 1:  # ready features, no audio
         return None
     dataset = data.dataset("dev")
     classes = [np.flatnonzero(dataset.labels == label) for label in (BONAFIDE, SPOOF)]
     chosen = np.sort(np.concatenate([rows[evenly_spaced(len(rows), MOST_CLIPS // 2)] for rows in classes]))
-    embeddings = []
+    _, vectors = _score_and_embed(dataset, [(int(index), 0) for index in chosen], network, device)
+    space = fit_embedding_space(vectors, dataset.labels[chosen] == BONAFIDE)
+    columns = _columns_of_windows(dataset, chosen, space, network, device)
+    clips = [measure_waveform(data.store, int(row)) for row in data.tables["dev"]["row"].to_numpy()[chosen]]
+    columns |= {name: np.array([clip[name] for clip in clips]) for name in clips[0]}
+    if DISTANCE in columns:
+        for clip, distance in zip(clips, columns[DISTANCE].tolist(), strict=True):
+            clip[DISTANCE] = distance
+    reference = fit_input_reference(clips, space, _codings(data.tables["dev"]["path"].iloc[chosen]))
+    speakers = _speaker_numbers(data.tables["dev"].iloc[chosen])
+    return None if reference is None else replace(reference, clips=ReferenceClips(columns, speakers))
+
+
+def _speaker_numbers(table: pd.DataFrame) -> NDArray[np.int64]:
+    """Number the speakers of clips; a clip of an unknown speaker counts as one by itself."""
+    speakers = table["speaker"].astype("str")
+    alone = pd.Series(np.arange(len(table)), table.index).astype("str")
+    return pd.factorize(speakers.mask(speakers.isin(UNKNOWN), "- " + alone))[0].astype(np.int64)
+
+
+def _columns_of_windows(
+    dataset: AudioDataset,
+    chosen: NDArray[np.intp],
+    space: EmbeddingSpace | None,
+    network: ScoreAndEmbed,
+    device: torch.device,
+) -> dict[str, NDArray[np.float64]]:
+    """Compute score, distance and coordinates of clips as in detection: means over sliding windows."""
+    crop = dataset.crop._replace(policy="sliding")
+    sliding = AudioDataset(dataset.store, dataset.rows[chosen], dataset.labels[chosen], crop)
+    windows = [evenly_spaced(int(count), MOST_WINDOWS).tolist() for count in sliding.num_windows()]
+    draws = [(clip, window) for clip, own in enumerate(windows) for window in own]
+    scores, vectors = _score_and_embed(sliding, draws, network, device)
+    starts = np.cumsum([0, *map(len, windows[:-1])])
+    counts = np.array(list(map(len, windows)))
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        of_clips: NDArray[np.float64] = np.add.reduceat(values, starts) / counts
+        return of_clips
+
+    columns = {SCORE: mean(scores)}
+    if space is not None:
+        columns[DISTANCE] = mean(space.distance(vectors))
+        coordinates = space.coordinates(vectors)
+        columns |= {f"{EMBEDDING}{number}": mean(one) for number, one in enumerate(coordinates.T)}
+    return columns
+
+
+def _score_and_embed(
+    dataset: AudioDataset, draws: Sequence[tuple[int, int]], network: ScoreAndEmbed, device: torch.device
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Compute scores (draws,) and embeddings (draws, embedding_dim) of segments."""
+    scores, embeddings = [], []
     with torch.inference_mode():
-        for first in range(0, len(chosen), BATCH_SIZE):
-            batch = dataset[[(int(index), 0) for index in chosen[first : first + BATCH_SIZE]]]
-            embeddings.append(embed({name: part.to(device) for name, part in batch.items()}).float().cpu())
+        for first in range(0, len(draws), BATCH_SIZE):
+            batch = dataset[list(draws[first : first + BATCH_SIZE])]
+            score, embedding = network({name: part.to(device) for name, part in batch.items()})
+            scores.append(score.cpu())
+            embeddings.append(embedding.float().cpu())
     vectors = torch.cat(embeddings).numpy()
     if not np.isfinite(vectors).all():
         raise ValueError("an embedding is not finite")
-    space = fit_embedding_space(vectors, dataset.labels[chosen] == BONAFIDE)
-    clips = [measure_waveform(data.store, int(row)) for row in dataset.rows[chosen]]
-    if space is not None:
-        for clip, distance in zip(clips, space.distance(vectors), strict=True):
-            clip[DISTANCE] = float(distance)
-    return fit_input_reference(clips, space, _codings(data.tables["dev"]["path"].iloc[chosen]))
+    return torch.cat(scores).double().numpy(), vectors
 
 
 def _codings(paths: Iterable[str]) -> Iterator[str]:

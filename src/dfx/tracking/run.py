@@ -9,7 +9,7 @@ import re
 import shutil
 import uuid
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -314,11 +314,13 @@ def log_report(
     files: Iterable[Path],
     metrics: Mapping[str, float],
     tags: dict[str, str],
+    history: Iterable[Metric] = (),
 ) -> None:
-    """Log the files and metrics of a report as a new run."""
+    """Log the files and metrics of a report as a new run, and metrics over time if there are any."""
     place = {"experiment_id": experiment_id(experiment_name), "run_name": run_name}
     with defer_interrupts(), mlflow.start_run(**place, tags=tags | provenance.code_provenance()) as run:
         _log_metrics(run.info.run_id, metrics)
+        _log_points(run.info.run_id, list(history))
         for file in files:
             mlflow.log_artifact(str(file))
 
@@ -331,7 +333,10 @@ def log_run_files(run_id: str, files: Iterable[Path], folder: str) -> None:
 
 
 def _log_metrics(run_id: str, metrics: Mapping[str, float]) -> None:
-    points = [Metric(key, value, now_ms(), 0) for key, value in metrics.items()]
+    _log_points(run_id, [Metric(key, value, now_ms(), 0) for key, value in metrics.items()])
+
+
+def _log_points(run_id: str, points: Sequence[Metric]) -> None:
     for first in range(0, len(points), BATCH):
         MlflowClient().log_batch(run_id, metrics=points[first : first + BATCH])
 
