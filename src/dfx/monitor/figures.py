@@ -77,8 +77,8 @@ def _value_panels(watched: WatchedLog) -> Figure:
     for axes, name in zip(grid.flat, names, strict=False):
         _draw_values(axes, watched, name)
     caption = (
-        "Line: median of each period; bands: 25-75 % and 5-95 % of its answers; shares as they are. Grey: the same of "
-        f"the reference. Orange: beyond the limit. Periods of {watched.length}, newest on the right."
+        "Line: median of each period; bands: 25-75 % and 5-95 % of its answers; shares as they are. Grey: the same of\n"
+        f"the reference. Orange: beyond the limit. Each period: {watched.length}; the newest is on the right."
     )
     return style.finish_figure(figure, caption)
 
@@ -100,6 +100,8 @@ def _draw_values(axes: Any, watched: WatchedLog, name: str) -> None:
     drifted = [number in known and name in watched.periods[number].drifted for number in known]
     for chosen, colour in ((np.logical_not(drifted), style.BLUE), (np.array(drifted, bool), style.ORANGE)):
         axes.plot(np.array(known)[chosen], values[chosen, 2], "o", color=colour, markersize=3)
+    if np.ptp(np.concatenate([values.ravel(), before])) == 0:
+        axes.set_ylim(before[0] - 1, before[0] + 1)
     unit = "%" if name in SHARES else MEASURE_UNITS[name]
     axes.set_title(f"{MEASURE_TITLES[name]}{f' ({unit})' if unit else ''}", fontsize=8)
     axes.tick_params(labelsize=7)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mlflow.entities import Metric
-
 from dfx.monitor import figures
 from dfx.monitor.periods import time_text
 from dfx.monitor.samples import EMBEDDINGS, MEASURE_TITLES, MEASURE_UNITS, SHARES
@@ -23,6 +21,7 @@ from dfx.reporting.document_parts import (
     counted,
 )
 from dfx.reporting.document_table import DocumentCell, DocumentTable
+from dfx.tracking.run import MetricPoint
 
 ADVICE = (
     "Listen to some files of the period and look at where they come from. If the new input is here to stay, measure "
@@ -42,7 +41,7 @@ def drift_document(watched: WatchedLog) -> Document:
     measures = len(latest.drift)
     lead = DocumentLead(headline(watched), f"{count} of {measures}", "measures beyond their limit")
     notices = DocumentFindings(
-        [DocumentNotice(text, "warning", MEASURE_TITLES[name].capitalize()) for name, text in drift_texts(watched)]
+        [DocumentNotice(text, "warning", _capitalized(MEASURE_TITLES[name])) for name, text in drift_texts(watched)]
     )
     table = _table(watched)
     parts: list[DocumentPart] = [*(DocumentText(text, "about") for text in about), lead, notices]
@@ -56,7 +55,7 @@ def drift_document(watched: WatchedLog) -> Document:
     parts += [DocumentHeading("How it is measured"), *(DocumentText(text, "small") for text in _method(watched))]
     brief: list[DocumentPart] = [
         *(DocumentText(text, "small") for text in about),
-        table._replace(note=""),
+        _short(table),
         notices,
         lead,
     ]
@@ -70,8 +69,9 @@ def headline(watched: WatchedLog) -> str:
         return f"No drift: the last {watched.length} is like the reference."
     names = ", ".join(MEASURE_TITLES[name] for name in watched.drifted[:3])
     more = f" and {len(watched.drifted) - 3} more" if len(watched.drifted) > 3 else ""
-    first = min((watched.since(name) for name in watched.drifted), key=lambda period: period.start_ms)
-    return f"Drift {_since_text(watched, first)}: {names}{more}."
+    starts = {watched.since(name).start_ms: watched.since(name) for name in watched.drifted}
+    since = f" {_since_text(watched, next(iter(starts.values())))}" if len(starts) == 1 else ""
+    return f"Drift{since}: {names}{more}."
 
 
 def drift_texts(watched: WatchedLog) -> Iterator[tuple[str, str]]:
@@ -85,7 +85,7 @@ def drift_texts(watched: WatchedLog) -> Iterator[tuple[str, str]]:
             change = f"The {title} is {way}: {values}"
         moved = f"at least {100 * watched.latest.drift[name].distance:.0f} % of the answers have other values"
         moved = "" if name in (*SHARES, EMBEDDINGS) else f"; {moved}"
-        yield name, f"{change}{moved}. {_since_text(watched, watched.since(name)).capitalize()}."
+        yield name, f"{change}{moved}. {_capitalized(_since_text(watched, watched.since(name)))}."
 
 
 def drifted_text(watched: WatchedLog) -> str:
@@ -103,6 +103,10 @@ def _since_text(watched: WatchedLog, first: WatchedPeriod) -> str:
     if first is drawn[0] and len(drawn) > 1:
         return f"since {time_text(first.start_ms)} UTC or earlier"
     return f"since {time_text(first.start_ms)} UTC"
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _change(watched: WatchedLog, name: str) -> tuple[str, str]:
@@ -153,6 +157,11 @@ def _table(watched: WatchedLog) -> DocumentTable:
     return DocumentTable("Measures", ["measure", "reference", "period", "distance", "limit", "p", "since"], rows, note)
 
 
+def _short(table: DocumentTable) -> DocumentTable:
+    """Return the table for the terminal: the columns up to the limit."""
+    return table._replace(head=table.head[:5], rows=[row[:5] for row in table.rows], note="")
+
+
 def _method(watched: WatchedLog) -> list[str]:
     percent = f"{100 * watched.false_alarm:g} %"
     return [
@@ -175,14 +184,14 @@ def drift_metrics(watched: WatchedLog) -> dict[str, float]:
     }
 
 
-def drift_history(watched: WatchedLog) -> list[Metric]:
+def drift_history(watched: WatchedLog) -> list[MetricPoint]:
     """Return the metrics over time for MLflow: `excess/MEASURE` (above 1 is drift) and `mean/MEASURE`."""
     points = []
     for step, period in enumerate(watched.periods):
         for name, found in period.drift.items():
-            points.append(Metric(f"excess/{name}", found.excess, period.end_ms, step))
+            points.append(MetricPoint(f"excess/{name}", found.excess, period.end_ms, step))
             if name in period.means:
-                points.append(Metric(f"mean/{name}", period.means[name], period.end_ms, step))
+                points.append(MetricPoint(f"mean/{name}", period.means[name], period.end_ms, step))
     return points
 
 

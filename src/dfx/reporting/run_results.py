@@ -58,6 +58,7 @@ def write_run_results(
         values |= {"num_bonafide": float(len(table.bonafide)), "num_spoof": float(len(table.spoof))}
         left_out = () if detector.loss.llr else NEED_LLR
         metrics |= {f"{split}/{name}": value for name, value in values.items() if name not in left_out}
+    detector.eval()  # Lightning leaves it in train mode, with dropout and masks
     card = make_operating_card(dev, data, detector.score_and_embed, detector.device)  # before it moves to the CPU
     metrics["best_epoch"] = float(keeper.best_epoch)
     metrics["epochs"] = float(len(keeper.history))

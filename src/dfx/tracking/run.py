@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlflow
 from mlflow.entities import Metric, Param, Run, RunStatus
@@ -33,6 +33,15 @@ from dfx.tracking.server import ServerWatch
 NO_RESULT = ("error", "skipped")  # tags with the reason why a run has no result
 HAND_OVER = "handover.json"  # in the folder of a finished run that the tracking server does not have yet
 BATCH = 1000  # metrics that MLflow takes in one call
+
+
+class MetricPoint(NamedTuple):
+    """Value of a metric at a time: name, value, time in milliseconds since 1970, number of the step."""
+
+    name: str
+    value: float
+    time_ms: int
+    step: int
 
 
 @dataclass
@@ -314,13 +323,13 @@ def log_report(
     files: Iterable[Path],
     metrics: Mapping[str, float],
     tags: dict[str, str],
-    history: Iterable[Metric] = (),
+    history: Iterable[MetricPoint] = (),
 ) -> None:
     """Log the files and metrics of a report as a new run, and metrics over time if there are any."""
     place = {"experiment_id": experiment_id(experiment_name), "run_name": run_name}
     with defer_interrupts(), mlflow.start_run(**place, tags=tags | provenance.code_provenance()) as run:
         _log_metrics(run.info.run_id, metrics)
-        _log_points(run.info.run_id, list(history))
+        _log_points(run.info.run_id, [Metric(*point) for point in history])
         for file in files:
             mlflow.log_artifact(str(file))
 
