@@ -22,6 +22,7 @@ from dfx.detector.answers import ThresholdChoice, decision_rule
 from dfx.detector.file_detection import DetectionOptions, detect_files
 from dfx.detector.input_statistics import InputReference
 from dfx.detector.operating_card import add_card_to_checkpoint
+from dfx.tracking.observations import ObservationStore
 from setups import artifacts, train_run, type_command
 
 RATE = 16000
@@ -361,3 +362,34 @@ def test_a_detector_without_a_card_gives_scores_only(detect, checkpoint, tmp_pat
     torch.save(state, "bad.ckpt")
     with pytest.raises(ValueError, match=r"The operating card of bad\.ckpt"):
         loading.load_detector("bad.ckpt")
+
+
+def test_a_log_has_files_once_and_of_a_stream_windows_that_do_not_overlap(detect, monkeypatch, tmp_path):
+    soundfile.write("a.wav", noise(2), RATE)
+    soundfile.write("b.wav", noise(2, 1), RATE)
+    Path("bad.wav").touch()
+    detect("a.wav", "bad.wav", "log=new folder/answers.db")
+    detect("a.wav", "b.wav", "bad.wav", "threshold=0", "log=new folder/answers.db")
+    stream(monkeypatch, (noise(2) * 32767).astype("<i2").tobytes())
+    detect("-", "hop_seconds=0.25", "log=new folder/answers.db")
+    with ObservationStore("new folder/answers.db") as store:
+        kinds = [(one.settings["kind"], one.settings["threshold"] == 0) for one in store.systems]
+        found = [store.read(store.find([one], 0, 1 << 60)) for one in store.systems]
+    counts = {kind: len(one) for kind, one in zip(kinds, found, strict=True)}
+    assert counts == {("files", False): 2, ("files", True): 3, ("stream", False): 4}
+    (windows,) = (one for kind, one in zip(kinds, found, strict=True) if kind[0] == "stream")
+    assert np.isfinite(windows.columns["loudness"]).all()
+    assert np.isnan(windows.columns["bandwidth"]).all()
+    assert b"a.wav" not in Path("new folder/answers.db").read_bytes()  # no names
+
+
+def test_a_log_that_cannot_be_written_costs_no_answer(detect):
+    soundfile.write("a.wav", noise(1), RATE)
+    Path("no folder").touch()
+    found = detect("a.wav", "csv=-", "log=no folder/answers.db")
+    assert found.status == 0
+    assert len(rows_of(found.out)) == 1
+    assert "answers.db: 1 of the answers." in found.err
+    assert "would be overwritten" in str(detect("a.wav", "log=a.wav").status)
+    Path("table.csv").write_text("no database " * 100)
+    assert "is no log of answers" in str(detect("a.wav", "log=table.csv").status)

@@ -158,8 +158,8 @@ class ObservationLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._flush()
-        if self._waiting or self._lost:
-            say(f"Warning: {len(self._waiting) + self._lost:,} answers are not in the log {self.path}.")
+        if missing := len(self._waiting) + self._lost:
+            say(f"Warning: not in the log {self.path}: {missing:,} of the answers.")
         if self._connection is not None:
             self._connection.close()
 
