@@ -13,6 +13,7 @@ from omegaconf import DictConfig, ListConfig
 
 from dfx.console import progress_bar
 from dfx.detector import loading
+from dfx.detector.sampling import evenly_spaced
 from dfx.metrics.drift import DriftSample, MeasureDrift, measure_drift
 from dfx.monitor import periods, samples
 from dfx.monitor.periods import Period, PeriodLength, time_text
@@ -220,7 +221,7 @@ def _log_reference(
             f"The reference, {text}, has {len(numbers)} answers in the log: {LEAST_ANSWERS} are the least, and as "
             "many as in some periods are better. Give a longer one, reference=FROM..TO."
         )
-    chosen = _evenly(len(numbers))
+    chosen = evenly_spaced(len(numbers), MOST_ANSWERS)
     answers = store.read(numbers[chosen])
     if length.answers:
         blocks = chosen // max(1, min(length.answers, len(numbers) // LEAST_BLOCKS))
@@ -232,7 +233,7 @@ def _log_reference(
 def _watch_period(
     store: ObservationStore, period: Period, reference: DriftReference, length: PeriodLength, cfg: DictConfig
 ) -> WatchedPeriod:
-    chosen = _evenly(len(period.numbers))
+    chosen = evenly_spaced(len(period.numbers), MOST_ANSWERS)
     answers = store.read(period.numbers[chosen])
     measures = samples.answer_measures(answers, reference.codings)
     # As a whole it is one block: how alike blocks are within themselves was measured on the reference.
@@ -254,13 +255,6 @@ def _describe(
             shares = name in samples.SHARES
             quantiles[name] = [means[name]] * len(QUANTILES) if shares else np.quantile(known, QUANTILES).tolist()
     return WatchedPeriod(start, end, count, drift, quantiles, means)
-
-
-def _evenly(count: int) -> NDArray[np.int64]:
-    if count <= MOST_ANSWERS:
-        return np.arange(count)
-    chosen: NDArray[np.int64] = np.linspace(0, count - 1, MOST_ANSWERS).round().astype(np.int64)
-    return chosen
 
 
 def _few_text(
