@@ -54,7 +54,8 @@ def build_page(systems: Sequence[DetectionSystem], visitors: Visitors, limits: F
             gr.HTML(LIVE_HTML, elem_id="live", padding=False)
         with gr.Tab("Model card"), gr.Row():
             for system in systems:
-                gr.Markdown(model_card(system), elem_classes="card")
+                with gr.Column(min_width=340):  # a phone shows one below the other
+                    gr.Markdown(model_card(system), elem_classes="card")
         claimed = gr.on([sound.upload, sound.stop_recording], handlers.claim, sound, [sound, result, cancel], **once)
         answered = claimed.then(
             handlers.answer, None, [result, cancel], concurrency_limit=FILES_AT_ONCE, show_progress_on=result, **private
