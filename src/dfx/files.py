@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import time
@@ -57,6 +58,12 @@ def cache_dir(given: str | Path | None = None) -> Path:
         except RuntimeError as error:
             raise ValueError(f"The cache folder {chosen} is in an unknown home: give its whole path.") from error
     return Path(platformdirs.user_cache_dir("dfx", appauthor=False))
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 hash of a file."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

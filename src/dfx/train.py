@@ -22,6 +22,7 @@ EXAMPLES = """
   python -m dfx.train dataset=folder dataset.path=DIR        your own recordings (sub-folders real/ and fake/)
   python -m dfx.train dataset=in_the_wild dataset.root=DIR   a corpus of the field
   python -m dfx.train model=lcnn model.dropout=0.5           any key of a component
+  python -m dfx.train init=models:/dfx@champion optimizer.lr=1e-4        start from the weights of a detector
   python -m dfx.train --cfg job                              the configuration, without running
   python -m dfx.train --config-dir DIR model=mine            your own components (DIR/model/mine.yaml)
 """.strip("\n")
@@ -40,7 +41,7 @@ def train(cfg: DictConfig) -> float:
     """
     # Here, because these import torch, Lightning and MLflow, which takes seconds.
     from dfx.config.identity import chosen_options, config_hash
-    from dfx.detector import build, checks
+    from dfx.detector import build, checks, initial_weights
     from dfx.detector.checkpoint import RunCheckpoint
     from dfx.reporting import run_results
     from dfx.tracking import audits, cells, launchers
@@ -48,18 +49,20 @@ def train(cfg: DictConfig) -> float:
 
     checks.check_config(cfg)
     dataset, manifest, files = _corpus(cfg)
-    identity = config_hash(cfg, manifest.hash, files)
+    start = initial_weights.read_initial_weights(cfg)
+    identity = config_hash(cfg, manifest.hash, files, init=start.digest)
     whole = cfg.data.limit_utterances is None  # an audit looks at all trials
     to_beat = audits.audited_auc(manifest, files, cfg.cache) if whole else None
     if launchers.needs_own_process(cfg.trainer) and (cfg.rerun or cells.finished_cell_dev_eer(cfg, identity) is None):
         launchers.run_in_own_process(cells.cell_command())
         error_rate = cells.finished_cell_dev_eer(cfg, identity)
         return float("nan") if error_rate is None else error_rate
-    with track_run(cfg, identity, manifest, chosen_options(cfg) | cells.cell_tags()) as run:
+    with track_run(cfg, identity, manifest, chosen_options(cfg) | cells.cell_tags() | start.tags) as run:
         if not run.finished:
             data = build.build_datamodule(cfg, manifest, dataset.vectors())
             detector = build.build_detector(cfg, data)
             checkpoint = RunCheckpoint(run.folder, cfg.patience, run.log_history)
+            start.load_into(detector, checkpoint)
             trainer = build.build_trainer(cfg, [checkpoint])
             trainer.fit(detector, data, ckpt_path=checkpoint.last, weights_only=True)
             trainer.test(detector, data, ckpt_path=checkpoint.best, weights_only=True, verbose=False)

@@ -108,9 +108,9 @@ def test_a_remote_model_is_fetched_into_the_given_cache(home, tmp_path, monkeypa
         return dst_path
 
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
-    files, run = runs.registered_model("models:/far/1", tmp_path)
-    assert files == [tmp_path / "artifacts" / "models" / "far" / "1" / "best.ckpt"]
-    assert run is None
+    model = runs.get_model("models:/far/1", tmp_path)
+    assert model.files == (tmp_path / "artifacts" / "models" / "far" / "1" / "best.ckpt",)
+    assert model.run is None
 
 
 def test_a_history_has_one_value_a_step(kept):

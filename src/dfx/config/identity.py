@@ -28,19 +28,29 @@ BOOKKEEPING = (
     "experiment_name",
     "limits.seconds",  # what a machine manages; limits.hours decides what a run hears
     "limits.memory_mib",
+    "log_model",
     "num_threads",
     "system_metrics",
     "data.num_workers",
     "trainer.enable_progress_bar",
 )
+INIT = ("init", "init_only")  # keys that name initial weights; without any, they are not part of the identity
 
 
-def config_hash(cfg: DictConfig, *data: str) -> str:
+def config_hash(cfg: DictConfig, *data: str, init: str | None = None) -> str:
     """Compute the hash that identifies a run, from its whole resolved configuration and hashes of its data.
+
+    Args:
+        cfg: the configuration.
+        data: hashes of the data.
+        init: hash of the weights that the run starts from; it stands for their place (the keys in `INIT`).
 
     It covers the whole configuration, not only the overrides, so a changed default changes the identity.
     """
-    text = json.dumps([_without_bookkeeping(cfg), data], sort_keys=True, default=str)
+    settings = _without_bookkeeping(cfg)
+    if init is not None:
+        settings = {key: value for key, value in settings.items() if key not in INIT} | {"init": init}
+    text = json.dumps([settings, data], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -73,7 +83,7 @@ def _without_bookkeeping(cfg: DictConfig) -> Node:
 
     for group in {key.rpartition(".")[0] for key in BOOKKEEPING}:
         remove((resolved.get(group) or {}) if group else resolved, group)
-    return resolved
+    return {key: value for key, value in resolved.items() if key not in INIT or value is not None}
 
 
 def chosen_options(cfg: DictConfig) -> dict[str, str]:

@@ -65,6 +65,8 @@ class _Train:
     schedule: Node = MISSING
     trainer: Node = MISSING
     data: _Data = field(default_factory=_Data)
+    init: str | None = MISSING
+    init_only: Any = MISSING
     seed: int = MISSING
     sample_rate: int = MISSING
     segment_seconds: float = MISSING
@@ -75,6 +77,7 @@ class _Train:
     limits: _Limits = field(default_factory=_Limits)
     num_threads: int | None = MISSING
     system_metrics: bool = MISSING
+    log_model: bool = MISSING
 
 
 @dataclass

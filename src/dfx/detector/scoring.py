@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from dfx import audio
+from dfx import audio, files
 from dfx.audio.conditioning import Conditions, condition_clip
 from dfx.audio.measures import LEAST_POWER
 from dfx.audio.samples import require_sample_rate
@@ -134,8 +133,7 @@ class SavedDetector:
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 hash of the detector file."""
-        with self.file.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return files.file_digest(self.file)
 
     @functools.cached_property
     def network(self) -> ScoringNetwork:
@@ -190,9 +188,19 @@ class SavedDetector:
         """
         policy = self.policy()
         waveform = condition_clip(self._read(clip, sample_rate), policy.sample_rate, policy.conditions)
-        clips = ArrayStore([waveform], policy.sample_rate)
+        return self.score_stored_clip(ArrayStore([waveform], policy.sample_rate), 0)
+
+    def score_stored_clip(self, clips: Any, row: int) -> float:
+        """Score a clip of a store of waveforms that were conditioned as in training; see `score`.
+
+        Raises:
+            ValueError: if the score is not finite.
+        """
+        policy = self.policy()
+        if policy.whole_maps:
+            clips, row = ArrayStore([clips.read(row, 0, int(clips.lengths[row]))], policy.sample_rate), 0
         dataset = segment_dataset(
-            self, policy, clips, np.zeros(1, int), lambda feature: _whole_map(self, feature, clips)
+            self, policy, clips, np.array([row]), lambda feature: _whole_map(self, feature, clips)
         )
         batches = segment_scores(self, scoring_loader(dataset, BATCH_SIZE, num_workers=0))
         score = float(torch.cat([batch.scores for batch in batches]).double().mean())

@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dfx.config.identity import INIT
 from dfx.config.schema import did_you_mean
 from dfx.reporting import metric_names
 from dfx.reporting.document_parts import counted, listed
@@ -24,7 +25,7 @@ from dfx.tracking.runs import RunRecord
 
 OPTIONS = (
     *("dataset", "conditioning", "feature", "model", "loss", "augment"),
-    *("optimizer", "schedule", "trainer", "manifest_hash"),
+    *("optimizer", "schedule", "trainer", "manifest_hash", "init_sha256"),
 )
 NOT_SET = "(not set)"
 SEED = "seed"  # the axis that is averaged over
@@ -247,7 +248,7 @@ def _differing(runs: Sequence[RunRecord], rows: str, columns: str) -> list[str]:
     """Find the settings that differ between runs of the same cell: options, then other parameters."""
     params = sorted({key for run in runs for key in run.params})
     keys = [key for key in OPTIONS if key not in (rows, columns)]
-    keys += [key for key in params if key not in (SEED, rows, columns, *OPTIONS)]
+    keys += [key for key in params if key not in (SEED, rows, columns, *OPTIONS, *INIT)]
     keys = [key for key in keys if len({_value(run, key) for run in runs}) > 1]
     found: list[str] = []
     groups = list(_grouped(runs, lambda run: (_value(run, rows), _value(run, columns))).values())
@@ -272,7 +273,7 @@ def _grouped(runs: Iterable[RunRecord], key: Callable[[RunRecord], Key]) -> dict
 
 
 def _short(key: str) -> str:
-    return "corpus" if key == "manifest_hash" else key.rpartition(".")[2]
+    return {"manifest_hash": "corpus", "init_sha256": "init"}.get(key, key.rpartition(".")[2])
 
 
 def _brief(text: str) -> str:

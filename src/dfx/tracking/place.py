@@ -13,6 +13,9 @@ BAD_ADDRESS = (
     "UnsupportedModelRegistryStoreURIException",
     "ModuleNotFoundError",
 )
+CHECKPOINT = "checkpoint/best.ckpt"  # in the artifacts of a run
+DIGEST = "sha256."  # start of a tag of a run or model, followed by the name of a file
+AUDIO = "audio"  # column of the input of a model that MLflow serves
 
 
 def local_path(uri: str) -> Path | None:

@@ -23,11 +23,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from dfx.config.identity import logged_params
 from dfx.console import say
-from dfx.files import locked_folder, write_text_file
+from dfx.files import file_digest, locked_folder, write_text_file
 from dfx.tables.manifest import Manifest
-from dfx.tracking import cells, provenance, ui
+from dfx.tracking import cells, provenance, registry, server, ui
 from dfx.tracking.database import ROOT, create_lock, defer_interrupts, experiment_id, now_ms
-from dfx.tracking.place import local_path, tracking_error_sentence
+from dfx.tracking.place import CHECKPOINT, DIGEST, local_path, tracking_error_sentence
 from dfx.tracking.server import ServerWatch
 
 NO_RESULT = ("error", "skipped")  # tags with the reason why a run has no result
@@ -57,6 +57,7 @@ class TrackedRun:
         history: metrics of each epoch.
         warning: what `warn` was called with.
         server: whether the tracking server is out of reach; the run goes on then, see `hand_over_kept_runs`.
+        with_model: whether `log_artifacts` also logs an MLflow model.
     """
 
     run_id: str
@@ -67,6 +68,7 @@ class TrackedRun:
     history: list[dict[str, float]] = field(default_factory=list)
     warning: str = ""
     server: ServerWatch = field(default_factory=ServerWatch)
+    with_model: bool = False
 
     @property
     def artifacts(self) -> Path:
@@ -121,9 +123,24 @@ class TrackedRun:
         _log_metrics(self.run_id, {key: value for key, value in metrics.items() if held.get(key) != value})
 
     def log_artifacts(self) -> None:
-        """Upload every file in the folder `artifacts`."""
+        """Upload every file in the folder `artifacts`, and log the checkpoint among them as an MLflow model."""
         with self.server.tolerate():
-            MlflowClient().log_artifacts(self.run_id, str(self.artifacts))
+            self._log_artifacts()
+
+    def _log_artifacts(self) -> None:
+        checkpoint = self.artifacts / CHECKPOINT
+        if checkpoint.exists():
+            with defer_interrupts():
+                MlflowClient().set_tag(self.run_id, f"{DIGEST}{checkpoint.name}", file_digest(checkpoint))
+        MlflowClient().log_artifacts(self.run_id, str(self.artifacts))
+        if checkpoint.exists() and self.with_model:
+            try:
+                registry.log_model(self.run_id, checkpoint)
+            except Exception as error:
+                if server.is_out_of_reach(error):
+                    raise
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                say(f"Warning: {self.name} is finished, but has no model in MLflow ({reason[:300]}).")
 
     def warn(self, sentence: str) -> None:
         """Store a warning in a tag; MLflow's UI and the report show it."""
@@ -170,7 +187,9 @@ def track_run(cfg: DictConfig, identity: str, manifest: Manifest, tags: dict[str
             run for run in runs if run.info.status != "FINISHED" and run.data.tags.get("work") == _folder_id(folder)
         ]
         name = f"{tags['feature']}-{tags['model']}-{manifest.name or tags['dataset']}-s{tags['seed']}"
-        tracked = TrackedRun(interrupted[0].info.run_id if interrupted else "", folder, name)
+        tracked = TrackedRun(
+            interrupted[0].info.run_id if interrupted else "", folder, name, with_model=bool(cfg.log_model)
+        )
         own = {"config_hash": identity, "manifest_hash": manifest.hash, "work": _folder_id(folder)}
         with _open(tracked, experiment, {**tags, **own, **provenance.code_provenance()}, cfg, manifest):
             yield tracked
@@ -188,7 +207,7 @@ def hand_over_kept_runs() -> None:
         with locked_folder(folder.parent, "handing over", say, f"{folder.name}.lock"):
             if not mark.exists() or (kept := json.loads(mark.read_text(encoding="utf-8")))["uri"] != uri:
                 continue
-            run = TrackedRun(kept["run_id"], folder, kept["name"])
+            run = TrackedRun(kept["run_id"], folder, kept["name"], with_model=kept["with_model"])
             try:
                 with run.server.tolerate():
                     _hand_over(run, kept)
@@ -208,14 +227,14 @@ def _hand_over(run: TrackedRun, kept: dict[str, Any]) -> None:
     run._log_final_metrics(kept["metrics"])
     if kept["warning"]:
         client.set_tag(run.run_id, "warning", kept["warning"][: cells.MAX_TAG])
-    client.log_artifacts(run.run_id, str(run.artifacts))
+    run._log_artifacts()
     client.set_terminated(run.run_id, "FINISHED")
 
 
 def _keep_for_server(run: TrackedRun) -> None:
     """Mark a finished run that the server does not have yet, and print where its folder is."""
     kept: dict[str, Any] = {"uri": mlflow.get_tracking_uri(), "run_id": run.run_id, "name": run.name}
-    kept |= {"history": run.history, "metrics": run.metrics, "warning": run.warning}
+    kept |= {"history": run.history, "metrics": run.metrics, "warning": run.warning, "with_model": run.with_model}
     write_text_file(run.folder / HAND_OVER, json.dumps(kept))
     say(
         f"Warning: the tracking server {kept['uri']} is still out of reach. The run is complete, and stands in "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlparse
 
@@ -11,8 +12,8 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from dfx.files import cache_dir
-from dfx.tracking.place import SQLITE, local_path, tracking_error_sentence
+from dfx.files import cache_dir, file_digest
+from dfx.tracking.place import DIGEST, SQLITE, local_path, tracking_error_sentence
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,44 @@ class RunRecord:
     artifact_uri: str
     start_ms: int
     end_ms: int | None
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """Copy of a model in MLflow, with local paths of its files.
+
+    Attributes:
+        folder: that holds the files.
+        files: of the model.
+        run: that it comes from; None if there is none.
+        tags: of the version, or of a model that is not registered; with the hashes of files.
+        model_id: of the logged model; empty for a version without one.
+        name: of the registered model; empty if it is not registered.
+        number: of the version.
+        aliases: that point to the version.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    run: RunRecord | None
+    tags: dict[str, str]
+    model_id: str
+    name: str = ""
+    number: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+def require_digest(file: Path, tags: Mapping[str, str], place: str) -> None:
+    """Raise a ValueError if a file is not the one whose SHA-256 hash stands in these tags of MLflow.
+
+    Files without such a tag pass: an earlier version of dfx, or somebody else, logged them.
+    """
+    wanted = tags.get(f"{DIGEST}{file.name}")
+    if wanted is not None and (found := file_digest(file)) != wanted:
+        raise ValueError(
+            f"{file} was changed or damaged after {place} was logged: its SHA-256 is {found[:16]}…, and MLflow has "
+            f"{wanted[:16]}…. Restore the file, or train again."
+        )
 
 
 def find_runs(experiment: str | None = None, sweep: str | None = None, query: str = "") -> list[RunRecord]:
@@ -108,11 +147,11 @@ def run_artifact(run: RunRecord | str, path: str, cache: str | Path | None = Non
     return Path(client.download_artifacts(run.run_id, path, str(cached)))
 
 
-def registered_model(place: str, cache: str | Path | None = None) -> tuple[list[Path], RunRecord | None]:
-    """Return the local files of a registered model, and the run that it comes from.
+def get_model(place: str, cache: str | Path | None = None) -> ModelRecord:
+    """Get a registered or logged model with its files; download them into the cache if they are in a remote store.
 
     Args:
-        place: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+        place: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or `models:/m-ID` of a logged model.
         cache: folder for what is downloaded; the default one if None.
 
     Raises:
@@ -124,29 +163,36 @@ def registered_model(place: str, cache: str | Path | None = None) -> tuple[list[
     if not alias:
         name, _, number = name.rpartition("/")
     try:
-        by_alias = client.get_model_version_by_alias
-        version = by_alias(name, alias) if alias else client.get_model_version(name, number)
-        source = client.get_model_version_download_uri(name, version.version)
+        if not name and number.startswith("m-"):
+            logged = client.get_logged_model(number)
+            source, run_id = logged.artifact_location, logged.source_run_id
+            found = ModelRecord(Path(), (), None, dict(logged.tags), number)
+        else:
+            by_alias = client.get_model_version_by_alias
+            version = by_alias(name, alias) if alias else client.get_model_version(name, number)
+            source, run_id = client.get_model_version_download_uri(name, version.version), version.run_id
+            known = (name, str(version.version), tuple(version.aliases))
+            found = ModelRecord(Path(), (), None, dict(version.tags), version.model_id or "", *known)
     except MlflowException as error:
         raise ValueError(
             tracking_error_sentence(error)
             or f"There is no model {place!r} in {mlflow.get_tracking_uri()} ({error.message}): give "
             "models:/NAME@ALIAS or models:/NAME/VERSION, or set MLFLOW_TRACKING_URI to the place that has it."
         ) from error
-    run = get_run(version.run_id) if version.run_id else None
+    found = replace(found, run=get_run(run_id) if run_id else None)
     parts = urlparse(source)
     if parts.scheme == "runs":
         run_id, _, path = parts.path.lstrip("/").partition("/")
-        found = run_artifact(run_id, path, cache)
-    elif (local := local_path(source)) is not None:
-        found = local
-    else:
-        folder = cache_dir(cache) / "artifacts" / "models" / name / str(version.version)
-        folder.mkdir(parents=True, exist_ok=True)
-        found = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(folder)))
-    if found is None or not found.exists():
-        return [], run
-    return [found] if found.is_file() else sorted(path for path in found.rglob("*") if path.is_file()), run
+        folder = run_artifact(run_id, path, cache)
+    elif (folder := local_path(source)) is None:
+        parent = cache_dir(cache) / "artifacts" / "models" / (name or "logged") / (found.number or number)
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(parent)))
+    if folder is None or not folder.exists():
+        return found
+    if folder.is_file():
+        return replace(found, folder=folder.parent, files=(folder,))
+    return replace(found, folder=folder, files=tuple(sorted(path for path in folder.rglob("*") if path.is_file())))
 
 
 def model_description(place: str) -> str:

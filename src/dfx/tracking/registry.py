@@ -1,0 +1,237 @@
+"""Log the detector of a run as an MLflow model, and register versions of it with aliases.
+
+The model is a folder of data: the checkpoint, MLflow's description (`MLmodel`), an example of its input, and once it is
+registered the pt2 program and a model card. MLflow opens it through the module `LOADER` of the installed dfx; nothing
+in the folder is code. The SHA-256 hashes of the data stand as tags in MLflow's database, so that a change of the files
+alone is noticed.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import platform
+import re
+import shutil
+import tempfile
+import wave
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml  # type: ignore[import-untyped]
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from dfx.files import file_digest
+from dfx.tracking.database import create_lock, defer_interrupts
+from dfx.tracking.place import AUDIO, CHECKPOINT, DIGEST
+from dfx.tracking.runs import ModelRecord, require_digest
+
+LOADER = "dfx.detector.serving"  # module that MLflow imports to open the model
+DATA = "data"  # folder in the model
+WEIGHTS = Path(CHECKPOINT).name
+PROGRAM = "model.pt2"  # name that mlflow.pytorch looks for
+CARD = "model_card.md"
+EXAMPLE, SERVED_EXAMPLE = "input_example.json", "serving_input_example.json"
+FILES = {"MLmodel", CARD, EXAMPLE, SERVED_EXAMPLE, f"{DATA}/{WEIGHTS}", f"{DATA}/{PROGRAM}", "registered_model_meta"}
+OUTPUTS = {  # columns of the answer and their types
+    "prediction": "string",
+    "fake_probability": "double",
+    "score": "double",
+    "plain_score": "double",
+    "threshold": "double",
+    "duration_seconds": "double",
+    "warnings": "string",
+    "error": "string",
+}
+HEADLINE = ("dev/eer", "dev/auc", "eval/eer", "eval/auc", "eval/cllr", "eval/min_dcf")  # metrics of the model
+EXAMPLE_RATE = 8000
+MAX_TEXT = 5000  # characters of a description, MLflow's limit
+
+
+@defer_interrupts()
+def log_model(run_id: str, checkpoint: Path) -> str:
+    """Log the checkpoint of a run as an MLflow model, linked to the run; return the id of the model.
+
+    A run that has a complete model keeps it.
+    """
+    client = MlflowClient()
+    run = client.get_run(run_id)
+    for output in run.outputs.model_outputs if run.outputs else []:
+        known = client.get_logged_model(output.model_id)
+        if known.status == LoggedModelStatus.READY:
+            return str(known.model_id)
+        client.delete_logged_model(known.model_id)  # of an attempt that was interrupted
+    options = {key: value for key, value in run.data.params.items() if "." not in key}
+    made = _create(run.info.experiment_id, run.info.run_name, run_id, options, checkpoint)
+    client.log_outputs(run_id, [LoggedModelOutput(made.model_id, 0)])
+    points = [client.get_metric_history(run_id, key)[-1] for key in HEADLINE if key in run.data.metrics]
+    metrics = [Metric(p.key, p.value, p.timestamp, p.step, model_id=made.model_id, run_id=run_id) for p in points]
+    client.log_batch(run_id, metrics=metrics)
+    client.finalize_logged_model(made.model_id, LoggedModelStatus.READY)
+    return str(made.model_id)
+
+
+def _create(experiment_id: str, name: str, run_id: str | None, params: dict[str, str], checkpoint: Path) -> LoggedModel:
+    client = MlflowClient()
+    digest = file_digest(checkpoint)
+    made = client.create_logged_model(
+        experiment_id, re.sub(r"[^\w-]+", "_", name), run_id, {f"{DIGEST}{WEIGHTS}": digest}, params, "detector"
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / DATA).mkdir()
+        shutil.copyfile(checkpoint, folder / DATA / WEIGHTS)
+        _write_example(folder)
+        _write_description(folder, made, {WEIGHTS: digest})
+        client.log_model_artifacts(made.model_id, str(folder))
+    return made
+
+
+def _write_description(folder: Path, logged: LoggedModel, digests: Mapping[str, str]) -> None:
+    """Write the file MLmodel: flavours, signature, example, hashes."""
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    signature = ModelSignature(
+        Schema([ColSpec("string", AUDIO)]), Schema([ColSpec(kind, name, False) for name, kind in OUTPUTS.items()])
+    )
+    model = Model(
+        logged.artifact_location,
+        run_id=logged.source_run_id,
+        model_id=logged.model_id,
+        model_uuid=logged.model_id,
+        signature=signature,
+        saved_input_example_info={
+            "artifact_path": EXAMPLE,
+            "serving_input_path": SERVED_EXAMPLE,
+            "type": "dataframe",
+            "pandas_orient": "split",
+        },
+        metadata={f"{DIGEST}{name}": digest for name, digest in digests.items()},
+    )
+    model.model_size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    model.add_flavor("python_function", loader_module=LOADER, data=DATA, python_version=platform.python_version())
+    if PROGRAM in digests:
+        import torch
+
+        model.add_flavor("pytorch", model_data=DATA, pytorch_version=str(torch.__version__), serialization_format="pt2")
+    model.save(str(folder / "MLmodel"))
+
+
+def _write_example(folder: Path) -> None:
+    """Write an example of the input: a table with half a second of a tone, as base64 of a WAV file."""
+    samples = 3000 * np.sin(2 * np.pi * 220 * np.arange(EXAMPLE_RATE // 2) / EXAMPLE_RATE)
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as opened:
+        opened.setnchannels(1)
+        opened.setsampwidth(2)
+        opened.setframerate(EXAMPLE_RATE)
+        opened.writeframes(samples.astype("<i2").tobytes())
+    table = {"columns": [AUDIO], "data": [[base64.b64encode(sound.getvalue()).decode()]]}
+    (folder / EXAMPLE).write_text(json.dumps(table), encoding="utf-8")
+    (folder / SERVED_EXAMPLE).write_text(json.dumps({"dataframe_split": table}), encoding="utf-8")
+
+
+def complete_model(model_id: str, program: Path | None, card: str) -> None:
+    """Add the model card, and the pt2 program if there is one, to a logged model."""
+    client = MlflowClient()
+    logged = client.get_logged_model(model_id)
+    digests = {key.removeprefix(DIGEST): value for key, value in logged.tags.items() if key.startswith(DIGEST)}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        (folder / CARD).write_text(card, encoding="utf-8")
+        if program is not None:
+            (folder / DATA).mkdir()
+            shutil.copyfile(program, folder / DATA / PROGRAM)
+            digests[PROGRAM] = file_digest(program)
+            _write_description(folder, logged, digests)
+            client.set_logged_model_tags(model_id, {f"{DIGEST}{PROGRAM}": digests[PROGRAM]})
+        client.log_model_artifacts(model_id, str(folder))
+
+
+def check_model_files(model: ModelRecord, place: str) -> None:
+    """Raise a ValueError if the files of a model that dfx logged are not those that it wrote; nothing in them is run.
+
+    Every file must be one of `FILES` with the hash in MLflow's tags, and MLmodel may name the loaders of dfx and
+    of pt2 programs only: MLflow would import what else it names. A model without such hashes passes: somebody else
+    logged it, and dfx takes a detector file from it and looks at nothing else.
+    """
+    if not any(key.startswith(DIGEST) for key in model.tags):
+        return
+    strange = sorted(
+        str(path) for path in (path.relative_to(model.folder) for path in model.files) if str(path) not in FILES
+    )
+    if strange:
+        raise ValueError(
+            f"{place} holds files that dfx does not write ({', '.join(strange[:3])}): a model of dfx is data, and "
+            "MLflow may run such files. Register the run again, and look at who can write to the artifacts."
+        )
+    for file in model.files:
+        require_digest(file, model.tags, place)
+        if file.name == "MLmodel" and (problem := _flavour_problem(file)):
+            raise ValueError(
+                f"{file} is not the description that dfx wrote ({problem}): MLflow would run what it names. Register "
+                "the run again, and look at who can write to the artifacts."
+            )
+
+
+def _flavour_problem(file: Path) -> str:
+    """Say what MLflow would do with a model beyond opening data of dfx; "" for nothing."""
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))["flavors"]
+        flavours = {str(name): dict(keys) for name, keys in found.items()}
+    except Exception as error:  # whatever the contents of a foreign file make Python raise
+        return f"it cannot be read: {type(error).__name__}"
+    allowed: dict[str, dict[str, Any]] = {
+        "python_function": {"loader_module": LOADER, "data": DATA},
+        "pytorch": {"model_data": DATA, "serialization_format": "pt2", "code": None},
+    }
+    for name, keys in flavours.items():
+        if name not in allowed:
+            return f"flavour {name!r:.40}"
+        for key, value in keys.items():
+            if key not in ("python_version", "pytorch_version") and (
+                key not in allowed[name] or value != allowed[name][key]
+            ):
+                return f"{name}: {key} is {value!r:.60}"
+    return ""
+
+
+def register_version(name: str, model: ModelRecord, description: str, tags: Mapping[str, str]) -> str:
+    """Register a logged model under a name; return the number of the version.
+
+    A model that is registered under this name already keeps its version; description and tags are set anew.
+    """
+    client = MlflowClient()
+    description = description if len(description) <= MAX_TEXT else description[: description.rfind("\n", 0, MAX_TEXT)]
+    with create_lock(), defer_interrupts():
+        try:
+            client.get_registered_model(name)
+        except MlflowException:
+            client.create_registered_model(name)
+        known = [one for one in client.search_model_versions(f"name = '{name}'") if one.model_id == model.model_id]
+        if known:
+            number = str(known[0].version)
+        else:
+            made = client.create_model_version(
+                name, f"models:/{model.model_id}", model.run.run_id if model.run else None, model_id=model.model_id
+            )
+            number = str(made.version)
+        client.update_model_version(name, number, description)
+        for key, value in tags.items():
+            client.set_model_version_tag(name, number, key, value)
+    return number
+
+
+def set_alias(name: str, alias: str, number: str) -> str:
+    """Point an alias to a version; return the version that had it before, or ""."""
+    client = MlflowClient()
+    before = str(client.get_registered_model(name).aliases.get(alias, ""))
+    with defer_interrupts():
+        client.set_registered_model_alias(name, alias, number)
+    return before
