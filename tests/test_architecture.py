@@ -20,7 +20,10 @@ LEVELS = [  # a module imports from lower levels and from its own folder; each f
     {"detector"},
     {"reporting"},
     {"cli"},
-    {"train", "prepare", "download", "evaluate", "report", "audit", "detect", "app", "monitor", "export", "__main__"},
+    {
+        *("train", "prepare", "download", "evaluate", "report", "audit", "detect", "app", "monitor", "export", "register"),
+        "__main__",
+    },
 ]
 LEVEL = {name: number for number, level in enumerate(LEVELS) for name in level}
 GROUPS = {"dataset": "datasets", "feature": "features", "model": "models", "loss": "losses"}

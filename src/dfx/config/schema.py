@@ -223,6 +223,16 @@ class _Export:
 
 
 @dataclass
+class _Register:
+    model: Any = MISSING
+    name: str = MISSING
+    alias: str | None = MISSING
+    licence: str = MISSING
+    trust: Any = MISSING
+    cache: str | None = MISSING
+
+
+@dataclass
 class _Report:
     sweep: str | None = MISSING
     experiment_name: str | None = MISSING
@@ -245,6 +255,7 @@ SCHEMAS = {
     "app": _App,
     "monitor": _Monitor,
     "export": _Export,
+    "register": _Register,
     "report": _Report,
 }
 

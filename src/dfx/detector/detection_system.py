@@ -81,6 +81,5 @@ def _no_champion() -> str:
     latest = f" The latest run is model=runs:/{finished[0].run_id} ({finished[0].name})." if finished else ""
     return (
         f"No model is given, and there is none called {CHAMPION}: give model=best.ckpt, model=runs:/RUN_ID or an "
-        f"exported file.{latest} To make a champion, register a run as `dfx` and give this version the alias "
-        "`champion`, in the MLflow UI or with mlflow.MlflowClient().set_registered_model_alias."
+        f"exported file.{latest} To make a champion: python -m dfx.register runs:/RUN_ID alias=champion."
     )

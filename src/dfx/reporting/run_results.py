@@ -20,7 +20,7 @@ from dfx.reporting import metric_names
 from dfx.reporting.document import show_document_parts
 from dfx.reporting.document_parts import DocumentPart, DocumentText
 from dfx.reporting.document_table import DocumentCell, DocumentTable
-from dfx.tables.labels import SPOOF
+from dfx.tables.labels import BONAFIDE, SPOOF
 from dfx.tables.score_table import UNKNOWN_ATTACK, ScoreTable
 from dfx.tracking.database import ui_command
 from dfx.tracking.run import TrackedRun
@@ -58,6 +58,9 @@ def write_run_results(
         values |= {"num_bonafide": float(len(table.bonafide)), "num_spoof": float(len(table.spoof))}
         left_out = () if detector.loss.llr else NEED_LLR
         metrics |= {f"{split}/{name}": value for name, value in values.items() if name not in left_out}
+    labels = data.tables["train"]["label"]
+    metrics["train/num_bonafide"] = float((labels == BONAFIDE).sum())
+    metrics["train/num_spoof"] = float((labels == SPOOF).sum())
     detector.eval()  # Lightning leaves it in train mode, with dropout and masks
     card = make_operating_card(dev, data, detector.score_and_embed, detector.device)  # before it moves to the CPU
     metrics["best_epoch"] = float(keeper.best_epoch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,9 +47,25 @@ def latest_audited_auc(manifest_hash: str, cache: str | Path | None = None) -> d
 
     The files are not compared: they may have changed since the audit.
     """
+    return next((known for path in _newest(manifest_hash, cache) if (known := _headline(path))), None)
+
+
+def latest_audit(manifest_hash: str, cache: str | Path | None = None) -> dict[str, Any] | None:
+    """Look up the results of the newest audit of the corpus with this `Manifest.hash`; None if there is none.
+
+    They have a `headline` and `findings`, as `keep_audit` got them.
+    """
+    for path in _newest(manifest_hash, cache):
+        with contextlib.suppress(OSError, ValueError):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(found, dict) and isinstance(found.get("headline"), dict) and "findings" in found:
+                return found
+    return None
+
+
+def _newest(manifest_hash: str, cache: str | Path | None) -> list[Path]:
     found = _folder(cache).glob(f"{manifest_hash}-*.json") if manifest_hash else ()
-    newest = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
-    return next((known for path in newest if (known := _headline(path))), None)
+    return sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
 
 
 def _folder(cache: str | Path | None) -> Path:

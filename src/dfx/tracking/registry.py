@@ -50,7 +50,9 @@ OUTPUTS = {  # columns of the answer and their types
 }
 HEADLINE = ("dev/eer", "dev/auc", "eval/eer", "eval/auc", "eval/cllr", "eval/min_dcf")  # metrics of the model
 EXAMPLE_RATE = 8000
+ORIGIN = ("feature", "model", "dataset", "seed", "config_hash", "manifest_hash", "init_name", "init_sha256")  # tags
 MAX_TEXT = 5000  # characters of a description, MLflow's limit
+NEWLINE, MORE = "\n", f"\n\nThe whole card is the file {CARD} of the model."
 
 
 @defer_interrupts()
@@ -202,30 +204,33 @@ def _flavour_problem(file: Path) -> str:
     return ""
 
 
-def register_version(name: str, model: ModelRecord, description: str, tags: Mapping[str, str]) -> str:
-    """Register a logged model under a name; return the number of the version.
+def find_version(name: str, model_id: str) -> str:
+    """Return the newest version of a registered model that is this logged model, or ""."""
+    found = MlflowClient().search_model_versions(f"name = '{name}'")
+    return next((str(one.version) for one in found if one.model_id == model_id), "")
 
-    A model that is registered under this name already keeps its version; description and tags are set anew.
-    """
+
+def register_version(name: str, model: ModelRecord, card: str) -> str:
+    """Register a logged model under a name, with its card as description; return the number of the version."""
     client = MlflowClient()
-    description = description if len(description) <= MAX_TEXT else description[: description.rfind("\n", 0, MAX_TEXT)]
+    description = card if len(card) <= MAX_TEXT else f"{card[: card.rfind(NEWLINE, 0, MAX_TEXT - len(MORE))]}{MORE}"
+    run = model.run
+    tags = {key: value for key, value in model.tags.items() if key.startswith(DIGEST)}
+    tags |= {key: run.tags[key] for key in ORIGIN if key in run.tags} if run else {}
     with create_lock(), defer_interrupts():
         try:
             client.get_registered_model(name)
         except MlflowException:
             client.create_registered_model(name)
-        known = [one for one in client.search_model_versions(f"name = '{name}'") if one.model_id == model.model_id]
-        if known:
-            number = str(known[0].version)
-        else:
-            made = client.create_model_version(
-                name, f"models:/{model.model_id}", model.run.run_id if model.run else None, model_id=model.model_id
-            )
-            number = str(made.version)
-        client.update_model_version(name, number, description)
-        for key, value in tags.items():
-            client.set_model_version_tag(name, number, key, value)
-    return number
+        made = client.create_model_version(
+            name,
+            f"models:/{model.model_id}",
+            run.run_id if run else None,
+            tags=tags,
+            description=description,
+            model_id=model.model_id,
+        )
+    return str(made.version)
 
 
 def set_alias(name: str, alias: str, number: str) -> str:

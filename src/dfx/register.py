@@ -1,0 +1,205 @@
+"""Command `python -m dfx.register`: register a detector with its model card, and name the champion."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dfx import console, files
+from dfx.cli import prompt
+from dfx.config import overrides
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from dfx.detector.scoring import SavedDetector
+    from dfx.tracking.runs import ModelRecord, RunRecord
+
+EXAMPLES = """
+  python -m dfx.register runs:/RUN_ID alias=champion         register the detector of a run, and name it the champion
+  python -m dfx.register runs:/SWEEP_ID alias=champion       of a sweep: the cell that dev chose
+  python -m dfx.register best.ckpt alias=challenger          of a run that is known by its checkpoint
+  python -m dfx.register models:/dfx/3 alias=champion        roll back (or forward) to a version
+  python -m dfx.register models:/dfx@champion                check the files of a version, and show it
+dfx.detect without model= asks the champion. Server: mlflow models serve -m models:/dfx@champion --env-manager local
+""".strip("\n")
+USAGE = "PLACE [alias=ALIAS] [KEY=VALUE ...]"
+
+
+def main() -> None:
+    """Run the command `python -m dfx.register`."""
+    places, sys.argv[1:] = overrides.split_words(sys.argv[1:])
+
+    def job(cfg: DictConfig) -> None:
+        if len(places) > 1:
+            raise ValueError(f"One detector is registered at a time, got {', '.join(places)}: repeat the command.")
+        cfg.model = places[0] if places else cfg.model
+        register(cfg)
+
+    prompt.run_command("register", EXAMPLES, job, USAGE)
+
+
+def register(cfg: DictConfig) -> str:
+    """Register a detector or take a registered version, point an alias to it, and return its place.
+
+    Raises:
+        ValueError: if there is no such detector, its run is not finished, or its files were changed.
+    """
+    _check_keys(cfg)
+    from dfx.reporting.document import show_document_parts
+    from dfx.reporting.document_parts import DocumentText
+    from dfx.tracking import registry, runs
+
+    place = str(cfg.model)
+    if place.startswith("models:/") and not place.startswith("models:/m-"):
+        model = _checked(runs.get_model(place, cfg.cache), place, cfg)[0]
+        name, number = model.name, model.number
+    else:
+        name = cfg.name
+        number = _register_run(_run_of(place, cfg), cfg)
+    before = registry.set_alias(name, cfg.alias, number) if cfg.alias else ""
+    model = runs.get_model(f"models:/{name}/{number}", cfg.cache)
+    lines = [f"registered {_described(model)}", f"files      {model.folder}, with the hashes that MLflow has"]
+    if cfg.alias:
+        lines.append(f"{cfg.alias:<10} models:/{name}@{cfg.alias} is version {number} now")
+        if before and before != number:
+            was = runs.get_model(f"models:/{name}/{before}", cfg.cache)
+            lines[-1] += f"; before it was {_described(was)}"
+            lines.append(f"roll back  python -m dfx.register models:/{name}/{before} alias={cfg.alias}")
+        elif before:
+            lines[-1] += ", as before"
+    target = f"models:/{name}@{cfg.alias}" if cfg.alias else f"models:/{name}/{number}"
+    lines.append(f"serve      mlflow models serve -m {target} --env-manager local")
+    show_document_parts([DocumentText(line) for line in lines])
+    return f"models:/{name}/{number}"
+
+
+def _check_keys(cfg: DictConfig) -> None:
+    if not cfg.model:
+        raise ValueError(
+            "There is no detector to register: give runs:/RUN_ID, a checkpoint, or models:/NAME/VERSION; see --help."
+        )
+    if cfg.alias is not None and not re.fullmatch(r"(?!v\d+$|latest$)[\w-]+", str(cfg.alias), re.ASCII):
+        raise ValueError(f"alias={cfg.alias}: use letters, digits, - and _; latest and v1, v2 … mean versions.")
+    if not cfg.name or set(cfg.name) & set("/:@"):
+        raise ValueError(f"name={cfg.name}: the name of a registered model has no /, : or @.")
+
+
+def _run_of(place: str, cfg: DictConfig) -> RunRecord:
+    """Find the finished run of a detector; of a sweep, the run that dev chose."""
+    from dfx.tracking import runs
+    from dfx.tracking.place import CHECKPOINT, DIGEST
+
+    if place.startswith("runs:/"):
+        run = runs.get_run(place.removeprefix("runs:/").partition("/")[0])
+    elif place.startswith("models:/"):
+        model = runs.get_model(place, cfg.cache)
+        if model.run is None:
+            raise ValueError(f"{place} comes from no run: give the run of dfx.train that made it.")
+        run = model.run
+    else:
+        from dfx.detector import loading
+
+        file, _ = loading.find_detector_file(place, cfg.cache)
+        digest = files.file_digest(file)
+        known = runs.find_runs(query=f"tags.`{DIGEST}{Path(CHECKPOINT).name}` = '{digest}'")
+        if not known:
+            raise ValueError(
+                f"{place} is the checkpoint of no run in this MLflow (SHA-256 {digest[:16]}…): its data and results "
+                "are not known, and a model card must state them. Give the run, or set MLFLOW_TRACKING_URI to the "
+                "place that has it."
+            )
+        run = known[0]
+    if run.tags.get("kind") == "sweep":
+        run = _chosen_by_dev(run)
+    if "config_hash" not in run.tags:
+        raise ValueError(f"{place} ({run.name}) is no run of dfx.train: give one that has trained a detector.")
+    if run.status != "FINISHED":
+        raise ValueError(
+            f"{place} ({run.name}) is not finished, its status is {run.status}: repeat its command, which goes on "
+            "where it stopped, and register it then."
+        )
+    return run
+
+
+def _chosen_by_dev(parent: RunRecord) -> RunRecord:
+    """Choose a run of a sweep: of the cell with the lowest mean EER on dev, the seed with the lowest; never by eval."""
+    from dfx.reporting import grid
+    from dfx.reporting.document_parts import counted
+    from dfx.tracking import runs
+
+    if parent.status in ("RUNNING", "KILLED"):
+        raise ValueError(
+            f"The sweep {parent.name} is not finished, its status is {parent.status}: repeat its command, and register "
+            "its choice then."
+        )
+    found = runs.find_runs(sweep=parent.run_id)
+    finished = [run for run in found if run.status == "FINISHED"]
+    best = grid.grid_of_sweep(found, parent.run_id, json.loads(parent.tags["axes"])).best_on_dev()
+    if best is None:
+        raise ValueError(f"The sweep {parent.name} has no finished cell: repeat its command.")
+    run = min(best.runs, key=lambda one: (one.metrics["dev/eer"], -one.metrics.get("dev/auc", 0.0)))
+    left_out = f"; {counted(len(found) - len(finished), 'cell')} without a result" if len(found) > len(finished) else ""
+    mean = f"mean EER on dev {100 * best.mean('dev/eer'):.2f} % over {counted(len(best.runs), 'seed')}"
+    console.say(f"dev chose {best.name}, {mean}, of {counted(len(finished), 'finished run')}{left_out}: {run.name}.")
+    return run
+
+
+def _checked(model: ModelRecord, place: str, cfg: DictConfig) -> tuple[ModelRecord, SavedDetector]:
+    """Check the files of a model against the hashes in MLflow, and open its detector."""
+    from dfx.detector import loading
+    from dfx.tracking import registry
+
+    registry.check_model_files(model, place)
+    return model, loading.load_detector(place, cfg.trust, cfg.cache)
+
+
+def _register_run(run: RunRecord, cfg: DictConfig) -> str:
+    """Register the model of a run with its card and the pt2 program; return the number of the version."""
+    from dfx.detector import loading
+    from dfx.reporting.model_card import model_card
+    from dfx.tracking import audits, registry, runs
+
+    file, _ = loading.find_detector_file(f"runs:/{run.run_id}", cfg.cache)
+    place = f"models:/{registry.log_model(run.run_id, file)}"
+    model, detector = _checked(runs.get_model(place, cfg.cache), place, cfg)
+    known = registry.find_version(cfg.name, model.model_id)
+    if known:
+        console.say(f"{run.name} is registered already, as version {known} of {cfg.name}.")
+        return known
+    with tempfile.TemporaryDirectory() as folder:
+        program = _write_program(detector, cfg, Path(folder))
+        holds = "The model also holds a pt2 program from waveform to score." if program else ""
+        audit = audits.latest_audit(run.tags.get("manifest_hash", ""), cfg.cache)
+        card = model_card(run, detector, audit, cfg.licence, holds).markdown()
+        registry.complete_model(model.model_id, program, card)
+    return registry.register_version(cfg.name, runs.get_model(place, cfg.cache), card)
+
+
+def _write_program(detector: SavedDetector, cfg: DictConfig, folder: Path) -> Path | None:
+    """Write the detector as a pt2 program from waveform to score; None if a part of it cannot be exported."""
+    from dfx.detector import exporting, loading
+
+    file = folder / "model.pt2"
+    network = loading.load_network(detector.file, cfg.trust)
+    try:
+        exporting.export_detector(detector, network, file, "pt2", exporting.export_metadata(detector, cfg.licence))
+    except ValueError as error:
+        console.say(f"The model has a checkpoint and no pt2 program: {error}")
+        return None
+    return file
+
+
+def _described(model: ModelRecord) -> str:
+    name = model.run.name if model.run else "of no run"
+    error_rate = model.run.metrics.get("eval/eer") if model.run else None
+    measured = "" if error_rate is None else f", EER on eval {100 * error_rate:.2f} %"
+    return f"models:/{model.name}/{model.number} ({name}{measured})"
+
+
+if __name__ == "__main__":
+    main()
