@@ -139,13 +139,15 @@ def _chosen_by_dev(parent: RunRecord) -> RunRecord:
         )
     found = runs.find_runs(sweep=parent.run_id)
     finished = [run for run in found if run.status == "FINISHED"]
-    best = grid.grid_of_sweep(found, parent.run_id, json.loads(parent.tags["axes"])).best_on_dev()
+    made = grid.grid_of_sweep(found, parent.run_id, json.loads(parent.tags["axes"]))
+    best = made.best_on_dev()
     if best is None:
         raise ValueError(f"The sweep {parent.name} has no finished cell: repeat its command.")
     run = min(best.runs, key=lambda one: (one.metrics["dev/eer"], -one.metrics.get("dev/auc", 0.0)))
-    left_out = f"; {counted(len(found) - len(finished), 'cell')} without a result" if len(found) > len(finished) else ""
-    mean = f"mean EER on dev {100 * best.mean('dev/eer'):.2f} % over {counted(len(best.runs), 'seed')}"
-    console.say(f"dev chose {best.name}, {mean}, of {counted(len(finished), 'finished run')}{left_out}: {run.name}.")
+    cell = best.name if made.axes[1] else best.row
+    rates = f"mean EER on dev {100 * best.mean('dev/eer'):.2f} % over {counted(len(best.runs), 'seed')}"
+    cells = f"of {counted(len(finished), 'finished run')} and {len(found) - len(finished)} without a result"
+    console.say(f"dev chose {cell}, {rates}, {cells}: {run.name}.")
     return run
 
 
@@ -183,11 +185,17 @@ def _register_run(run: RunRecord, cfg: DictConfig) -> str:
 def _write_program(detector: SavedDetector, cfg: DictConfig, folder: Path) -> Path | None:
     """Write the detector as a pt2 program from waveform to score; None if a part of it cannot be exported."""
     from dfx.detector import exporting, loading
+    from dfx.detector.network import CONFIG_KEY
+    from dfx.detector.operating_card import CARD_KEY
 
     file = folder / "model.pt2"
     network = loading.load_network(detector.file, cfg.trust)
+    # JSON only: MLflow takes other text in the archive for a pickle.
+    texts = {
+        key: text for key, text in exporting.export_metadata(detector, "").items() if key in (CONFIG_KEY, CARD_KEY)
+    }
     try:
-        exporting.export_detector(detector, network, file, "pt2", exporting.export_metadata(detector, cfg.licence))
+        exporting.export_detector(detector, network, file, "pt2", texts)
     except ValueError as error:
         console.say(f"The model has a checkpoint and no pt2 program: {error}")
         return None

@@ -10,6 +10,7 @@ import base64
 import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,10 @@ import pandas as pd
 import yaml  # type: ignore[import-untyped]
 
 from dfx import files
-from dfx.audio.store import WaveformStore
-from dfx.detector.answers import ClipAnswer, ThresholdChoice, decision_rule
+from dfx.detector.answers import ClipAnswer, ThresholdChoice
+from dfx.detector.detection_system import DetectionSystem, open_detection_system
 from dfx.detector.file_detection import DetectionOptions, detect_files
-from dfx.detector.loading import load_detector
-from dfx.detector.scoring import TABLE_FEATURE, SavedDetector
+from dfx.detector.scoring import TABLE_FEATURE
 from dfx.tracking.place import AUDIO, CHECKPOINT, DIGEST
 
 NUM_WORKERS = 1  # a process of its own decodes: a file that crashes or hangs the decoder does not stop the server
@@ -43,27 +43,28 @@ def _load_pyfunc(data_path: str) -> ServedDetector:
             f"{file} is not the checkpoint whose SHA-256 stands in MLmodel beside it: it was changed or damaged. "
             "Register the run again."
         )
-    return ServedDetector(load_detector(file))
+    options = DetectionOptions(num_workers=NUM_WORKERS)
+    return ServedDetector(open_detection_system(str(file), (), ThresholdChoice(), options))
 
 
 class ServedDetector:
     """Detector that answers for tables of paths or base64 audio, as `dfx.detect` does.
 
     Args:
-        detector: the trained detector.
+        system: a single detector, with its decision rule.
 
     Raises:
         ValueError: if it takes no audio.
     """
 
-    def __init__(self, detector: SavedDetector) -> None:
-        if detector.config["feature"]["_target_"] == TABLE_FEATURE:
+    def __init__(self, system: DetectionSystem) -> None:
+        (self._detector,) = system.detectors
+        if self._detector.config["feature"]["_target_"] == TABLE_FEATURE:
             raise ValueError(
-                f"{detector.name} takes ready features (feature=table) and no audio, so it cannot be served: "
-                "score rows with dfx.load."
+                f"{system.name} takes ready features (feature=table) and no audio, so it cannot be served: score rows "
+                "with dfx.load."
             )
-        self._detector = detector
-        self._rule = decision_rule([detector.card], ThresholdChoice(), detector.name)
+        self._system = system
 
     def predict(self, model_input: pd.DataFrame, params: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Score clips.
@@ -85,19 +86,15 @@ class ServedDetector:
 
     def _answers(self, paths: Sequence[str], folder: str) -> Iterator[ClipAnswer]:
         # The scores are kept in the folder, too, and removed with it.
-        options = DetectionOptions(cache=folder, num_workers=NUM_WORKERS)
-
-        def plain_score(clips: WaveformStore, row: int) -> float:
-            return self._detector.score_stored_clip(clips, row)
-
-        return detect_files([self._detector], self._rule, paths, options, plain_score)
+        options = replace(self._system.options, cache=folder)
+        return detect_files([self._detector], self._system.rule, paths, options, self._detector.score_stored_clip)
 
     def _row(self, answer: ClipAnswer) -> dict[str, Any]:
         numbers = {
             "fake_probability": answer.fake_probability,
             "score": answer.score,
             "plain_score": answer.overview if answer.overview is not None else math.nan,
-            "threshold": self._rule.threshold,
+            "threshold": self._system.rule.threshold,
             "duration_seconds": answer.duration_seconds,
         }
         return {

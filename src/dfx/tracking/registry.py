@@ -63,8 +63,9 @@ def log_model(run_id: str, checkpoint: Path) -> str:
     """
     client = MlflowClient()
     run = client.get_run(run_id)
-    for output in run.outputs.model_outputs if run.outputs else []:
-        known = client.get_logged_model(output.model_id)
+    for known in client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run_id}'"):
+        if f"{DIGEST}{WEIGHTS}" not in known.tags:
+            continue  # a user's own
         if known.status == LoggedModelStatus.READY:
             return str(known.model_id)
         client.delete_logged_model(known.model_id)  # of an attempt that was interrupted
@@ -207,7 +208,7 @@ def _flavour_problem(file: Path) -> str:
 def find_version(name: str, model_id: str) -> str:
     """Return the newest version of a registered model that is this logged model, or ""."""
     found = MlflowClient().search_model_versions(f"name = '{name}'")
-    return next((str(one.version) for one in found if one.model_id == model_id), "")
+    return next((str(one.version) for one in found if one.source == f"models:/{model_id}"), "")
 
 
 def register_version(name: str, model: ModelRecord, card: str) -> str:

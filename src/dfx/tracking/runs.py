@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -172,7 +173,9 @@ def get_model(place: str, cache: str | Path | None = None) -> ModelRecord:
             version = by_alias(name, alias) if alias else client.get_model_version(name, number)
             source, run_id = client.get_model_version_download_uri(name, version.version), version.run_id
             known = (name, str(version.version), tuple(version.aliases))
-            found = ModelRecord(Path(), (), None, dict(version.tags), version.model_id or "", *known)
+            logged_place = re.fullmatch(r"models:/(m-\w+)", version.source or "")
+            model_id = logged_place[1] if logged_place else ""
+            found = ModelRecord(Path(), (), None, dict(version.tags), model_id, *known)
     except MlflowException as error:
         raise ValueError(
             tracking_error_sentence(error)
