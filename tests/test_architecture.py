@@ -21,7 +21,19 @@ LEVELS = [  # a module imports from lower levels and from its own folder; each f
     {"reporting"},
     {"cli"},
     {
-        *("train", "prepare", "download", "evaluate", "report", "audit", "detect", "app", "monitor", "export", "register"),
+        *(
+            "train",
+            "prepare",
+            "download",
+            "evaluate",
+            "report",
+            "audit",
+            "detect",
+            "app",
+            "monitor",
+            "export",
+            "register",
+        ),
         "__main__",
     },
 ]

@@ -52,6 +52,7 @@ HEADLINE = ("dev/eer", "dev/auc", "eval/eer", "eval/auc", "eval/cllr", "eval/min
 EXAMPLE_RATE = 8000
 ORIGIN = ("feature", "model", "dataset", "seed", "config_hash", "manifest_hash", "init_name", "init_sha256")  # tags
 MAX_TEXT = 5000  # characters of a description, MLflow's limit
+VERSIONS = "mlflow.modelVersions"  # tag of a logged model
 NEWLINE, MORE = "\n", f"\n\nThe whole card is the file {CARD} of the model."
 
 
@@ -231,6 +232,9 @@ def register_version(name: str, model: ModelRecord, card: str) -> str:
             description=description,
             model_id=model.model_id,
         )
+        # The UI's list of models reads it, and MLflow writes it in register_model only.
+        versions = [*json.loads(model.tags.get(VERSIONS, "[]")), {"name": name, "version": made.version}]
+        client.set_logged_model_tags(model.model_id, {VERSIONS: json.dumps(versions)})
     return str(made.version)
 
 
