@@ -168,6 +168,11 @@ def test_bad_files_say_what_is_wrong(tmp_path):
         audio.probe_audio(tmp_path / "text.wav")
     (tmp_path / "headless.raw").write_bytes(bytes(1000))
     assert reason(tmp_path / "headless.raw")
+    for suffix in ("au", "snd", "vox"):  # libsndfile takes whatever has no header for audio
+        (tmp_path / f"junk.{suffix}").write_bytes(bytes(range(250)) * 40)
+        assert reason(tmp_path / f"junk.{suffix}")
+        with pytest.raises(audio.AudioError):
+            audio.probe_audio(tmp_path / f"junk.{suffix}")
     soundfile.write(tmp_path / "no_samples.wav", np.zeros(0), 16000)
     assert "samples" in reason(tmp_path / "no_samples.wav")
     write_sound(tmp_path / "silent_film.mp4", None, "", 0, film=True)

@@ -26,6 +26,7 @@ from dfx.audio.conditioning import Conditions, condition_clip
 from dfx.audio.parts import DecodingLimits
 from dfx.audio.store import build_store_shard, open_store
 from dfx.tables.manifest import Manifest
+from setups import composed
 
 PREAMBLE = """
     import os, signal, sys, time
@@ -865,7 +866,7 @@ def test_a_worker_of_little_memory_gives_reasons_and_another_limit_tries_again(t
     reasons = store.bad["reason"].str.partition(" [limit ")
     assert reasons[2].str.contains(f" h, {memory_mib} MiB, ").all()
     assert reasons[0].str.startswith("decoding it takes too much memory (").all()
-    assert reasons[0].str.endswith("): convert it to WAV, or raise limits.memory_mib").all()
+    assert reasons[0].str.endswith("): convert it to WAV (limit: limits.memory_mib)").all()
     assert 3 in np.flatnonzero(store.lengths < 0)
     store = open_waveforms(corpus, tmp_path, **given)
     assert store.bad.empty
@@ -878,6 +879,15 @@ def test_a_clip_of_weeks_is_a_bad_file(tmp_path):
     store = open_waveforms(corpus, tmp_path, max_bad_fraction=0.5, limits=DecodingLimits(hours=0.01))
     assert np.flatnonzero(store.lengths < 0).tolist() == [3]
     (reason,) = store.bad["reason"]
-    assert reason.startswith("it is longer than 0.01 hours: cut it into pieces, or raise limits.hours [limit 120 to ")
+    assert reason.startswith("it is longer than 0.01 hours (limits.hours): cut it into pieces [limit 120 to ")
     assert " s, 0.01 h, 1024 MiB, soundfile " in reason
     assert open_waveforms(corpus, tmp_path).lengths[3] == 640_000
+    # What another command has decoded does not decide.
+    for given in ({}, {"conditions": Conditions(loudness_db=-30.0)}):
+        store = open_waveforms(corpus, tmp_path, max_bad_fraction=0.5, limits=DecodingLimits(hours=0.01), **given)
+        assert np.flatnonzero(store.lengths < 0).tolist() == [3]
+        assert store.bad["reason"][0] == reason
+
+
+def test_the_limits_of_the_commands_are_those_of_the_functions():
+    assert DecodingLimits(**composed().limits) == DecodingLimits()

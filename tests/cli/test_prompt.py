@@ -98,6 +98,7 @@ def test_a_dangling_link_and_a_file_in_the_way_are_one_sentence(tmp_path, type_i
         ("sqlite://mlflow.db", "Invalid SQLite URL"),
         ("sqlite:mlflow.db", "Could not parse"),
         ("mysql://me:secret@host/runs", "No module named 'MySQLdb'"),
+        ("htp://me:secret@host/runs", "got unsupported URI 'htp://me:***@host/runs'"),
         ("http://no host/", "Invalid url"),
     ],
 )

@@ -154,7 +154,7 @@ def test_bad_files_have_a_reason_and_stop_nothing(detect, tmp_path):
         (["a.wav", "hop_seconds=9"], "hop_seconds=9.0 is longer than a window, 0.5 s"),
         (["a.wav", "threshold=0", "false_alarm=0.1"], "give one of them"),
         (["a.wav", "c_miss=1"], "give both"),
-        (["a.wav", "limits.hours=0"], "every limit of decoding must be positive"),
+        (["a.wav", "limits.hours=0"], "limits.hours=0.0: it must be positive"),
         (["a.wav", "p_spoof=1"], "lies between 0 and 1"),
         (["a.wav", "json=-", "csv=-"], "both write to standard output"),
         (["a.wav", "windw_seconds=1"], "did you mean 'window_seconds'?"),

@@ -166,6 +166,8 @@ def test_a_codec_that_dev_has_not_is_unlike_dev(reference):
     fitted = fit_input_reference(clips, None, ["lossless", "vorbis", "lossless"])
     assert fitted.unlike_coding("mp3") == "coding mp3 (dev: lossless, vorbis)"
     assert fitted.unlike_coding("vorbis") == fitted.unlike_coding("") == ""
+    only_mp3 = fit_input_reference(clips, None, ["mp3"])
+    assert only_mp3.unlike_coding("lossless") == "coding lossless (dev: mp3)"
     assert fit_input_reference(clips, None).unlike_coding("mp3") == ""  # the codecs of dev are not known
 
 
@@ -191,6 +193,7 @@ def test_a_card_is_the_same_after_a_file(reference, tmp_path):
         {"reference": whole.to_dict()["reference"] | {"directions": [0.0] * 8}},
         {"reference": {"ranges": {}}},
         {"reference": whole.to_dict()["reference"] | {"codings": "mp3"}},
+        {"reference": whole.to_dict()["reference"] | {"codings": ["\x1b[2J"]}},
         {"reference": whole.to_dict()["reference"] | {"centres": [[0.0]]}},
     ):
         with pytest.raises(ValueError, match=r"operating card of .* cannot be read"):

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from dfx.metrics import NEED_LLR, accuracy, attack_key, eer, summary
+from dfx.metrics import NEED_LLR, accuracy, attack_key, eer, mlflow_name, summary
 from dfx.tables.score_table import ScoreTable
 from setups import score_table
 
@@ -41,14 +41,22 @@ def test_an_attack_is_measured_against_all_bona_fide(table):
     assert summary(table)["eer/A07"] == eer(table.bonafide, spoof)[0]
 
 
-NAMES = ["A07", "a+b", "a:2Bb", "a b", "a/b", "a", ".", "..", "a..b", "Ü", "tacotron2+wg", "~", "a\tb", "%"]
+NAMES = ["A07", "a+b", "a:2Bb", "a b", "a/b", "a", ".", "..", "a..b", "Ü", "tacotron2+wg", "~", "a\tb", "%", "위" * 400]
 
 
 def test_attack_names_become_valid_metric_names_without_collisions():
     keys = [attack_key(name) for name in NAMES]
     assert len(set(keys)) == len(NAMES)
-    assert all(re.fullmatch(r"eer/[A-Za-z0-9_. :-]+", key) for key in keys)
+    assert all(re.fullmatch(r"eer/[\w. :-]+", key) for key in keys)
     assert attack_key("A07") == "eer/A07"
+    assert attack_key("한국어") == "eer/한국어"
+    assert mlflow_name("x+y") != mlflow_name("x_y")
+
+
+def test_long_names_are_cut_and_stay_different():
+    keys = [attack_key("위조탐지모델" * 40 + end) for end in ("1", "2")] + [attack_key("+" * 99)]
+    assert len(set(keys)) == 3
+    assert max(len(key.encode()) for key in keys) < 210
 
 
 def test_mlflow_accepts_the_keys():

@@ -104,6 +104,13 @@ def test_six_cells_at_once_on_a_fresh_folder_lose_nothing(launcher, corpus_file,
 
 
 @pytest.mark.slow
+def test_other_commands_than_train_run_in_joblib_too(tmp_path):
+    (tmp_path / "scores.csv").write_text("id,label,score\na,1,2.0\nb,1,1.0\nc,0,0.0\nd,0,-1.0\n")
+    command = ["evaluate", "-m", "hydra/launcher=joblib", "scores=scores.csv", "seed=0,1"]
+    assert setups.start_dfx(tmp_path, *command).wait(300) == 0
+
+
+@pytest.mark.slow
 def test_a_sweep_killed_at_random_moments_ends_as_one_that_was_not(corpus_file, tmp_path):
     given = ["feature=lfcc,mfcc", "seed=0,1", "model=mlp", "dataset=manifest", f"dataset.path={corpus_file}"]
     given += ["segment_seconds=0.5", "trainer.accelerator=cpu", "trainer.max_epochs=3", "data.batch_size=8"]

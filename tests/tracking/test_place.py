@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 import mlflow
 import pytest
@@ -13,7 +14,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import create_sqlalchemy_engine_with_retry
 
 from dfx.tracking.database import experiment_id
-from dfx.tracking.place import default_database_uri, local_path, name_default_database, tracking_error_sentence
+from dfx.tracking.place import (
+    default_database_uri,
+    hide_password,
+    local_path,
+    name_default_database,
+    tracking_error_sentence,
+)
 
 KIND = ExperimentTag("mlflow.experimentKind", "custom_model_development")
 ODD = "my thesis (2)=ü, 50%25?"
@@ -66,6 +73,20 @@ def test_a_database_of_another_version_of_mlflow_is_named(home, monkeypatch):
     assert text.startswith(
         "MLflow's database postgresql://me:***@host/runs was made by another version of MLflow. Copy"
     )
+
+
+@pytest.mark.parametrize("password", ["secret", "sec/ret", "s@cr@t", "sec%2Fret", "sec:ret"])
+def test_no_part_of_a_password_is_shown(password):
+    uri = f"postgresql://me:{password}@host:5432/runs"
+    assert hide_password(uri) == "postgresql://me:***@host:5432/runs"
+    assert hide_password(f"no {uri}, {unquote(password)}", uri) == "no postgresql://me:***@host:5432/runs, ***"
+    assert hide_password("sqlite:////a/b.db") == "sqlite:////a/b.db"
+    assert hide_password("http://host:5000") == "http://host:5000"
+
+
+def test_a_missing_package_is_no_bad_address(home):
+    assert tracking_error_sentence(ModuleNotFoundError("No module named 'x'", name="x")) == ""
+    assert "MLFLOW_TRACKING_URI" in tracking_error_sentence(ModuleNotFoundError("psycopg2", name="psycopg2"))
 
 
 def test_a_database_is_made_in_a_folder_whose_name_looks_encoded(tmp_path, monkeypatch):

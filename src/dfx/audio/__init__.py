@@ -7,6 +7,7 @@ from dfx.audio.read_write import (
     read_pcm,
     resample_waveform,
     round_to_pcm,
+    too_long_reason,
     write_audio,
 )
 from dfx.audio.samples import (

@@ -48,7 +48,10 @@ def list_audio_files(folder: Path) -> list[str]:
 
 
 def audio_file_table(folder: Path) -> pd.DataFrame:
-    """List the audio files in a folder and its sub-folders as a table."""
+    """List the audio files in a folder and its sub-folders as a table.
+
+    Columns: `file` (relative), `path`, `stem` (relative, without suffix).
+    """
     files = pd.Series(list_audio_files(folder), dtype="str")
     return pd.DataFrame({"file": files, "path": f"{folder}{os.sep}" + files, "stem": audio_file_stems(files)})
 

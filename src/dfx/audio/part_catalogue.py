@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,6 +148,12 @@ class PartCatalogue:
         chosen = np.arange(len(self.paths)) if chosen is None else chosen
         lacking: NDArray[np.intp] = chosen[self.part[chosen] == MISSING]
         return lacking[~np.isin(lacking, np.fromiter(self.reasons, np.intp, len(self.reasons)))]
+
+    def exclude(self, reasons: Mapping[int, str]) -> None:
+        """Treat recordings as bad, whatever the parts hold; `reasons` are by their number."""
+        numbers = np.fromiter(reasons, np.intp, len(reasons))
+        self.part[numbers], self.length[numbers] = MISSING, BAD
+        self.reasons.update(reasons)
 
     def path_of(self, number: int) -> Path:
         """Path of the .pcm file that contains a recording."""

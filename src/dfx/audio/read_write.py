@@ -117,7 +117,7 @@ def probe_audio(path: str | Path) -> AudioInfo:
     path = Path(path)
     _require_file(path)
     try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
+        with _open_soundfile(path) as file:
             name = f"{file.format}/{file.subtype}".lower()
             return AudioInfo(_num_frames(file), require_sample_rate(path, file.samplerate), file.channels, name)
     except AudioError:
@@ -127,6 +127,11 @@ def probe_audio(path: str | Path) -> AudioInfo:
         from dfx.audio import ffmpeg
 
         return ffmpeg.probe_with_ffmpeg(path, _why(error))
+
+
+def too_long_reason(max_hours: float) -> str:
+    """Return the reason of a file that is longer than the limit."""
+    return f"it is longer than {max_hours:g} hours (limits.hours): cut it into pieces"
 
 
 def write_audio(path: str | Path, waveform: NDArray[np.floating], sample_rate: int) -> None:
@@ -168,8 +173,7 @@ def _blocks(path: Path, sample_rate: int, block_seconds: float, max_hours: float
         for block in _resampled(_decode(path, block_seconds), path, sample_rate):
             total += len(block)
             if total > max_hours * 3600 * sample_rate:
-                reason = f"it is longer than {max_hours:g} hours: cut it into pieces, or raise limits.hours"
-                raise AudioError(path, reason, may_pass=True)
+                raise AudioError(path, too_long_reason(max_hours), may_pass=True)
             if len(block):
                 yield block
     except AudioError:
@@ -178,7 +182,7 @@ def _blocks(path: Path, sample_rate: int, block_seconds: float, max_hours: float
         what = (str(error).splitlines() or [""])[0]
         reason = f"its decoder failed ({type(error).__name__}: {what})"
         if isinstance(error, MemoryError):
-            reason = f"decoding it takes too much memory ({what}): convert it to WAV, or raise limits.memory_mib"
+            reason = f"decoding it takes too much memory ({what}): convert it to WAV (limit: limits.memory_mib)"
         elif isinstance(error, OSError) and error.errno:
             reason = _system_reason(error)
         # An import fails where the libraries of FFmpeg take more memory than there is.
@@ -235,17 +239,24 @@ class _FrontToBack(soundfile.SoundFile):
         return self.format != "MP3" and bool(super().seekable())
 
 
+def _open_soundfile(path: Path) -> _FrontToBack:
+    """Open a file with soundfile; one without a header is an error, whatever its suffix promises."""
+    file = _FrontToBack(os.fsencode(path))
+    if file.format == "RAW":  # libsndfile takes any contents of a .au, .snd, .vox or .gsm file for audio
+        file.close()
+        raise ValueError(UNRECOGNISED)
+    return file
+
+
 def _decode_soundfile(path: Path, block_seconds: float) -> Generator[tuple[NDArray, int], None, tuple[int, int, str]]:
     done, promised = 0, 0
     try:
-        with _FrontToBack(os.fsencode(path)) as file:
+        with _open_soundfile(path) as file:
             rate = require_sample_rate(path, file.samplerate)
             if file.format == "FLAC":
                 promised = _num_frames(file)
             elif file.format in ("WAV", "WAVEX"):
                 promised = _riff_frames(path)
-            if file.format == "RAW" and path.suffix.lower() in (".au", ".snd"):
-                return 0, 0, UNRECOGNISED  # libsndfile takes whatever has no header for mu-law
             size = max(1, min(round(block_seconds * rate), BLOCK_VALUES // file.channels))
             exact = file.subtype == "PCM_16"  # float32 would take a third of the time of a WAV file
             while len(block := file.read(size, dtype="int16" if exact else "float32", always_2d=True)):

@@ -28,8 +28,11 @@ class AudioError(ValueError):
 
 
 # Codecs of libsndfile and FFmpeg that have several names, and how the names of lossless ones begin.
-CODECS = {"mpeg_layer_iii": "mp3", "mp3float": "mp3", "pcm_alaw": "alaw", "pcm_mulaw": "ulaw"}
-LOSSLESS = ("pcm", "float", "double", "flac", "alac", "dwvw", "wavpack", "ape")
+CODECS = {
+    **{"mpeg_layer_i": "mp1", "mpeg_layer_ii": "mp2", "mpeg_layer_iii": "mp3"},
+    **{"mp1float": "mp1", "mp2float": "mp2", "mp3float": "mp3", "pcm_alaw": "alaw", "pcm_mulaw": "ulaw"},
+}
+LOSSLESS = ("pcm", "float", "double", "flac", "alac", "dwvw", "wavpack", "ape", "tta", "tak", "truehd", "mlp", "als")
 
 
 class AudioInfo(NamedTuple):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from dfx.audio.measures import SILENCE_DB
 from dfx.audio.store import WaveformStore
 
 PITCH_HZ = (60.0, 400.0)  # of speaking voices
 MEASURED_SECONDS = 60.0  # from the middle of a clip
-SILENCE_DB = 40.0  # frames this far below the loudest one are silence
 
 
 def speech_properties(clips: WaveformStore, row: int) -> dict[str, dict[str, float | int | None]]:

@@ -191,6 +191,10 @@ def open_store(
     catalogue.remove_damaged()
     batches = parts.part_batches(catalogue.sizes)
     store_builder.build_decoded_store(catalogue, batches, sample_rate, num_workers, progress)
+    # Another command may have decoded a longer clip with another limit.
+    too_long = np.flatnonzero(catalogue.length > limits.hours * 3600 * sample_rate).tolist()
+    reason = f"{audio.too_long_reason(limits.hours)} [{limits.text()}]"
+    catalogue.exclude(dict.fromkeys(too_long, reason))
     store = WaveformStore(catalogue, rows, sample_rate, manifest)
     if conditions != Conditions():
         conditioned = PartCatalogue(
@@ -201,7 +205,7 @@ def open_store(
             SAMPLE_BYTES,
         )
         conditioned.remove_damaged()
-        conditioned.reasons.update(catalogue.reasons)
+        conditioned.exclude(catalogue.reasons)
         store_builder.build_conditioned_store(catalogue, conditioned, sample_rate, conditions, num_workers, progress)
         store = WaveformStore(conditioned, rows, sample_rate, manifest)
     _report_bad(store, max_bad_fraction)

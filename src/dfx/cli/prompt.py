@@ -32,12 +32,11 @@ from dfx.config import overrides
 from dfx.config.corpora import expand_corpora
 from dfx.config.schema import CONF_DIR, did_you_mean, flatten_config, register_schema
 from dfx.tracking import launchers
-from dfx.tracking.place import name_default_database, tracking_error_sentence
+from dfx.tracking.place import lacks_driver, name_default_database, tracking_error_sentence
 
 USER_ERRORS = (HydraException, OmegaConfBaseException, ValueError, OSError)
 # Errors of libraries that --help must not import, by name.
 TRACKING_ERRORS = {"MlflowException", "SQLAlchemyError"}  # of MLflow, and of the databases below it
-DRIVERS = {"psycopg", "psycopg2", "MySQLdb", "pymysql", "pyodbc"}  # of databases that MLflow may use
 LATE_USER_ERRORS = (
     "MisconfigurationException",
     *TRACKING_ERRORS,
@@ -140,16 +139,11 @@ def _record_no_result(cfg: DictConfig, error: Exception, text: str) -> float:
 
 
 def _is_users(error: Exception) -> bool:
-    return isinstance(error, USER_ERRORS) or not _kinds(error).isdisjoint(LATE_USER_ERRORS) or _lacks_driver(error)
+    return isinstance(error, USER_ERRORS) or not _kinds(error).isdisjoint(LATE_USER_ERRORS) or lacks_driver(error)
 
 
 def _kinds(error: BaseException) -> set[str]:
     return {kind.__name__ for kind in type(error).__mro__}
-
-
-def _lacks_driver(error: Exception) -> bool:
-    """Whether an import failed because the database of MLFLOW_TRACKING_URI needs a package."""
-    return isinstance(error, ModuleNotFoundError) and error.name in DRIVERS
 
 
 def _help_text(command: str, examples: str, arguments: list[str], usage: str) -> str:
@@ -198,7 +192,7 @@ def _error_sentence(error: Exception, command: str, arguments: list[str]) -> str
         return _error_sentence(cause, command, arguments) if isinstance(cause, Exception) else str(error)
     if isinstance(error, OSError):
         return files.os_error_sentence(error)
-    if (_kinds(error) & TRACKING_ERRORS or _lacks_driver(error)) and (sentence := tracking_error_sentence(error)):
+    if (_kinds(error) & TRACKING_ERRORS or lacks_driver(error)) and (sentence := tracking_error_sentence(error)):
         return sentence
     return str(error).strip()
 

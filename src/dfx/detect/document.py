@@ -101,10 +101,10 @@ def names_below(paths: Iterable[str]) -> dict[str, str]:
     """Return the names of files below the deepest folder that holds them all, by path."""
     paths = list(paths)
     try:
-        start = len(os.path.commonpath([os.path.dirname(path) for path in paths]))  # noqa: PTH120
+        folder = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120
     except ValueError:  # absolute and relative ones
-        start = 0
-    return {path: path[start:].lstrip("/") if start else path for path in paths}
+        folder = ""
+    return {path: os.path.relpath(path, folder) if folder else path for path in paths}
 
 
 def clip_notes(answer: ClipAnswer, rule: DecisionRule) -> str:

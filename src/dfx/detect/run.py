@@ -84,8 +84,9 @@ def _check_choices(cfg: DictConfig) -> None:
             f"batch_size={cfg.batch_size}, top_k={cfg.top_k}, num_workers={cfg.num_workers}, num_threads="
             f"{cfg.num_threads}: they must be positive; num_workers=0 decodes in this process."
         )
-    if min(cfg.limits.values()) <= 0:
-        raise ValueError(f"limits={dict(cfg.limits)}: every limit of decoding must be positive.")
+    for key, value in cfg.limits.items():
+        if value <= 0:
+            raise ValueError(f"limits.{key}={value}: it must be positive.")
     if cfg.report and Path(cfg.report).suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"report={cfg.report}: the page is HTML; name a file that ends with .html.")
     if cfg.json == "-" and cfg.csv == "-":

@@ -261,7 +261,10 @@ def clip_score(windows: ClipWindows, aggregate: str = "mean", top_k: int = 3) ->
 
 
 def fake_segments(windows: ClipWindows, threshold: float) -> tuple[ClipSegment, ...]:
-    """Find the parts of a clip whose score is at or below the threshold."""
+    """Find the parts of a clip whose score is at or below the threshold.
+
+    The score of a moment is the mean over the windows that hold it.
+    """
     if math.isnan(threshold):
         return ()
     # Rounded, or the end of a window would differ from the start of the next one in its last bit.
@@ -336,7 +339,7 @@ def answer_clip(
 
 
 def headline(answer: ClipAnswer) -> str:
-    """Describe the answer in a few words: `FAKE, 98 % fake`."""
+    """Describe the answer in a few words: `FAKE, probability of fake 98.0 %`."""
     word = {REAL: "real", FAKE: "FAKE"}.get(answer.prediction, answer.prediction.lower() or "no threshold")
     if np.isfinite(answer.fake_probability):
         return f"{word}, probability of fake {probability_text(answer.fake_probability)}"

@@ -106,6 +106,7 @@ def _cached_scores(
         detector.digest,
         recordings_fingerprint(chosen),
         chosen.table["id"].tolist(),
+        options.limits.hours,
         *policy,
     ]
     key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

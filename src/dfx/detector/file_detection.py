@@ -87,7 +87,8 @@ def detect_files(
     options = options or DetectionOptions()
     policies = [_policy(detector, options) for detector in detectors]
     systems = [[detector.digest, *map(str, policy)] for detector, policy in zip(detectors, policies, strict=True)]
-    facts = [VERSION, STORE_VERSION, CONDITIONING_VERSION, MAPS_VERSION, options.strict_length, systems]
+    versions = [VERSION, STORE_VERSION, CONDITIONING_VERSION, MAPS_VERSION]
+    facts = [*versions, options.strict_length, options.limits.hours, systems]
     journal = KeptScores(facts, [] if options.rerun else paths, options.cache)
     root = files.cache_dir(options.cache) / "detect"
     with contextlib.closing(journal):

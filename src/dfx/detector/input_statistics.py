@@ -9,6 +9,7 @@ passed by 5 % of the dev clips themselves.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -26,6 +27,7 @@ BLOCK_SECONDS, MOST_BLOCKS = 10.0, 6  # of a long clip, spread evenly, are measu
 LEAST_CLIPS = 20  # fewer say nothing about a range
 CLIPS_PER_DIMENSION, MOST_DIMENSIONS = 20, 16  # of the embedding
 DISTANCE = "distance"
+MOST_CODINGS = 50  # codecs of dev files; more are no card of dfx
 SCORE = "score"
 EMBEDDING = "embedding_"  # start of the names of the coordinates of an embedding
 
@@ -236,10 +238,15 @@ class InputReference:
         if not 0 < limit < math.inf:
             raise ValueError("the limit is not a positive number")
         codings = values.get("codings", [])
-        if not isinstance(codings, list) or not all(isinstance(one, str) and len(one) < 40 for one in codings):
+        if not isinstance(codings, list) or len(codings) > MOST_CODINGS or not all(map(_is_codec, codings)):
             raise ValueError("the codings are no list of names")
         clips = ReferenceClips.from_dict(values["clips"]) if "clips" in values else None
         return InputReference(ranges, limit, space, tuple(codings), clips)
+
+
+def _is_codec(name: object) -> bool:
+    """Whether this may be the name of a codec; it is printed, so it holds no control characters."""
+    return isinstance(name, str) and re.fullmatch(r"[\w-]{1,40}", name, re.ASCII) is not None
 
 
 def _three(values: Sequence[Any]) -> tuple[float, float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from urllib.parse import unquote
 
@@ -15,9 +16,10 @@ from dfx.metrics.dcf import act_dcf, min_dcf
 from dfx.metrics.eer import eer, interpolated_eer
 from dfx.tables.score_table import ScoreTable
 
-# MLflow allows letters, digits and "_-. :/" in a metric name and uses it as a path. The colon is the escape
-# character here, a slash would make a folder, and a name of dots alone would leave the folder.
-_UNSAFE = re.compile(r"[^A-Za-z0-9_. -]|^\.+$")
+# MLflow allows letters (of any script), digits and "_-. :/" in a metric name and uses it as a path. The colon is the
+# escape character here, a slash would make a folder, and a name of dots alone would leave the folder.
+_UNSAFE = re.compile(r"[^\w. -]|^\.+$")
+_MOST_BYTES = 200  # of a name: as a path it may have 255, and other words stand beside it
 
 NEED_LLR = ("act_dcf", "cllr", "ece", "brier")  # metrics that read a score as a log-likelihood ratio
 
@@ -62,12 +64,16 @@ def mlflow_name(name: str) -> str:
     """Escape the characters that MLflow does not allow in the name of a metric.
 
     Other characters than letters, digits, space, `_`, `.` and `-` become a colon and the hexadecimal code of each of
-    their UTF-8 bytes. So different names stay different.
+    their UTF-8 bytes; a long name is cut, and ends with its hash. So different names stay different.
 
     >>> mlflow_name("tacotron2+melgan")
     'tacotron2:2Bmelgan'
     """
-    return _UNSAFE.sub(lambda found: "".join(f":{byte:02X}" for byte in found[0].encode()), name)
+    escaped = _UNSAFE.sub(lambda found: "".join(f":{byte:02X}" for byte in found[0].encode()), name)
+    if len(escaped.encode()) <= _MOST_BYTES:
+        return escaped
+    kept = escaped.encode()[: _MOST_BYTES - 13].decode(errors="ignore")
+    return f"{kept}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def attack_key(attack: str) -> str:
@@ -76,7 +82,7 @@ def attack_key(attack: str) -> str:
 
 
 def attack_name(key: str) -> str:
-    """Convert a metric name to the name of the attack; inverse of `attack_key`.
+    """Convert a metric name to the name of the attack; inverse of `attack_key`, except for long names.
 
     >>> attack_name("eer/tacotron2:2Bmelgan")
     'tacotron2+melgan'

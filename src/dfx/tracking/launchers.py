@@ -127,7 +127,8 @@ def end_with_sweep() -> None:
 
     Otherwise it would finish its cell and then wait for another one for ever, with its memory.
     """
-    if not multiprocessing.current_process().name.startswith("LokyProcess"):
+    in_worker = multiprocessing.current_process().name.startswith("LokyProcess")
+    if not in_worker or PROCESS_VARIABLE not in os.environ:  # only sweeps of dfx.train have a parent
         return
     if not any(thread.name == PROCESS_VARIABLE for thread in threading.enumerate()):
         command = int(os.environ[PROCESS_VARIABLE])

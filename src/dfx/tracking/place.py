@@ -7,15 +7,11 @@ from urllib.parse import quote, unquote, urlparse
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 SQLITE = "sqlite:///"
-BAD_ADDRESS = (
-    "ArgumentError",
-    "InvalidUrlException",
-    "UnsupportedModelRegistryStoreURIException",
-    "ModuleNotFoundError",
-)
 CHECKPOINT = "checkpoint/best.ckpt"  # in the artifacts of a run
 DIGEST = "sha256."  # start of a tag of a run or model, followed by the name of a file
 AUDIO = "audio"  # column of the input of a model that MLflow serves
+BAD_ADDRESS = ("ArgumentError", "InvalidUrlException", "UnsupportedModelRegistryStoreURIException")
+DRIVERS = {"psycopg", "psycopg2", "MySQLdb", "pymysql", "pyodbc"}  # packages of the databases that MLflow may use
 
 
 def local_path(uri: str) -> Path | None:
@@ -32,13 +28,21 @@ def local_path(uri: str) -> Path | None:
     return Path(uri) if parts.scheme == "" or uri.startswith("/") else None
 
 
+def hide_password(text: str, uri: str | None = None) -> str:
+    """Replace the password of a URI by `***` in a text, which is the URI itself by default."""
+    found = re.search(r"//[^/@:\s]*:(.*)@", text if uri is None else uri)  # a password may hold @ and /
+    if not found or not found[1]:
+        return text
+    return text.replace(found[1], "***").replace(unquote(found[1]), "***")
+
+
 def tracking_error_sentence(error: BaseException) -> str:
     """Describe an error of MLflow's database or server for the user; empty if it is another error."""
     import mlflow  # takes seconds, and is there already where this error comes from
 
-    given, text = mlflow.get_tracking_uri(), str(error).strip()
-    uri = re.sub(r"(//[^/@:]*):[^/@]*@", r"\1:***@", given)  # without the password
-    if type(error).__name__ in BAD_ADDRESS:
+    given = mlflow.get_tracking_uri()
+    uri, text = hide_password(given), hide_password(str(error).strip(), given)
+    if type(error).__name__ in BAD_ADDRESS or lacks_driver(error):
         return (
             f"MLflow cannot use {VARIABLE}={uri} ({(text.splitlines() or [''])[0]}). Use http://HOST:PORT, "
             f"{SQLITE}/WHOLE/PATH/mlflow.db, or a database whose driver is installed; unset, it is ./mlflow.db."
@@ -62,6 +66,11 @@ def tracking_error_sentence(error: BaseException) -> str:
             f"command, or set {VARIABLE} to another place; what is finished is kept."
         )
     return ""
+
+
+def lacks_driver(error: BaseException) -> bool:
+    """Whether an import failed because the database of MLFLOW_TRACKING_URI needs a package."""
+    return isinstance(error, ModuleNotFoundError) and error.name in DRIVERS
 
 
 def name_default_database() -> None:

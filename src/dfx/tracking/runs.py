@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from dfx.files import cache_dir, file_digest
-from dfx.tracking.place import DIGEST, SQLITE, local_path, tracking_error_sentence
+from dfx.tracking.place import DIGEST, SQLITE, hide_password, local_path, tracking_error_sentence
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ def get_run(run_id: str) -> RunRecord:
     except MlflowException as error:
         raise ValueError(
             tracking_error_sentence(error)
-            or f"There is no run {run_id!r} in {mlflow.get_tracking_uri()} ({error.message}): copy the id from "
-            "MLflow's page of the run, or set MLFLOW_TRACKING_URI to the place that has it."
+            or f"There is no run {run_id!r} in {hide_password(mlflow.get_tracking_uri())} ({error.message}): copy the "
+            "id from MLflow's page of the run, or set MLFLOW_TRACKING_URI to the place that has it."
         ) from error
 
 
@@ -179,7 +179,7 @@ def get_model(place: str, cache: str | Path | None = None) -> ModelRecord:
     except MlflowException as error:
         raise ValueError(
             tracking_error_sentence(error)
-            or f"There is no model {place!r} in {mlflow.get_tracking_uri()} ({error.message}): give "
+            or f"There is no model {place!r} in {hide_password(mlflow.get_tracking_uri())} ({error.message}): give "
             "models:/NAME@ALIAS or models:/NAME/VERSION, or set MLFLOW_TRACKING_URI to the place that has it."
         ) from error
     found = replace(found, run=get_run(run_id) if run_id else None)

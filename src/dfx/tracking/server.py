@@ -10,6 +10,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from dfx.console import say
+from dfx.tracking.place import hide_password
 
 PAUSE_SECONDS = 60.0  # between two attempts while the server is out of reach; or ten times as long as one takes
 REFUSED = (400, 404)  # status of a request that the server answers: it would refuse it again
@@ -40,7 +41,7 @@ class ServerWatch:
     def is_back(self) -> None:
         """Record that the server has everything again."""
         if self.reason:
-            say(f"The tracking server {mlflow.get_tracking_uri()} is back, and has all epochs.")
+            say(f"The tracking server {hide_password(mlflow.get_tracking_uri())} is back, and has all epochs.")
         self.reason, self._try_again = "", 0.0
 
     @contextmanager
@@ -56,7 +57,9 @@ class ServerWatch:
             self._try_again = now + max(PAUSE_SECONDS, 10 * (now - began))
             if not self.reason:
                 self.reason = (str(error).splitlines() or [type(error).__name__])[0]
+                uri = mlflow.get_tracking_uri()
                 say(
-                    f"Warning: the tracking server {mlflow.get_tracking_uri()} is out of reach ({self.reason[:200]}). "
+                    f"Warning: the tracking server {hide_password(uri)} is out of reach "
+                    f"({hide_password(self.reason[:200], uri)}). "
                     "The run goes on, and keeps everything here until the server is back."
                 )
