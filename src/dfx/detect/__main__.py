@@ -22,6 +22,7 @@ EXAMPLES = """
   python -m dfx.detect clip.wav model=best.ckpt false_alarm=0.01
                                                                call at most 1 % of genuine recordings fake
   python -m dfx.detect - model=best.ckpt hop_seconds=0.5       raw 16-bit samples or WAV on standard input, as they come
+  python -m dfx.detect inbox/ model=best.ckpt log=answers.db   keep the scores for dfx.monitor: has the input drifted?
   python -m dfx.detect model=best.ckpt -- odd=name.wav         after -- every word is a path
 A score is a log-likelihood ratio in nats: above 0 speaks for genuine, below 0 for fake. The exit status is 0 if every
 file has an answer, 3 if some have none. What is interrupted continues where it stopped.

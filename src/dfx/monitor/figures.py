@@ -44,6 +44,7 @@ def _excess_map(watched: WatchedLog) -> Figure:
     rows, columns = np.nonzero(excess > 1)
     axes.plot(columns + 0.5, rows + 0.5, "o", color=style.BLACK, markersize=3)
     axes.set_yticks(np.arange(len(names)) + 0.5, [MEASURE_TITLES[name] for name in names], fontsize=8)
+    axes.set_facecolor("#DDDDDD")
     axes.invert_yaxis()
     axes.grid(visible=False)
     dates = np.unique(
@@ -53,7 +54,7 @@ def _excess_map(watched: WatchedLog) -> Figure:
     bar = figure.colorbar(drawn, ax=axes, ticks=[0, 0.5, 1, 2, 3], pad=0.02)
     bar.ax.set_yticklabels(["0", "0.5", "1 = limit", "2", "3 or more"], fontsize=8)
     caption = (
-        f"Dots: beyond the limit. Each column is a period ({watched.length}), named by its end (UTC). White: too few "
+        f"Dots: beyond the limit. Each column is a period ({watched.length}), named by its end (UTC). Grey: too few "
         "answers."
     )
     return style.finish_figure(figure, caption)
@@ -67,20 +68,29 @@ def _value_panels(watched: WatchedLog) -> Figure:
     """Draw the values of each measure over time: median and ranges, and those of the reference as lines."""
     latest = watched.latest.drift
     names = [
-        name for name in sorted(latest, key=lambda name: -latest[name].excess) if name in watched.of_reference.means
+        name
+        for name in sorted(latest, key=lambda name: -latest[name].excess)
+        if name in watched.of_reference.means and _varies(watched, name)
     ]
     columns = 3
-    rows = -(-len(names) // columns)
+    rows = max(1, -(-len(names) // columns))
     figure, grid = style.new_panels((7.4, 0.9 + 1.55 * rows), rows, columns, sharex=True)
     for axes in grid.flat[len(names) :]:
         axes.remove()
-    for axes, name in zip(grid.flat, names, strict=False):
+    for number, (axes, name) in enumerate(zip(grid.flat, names, strict=False)):
         _draw_values(axes, watched, name)
+        axes.tick_params(labelbottom=number + columns >= len(names))
     caption = (
         "Line: median of each period; bands: 25-75 % and 5-95 % of its answers; shares as they are. Grey: the same of\n"
-        f"the reference. Orange: beyond the limit. Each period: {watched.length}; the newest is on the right."
+        f"the reference. Orange: beyond the limit. Each period: {watched.length}; the newest is on the right. What "
+        "never varies is left out."
     )
     return style.finish_figure(figure, caption)
+
+
+def _varies(watched: WatchedLog, name: str) -> bool:
+    known = [period.quantiles[name] for period in (watched.of_reference, *watched.periods) if name in period.quantiles]
+    return bool(np.ptp(np.array(known)) > 0)
 
 
 def _draw_values(axes: Any, watched: WatchedLog, name: str) -> None:
@@ -100,8 +110,6 @@ def _draw_values(axes: Any, watched: WatchedLog, name: str) -> None:
     drifted = [number in known and name in watched.periods[number].drifted for number in known]
     for chosen, colour in ((np.logical_not(drifted), style.BLUE), (np.array(drifted, bool), style.ORANGE)):
         axes.plot(np.array(known)[chosen], values[chosen, 2], "o", color=colour, markersize=3)
-    if np.ptp(np.concatenate([values.ravel(), before])) == 0:
-        axes.set_ylim(before[0] - 1, before[0] + 1)
     unit = "%" if name in SHARES else MEASURE_UNITS[name]
     axes.set_title(f"{MEASURE_TITLES[name]}{f' ({unit})' if unit else ''}", fontsize=8)
     axes.tick_params(labelsize=7)
