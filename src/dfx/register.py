@@ -23,6 +23,8 @@ EXAMPLES = """
   python -m dfx.register runs:/RUN_ID alias=champion         register the detector of a run, and name it the champion
   python -m dfx.register runs:/SWEEP_ID alias=champion       of a sweep: the cell that dev chose
   python -m dfx.register best.ckpt alias=challenger          of a run that is known by its checkpoint
+  python -m dfx.register runs:/RUN_ID alias=champion control=control.csv
+                                                             only if it is not worse than the champion there
   python -m dfx.register models:/dfx/3 alias=champion        roll back (or forward) to a version
   python -m dfx.register models:/dfx@champion                check the files of a version, and show it
 dfx.detect without model= asks the champion. Server: mlflow models serve -m models:/dfx@champion --env-manager local
@@ -61,6 +63,8 @@ def register(cfg: DictConfig) -> str:
     else:
         name = cfg.name
         number = _register_run(_run_of(place, cfg), cfg)
+    if cfg.control:
+        _require_not_worse(name, number, cfg)
     before = registry.set_alias(name, cfg.alias, number) if cfg.alias else ""
     model = runs.get_model(f"models:/{name}/{number}", cfg.cache)
     lines = [f"registered {_described(model)}", f"files      {model.folder}, with the hashes that MLflow has"]
@@ -85,6 +89,10 @@ def _check_keys(cfg: DictConfig) -> None:
         )
     if cfg.alias is not None and not re.fullmatch(r"(?!v\d+$|latest$)[\w-]+", str(cfg.alias), re.ASCII):
         raise ValueError(f"alias={cfg.alias}: use letters, digits, - and _; latest and v1, v2 … mean versions.")
+    if cfg.control and not cfg.alias:
+        raise ValueError(f"control={cfg.control} decides whether an alias moves: add alias=champion.")
+    if not 0 <= cfg.margin < 0.5:
+        raise ValueError(f"margin={cfg.margin}: it is a difference of error rates, 0 or more and below 0.5.")
     if not cfg.name or set(cfg.name) & set("/:@"):
         raise ValueError(f"name={cfg.name}: the name of a registered model has no /, : or @.")
 
@@ -180,6 +188,29 @@ def _register_run(run: RunRecord, cfg: DictConfig) -> str:
         card = model_card(run, detector, audit, cfg.licence, holds).markdown()
         registry.complete_model(model.model_id, program, card)
     return registry.register_version(cfg.name, runs.get_model(place, cfg.cache), card)
+
+
+def _require_not_worse(name: str, number: str, cfg: DictConfig) -> None:
+    """Raise a ValueError unless a version is shown not to be worse than the version that has the alias."""
+    from dfx.detector import control_set, loading
+    from dfx.tables.manifest_reading import read_manifest
+    from dfx.tracking import registry
+
+    control = read_manifest(cfg.control)
+    before = registry.version_of_alias(name, cfg.alias)
+    if before in ("", number):
+        console.say(f"No other version has the alias {cfg.alias}: there is nothing to compare with.")
+        return
+    places = [f"models:/{name}/{version}" for version in (number, before)]
+    new, old = (loading.load_detector(place, cfg.trust, cfg.cache) for place in places)
+    test = control_set.compare_on_control(new, old, control, cfg.cache)
+    if not test.not_worse(cfg.margin):
+        raise ValueError(
+            f"{cfg.alias} stays {places[1]}: {places[0]} is registered, but not shown to be as good ({test}; more than "
+            f"{100 * cfg.margin:+.2f} points cannot be ruled out). Improve the detector, or take more control "
+            "recordings if the interval is wide."
+        )
+    console.say(f"{places[0]} is not worse than {places[1]}: {test}.")
 
 
 def _write_program(detector: SavedDetector, cfg: DictConfig, folder: Path) -> Path | None:

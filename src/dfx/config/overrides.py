@@ -22,7 +22,7 @@ OPTIONS_WITH_VALUE = {  # of Hydra, which may be followed by their value
 }
 PATH_KEYS = {  # last words of keys whose values are paths
     *("model", "scores", "key", "dev_scores", "dev_key", "asv", "asv_key", "cache", "out", "root", "path", "data"),
-    *("json", "csv", "plot", "report", "log", "clips", "init", "bonafide", "checkpoint", "manifest"),
+    *("json", "csv", "plot", "report", "log", "clips", "init", "bonafide", "checkpoint", "manifest", "control"),
 }
 ONE_PATH_KEYS = {"json", "csv", "plot", "report", "log", "cache", "out"}  # whose value is always one path
 PATH_STARTS = ("/", "./", "../", "~/")

@@ -227,6 +227,8 @@ class _Register:
     model: Any = MISSING
     name: str = MISSING
     alias: str | None = MISSING
+    control: str | None = MISSING
+    margin: float = MISSING
     licence: str = MISSING
     trust: Any = MISSING
     cache: str | None = MISSING

@@ -238,10 +238,14 @@ def register_version(name: str, model: ModelRecord, card: str) -> str:
     return str(made.version)
 
 
+def version_of_alias(name: str, alias: str) -> str:
+    """Return the number of the version that has an alias, or ""."""
+    return str(MlflowClient().get_registered_model(name).aliases.get(alias, ""))
+
+
 def set_alias(name: str, alias: str, number: str) -> str:
     """Point an alias to a version; return the version that had it before, or ""."""
-    client = MlflowClient()
-    before = str(client.get_registered_model(name).aliases.get(alias, ""))
+    client, before = MlflowClient(), version_of_alias(name, alias)
     with defer_interrupts():
         client.set_registered_model_alias(name, alias, number)
     return before
