@@ -50,6 +50,17 @@ def test_the_cache_folder_is_the_given_one_then_the_environment(monkeypatch):
         files.cache_dir("~nobody_at_all/x")
 
 
+def test_a_temporary_folder_is_removed_at_the_next_start_where_it_could_not_be(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch, files.temporary_folder(tmp_path) as left:
+        assert left.stat().st_mode & 0o777 == 0o700
+        patch.setattr(files.shutil, "rmtree", lambda *_, **__: None)
+    assert left.exists()
+    assert left.with_suffix(".lock").exists()
+    with files.temporary_folder(tmp_path) as folder:
+        assert sorted(tmp_path.iterdir()) == [folder, folder.with_suffix(".lock")]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_is_a_sentence(tmp_path):
     with pytest.raises(ValueError, match=r"filled up while maps were"), files.full_disk_is_an_error(tmp_path, "maps"):
         raise OSError(errno.ENOSPC, "no space")

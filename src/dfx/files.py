@@ -134,25 +134,27 @@ def temporary_folder(root: Path) -> Iterator[Path]:
     """Make a folder below `root` that only this user may read, and remove it afterwards.
 
     It is locked while it is used. The folders of processes that were killed are removed too: their locks can be had.
+    Where a folder cannot be removed, as while a thread still writes to it, its lock stays; the next call tries again.
     """
     import filelock
 
     root.mkdir(parents=True, exist_ok=True)
     for abandoned in root.glob("*.lock"):
         with contextlib.suppress(filelock.Timeout, OSError), filelock.FileLock(abandoned, timeout=0):
-            shutil.rmtree(abandoned.with_suffix(""), ignore_errors=True)
-            abandoned.unlink(missing_ok=True)
+            _remove_locked_folder(abandoned.with_suffix(""))
     folder = root / uuid.uuid4().hex
-    lock = folder.with_suffix(".lock")
-    try:
-        with filelock.FileLock(lock):
+    with filelock.FileLock(folder.with_suffix(".lock")):
+        try:
             folder.mkdir(mode=0o700)
-            try:
-                yield folder
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        lock.unlink(missing_ok=True)
+            yield folder
+        finally:
+            _remove_locked_folder(folder)
+
+
+def _remove_locked_folder(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if not folder.exists():
+        folder.with_suffix(".lock").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,10 @@
 """What is behind the page: files are judged, refused and deleted; a microphone is heard to its end."""
 
+import asyncio
 import os
 import re
+import sys
+import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -153,6 +156,102 @@ def test_what_nobody_claims_is_swept(kept):
         assert path.exists()
 
 
+def test_leaving_deletes_the_file_that_is_judged(kept):
+    kept.visitors.claim("anna", kept.upload(folder="a"))
+    kept.visitors.claim("bea", kept.upload(folder="b"))
+    with kept.visitors.taken("anna") as path:
+        kept.visitors.leave("anna")
+        assert not path.exists()
+        assert len(kept.files()) == 1
+
+
+def test_sweeping_goes_on(kept, monkeypatch, capsys):
+    old = kept.upload(folder="old")
+    os.utime(old["path"], (0, 0))
+    walk, errors = os.walk, [FileNotFoundError("vanished")]
+
+    def walk_with_error(*arguments, **options):
+        if errors:
+            raise errors.pop()
+        return walk(*arguments, **options)
+
+    monkeypatch.setattr(os, "walk", walk_with_error)
+    monkeypatch.setattr(visitors, "SWEEP_SECONDS", 0.01)
+
+    async def serve():
+        async with kept.visitors.sweeping(None):
+            while kept.files():
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(serve(), 60))
+    assert "could not be swept (FileNotFoundError('vanished'))" in capsys.readouterr().err
+
+
+def requested(guard, method, path, length=0):
+    """Status and text with which a guard answers a request."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "headers": [(b"content-length", str(length).encode())]}
+    asyncio.run(guard(scope, None, send))
+    return sent[0]["status"], sent[1]["body"].decode()
+
+
+async def answer_with_path(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+
+def test_only_requests_of_the_page_are_answered(kept):
+    guard = server.RequestGuard(answer_with_path, kept.visitors, 1000)
+    refused = """
+        POST /gradio_api/process_recording, GET /gradio_api/deep_link, GET /gradio_api/vibe-code,
+        GET /gradio_api/proxy=http://127.0.0.1/, POST /gradio_api/stream/1, GET /gradio_api/openapi.json, POST /login,
+        GET /gradio_api/file=/etc/passwd, POST /gradio_api/component_server, GET /gradio_api/info, GET /monitoring,
+        POST /gradio_api/upload/, GET /gradio_api/upload, POST /gradio_api/vibe-edit, POST /gradio_api/call/claim
+    """
+    for request in refused.split(","):
+        assert requested(guard, *request.split())[0] == 404, request
+    for request in (
+        "GET /",
+        "GET /assets/index.js",
+        "POST /gradio_api/upload",
+        "POST /live/0a",
+        "POST /gradio_api/queue/join",
+    ):
+        assert requested(guard, *request.split()) == (200, request.split()[1])
+
+
+def test_the_files_of_all_visitors_have_a_limit(kept):
+    guard = server.RequestGuard(answer_with_path, kept.visitors, 1000)
+    file = kept.upload()
+    os.truncate(file["path"], server.MOST_FILES * 1000 + server.MORE_BYTES - 20_000)
+    assert requested(guard, "POST", server.UPLOAD, 500)[0] == 200
+    kept.visitors.claim("anna", file)
+    assert requested(guard, "POST", server.UPLOAD, 30_000) == (
+        503,
+        "The page holds as many recordings as it can at the moment: try again in a minute.",
+    )
+    kept.visitors.leave("anna")
+    assert requested(guard, "POST", server.UPLOAD, 30_000)[0] == 200
+    assert requested(guard, "POST", server.UPLOAD, 2_000_000)[0] == 413
+
+
+def test_sentences_have_no_path_of_the_server(kept, monkeypatch):
+    page = pytest.importorskip("dfx.app.page")
+    handlers = page.PageHandlers([], kept.visitors, LIMITS, kept.visitors.temporary)
+
+    def fail(*_, **__):
+        raise FileNotFoundError(2, "No such file or directory", str(kept.visitors.uploads / "0123"))
+
+    monkeypatch.setattr(kept.visitors, "claim", fail)
+    said = words(handlers.claim(kept.upload(), SimpleNamespace(session_hash="a"))[1])
+    assert said.startswith("There is no such file or folder.")
+    assert str(kept.visitors.uploads) not in said
+
+
 def chunks(seconds, fake=False, rate=48000, size=4000):
     time_axis = np.arange(round(seconds * rate)) / rate
     samples = 0.1 * np.random.default_rng(0).standard_normal(len(time_axis))
@@ -204,6 +303,29 @@ def test_limits_of_live_recordings(system, monkeypatch):
     recordings.add("one more", b"", 16000, last=False)
 
 
+def test_limits_of_live_chunks(system):
+    recordings = LiveRecordings([system], 20)
+    with pytest.raises(ValueError, match=r"A chunk has 30\.0 s, and at most 10 s are taken"):
+        recordings.add("a", bytes(2 * 16000 * 30), 16000, last=False)
+    for _ in range(2):
+        recordings.add("a", bytes(2 * 16000 * 9), 16000, last=False)
+    with pytest.raises(ValueError, match="has reached 20 s"):
+        recordings.add("a", bytes(2 * 16000 * 9), 16000, last=False)
+
+
+def test_live_chunks_of_a_recording_come_one_after_the_other(system, monkeypatch):
+    recordings, begun, go_on = LiveRecordings([system], 20), threading.Event(), threading.Event()
+    monkeypatch.setattr(live.LiveRecording, "add", lambda *_: (begun.set(), go_on.wait(60)))
+    first = threading.Thread(target=recordings.add, args=("a", b"", 16000, False))
+    first.start()
+    begun.wait(60)
+    with pytest.raises(ValueError, match="still judged"):
+        recordings.add("a", b"", 16000, last=False)
+    go_on.set()
+    first.join()
+    recordings.add("a", b"", 16000, last=True)
+
+
 def test_a_detector_that_takes_whole_clips_says_so_live(system):
     fused = replace(system, detectors=system.detectors * 2)
     detector = system.detectors[0]
@@ -230,6 +352,8 @@ def test_options_are_refused_with_a_sentence(checkpoint, home, monkeypatch):
         command.main, f"model={checkpoint}", "compare=absent.ckpt", "port=0"
     )
     assert not list((home / "cache" / "app").glob("*"))
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    assert "dfx.app needs Gradio, which is not installed" in type_command(command.main, "model=absent.ckpt")
 
 
 def test_help_teaches(capsys):

@@ -134,7 +134,7 @@ def test_cancelled_and_left(page, sounds, tmp_path):
         left.wait_text("#result", "Listening")
         left.close()
         cancelled.click("#cancel", "Cancel")
-        cancelled.wait_text("#result", "Cancelled; the recording was deleted.")
+        cancelled.wait_text("#result", "Cancelled; the file was deleted.")
         for tab in busy:
             tab.wait_text("#result", "Audio statistics", SECONDS)
         page.wait_until_empty()
@@ -152,8 +152,10 @@ def test_requests_that_the_page_does_not_make(page):
     code, headers, _ = status("/")
     assert code == 200
     assert "default-src 'self'" in headers["content-security-policy"]
-    assert status("/gradio_api/file=/etc/passwd")[0] == 404
-    code, _, text = status("/gradio_api/upload", data=bytes(3 << 20), method="POST")
+    for path in ("file=/etc/passwd", "process_recording", "proxy=http://127.0.0.1/", "openapi.json", "vibe-code"):
+        assert status(f"/gradio_api/{path}")[0] == 404
+    # The body is not sent: the refusal does not wait for it.
+    code, _, text = status("/gradio_api/upload", data=b"x", headers={"Content-Length": 3 << 20}, method="POST")
     assert (code, text) == (413, b"A file has at most 1 MiB here: send a smaller one.")
     assert status("/live/x?rate=1&last=0", data=bytes(2), method="POST")[0] == 400
     assert status("/live/x?rate=16000&last=1", data=bytes(2), method="POST")[0] == 200

@@ -21,6 +21,7 @@ from dfx.detector.streaming import StreamingDetector, StreamWindow
 HOP_SECONDS = 0.5  # from one window to the next
 MOST_DRAWN = 120  # windows
 MOST_RECORDINGS = 8  # at the same time
+MOST_CHUNK_SECONDS = 10.0  # the page sends 5 s at most: page.js
 FORGOTTEN_SECONDS = 30.0  # after the last chunk of a browser that has gone
 
 
@@ -79,7 +80,7 @@ class LiveRecording:
         self.answers = [LiveAnswer(system) for system in systems]
         self.seconds = 0.0
         self._streams: list[StreamingDetector | None] = []
-        self._lock = threading.Lock()  # the last chunk may come while the one before it is judged
+        self._lock = threading.Lock()
         self._rate = 0
 
     def add(self, chunk: NDArray[np.int16], rate: int) -> None:
@@ -90,7 +91,6 @@ class LiveRecording:
         """
         with self._lock:
             if not self._streams:
-                require_sample_rate(Path("the microphone"), rate)
                 self._streams = [self._open(answer, rate) for answer in self.answers]
                 self._rate = rate
             if rate != self._rate:
@@ -135,31 +135,51 @@ class LiveRecordings:
         self._lock = threading.Lock()
         self._found: dict[str, LiveRecording] = {}
         self._heard: dict[str, float] = {}  # time of the last chunk
+        self._judged: set[str] = set()  # those whose last chunk is being judged
 
     def add(self, name: str, data: bytes, rate: int, last: bool) -> LiveRecording:
         """Add a chunk of 16-bit samples to a recording, which begins with its first chunk and ends with its last one.
 
         Raises:
-            ValueError: if there are too many recordings, this one is too long, or its sample rate is invalid.
+            ValueError: if there are too many recordings, this one or the chunk is too long, the chunk before it is
+                still judged, or the sample rate is invalid.
         """
+        require_sample_rate(Path("the microphone"), rate)
+        chunk = np.frombuffer(data, "<i2", len(data) // 2)
         with self._lock:
-            self._forget_silent()
-            if name not in self._found and len(self._found) >= MOST_RECORDINGS:
-                raise ValueError(f"{MOST_RECORDINGS} others are recording at the moment: try again in a minute.")
-            recording = self._found.setdefault(name, LiveRecording(self._systems))
-            self._heard[name] = time.monotonic()
-            if last or recording.seconds >= self._most_seconds:
-                self._forget(name)
-        if recording.seconds >= self._most_seconds:
+            recording = self._begin(name, len(chunk) / rate)
+        try:
+            recording.add(chunk, rate)
+            if last:
+                recording.finish()
+        finally:
+            with self._lock:
+                self._judged.remove(name)
+                if last:
+                    self._forget(name)
+        return recording
+
+    def _begin(self, name: str, seconds: float) -> LiveRecording:
+        """Return the recording that a chunk of so many seconds belongs to, or refuse the chunk."""
+        self._forget_silent()
+        if name in self._judged:
+            raise ValueError("The chunk before this one is still judged: send one after the other.")
+        if seconds > MOST_CHUNK_SECONDS:
+            raise ValueError(f"A chunk has {seconds:.1f} s, and at most {MOST_CHUNK_SECONDS:g} s are taken: send less.")
+        if name not in self._found and len(self._found) >= MOST_RECORDINGS:
+            raise ValueError(f"{MOST_RECORDINGS} others are recording at the moment: try again in a minute.")
+        recording = self._found.setdefault(name, LiveRecording(self._systems))
+        if recording.seconds + seconds > self._most_seconds:
+            self._forget(name)
             raise ValueError(f"The recording has reached {self._most_seconds:g} s, the most that is taken here.")
-        recording.add(np.frombuffer(data, "<i2", len(data) // 2), rate)
-        if last:
-            recording.finish()
+        self._heard[name] = time.monotonic()
+        self._judged.add(name)
         return recording
 
     def _forget_silent(self) -> None:
-        for name in [name for name, heard in self._heard.items() if time.monotonic() - heard > FORGOTTEN_SECONDS]:
-            self._forget(name)
+        for name, heard in list(self._heard.items()):
+            if time.monotonic() - heard > FORGOTTEN_SECONDS and name not in self._judged:
+                self._forget(name)
 
     def _forget(self, name: str) -> None:
         self._found.pop(name, None)

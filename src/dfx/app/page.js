@@ -1,5 +1,6 @@
-// The live microphone: one request after the other, each with all samples since the one before: none is lost.
+// The live microphone: one request after the other, each goes on where the one before ended: no sample is lost.
 const DFX_EVERY_MS = 500;
+const DFX_MOST_SECONDS = 5; // of a request; the rest goes with the next one
 const DFX_TAP = `registerProcessor("tap", class extends AudioWorkletProcessor {
   process([[samples]]) { if (samples) this.port.postMessage(samples.slice()); return true; }
 })`;
@@ -27,15 +28,15 @@ async function dfxLive() {
     context = new AudioContext();
     await context.audioWorklet.addModule(URL.createObjectURL(new Blob([DFX_TAP], { type: "text/javascript" })));
     const tap = new AudioWorkletNode(context, "tap");
-    const blocks = [];
+    const blocks = [], mostBlocks = Math.ceil(DFX_MOST_SECONDS * context.sampleRate / 128);
     tap.port.onmessage = (message) => blocks.push(message.data);
     context.createMediaStreamSource(stream).connect(tap);
     button.textContent = "Stop";
     const name = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
     for (let last = false; !last;) {
       if (!recording.ended) await new Promise((done) => setTimeout(done, DFX_EVERY_MS));
-      last = recording.ended;
-      const samples = blocks.splice(0).flatMap((block) => Array.from(block, (x) => Math.max(-32768, Math.min(32767, Math.round(32768 * x)))));
+      last = recording.ended && blocks.length <= mostBlocks;
+      const samples = blocks.splice(0, mostBlocks).flatMap((block) => Array.from(block, (x) => Math.max(-32768, Math.min(32767, Math.round(32768 * x)))));
       const reply = await fetch(`live/${name}?rate=${context.sampleRate}&last=${Number(last)}`, {
         method: "POST", body: new Int16Array(samples).buffer,
       });

@@ -14,7 +14,7 @@ from dfx.app.file_check import FileLimits
 from dfx.app.model_card import model_card
 from dfx.app.visitors import Visitors
 from dfx.detector.detection_system import DetectionSystem
-from dfx.files import os_error_sentence
+from dfx.files import os_error_words
 
 FILES_AT_ONCE = 2  # that are judged; further ones wait in the queue
 MOST_WAITING = 100  # in the queue
@@ -88,7 +88,7 @@ class PageHandlers:
         try:
             self.visitors.claim(_session(request), upload)
         except OWN_ERRORS as error:
-            return None, answer_html.refusal_html(str(error)), gr.update(visible=False)
+            return None, answer_html.refusal_html(_sentence(error, upload.get("path", ""))), gr.update(visible=False)
         return None, answer_html.waiting_html("Listening to the recording …"), gr.update(visible=True)
 
     def answer(self, request: gr.Request) -> tuple[Any, Any]:
@@ -106,7 +106,7 @@ class PageHandlers:
     def cancel(self, request: gr.Request) -> tuple[str, Any]:
         """Forget the file of a visitor."""
         self.visitors.leave(_session(request))
-        return answer_html.waiting_html("Cancelled; the recording was deleted."), gr.update(visible=False)
+        return answer_html.waiting_html("Cancelled; the file was deleted."), gr.update(visible=False)
 
     def leave(self, request: gr.Request) -> None:
         """Forget a visitor who has closed the page."""
@@ -117,7 +117,7 @@ def _session(request: gr.Request) -> str:
     return str(request.session_hash)
 
 
-def _sentence(error: Exception, path: Path) -> str:
-    """Return the message of an error, with the name that the visitor knows instead of the path on this machine."""
-    text = os_error_sentence(error) if isinstance(error, OSError) else str(error)
-    return text.replace(str(path), path.name)
+def _sentence(error: Exception, path: str | Path) -> str:
+    """Return the message of an error without a path of this machine."""
+    text = "{}. {}.".format(*os_error_words(error)) if isinstance(error, OSError) else str(error)
+    return text.replace(str(path), Path(path).name) if path else text

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import importlib.util
 import os
+import re
 import secrets
 import socket
+import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
@@ -14,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
@@ -23,6 +27,7 @@ from dfx.app import answer_html
 from dfx.app.file_check import FileLimits
 from dfx.app.live import LiveRecordings
 from dfx.app.visitors import Visitors
+from dfx.audio.speech_properties import measure_speech
 from dfx.console import say
 from dfx.detector.answers import ThresholdChoice
 from dfx.detector.datamodule import Batch
@@ -33,8 +38,15 @@ from dfx.features.base import Feature
 
 # The browser loads from this page only: no font, script or picture of another server.
 CONTENT_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'"
-FILES = "/gradio_api/file"  # where Gradio hands out what visitors sent
+UPLOAD = "/gradio_api/upload"
+# All that the page asks for. Gradio has more: it would keep recordings, and hand out what visitors sent.
+PAGE_REQUESTS = re.compile(
+    r"GET /|GET /(assets|static)/.+|GET /(theme\.css|favicon\.ico)|POST /live/[^/]+"
+    r"|GET /gradio_api/(heartbeat/[^/]+|queue/data|upload_progress|app_id)"
+    r"|POST /gradio_api/(upload|run/predict|queue/join|cancel|reset)"
+)
 MORE_BYTES = 1 << 20  # of a request, beside its file
+MOST_FILES = 20  # of the largest size, that visitors together may have here
 END_SECONDS = 3  # for requests that are under way when the command is ended
 
 
@@ -69,6 +81,8 @@ def run_app(cfg: DictConfig) -> None:
     limits = FileLimits(cfg.max_mib, cfg.max_seconds)
     if not (limits.mib > 0 and limits.seconds > 0):
         raise ValueError(f"max_mib={cfg.max_mib}, max_seconds={cfg.max_seconds}: the limits of a file are above 0.")
+    if not all(importlib.util.find_spec(name) for name in ("gradio", "uvicorn")):
+        raise ValueError("dfx.app needs Gradio, which is not installed: pip install 'dfx[app]'.")
     if cfg.num_threads:
         torch.set_num_threads(cfg.num_threads)
     with ExitStack() as stack:
@@ -76,6 +90,8 @@ def run_app(cfg: DictConfig) -> None:
         systems = open_systems(cfg)
         folder = stack.enter_context(files.temporary_folder(files.cache_dir(cfg.cache) / "app"))
         server = page_server(systems, limits, folder)
+        # The first measure of pitch takes seconds; the first visitor need not wait for it.
+        threading.Thread(target=measure_speech, args=(np.ones(16_000, np.float32), 16_000)).start()
         host, port = door.getsockname()[:2]
         say(f"Ready: http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)")
         try:
@@ -131,20 +147,15 @@ def page_server(systems: Sequence[DetectionSystem], limits: FileLimits, folder: 
         systems: one detector, or two side by side.
         limits: of a file.
         folder: of all files of the page.
-
-    Raises:
-        ValueError: if Gradio is not installed.
     """
     visitors = Visitors(folder)
     # Read by Gradio when it is imported: its folder, and no call to the internet.
     os.environ |= {"GRADIO_TEMP_DIR": str(visitors.uploads), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
-    try:
-        import gradio
-        import uvicorn
-        from gradio import route_utils
-    except ImportError as error:
-        raise ValueError("dfx.app needs Gradio, which is not installed: pip install 'dfx[app]'.") from error
+    tempfile.tempdir = str(visitors.temporary)  # of all that libraries write: it is removed at the end
+    import gradio
+    import uvicorn
     from fastapi import FastAPI
+    from gradio import route_utils
 
     from dfx.app.page import build_page
 
@@ -158,7 +169,7 @@ def page_server(systems: Sequence[DetectionSystem], limits: FileLimits, folder: 
     route_utils.GradioUploadFile = OwnFolderUpload
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=visitors.sweeping)
     app.add_route("/live/{name}", live_answers(LiveRecordings(systems, limits.seconds)), methods=["POST"])
-    app.add_middleware(RequestGuard, most_bytes=int(limits.mib * 2**20))
+    app.add_middleware(RequestGuard, visitors=visitors, most_bytes=int(limits.mib * 2**20))
     gradio.mount_gradio_app(
         app,
         build_page(systems, visitors, limits, folder),
@@ -205,18 +216,25 @@ def _refuse(status: int, text: str) -> Any:
 
 
 class RequestGuard:
-    """ASGI middleware: a policy for the browser, no file of a visitor, no request larger than a file may be."""
+    """ASGI middleware: a policy for the browser, requests that the page makes only, limits of what is sent.
 
-    def __init__(self, app: Any, most_bytes: int) -> None:
-        self._app, self._most_bytes = app, most_bytes
+    Args:
+        app: what answers the requests.
+        visitors: whose files count.
+        most_bytes: of a file; all files together have at most `MOST_FILES` times as much.
+    """
+
+    def __init__(self, app: Any, visitors: Visitors, most_bytes: int) -> None:
+        self._app, self._visitors, self._most_bytes = app, visitors, most_bytes
+        self._arriving = 0  # bytes
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if scope["path"].startswith(FILES):
-            await _refuse(404, "No file is handed out here.")(scope, receive, send)
+        if not PAGE_REQUESTS.fullmatch(f"{scope['method']} {scope['path']}"):
+            await _refuse(404, "The page has no such address.")(scope, receive, send)
             return
         length = dict(scope["headers"]).get(b"content-length", b"")
         if scope["method"] == "POST" and not (length.isdigit() and int(length) <= self._most_bytes + MORE_BYTES):
@@ -230,4 +248,16 @@ class RequestGuard:
                 message = {**message, "headers": [*message["headers"], policy]}
             await send(message)
 
-        await self._app(scope, receive, send_with_policy)
+        if scope["path"] != UPLOAD:
+            await self._app(scope, receive, send_with_policy)
+            return
+        self._arriving += int(length)
+        try:
+            held = await asyncio.to_thread(self._visitors.held_bytes)
+            if held + self._arriving > MOST_FILES * self._most_bytes + MORE_BYTES:
+                text = "The page holds as many recordings as it can at the moment: try again in a minute."
+                await _refuse(503, text)(scope, receive, send)
+            else:
+                await self._app(scope, receive, send_with_policy)
+        finally:
+            self._arriving -= int(length)

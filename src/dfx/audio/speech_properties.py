@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from dfx.audio.measures import SILENCE_DB
+from dfx.audio.samples import Waveform
 from dfx.audio.store import WaveformStore
 
 PITCH_HZ = (60.0, 400.0)  # of speaking voices
@@ -12,14 +13,19 @@ MEASURED_SECONDS = 60.0  # from the middle of a clip
 
 
 def speech_properties(clips: WaveformStore, row: int) -> dict[str, dict[str, float | int | None]]:
-    """Measure pitch, energy and spectrum of a clip, from the minute in its middle.
+    """Measure pitch, energy and spectrum of a clip, from the minute in its middle."""
+    size = round(MEASURED_SECONDS * clips.sample_rate)
+    samples = clips.read(row, max(0, (int(clips.lengths[row]) - size) // 2), size)
+    return measure_speech(samples, clips.sample_rate)
+
+
+def measure_speech(samples: Waveform, rate: int) -> dict[str, dict[str, float | int | None]]:
+    """Measure pitch, energy and spectrum of samples (samples,) at a rate in Hz; the first call in a process is slow.
 
     Pitch by YIN (librosa) where there is sound; its stability is 1 - deviation / mean, at least 0.
     """
     import librosa  # takes a second
 
-    rate, size = clips.sample_rate, round(MEASURED_SECONDS * clips.sample_rate)
-    samples = clips.read(row, max(0, (int(clips.lengths[row]) - size) // 2), size)
     levels = librosa.feature.rms(y=samples)[0]
     sound = levels > max(levels.max() * 10 ** (-SILENCE_DB / 20), 1e-6)
     padded = np.pad(samples, (0, max(0, 2048 - len(samples))))
