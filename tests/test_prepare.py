@@ -83,7 +83,7 @@ def test_limits_of_a_file_are_options(corpus_file, tmp_path, capsys):
     (listed,) = tmp_path.glob("waveforms/*/bad_files-*.csv")
     reasons = pd.read_csv(listed)["reason"]
     assert 0 < len(reasons) < 48
-    assert reasons.str.startswith("it is longer than 0.0003 hours: cut it into pieces, or raise limits.hours").all()
+    assert reasons.str.startswith("it is longer than 0.0003 hours (limits.hours): cut it into pieces").all()
     prepare(config(corpus_file, tmp_path, "limits.hours=1"))
     assert ", 0 bad files\n" in capsys.readouterr().err
     with pytest.raises(ValueError, match=r"limits.memory_mib=0: it must be positive"):

@@ -165,6 +165,25 @@ def test_a_changed_model_is_not_registered(champion, run):
 
 
 @pytest.mark.slow
+def test_a_version_that_mlflow_registered_is_checked_and_gets_a_card_of_its_own(champion, run):
+    """As with the button in the UI: such a version has no hashes of its own."""
+    source = MlflowClient().get_model_version("dfx", champion.rpartition("/")[2]).source
+    made = mlflow.register_model(source, "by_hand")
+    program = Path(MlflowClient().get_model_version_download_uri("by_hand", made.version)) / "data" / "model.pt2"
+    kept = program.read_bytes()
+    program.write_bytes(kept[:-1])
+    try:
+        with pytest.raises(ValueError, match=r"model.pt2 was changed or damaged"):
+            dfx.load(f"models:/by_hand/{made.version}")
+    finally:
+        program.write_bytes(kept)
+    place = registered(f"model=runs:/{run.info.run_id}", "name=by_hand")
+    assert place != f"models:/by_hand/{made.version}"
+    assert "Model card" in MlflowClient().get_model_version("by_hand", place.rpartition("/")[2]).description
+    assert dfx.load(champion).name == dfx.load(place).name  # the program was not written again
+
+
+@pytest.mark.slow
 def test_the_server_answers_paths_and_base64(champion, corpus, home):
     """The real server of MLflow on loopback, asked as curl would."""
     with socket.socket() as free:

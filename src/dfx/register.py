@@ -27,7 +27,8 @@ EXAMPLES = """
                                                              only if it is not worse than the champion there
   python -m dfx.register models:/dfx/3 alias=champion        roll back (or forward) to a version
   python -m dfx.register models:/dfx@champion                check the files of a version, and show it
-dfx.detect without model= asks the champion. Server: mlflow models serve -m models:/dfx@champion --env-manager local
+dfx.detect without model= asks the champion. Server:
+mlflow models serve -m models:/dfx@champion --env-manager local --port 5001
 """.strip("\n")
 USAGE = "PLACE [alias=ALIAS] [KEY=VALUE ...]"
 
@@ -67,7 +68,7 @@ def register(cfg: DictConfig) -> str:
         _require_not_worse(name, number, cfg)
     before = registry.set_alias(name, cfg.alias, number) if cfg.alias else ""
     model = runs.get_model(f"models:/{name}/{number}", cfg.cache)
-    lines = [f"registered {_described(model)}", f"files      {model.folder}, with the hashes that MLflow has"]
+    lines = [f"version    {_described(model)}", f"files      {model.folder}, with the hashes that MLflow has"]
     if cfg.alias:
         lines.append(f"{cfg.alias:<10} models:/{name}@{cfg.alias} is version {number} now")
         if before and before != number:
@@ -77,7 +78,7 @@ def register(cfg: DictConfig) -> str:
         elif before:
             lines[-1] += ", as before"
     target = f"models:/{name}@{cfg.alias}" if cfg.alias else f"models:/{name}/{number}"
-    lines.append(f"serve      mlflow models serve -m {target} --env-manager local")
+    lines.append(f"serve      mlflow models serve -m {target} --env-manager local --port 5001")
     show_document_parts([DocumentText(line) for line in lines])
     return f"models:/{name}/{number}"
 
@@ -153,9 +154,11 @@ def _chosen_by_dev(parent: RunRecord) -> RunRecord:
         raise ValueError(f"The sweep {parent.name} has no finished cell: repeat its command.")
     run = min(best.runs, key=lambda one: (one.metrics["dev/eer"], -one.metrics.get("dev/auc", 0.0)))
     cell = best.name if made.axes[1] else best.row
+    cell = "the only setting" if cell == "all" else cell
     rates = f"mean EER on dev {100 * best.mean('dev/eer'):.2f} % over {counted(len(best.runs), 'seed')}"
     cells = f"of {counted(len(finished), 'finished run')} and {len(found) - len(finished)} without a result"
-    console.say(f"dev chose {cell}, {rates}, {cells}: {run.name}.")
+    own = f"{run.name}, its best seed on dev ({100 * run.metrics['dev/eer']:.2f} %)" if len(best.runs) > 1 else run.name
+    console.say(f"dev chose {cell}, {rates}, {cells}: {own}.")
     return run
 
 
@@ -173,6 +176,7 @@ def _register_run(run: RunRecord, cfg: DictConfig) -> str:
     from dfx.detector import loading
     from dfx.reporting.model_card import model_card
     from dfx.tracking import audits, registry, runs
+    from dfx.tracking.place import DIGEST
 
     file, _ = loading.find_detector_file(f"runs:/{run.run_id}", cfg.cache)
     place = f"models:/{registry.log_model(run.run_id, file)}"
@@ -182,8 +186,10 @@ def _register_run(run: RunRecord, cfg: DictConfig) -> str:
         console.say(f"{run.name} is registered already, as version {known} of {cfg.name}.")
         return known
     with tempfile.TemporaryDirectory() as folder:
-        program = _write_program(detector, cfg, Path(folder))
-        holds = "The model also holds a pt2 program from waveform to score." if program else ""
+        # A second program would not have the hash that a version with another name has noted.
+        has_program = f"{DIGEST}{registry.PROGRAM}" in model.tags
+        program = None if has_program else _write_program(detector, cfg, Path(folder))
+        holds = "The model also holds a pt2 program from waveform to score." if program or has_program else ""
         audit = audits.latest_audit(run.tags.get("manifest_hash", ""), cfg.cache)
         card = model_card(run, detector, audit, cfg.licence, holds).markdown()
         registry.complete_model(model.model_id, program, card)
@@ -210,6 +216,8 @@ def _require_not_worse(name: str, number: str, cfg: DictConfig) -> None:
             f"{100 * cfg.margin:+.2f} points cannot be ruled out). Improve the detector, or take more control "
             "recordings if the interval is wide."
         )
+    if registry.version_of_alias(name, cfg.alias) != before:
+        raise ValueError(f"{cfg.alias} has moved while {places[0]} was compared with {places[1]}: repeat the command.")
     console.say(f"{places[0]} is not worse than {places[1]}: {test}.")
 
 
@@ -235,8 +243,8 @@ def _write_program(detector: SavedDetector, cfg: DictConfig, folder: Path) -> Pa
 
 def _described(model: ModelRecord) -> str:
     name = model.run.name if model.run else "of no run"
-    error_rate = model.run.metrics.get("eval/eer") if model.run else None
-    measured = "" if error_rate is None else f", EER on eval {100 * error_rate:.2f} %"
+    rates = {split: model.run.metrics.get(f"{split}/eer") for split in ("dev", "eval")} if model.run else {}
+    measured = "".join(f", EER on {split} {100 * rate:.2f} %" for split, rate in rates.items() if rate is not None)
     return f"models:/{model.name}/{model.number} ({name}{measured})"
 
 

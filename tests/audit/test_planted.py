@@ -176,7 +176,7 @@ PLANTED = {
 def report(babble, tmp_path_factory):
     table = plant(tmp_path_factory.mktemp("planted"), babble)
     cache = tmp_path_factory.mktemp("cache")
-    settings = DictConfig({"sample_rate": RATE, "seed": 0, "cache": cache, "num_workers": 0})
+    settings = DictConfig({"sample_rate": RATE, "seed": 0, "cache": cache, "num_workers": 0, "limits": {}})
     found = audit_corpus(settings, ManifestFile(str(table)), {}, progress=False)
     return report_json_value(found.results)
 

@@ -23,7 +23,7 @@ MODELS = {  # dev, eval
 
 
 def settings(cache):
-    return DictConfig({"sample_rate": 16000, "seed": 0, "cache": cache, "num_workers": None})
+    return DictConfig({"sample_rate": 16000, "seed": 0, "cache": cache, "num_workers": None, "limits": {}})
 
 
 @pytest.fixture(scope="module")

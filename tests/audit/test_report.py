@@ -21,7 +21,7 @@ def given(table, ready=None):
 
 
 def settings(cache):
-    return DictConfig({"sample_rate": 16000, "seed": 0, "cache": cache, "num_workers": 0})
+    return DictConfig({"sample_rate": 16000, "seed": 0, "cache": cache, "num_workers": 0, "limits": {}})
 
 
 def audited(table, cache, others=None):

@@ -10,7 +10,7 @@ from dfx.datasets import Demo
 
 def audit(demo, cache):
     """Results of an audit, and the AUC, whichever way it points, of each scalar."""
-    settings = DictConfig({"sample_rate": 16000, "seed": 0, "cache": cache, "num_workers": None})
+    settings = DictConfig({"sample_rate": 16000, "seed": 0, "cache": cache, "num_workers": None, "limits": {}})
     results = audit_corpus(settings, demo, {}, progress=False).results
     return results, {scalar["name"]: scalar["strength"] for scalar in results["scalars"]}
 

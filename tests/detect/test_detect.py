@@ -132,7 +132,7 @@ def test_bad_files_have_a_reason_and_stop_nothing(detect, tmp_path):
         "dangling": "does not exist",
         "absent": "does not exist",
         "loop": "links lead to each other: remove one of them",
-        "long": "it is longer than 0.001 hours: cut it into pieces, or raise limits.hours",
+        "long": "it is longer than 0.001 hours (limits.hours): cut it into pieces",
     }
     for name, reason in reasons.items():
         assert reason in rows[name]["reason"]

@@ -88,7 +88,12 @@ def test_a_score_file_of_a_split_takes_its_labels_from_the_corpus(evaluate, corp
 
 def test_what_mlflow_sends_is_kept_in_the_cache_of_the_command(evaluate, tmp_path, monkeypatch):
     given = []
-    monkeypatch.setattr(runs, "registered_model", lambda place, cache: ([], given.append(cache)))
+
+    def model(place, cache):
+        given.append(cache)
+        return runs.ModelRecord(tmp_path, (), None, {}, "")
+
+    monkeypatch.setattr(runs, "get_model", model)
     with pytest.raises(ValueError, match="holds no checkpoint"):
         evaluate("model=models:/tones/1", f"cache={tmp_path}")
     assert given == [str(tmp_path)]

@@ -127,7 +127,7 @@ def test_a_server_that_is_gone_is_no_missing_run_model_or_wrong_filter(home, mon
         monkeypatch.setattr(MlflowClient, name, gone)
     monkeypatch.setattr(mlflow, "search_runs", gone)
     monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: "http://127.0.0.1:5000")
-    for ask in (runs.find_runs, lambda: runs.get_run("a"), lambda: runs.registered_model("models:/dfx@champion")):
+    for ask in (runs.find_runs, lambda: runs.get_run("a"), lambda: runs.get_model("models:/dfx@champion")):
         with pytest.raises(ValueError, match=r"The tracking server http://127.0.0.1:5000 does not answer"):
             ask()
 

@@ -143,7 +143,7 @@ def detect_paths(system: DetectionSystem, paths: Sequence[str], cfg: DictConfig)
         page = document.answers_document(answers, most_fake.answers(), system.rule, system.name)
         files.write_text_file(Path(cfg.report).expanduser(), page.html())
     if "-" not in (cfg.json, cfg.csv):
-        _show(system, answers, {key: cfg[key] for key in OUTPUTS if key != "plot" or drawn})
+        _show(system, answers, {key: cfg[key] for key in (*OUTPUTS, "log") if key != "plot" or drawn})
     return not any(answer.reason for answer in answers)
 
 

@@ -66,6 +66,12 @@ def _warnings_on_windows(detectors: Sequence[SavedDetector], options: DetectionO
             f"aggregate={aggregate} with windows of {seconds or detectors[0].segment_seconds:g} s: choose threshold= "
             "on recordings of your own."
         )
+    for detector in detectors:
+        if detector.card and detector.card.reference is None:
+            yield (
+                f"{detector.name} does not know the range of its input (fewer than 20 dev clips, or no audio): a "
+                "clip that is unlike dev is not noticed."
+            )
     if any(detector.config["conditioning"].get("trim_db") is not None for detector in detectors):
         yield "Silence at the ends is trimmed, as in training: times count from the first sound."
 

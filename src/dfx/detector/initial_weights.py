@@ -82,7 +82,8 @@ class InitialWeights:
                 "maps with: use feature.cache=false, or init_only=[model.*,loss.*]."
             )
         detector.load_state_dict(self.weights, strict=False)
-        console.say(f"Starting from {self.name} (init): {len(self.weights)} of {len(own)} weights, the rest is new.")
+        rest = "" if len(self.weights) == len(own) else ", the rest is new"
+        console.say(f"Starting from {self.name} (init): {len(self.weights)} of {len(own)} weights{rest}.")
 
     def _problem_sentence(self, problems: dict[str, list[str]]) -> str:
         lines = [

@@ -24,7 +24,7 @@ from dfx.tracking.runs import RunRecord
 SHOWN = ("eer", "auc", "min_dcf", "act_dcf", "cllr")
 WITHOUT_LLR = ("eer", "auc", "min_dcf")
 SEEN = ("eer_seen", "eer_unseen")
-FEW_TRIALS = 100_000  # more are not resampled: their intervals are narrow, and it would take minutes
+FEW_TRIALS = 100_000  # more are not resampled, which would take minutes
 NOT_STATED = "not stated"
 UNKNOWN = ("-", "")  # speakers
 
@@ -116,7 +116,8 @@ def _results(run: RunRecord, detector: SavedDetector, tables: Mapping[str, Score
         "Results",
         ["", "dev", "eval", "meaning"],
         rows,
-        "95 % bootstrap intervals; whole speakers are drawn where they are known. dev chose weights and threshold.",
+        "95 % bootstrap intervals, for up to 100,000 trials; whole speakers are drawn where they are known. dev chose "
+        "weights and threshold.",
         ("meaning",),
     )
 

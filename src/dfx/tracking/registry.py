@@ -154,8 +154,10 @@ def complete_model(model_id: str, program: Path | None, card: str) -> None:
             shutil.copyfile(program, folder / DATA / PROGRAM)
             digests[PROGRAM] = file_digest(program)
             _write_description(folder, logged, digests)
-            client.set_logged_model_tags(model_id, {f"{DIGEST}{PROGRAM}": digests[PROGRAM]})
-        client.log_model_artifacts(model_id, str(folder))
+        with defer_interrupts():
+            client.log_model_artifacts(model_id, str(folder))
+            if program is not None:
+                client.set_logged_model_tags(model_id, {f"{DIGEST}{PROGRAM}": digests[PROGRAM]})
 
 
 def check_model_files(model: ModelRecord, place: str) -> None:
@@ -207,9 +209,10 @@ def _flavour_problem(file: Path) -> str:
 
 
 def find_version(name: str, model_id: str) -> str:
-    """Return the newest version of a registered model that is this logged model, or ""."""
+    """Return the newest version that `register_version` made of this logged model, or ""."""
     found = MlflowClient().search_model_versions(f"name = '{name}'")
-    return next((str(one.version) for one in found if one.source == f"models:/{model_id}"), "")
+    made = (one for one in found if one.source == f"models:/{model_id}" and f"{DIGEST}{WEIGHTS}" in one.tags)
+    return next((str(one.version) for one in made), "")
 
 
 def register_version(name: str, model: ModelRecord, card: str) -> str:

@@ -175,7 +175,9 @@ def get_model(place: str, cache: str | Path | None = None) -> ModelRecord:
             known = (name, str(version.version), tuple(version.aliases))
             logged_place = re.fullmatch(r"models:/(m-\w+)", version.source or "")
             model_id = logged_place[1] if logged_place else ""
-            found = ModelRecord(Path(), (), None, dict(version.tags), model_id, *known)
+            # A version that was registered in the UI has no hashes of its own.
+            tags = dict(client.get_logged_model(model_id).tags) if model_id else {}
+            found = ModelRecord(Path(), (), None, tags | version.tags, model_id, *known)
     except MlflowException as error:
         raise ValueError(
             tracking_error_sentence(error)
