@@ -74,3 +74,59 @@ def test_unknown_values_are_left_out():
     assert found["c"].drifted
     assert not found["b"].drifted
     assert measure_drift(DriftSample({}), DriftSample(other)) == {}
+
+
+def many(generator, count, shift=0.0):
+    """Fourteen varying measures, the first of them moved."""
+    return DriftSample({str(one): generator.normal(0.0 if one else shift, size=count) for one in range(14)})
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.005])
+def test_rare_false_alarms_leave_a_gross_change_to_be_found(rate):
+    generator = np.random.default_rng(5)
+    found = measure_drift(many(generator, 500), many(generator, 500, 3.0), rate)
+    assert [name for name, one in found.items() if one.drifted] == ["0"]
+
+
+def test_many_measures_without_a_change_raise_rare_alarms():
+    alarms = dict.fromkeys((0.05, 0.01), 0)
+    for trial in range(100):
+        generator = np.random.default_rng(trial)
+        one, other = many(generator, 40), many(generator, 60)
+        for rate in alarms:
+            alarms[rate] += any(found.drifted for found in measure_drift(one, other, rate, trial).values())
+    assert 0 < alarms[0.05] <= 14  # 5 in the mean; outside in one of 100 times
+    assert alarms[0.01] <= 5  # 1 in the mean; more in one of 1,000 times
+
+
+def test_rates_that_shuffles_cannot_tell_are_refused():
+    sample = many(np.random.default_rng(6), 40)
+    for rate in (0.0, 0.0005, 1.0):
+        with pytest.raises(ValueError, match="to below 1"):
+            measure_drift(sample, sample, rate)
+
+
+def test_unknown_values_in_one_sample_raise_no_alarm():
+    alarms = 0
+    for trial in range(40):
+        generator = np.random.default_rng(trial)
+        one, other = many(generator, 500), many(generator, 500)
+        for name in list(other.measures)[1:]:
+            other.measures[name][25:] = np.nan
+        alarms += any(found.drifted for found in measure_drift(one, other, seed=trial).values())
+    assert alarms <= 7  # 2 in the mean; more in one of 1,000 times
+
+
+@pytest.mark.parametrize("days", [5, 14])
+def test_days_with_levels_of_their_own_raise_no_alarm(days):
+    alarms, groups = 0, np.repeat(np.arange(days), 100)
+    for trial in range(40):
+        generator = np.random.default_rng([trial, days])
+        levels = generator.normal(size=(days + 1, 14))
+        values = np.repeat(levels, 100, axis=0) + generator.normal(size=(100 * (days + 1), 14))
+        one, other = (
+            {str(number): own for number, own in enumerate(part.T)} for part in np.split(values, [100 * days])
+        )
+        period = DriftSample(other, np.zeros(100, int))
+        alarms += any(found.drifted for found in measure_drift(DriftSample(one, groups), period, seed=trial).values())
+    assert alarms <= 6  # 2 in the mean; more in one of 100 times

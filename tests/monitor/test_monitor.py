@@ -141,7 +141,7 @@ def test_a_change_is_found_with_its_direction_and_its_start(watch, system, tmp_p
 
 
 def test_unsure_and_broken_files_and_embeddings_are_watched(watch, system, tmp_path):
-    write_log(tmp_path / "log.db", [(200, 30, {f"{EMBEDDING}1": 1.5})], system)
+    write_log(tmp_path / "log.db", [(200, 30, {f"{EMBEDDING}1": 1.5})], system, seed=1)
     found = watch()
     assert found.status == 4
     assert set(found.data["drifted"]) == {"broken", "embedding"}
@@ -167,6 +167,32 @@ def test_the_log_itself_is_the_reference_where_traffic_is_unlike_dev(watch, syst
     with sqlite3.connect(tmp_path / "log.db") as connection:
         connection.execute("UPDATE systems SET digest = 'gone'")
     assert watch(f"reference={first}..{last}").status == 0  # without the detector
+
+
+def test_short_references_are_refused_or_get_a_warning(watch, system, tmp_path):
+    now = write_log(tmp_path / "log.db", [(60, 0, {})] * 18, system)
+
+    def reference(days):
+        first, last = (time.strftime("%Y-%m-%dT%H:%M", time.gmtime(now / 1000 - ago * 86400)) for ago in (days + 3, 3))
+        return f"reference={first}..{last}"
+
+    few = str(watch(reference(4)).status)
+    assert "has 4 whole periods (day) with answers" in few
+    assert "5 at least, better in 14" in few
+    found = watch(reference(6))
+    assert "Warning: 6 periods say little about ordinary changes" in found.text.replace("\n", " ")
+    assert "Warning: 6 periods" in (tmp_path / "out" / "report.html").read_text()
+    assert "Warning" not in watch(reference(14)).text
+    assert "Warning" not in watch(reference(6), "period=6h").text
+    assert "has 3 whole periods (100 answers)" in str(watch(reference(6), "period=100").status)
+
+
+def test_windows_of_a_stream_need_a_reference_from_the_log(watch, system, tmp_path):
+    settings = SETTINGS | {"kind": "stream"}
+    now = write_log(tmp_path / "log.db", [(60, 0, {})] * 9, dataclasses.replace(system, settings=settings))
+    assert "windows of a stream" in str(watch().status)
+    first, last = (time.strftime("%Y-%m-%dT%H:%M", time.gmtime(now / 1000 - days * 86400)) for days in (9, 1))
+    assert watch(f"reference={first}..{last}").status == 0
 
 
 def test_a_period_may_be_a_number_of_answers(watch, system, tmp_path):
@@ -206,7 +232,8 @@ def test_answers_of_other_settings_and_detectors_are_left_out(watch, system, tmp
         (["reference=2026-01-01"], "give a range of times, FROM..TO"),
         (["reference=2026-02-01..2026-01-01"], "ends before it begins"),
         (["reference=2020-01-01..2020-01-02"], "has 0 answers in the log"),
-        (["false_alarm=0"], "it is a rate between 0 and 1"),
+        (["false_alarm=0"], "it is a rate from 0.001 to below 1"),
+        (["false_alarm=0.0001"], "Rarer alarms cannot be told from chance"),
         (["log=absent.db"], "There is no log absent.db"),
         (["model=absent.ckpt"], "There is no detector"),
         (["perod=1d"], "did you mean 'period'?"),

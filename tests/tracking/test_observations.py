@@ -63,6 +63,30 @@ def test_a_file_is_logged_once_for_each_detector_and_windows_of_streams_always(t
     assert file_hash("a.wav", 1, 2) != file_hash("a.wav", 1, 3)
 
 
+def test_an_answer_replaces_that_there_was_none_and_nothing_else_does(tmp_path):
+    path = tmp_path / "log.db"
+    with ObservationLog(path, SYSTEM) as log:
+        for one in (broken(7), broken(7), answer(7, 0.5), answer(7, 2.0), broken(7)):
+            log.add(one)
+    found = read_all(path)
+    assert found.columns["score"].tolist() == [0.5]
+    assert found.columns["loudness"].tolist() == [-27.0]
+    assert (found.broken.tolist(), found.codings) == ([0], ["mp3"])
+
+
+def test_a_detector_is_one_system_from_wherever_it_was_loaded(tmp_path):
+    path = tmp_path / "log.db"
+    for name, place in (("lcnn", "models:/dfx@champion"), ("dfx 3", "models:/dfx/3")):
+        with ObservationLog(path, LoggedSystem("d1", name, [place], COLUMNS, {})) as log:
+            log.add(answer(7))
+    with ObservationLog(path, LoggedSystem("d1", "lcnn", ["models:/dfx/3"], COLUMNS, {"threshold": 1.0})) as log:
+        log.add(answer(8))
+    with ObservationStore(path) as store:
+        assert len(store.systems) == 2
+        assert [one.places for one in store.systems if not one.settings] == [["models:/dfx/3"]]  # the latest
+    assert len(read_all(path)) == 2
+
+
 WRITER = """
 import sys
 from dfx.tracking.observations import LoggedSystem, Observation, ObservationLog

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 EMBEDDINGS, UNSURE, BROKEN, NEW_CODEC = "embedding", "unsure", "broken", "new_codec"
 SHARES = (UNSURE, BROKEN, NEW_CODEC)
-FEW_BLOCKS = 5  # of time, in a reference from the log
+FEW_BLOCKS = 14  # whole periods: fewer in a reference from the log get a warning
 MEASURE_TITLES = {
     SCORE: "score",
     UNSURE: "share of UNSURE",
@@ -128,18 +128,19 @@ def log_reference(answers: Observations, blocks: NDArray[np.int64], range_text: 
 
     Args:
         answers: of that part.
-        blocks: (answers,) number of the block of time that each is from; answers of one block are alike.
+        blocks: (answers,) number of the period that each is from; answers of one period are alike.
         range_text: of its times, for people.
         end_ms: end of that part.
     """
     count = len(np.unique(blocks))
     notes = [
-        f"The reference has {count} blocks of time; how much these differ from each other raises the limits, so that "
-        "ordinary changes from one to the next are no drift."
+        f"The reference has {count} periods; how much these differ from each other raises the limits, so that ordinary "
+        "changes from one to the next are no drift."
     ]
     if count < FEW_BLOCKS:
         notes.append(
-            f"{count} blocks say little about ordinary changes: take a longer reference, {FEW_BLOCKS} periods or more."
+            f"Warning: {count} periods say little about ordinary changes: the limits are wide, a drift may go unseen, "
+            f"and an alarm may be an ordinary change. Take a longer reference, {FEW_BLOCKS} periods or more."
         )
     text = f"{len(answers):,} answers of the log, {range_text}"
     codings = frozenset(answers.codings) - {""}

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, ListConfig
 from dfx.console import progress_bar
 from dfx.detector import loading
 from dfx.detector.sampling import evenly_spaced
-from dfx.metrics.drift import DriftSample, MeasureDrift, measure_drift
+from dfx.metrics.drift import DriftSample, MeasureDrift, check_rate, measure_drift
 from dfx.monitor import periods, samples
 from dfx.monitor.periods import Period, PeriodLength, time_text
 from dfx.monitor.samples import DriftReference
@@ -22,7 +22,7 @@ from dfx.tracking.observations import LoggedSystem, ObservationStore
 
 LEAST_ANSWERS = 30  # in a period
 MOST_ANSWERS = 2000  # of a period or reference, spread evenly, are compared: more find differences that do not matter
-LEAST_BLOCKS = 8  # of time, in a reference from the log
+LEAST_BLOCKS = 5  # whole periods with answers, in a reference from the log
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -117,8 +117,7 @@ def watch_log(cfg: DictConfig) -> WatchedLog | TooFewAnswers:
     length = periods.parse_length(cfg.period)
     since = None if cfg.since is None else periods.parse_time(cfg.since, "since")
     until = None if cfg.until is None else periods.parse_time(cfg.until, "until")
-    if not 0 < cfg.false_alarm < 1:
-        raise ValueError(f"false_alarm={cfg.false_alarm}: it is a rate between 0 and 1, such as 0.05.")
+    check_rate(cfg.false_alarm)
     if not cfg.log:
         raise ValueError("Name the log, log=FILE: the file that python -m dfx.detect PATH log=FILE has made.")
     with ObservationStore(cfg.log) as store:
@@ -178,6 +177,11 @@ def _choose_systems(store: ObservationStore, cfg: DictConfig) -> tuple[list[Logg
 
 
 def _dev_reference(system: LoggedSystem, detector: Any, cfg: DictConfig) -> DriftReference:
+    if system.settings["kind"] == "stream":
+        raise ValueError(
+            "The answers are windows of a stream, and dev clips are means over the windows of a whole clip: the two "
+            "differ without any drift. Give a part of the log as the reference, reference=FROM..TO."
+        )
     if "+" in system.digest:
         raise ValueError(
             f"{system.name} is a fusion, which has no dev scores of its own: give a part of the log as the reference, "
@@ -200,15 +204,12 @@ def _dev_reference(system: LoggedSystem, detector: Any, cfg: DictConfig) -> Drif
 
 
 def _setting_notes(system: LoggedSystem) -> tuple[str, ...]:
-    settings, notes = system.settings, []
-    if settings["aggregate"] != "mean":
-        notes.append(
-            f"Answers are the {settings['aggregate']} of their windows, dev clips the mean: the score differs without "
-            "any drift. Take a part of the log as the reference, reference=FROM..TO."
-        )
-    if settings["kind"] == "stream":
-        notes.append("Answers are windows of a stream: of their input only the level is known.")
-    return tuple(notes)
+    if (way := system.settings["aggregate"]) == "mean":
+        return ()
+    return (
+        f"Answers are the {way} of their windows, dev clips the mean: the score differs without any drift. Take a part "
+        "of the log as the reference, reference=FROM..TO.",
+    )
 
 
 def _log_reference(
@@ -224,9 +225,16 @@ def _log_reference(
     chosen = evenly_spaced(len(numbers), MOST_ANSWERS)
     answers = store.read(numbers[chosen])
     if length.answers:
-        blocks = chosen // max(1, min(length.answers, len(numbers) // LEAST_BLOCKS))
+        whole, blocks = len(numbers) // length.answers, chosen // length.answers
     else:
-        blocks = (answers.times - start) // max(1, min(length.milliseconds, (end - start) // LEAST_BLOCKS))
+        whole, blocks = (end - start) // length.milliseconds, (answers.times - start) // length.milliseconds
+    blocks = np.minimum(blocks, max(0, whole - 1))  # what is left after the last whole period belongs to that one
+    if (count := len(np.unique(blocks))) < LEAST_BLOCKS:
+        raise ValueError(
+            f"The reference, {text}, has {count} whole period{'' if count == 1 else 's'} ({length}) with answers, and "
+            f"ordinary changes from one to the next show in {LEAST_BLOCKS} at least, better in {samples.FEW_BLOCKS}. "
+            "Give a longer one, reference=FROM..TO, or a shorter period=."
+        )
     return samples.log_reference(answers, blocks, text, end)
 
 

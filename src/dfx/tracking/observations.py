@@ -1,8 +1,8 @@
 """Log of a detector's answers in a SQLite file: scores, predictions and statistics of the input; no audio, no names.
 
 Several processes may write to one file at once (write-ahead log, one short transaction for a batch of answers). A file
-is logged once for each detector, however often it is scored again. What cannot be written is said once, and never costs
-the answers.
+is logged once for each detector, however often it is scored again; only an answer replaces that there was none. What
+cannot be written is said once, and never costs the answers.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ RETRY_SECONDS = 30.0  # after a transaction that failed
 MOST_WAITING = 100_000  # answers in memory while the store cannot be written
 MOST_REASON = 200  # characters
 READ_ROWS = 500  # by their numbers at once
-INSERT = (
-    "INSERT OR IGNORE INTO observations (system, time, file, path, coding, duration, score, fake_probability, "
-    "prediction, reason, input) VALUES ({system}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+FACTS = ("time", "file", "path", "coding", "duration", "score", "fake_probability", "prediction", "reason", "input")
+INSERT = (  # a file once, but an answer replaces that there was none
+    f"INSERT INTO observations (system, {', '.join(FACTS)}) VALUES ({{system}}, {', '.join('?' * len(FACTS))}) "
+    f"ON CONFLICT (system, file) DO UPDATE SET {', '.join(f'{one} = excluded.{one}' for one in FACTS)} "
+    "WHERE observations.score IS NULL AND excluded.score IS NOT NULL"
 )
 SELECT = "SELECT time, system, score, prediction, input, coding FROM observations"
 TABLES = """
@@ -193,10 +195,19 @@ class ObservationLog:
 
 
 def _system_number(connection: sqlite3.Connection, system: LoggedSystem) -> int:
-    key = system.digest, system.to_json()
-    connection.execute("INSERT OR IGNORE INTO systems (digest, settings) VALUES (?, ?)", key)
-    row = connection.execute("SELECT id FROM systems WHERE digest = ? AND settings = ?", key).fetchone()
-    return int(row[0])
+    """Return the number of a system; one file is one system, whatever its name is and from where it was loaded."""
+    key = "json_remove({}, '$.name', '$.places')"
+    text = system.to_json()
+    row = connection.execute(
+        f"SELECT id FROM systems WHERE digest = ? AND {key.format('settings')} = {key.format('?')} "
+        "ORDER BY settings = ? DESC, id",
+        (system.digest, text, text),
+    ).fetchone()
+    if row:  # the latest place is the one to open
+        connection.execute("UPDATE systems SET settings = ? WHERE id = ?", (text, row[0]))
+        return int(row[0])
+    added = connection.execute("INSERT INTO systems (digest, settings) VALUES (?, ?)", (system.digest, text))
+    return int(added.lastrowid or 0)
 
 
 def _open_for_writing(path: Path) -> sqlite3.Connection:
