@@ -246,10 +246,14 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
 def _check_kind(connection: sqlite3.Connection, path: Path) -> None:
     """Raise a ValueError if a file is something else than a log of answers."""
     try:
-        kind, version, tables = (
-            connection.execute(query).fetchone()[0]
-            for query in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
-        )
+        connection.execute("BEGIN")  # or another process could make the tables between two of the answers
+        try:
+            kind, version, tables = (
+                connection.execute(query).fetchone()[0]
+                for query in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
+            )
+        finally:
+            connection.execute("ROLLBACK")
     except sqlite3.OperationalError:
         raise
     except sqlite3.DatabaseError as error:
