@@ -105,7 +105,7 @@ def test_six_cells_at_once_on_a_fresh_folder_lose_nothing(launcher, corpus_file,
 
 @pytest.mark.slow
 def test_other_commands_than_train_run_in_joblib_too(tmp_path):
-    (tmp_path / "scores.csv").write_text("id,label,score\na,1,2.0\nb,1,1.0\nc,0,0.0\nd,0,-1.0\n")
+    (tmp_path / "scores.csv").write_text("id,label,score\na,bonafide,2.0\nb,bonafide,1.0\nc,spoof,0.0\nd,spoof,-1.0\n")
     command = ["evaluate", "-m", "hydra/launcher=joblib", "scores=scores.csv", "seed=0,1"]
     assert setups.start_dfx(tmp_path, *command).wait(300) == 0
 
