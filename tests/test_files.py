@@ -76,7 +76,7 @@ def test_errors_of_the_system_are_sentences_with_the_file_and_what_to_do(tmp_pat
         "what is finished is kept."
     )
     with pytest.raises(OSError, match=r"a\.ckpt") as moved, files.atomic_write(tmp_path / "a.ckpt") as temporary:
-        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/elsewhere", None, str(temporary))  # of shutil.move
+        raise OSError(errno.ENOSPC, "No space left on device", "elsewhere", None, str(temporary))  # of shutil.move
     assert files.os_error_sentence(moved.value).startswith(f"The disk is full: {tmp_path}/a.ckpt. Free")
     denied = PermissionError(errno.EACCES, "Permission denied", "/corpora/x.csv")
     assert files.os_error_sentence(denied).startswith("There is no permission to read or write: /corpora/x.csv. Change")
