@@ -194,7 +194,7 @@ def _score_batch(
 
 
 def _coding(path: str) -> str:
-    """Return the codec of a file that was decoded before; empty if it has gone since."""
+    """Return the codec of a decoded file; empty if the file no longer exists."""
     try:
         return audio.probe_audio(path).coding
     except audio.AudioError:

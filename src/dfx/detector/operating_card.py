@@ -284,7 +284,7 @@ def _score_and_embed(
 
 
 def _codings(paths: Iterable[str]) -> Iterator[str]:
-    """Yield the codecs of files; one that has gone since it was decoded is left out."""
+    """Yield the codec of each file, without files that no longer exist."""
     for path in paths:
         with contextlib.suppress(audio.AudioError):
             yield audio.probe_audio(path).coding
