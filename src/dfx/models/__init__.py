@@ -1,8 +1,8 @@
 """Models: networks that convert a feature map (batch, channels, bins, frames) to an embedding.
 
 Its shape is (batch, embedding_dim). Every model takes `input_shape` (channels, bins and frames of the feature map),
-raises an `IncompatiblePairError` for a map that it cannot use, has `embedding_dim`, and takes any number of frames once
-it is built.
+raises an `IncompatiblePairError` for a map that it cannot use, and has `embedding_dim`. Once built it takes any number
+of frames, unless its docstring says that it takes segments of one length only (`blocks.check_frames`).
 """
 
 from dfx.models.lcnn import LCNN

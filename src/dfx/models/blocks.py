@@ -32,6 +32,33 @@ def check_shape(input_shape: tuple[int, int, int], model: str) -> tuple[int, int
     return channels, bins, frames
 
 
+def check_waveform(input_shape: tuple[int, int, int], model: str) -> int:
+    """Check that a model that takes the waveform gets one, and return its length in samples.
+
+    Raises:
+        IncompatiblePairError: if the map is that of another feature.
+    """
+    channels, bins, samples = check_shape(input_shape, model)
+    if (channels, bins) != (1, 1):
+        raise IncompatiblePairError(
+            f"{model} takes the waveform, got a map of {channels} channels and {bins} bins: use feature=waveform."
+        )
+    return samples
+
+
+def check_frames(x: Tensor, frames: int, model: str) -> None:
+    """Check that a map (batch, channels, bins, frames) has the number of frames that a model was built for.
+
+    Raises:
+        ValueError: if it has another.
+    """
+    if x.shape[3] != frames:
+        raise ValueError(
+            f"{model} takes maps of the {frames} frames that it was built for, got {x.shape[3]}: cut the audio into "
+            "segments of the length used in training."
+        )
+
+
 class MaxFeatureMap(nn.Module):
     """Max-feature-map: the elementwise maximum of the two halves of the channels.
 
