@@ -14,6 +14,13 @@ FEATURES, MODELS, LOSSES = (
 # Every feature with two models and every model with two maps; the full product is slow.
 FAST = {(feature, model) for feature in FEATURES for model in ("mlp", "lcnn_light")}
 FAST |= {(feature, model) for feature in ("lfcc", "wav2vec2") for model in MODELS}
+# Small sizes of the heavy networks; their own are counted in tests/models.
+TINY = {
+    "ann_s2": ["model.widths=[16,8]"],
+    "mlp_s4": ["model.widths=[16,12,8]"],
+    "res2net50": ["model.base_width=4", "model.scale=2"],
+    "se_res2net50": ["model.base_width=4", "model.scale=2"],
+}
 PAIRS = [
     pytest.param(feature, model, marks=() if (feature, model) in FAST else pytest.mark.slow)
     for feature in FEATURES
@@ -28,7 +35,7 @@ def composed(*overrides):
 @pytest.mark.parametrize(("feature", "model"), PAIRS)
 def test_a_pair_runs_forward_and_backward(feature, model, architectures):
     size = ["sample_rate=1", "segment_seconds=26"] if feature == "table" else []  # columns, not samples
-    cfg = composed(f"feature={feature}", f"model={model}", *size)
+    cfg = composed(f"feature={feature}", f"model={model}", *size, *TINY.get(model, []))
     if feature.startswith("wav2vec2"):
         OmegaConf.update(cfg, "feature.architecture", architectures["base"], force_add=True)
     detector = build_network(cfg)

@@ -43,6 +43,13 @@ def test_cosine_rises_linearly_then_falls_to_the_final_rate():
     assert used[10:] == sorted(used[10:], reverse=True)
 
 
+def test_inverse_sqrt_is_the_published_rate_of_res2net():
+    used = rates(schedules.inverse_sqrt, total_steps=60, lr=(64 * 20) ** -0.5, warmup_steps=20)
+    expected = [64**-0.5 * min(step**-0.5, step * 20**-1.5) for step in range(1, 62)]
+    assert used == pytest.approx(expected)
+    assert used[19] == max(used)
+
+
 @pytest.mark.parametrize("total_steps", [1, 2, 3])
 def test_cosine_survives_a_very_short_training(total_steps):
     for fraction in (0.0, 0.1, 0.5, 1.0):
@@ -56,6 +63,7 @@ def test_cosine_survives_a_very_short_training(total_steps):
     [
         (schedules.step_halving, {"every_epochs": 0}, "every_epochs=0"),
         (schedules.step_halving, {"factor": 1.5}, "factor=1.5"),
+        (schedules.inverse_sqrt, {"warmup_steps": 0}, "warmup_steps=0"),
         (schedules.cosine, {"warmup_fraction": 1.1}, "warmup_fraction=1.1"),
         (schedules.cosine, {"final_fraction": -0.1}, "final_fraction=-0.1"),
     ],

@@ -5,18 +5,25 @@ import torch
 from torch import nn
 
 from dfx.losses import BCE, CE, P2SGrad
-from dfx.models import LCNN, LCNNS1, MLP, LCNNLight, ResNet, ResNet2, Wav2Vec2Head
+from dfx.models import LCNN, LCNNS1, MLP, LCNNLight, Res2Net, ResNet, ResNet2, Wav2Vec2Head
+from dfx.models.blocks import IncompatiblePairError
 
 MODELS = {
     "lcnn": LCNN,
     "lcnn_light": LCNNLight,
     "lcnn_s1": LCNNS1,
     "mlp": MLP,
+    "mlp_mean": lambda shape: MLP(shape, pooling="mean"),
+    "mlp_flat": lambda shape: MLP(shape, (16, 12, 8), (0.4, 0.4, 0.3), pooling="flatten", batch_norm=False),
+    "res2net50": lambda shape: Res2Net(shape, base_width=4, se=True),
     "resnet18": lambda shape: ResNet(shape, depth=18),
     "resnet34_se": lambda shape: ResNet(shape, depth=34, se=True),
+    "resnet50": lambda shape: ResNet(shape, depth=50),
     "resnet2": ResNet2,
     "wav2vec2_head": Wav2Vec2Head,
 }
+ONE_LENGTH = {"mlp_flat"}  # models of one segment length only
+DEEP = {"res2net50", "resnet34_se", "resnet50"}  # forty steps take seconds
 SHAPES = {"lfcc": (1, 60, 400), "wav2vec2": (13, 32, 50), "waveform": (1, 1, 16_000)}
 
 each_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
@@ -59,11 +66,15 @@ def test_batch_of_four_equals_four_singles(model, shape):
     torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-4)
 
 
-@each_model
-def test_takes_any_number_of_frames_at_inference_and_any_number_of_bins(model):
+@pytest.mark.parametrize("name", MODELS)
+def test_takes_any_number_of_frames_at_inference_and_any_number_of_bins(name):
+    model = MODELS[name]
     with torch.no_grad():
         built = model((1, 60, 400)).eval()
-        for frames in (1, 7, 97, 1201):
+        if name in ONE_LENGTH:
+            with pytest.raises(ValueError, match="of the 400 frames that it was built for, got 97: cut the audio"):
+                built(feature_map(1, (1, 60, 97)))
+        for frames in (1, 7, 97, 1201) if name not in ONE_LENGTH else (400,):
             embedding = built(feature_map(1, (1, 60, frames)))
             assert embedding.shape == (1, built.embedding_dim)
             assert embedding.isfinite().all()
@@ -91,15 +102,17 @@ def test_trains_on_a_batch_of_one_and_refuses_an_empty_axis_in_words(model):
         model((1, 60, 0))
 
 
-@each_model
-def test_tells_a_tone_from_a_chirp(model):
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name for name in MODELS]
+)
+def test_tells_a_tone_from_a_chirp(name):
     """Both maps have the same energy in every frame; the chirp moves through the bins."""
     shape = (1, 20, 40)
     frame = torch.arange(40)
     tone, chirp = torch.zeros(2, *shape).unbind()
     tone[0, 5] = 1.0
     chirp[0, frame // 2, frame] = 1.0
-    model = model(shape).train()
+    model = MODELS[name](shape).train()
     loss = BCE(model.embedding_dim)
     optimizer = torch.optim.Adam([*model.parameters(), *loss.parameters()], lr=1e-2)
     label = torch.arange(16) % 2
@@ -125,6 +138,16 @@ def test_tells_a_tone_from_a_chirp(model):
         (ResNet((1, 257, 400), depth=18, se=True), CE, 706_226),
         (ResNet((1, 257, 400), depth=34), CE, 1_333_938),
         (ResNet((1, 257, 400), depth=34, se=True), CE, 1_343_762),
+        (ResNet((1, 257, 400), depth=50), CE, 1_053_298),
+        (ResNet((1, 257, 400), depth=50, se=True), CE, 1_092_594),
+        (Res2Net((1, 257, 400)), CE, 883_806),
+        (Res2Net((1, 257, 400), se=True), CE, 923_102),
+        (Res2Net((1, 257, 400), base_width=14, scale=8), CE, 807_441),
+        (Res2Net((1, 257, 400), base_width=14, scale=8, se=True), CE, 846_737),
+        (Res2Net((1, 257, 400), scale=8), CE, 1_831_326),
+        (Res2Net((1, 257, 400), scale=8, se=True), CE, 1_870_622),
+        # S2 states 12,350,721 and its layers 12,977,153; with a bias in each layer they have 1,024 more.
+        (MLP((1, 64, 188), (1024, 512, 256), 0.0, "flatten", batch_norm=False), BCE, 12_978_177),
     ],
 )
 def test_parameter_counts_are_the_published_ones(model, loss, count):
@@ -133,8 +156,48 @@ def test_parameter_counts_are_the_published_ones(model, loss, count):
 
 
 def test_resnet_refuses_an_unknown_depth():
-    with pytest.raises(ValueError, match=r"no ResNet of depth 50 here: use one of \[18, 34\]"):
-        ResNet((1, 60, 400), depth=50)
+    with pytest.raises(ValueError, match=r"no ResNet of depth 101 here: use one of \[18, 34, 50\]"):
+        ResNet((1, 60, 400), depth=101)
+
+
+def test_mlp_on_the_mean_ignores_order_and_deviation_and_on_the_whole_map_does_not():
+    maps = feature_map(1, (1, 5, 8))
+    shuffled = maps[..., torch.randperm(8)]
+    louder = maps.mean(3, keepdim=True).expand_as(maps)
+    for pooling, same_order, same_mean in (
+        ("mean", True, True),
+        ("statistics", True, False),
+        ("flatten", False, False),
+    ):
+        model = MLP((1, 5, 8), pooling=pooling).eval()
+        assert torch.allclose(model(maps), model(shuffled), atol=1e-5) == same_order
+        assert torch.allclose(model(maps), model(louder), atol=1e-5) == same_mean
+
+
+def test_mlp_refuses_what_it_cannot_build():
+    with pytest.raises(ValueError, match="no pooling='max': use one of statistics, mean, flatten"):
+        MLP((1, 60, 400), pooling="max")
+    with pytest.raises(ValueError, match=r"got widths=\[8, 8\] and dropout=\[0.5\]: give lists of the same length"):
+        MLP((1, 60, 400), widths=[8, 8], dropout=[0.5])
+    with pytest.raises(IncompatiblePairError, match=r"got 2,097,152 values, more than .* weights: use a feature with"):
+        MLP((1, 1024, 2048), widths=[1024], pooling="flatten")
+
+
+def test_res2net_refuses_a_network_without_scales():
+    with pytest.raises(ValueError, match="at least 2 scales and a base width of at least 4, got scale=1"):
+        Res2Net((1, 60, 400), scale=1)
+
+
+def test_res2net_chains_its_groups_except_in_the_first_block_of_a_stage():
+    model = Res2Net((1, 60, 40)).eval()
+    scales = [module for module in model.modules() if type(module).__name__ == "Scales"]
+    assert [index for index, one in enumerate(scales) if not one.chained] == [0, 3, 7, 13]
+    x = torch.randn(1, 4 * scales[0].width, 6, 6)
+    changed = x.clone()
+    changed[:, : scales[0].width] += 1.0  # the first group
+    for one, reached in ((scales[0], 1), (scales[1], 3)):
+        differs = (one(x) - one(changed)).abs().unflatten(1, (4, -1)).amax((0, 2, 3, 4)) > 0
+        assert differs.tolist() == [index < reached for index in range(4)]
 
 
 def test_lcnn_adds_the_convolutional_features_to_the_lstm():

@@ -66,3 +66,24 @@ def cosine(
         return final_fraction + (1.0 - final_fraction) * 0.5 * (1.0 + math.cos(math.pi * progress))
 
     return LambdaLR(optimizer, factor)
+
+
+def inverse_sqrt(optimizer: Optimizer, total_steps: int, steps_per_epoch: int, warmup_steps: int = 1000) -> LambdaLR:
+    """Inverse-square-root schedule with linear warm-up (the "Noam" schedule).
+
+    The optimizer's learning rate is reached at step `warmup_steps`; later rates are proportional to 1 / √step. The
+    published rate of Res2Net, 64^-½ · min(step^-½, step · 1000^-1.5), is that of lr = (64 · 1000)^-½ = 3.95e-3.
+
+    Source: Vaswani et al., "Attention is all you need", 2017, equation 3.
+
+    Args:
+        optimizer: whose learning rate changes.
+        total_steps: not used; every schedule takes it.
+        steps_per_epoch: not used; every schedule takes it.
+        warmup_steps: steps of the warm-up, at least 1.
+    """
+    if warmup_steps < 1:
+        raise ValueError(
+            f"schedule=inverse_sqrt cannot run with warmup_steps={warmup_steps}: give at least 1 step of warm-up."
+        )
+    return LambdaLR(optimizer, lambda step: min((step + 1) / warmup_steps, (warmup_steps / (step + 1)) ** 0.5))

@@ -9,6 +9,7 @@ from dfx.models.lcnn import LCNN
 from dfx.models.lcnn_light import LCNNLight
 from dfx.models.lcnn_s1 import LCNNS1
 from dfx.models.mlp import MLP
+from dfx.models.res2net import Res2Net
 from dfx.models.resnet import ResNet
 from dfx.models.resnet2 import ResNet2
 from dfx.models.wav2vec2_head import Wav2Vec2Head

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 # Added to a variance before its root: the slope of the root is infinite at 0, and a silent clip has variance 0.
 VARIANCE_FLOOR = 1e-5
+MOST_WEIGHTS = 2**28  # of a linear layer on a whole map: 1 GiB in float32, and as much for each moment of Adam
 
 
 class IncompatiblePairError(ValueError):
@@ -56,6 +57,19 @@ def check_frames(x: Tensor, frames: int, model: str) -> None:
         raise ValueError(
             f"{model} takes maps of the {frames} frames that it was built for, got {x.shape[3]}: cut the audio into "
             "segments of the length used in training."
+        )
+
+
+def check_flat_size(values: int, units: int, model: str) -> None:
+    """Check that the linear layer on all `values` of a map, with `units` outputs, is not too large to train.
+
+    Raises:
+        IncompatiblePairError: if it has more than 2^28 weights.
+    """
+    if values * units > MOST_WEIGHTS:
+        raise IncompatiblePairError(
+            f"{model} has a weight for each value and each of {units} units, got {values:,} values, more than "
+            f"{MOST_WEIGHTS:,} weights: use a feature with a smaller map, a shorter segment or fewer units."
         )
 
 
@@ -144,6 +158,29 @@ class InputNorm(nn.Module):
         return rows.reshape(x.shape)
 
 
+def dense_layers(
+    inputs: int, widths: Sequence[int], dropout: float | Sequence[float], batch_norm: bool
+) -> nn.Sequential:
+    """Create linear layers of these widths, each with ReLU and dropout, and before it batch normalisation if wanted.
+
+    Raises:
+        ValueError: if there is no layer, or `dropout` is a list of another length than `widths`.
+    """
+    shares = [dropout] * len(widths) if isinstance(dropout, int | float) else list(dropout)
+    if not widths or len(shares) != len(widths):
+        raise ValueError(
+            f"A perceptron needs at least one layer, and one dropout for all or one for each, got widths="
+            f"{list(widths)} and dropout={dropout}: give lists of the same length."
+        )
+    layers: list[nn.Module] = []
+    for width, share in zip(widths, shares, strict=True):
+        # Batch normalisation has a bias of its own.
+        layers += [nn.Linear(inputs, width, bias=not batch_norm), *([RowNorm(width)] if batch_norm else [])]
+        layers += [nn.ReLU(inplace=True), nn.Dropout(share)]
+        inputs = width
+    return nn.Sequential(*layers)
+
+
 class StatisticsPool(nn.Module):
     """Statistics pooling: mean and standard deviation over frames.
 
@@ -228,6 +265,56 @@ class ResidualBlock(nn.Module):
         if stride != 1 or inputs != outputs:
             self.shortcut = nn.Sequential(
                 nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convert (batch, inputs, bins, frames) to (batch, outputs, bins / stride, frames / stride), rounded up."""
+        return F.relu(self.branch(x) + self.shortcut(x), inplace=True)
+
+
+class Bottleneck(nn.Module):
+    """Bottleneck block: convolution 1 × 1, a part between, convolution 1 × 1, with a shortcut, followed by ReLU.
+
+    Source: He et al., "Deep residual learning for image recognition", 2016, figure 5; the pooled shortcut is that of
+    He et al., "Bag of tricks for image classification with convolutional neural networks", 2019, section 4.1.
+
+    Args:
+        inputs: channels that come in.
+        width: channels of the part between.
+        between: module from (batch, width, bins, frames) to the same with bins and frames divided by `stride`.
+        outputs: channels that go out.
+        stride: step of the shortcut on both axes.
+        se: whether the branch ends in squeeze-and-excitation.
+        pooled: whether the shortcut takes means over its steps instead of every second value.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        width: int,
+        between: nn.Module,
+        outputs: int,
+        stride: int,
+        se: bool = False,
+        pooled: bool = False,
+    ) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            nn.Conv2d(inputs, width, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(inplace=True),
+            between,
+            nn.Conv2d(width, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            SqueezeExcite(outputs) if se else nn.Identity(),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            pool = nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)
+            self.shortcut = nn.Sequential(
+                pool if pooled else nn.Identity(),
+                nn.Conv2d(inputs, outputs, 1, stride=1 if pooled else stride, bias=False),
+                nn.BatchNorm2d(outputs),
             )
 
     def forward(self, x: Tensor) -> Tensor:
