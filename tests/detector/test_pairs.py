@@ -17,6 +17,9 @@ FAST |= {(feature, model) for feature in ("lfcc", "wav2vec2") for model in MODEL
 # Small sizes of the heavy networks; their own are counted in tests/models.
 TINY = {
     "ann_s2": ["model.widths=[16,8]"],
+    "cnn_s2": ["model.widths=[16,8]"],
+    "ecapa": ["model.width=16"],
+    "resnet18_air": ["model.width=8"],
     "mlp_s4": ["model.widths=[16,12,8]"],
     "res2net50": ["model.base_width=4", "model.scale=2"],
     "se_res2net50": ["model.base_width=4", "model.scale=2"],

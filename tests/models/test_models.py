@@ -5,10 +5,24 @@ import torch
 from torch import nn
 
 from dfx.losses import BCE, CE, P2SGrad
-from dfx.models import LCNN, LCNNS1, MLP, LCNNLight, Res2Net, ResNet, ResNet2, Wav2Vec2Head
-from dfx.models.blocks import IncompatiblePairError
+from dfx.models import (
+    CNN,
+    ECAPA,
+    LCNN,
+    LCNNS1,
+    MLP,
+    LCNNLight,
+    Res2Net,
+    ResNet,
+    ResNet2,
+    ResNet18AIR,
+    Wav2Vec2Head,
+)
+from dfx.models.blocks import IncompatiblePairError, Scales
 
 MODELS = {
+    "cnn": lambda shape: CNN(shape, channels=(8, 16), widths=(16, 8)),
+    "ecapa": lambda shape: ECAPA(shape, width=64, embedding_dim=24),
     "lcnn": LCNN,
     "lcnn_light": LCNNLight,
     "lcnn_s1": LCNNS1,
@@ -16,18 +30,30 @@ MODELS = {
     "mlp_mean": lambda shape: MLP(shape, pooling="mean"),
     "mlp_flat": lambda shape: MLP(shape, (16, 12, 8), (0.4, 0.4, 0.3), pooling="flatten", batch_norm=False),
     "res2net50": lambda shape: Res2Net(shape, base_width=4, se=True),
+    "resnet18_air": lambda shape: ResNet18AIR(shape, width=8, embedding_dim=24),
     "resnet18": lambda shape: ResNet(shape, depth=18),
     "resnet34_se": lambda shape: ResNet(shape, depth=34, se=True),
     "resnet50": lambda shape: ResNet(shape, depth=50),
     "resnet2": ResNet2,
     "wav2vec2_head": Wav2Vec2Head,
 }
-ONE_LENGTH = {"mlp_flat"}  # models of one segment length only
-DEEP = {"res2net50", "resnet34_se", "resnet50"}  # forty steps take seconds
+ONE_LENGTH = {"cnn", "mlp_flat"}  # models of one segment length only
+LEAST_BINS = {"resnet18_air": 7}  # bins that a model needs at least
+DEEP = {"res2net50", "resnet18_air", "resnet34_se", "resnet50"}  # forty steps take seconds
 SHAPES = {"lfcc": (1, 60, 400), "wav2vec2": (13, 32, 50), "waveform": (1, 1, 16_000)}
 
 each_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
-each_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())
+
+
+def each_pair(*shapes):
+    """Parametrize a test over every model with each of these shapes that it can use."""
+    pairs = [
+        pytest.param(model, SHAPES[shape], id=f"{name}-{shape}")
+        for name, model in MODELS.items()
+        for shape in shapes
+        if SHAPES[shape][1] >= LEAST_BINS.get(name, 1)
+    ]
+    return pytest.mark.parametrize(("model", "shape"), pairs)
 
 
 def feature_map(batch, shape):
@@ -40,8 +66,7 @@ def _seed():
     torch.manual_seed(0)
 
 
-@each_model
-@each_shape
+@each_pair(*SHAPES)
 def test_every_parameter_learns_on_every_shape(model, shape):
     model = model(shape).train()
     embedding = model(feature_map(2, shape))
@@ -53,8 +78,7 @@ def test_every_parameter_learns_on_every_shape(model, shape):
         assert parameter.grad.abs().sum() > 0, name
 
 
-@each_model
-@pytest.mark.parametrize("shape", [SHAPES["lfcc"], SHAPES["waveform"]], ids=["lfcc", "waveform"])
+@each_pair("lfcc", "waveform")
 def test_batch_of_four_equals_four_singles(model, shape):
     model = model(shape)
     model.train()(feature_map(4, shape))  # moves the running statistics away from 0 and 1
@@ -78,7 +102,7 @@ def test_takes_any_number_of_frames_at_inference_and_any_number_of_bins(name):
             embedding = built(feature_map(1, (1, 60, frames)))
             assert embedding.shape == (1, built.embedding_dim)
             assert embedding.isfinite().all()
-        for bins in (1, 5, 12, 81):
+        for bins in {max(bins, LEAST_BINS.get(name, 1)) for bins in (1, 5, 12, 81)}:
             built = model((2, bins, 50)).eval()
             assert built(feature_map(3, (2, bins, 50))).shape == (3, built.embedding_dim)
 
@@ -146,12 +170,15 @@ def test_tells_a_tone_from_a_chirp(name):
         (Res2Net((1, 257, 400), base_width=14, scale=8, se=True), CE, 846_737),
         (Res2Net((1, 257, 400), scale=8), CE, 1_831_326),
         (Res2Net((1, 257, 400), scale=8, se=True), CE, 1_870_622),
+        (ResNet18AIR((1, 60, 750)), CE, 12_450_290),  # Zhang et al. 2021, with their layer of two outputs
+        (ECAPA((1, 80, 300)), None, 5_797_504),  # WeDefense, without a loss
+        (CNN((1, 64, 188)), BCE, 49_992_577),  # S2's layers, 64 × 16 × 47 values before the linear ones
         # S2 states 12,350,721 and its layers 12,977,153; with a bias in each layer they have 1,024 more.
         (MLP((1, 64, 188), (1024, 512, 256), 0.0, "flatten", batch_norm=False), BCE, 12_978_177),
     ],
 )
 def test_parameter_counts_are_the_published_ones(model, loss, count):
-    parameters = [*model.parameters(), *loss(model.embedding_dim).parameters()]
+    parameters = [*model.parameters(), *(loss(model.embedding_dim).parameters() if loss else [])]
     assert sum(p.numel() for p in parameters if p.requires_grad) == count
 
 
@@ -183,6 +210,15 @@ def test_mlp_refuses_what_it_cannot_build():
         MLP((1, 1024, 2048), widths=[1024], pooling="flatten")
 
 
+def test_networks_refuse_maps_and_widths_that_they_cannot_use():
+    with pytest.raises(IncompatiblePairError, match="ResNet18AIR takes maps of at least 7 bins, got 6: use a feature"):
+        ResNet18AIR((1, 6, 100))
+    with pytest.raises(IncompatiblePairError, match="CNN has a weight for each value and each of 1024 units"):
+        CNN((13, 768, 199))
+    with pytest.raises(ValueError, match="ECAPA divides its channels into 8 groups, got width=20: give a multiple"):
+        ECAPA((1, 80, 100), width=20)
+
+
 def test_res2net_refuses_a_network_without_scales():
     with pytest.raises(ValueError, match="at least 2 scales and a base width of at least 4, got scale=1"):
         Res2Net((1, 60, 400), scale=1)
@@ -190,11 +226,11 @@ def test_res2net_refuses_a_network_without_scales():
 
 def test_res2net_chains_its_groups_except_in_the_first_block_of_a_stage():
     model = Res2Net((1, 60, 40)).eval()
-    scales = [module for module in model.modules() if type(module).__name__ == "Scales"]
+    scales = [module for module in model.modules() if isinstance(module, Scales)]
     assert [index for index, one in enumerate(scales) if not one.chained] == [0, 3, 7, 13]
-    x = torch.randn(1, 4 * scales[0].width, 6, 6)
+    x = torch.randn(1, 4 * 6, 6, 6)  # groups of 16 * 26 // 64 channels
     changed = x.clone()
-    changed[:, : scales[0].width] += 1.0  # the first group
+    changed[:, :6] += 1.0  # the first group
     for one, reached in ((scales[0], 1), (scales[1], 3)):
         differs = (one(x) - one(changed)).abs().unflatten(1, (4, -1)).amax((0, 2, 3, 4)) > 0
         assert differs.tolist() == [index < reached for index in range(4)]

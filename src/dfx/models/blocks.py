@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -195,13 +195,20 @@ class StatisticsPool(nn.Module):
 class AttentiveStatisticsPool(nn.Module):
     """Attentive statistics pooling: mean and standard deviation over frames, weighted by attention.
 
-    Source: Okabe et al., "Attentive statistics pooling for deep speaker embedding", 2018, equations 1-6.
+    Source: Okabe et al., "Attentive statistics pooling for deep speaker embedding", 2018, equations 1-6; for each
+    feature: Desplanques et al., "ECAPA-TDNN", 2020, equations 1-3.
+
+    Args:
+        features: rows of the map.
+        hidden: units of the attention's first layer.
+        for_each: whether each feature has weights of its own, instead of one weight for a frame.
     """
 
-    def __init__(self, features: int, hidden: int) -> None:
+    def __init__(self, features: int, hidden: int, for_each: bool = False) -> None:
         super().__init__()
-        # No bias in the second layer: softmax over frames would cancel it.
-        self.attention = nn.Sequential(nn.Conv1d(features, hidden, 1), nn.Tanh(), nn.Conv1d(hidden, 1, 1, bias=False))
+        # Softmax over frames cancels a bias of the second layer; the references of the second kind have one.
+        second = nn.Conv1d(hidden, features if for_each else 1, 1, bias=for_each)
+        self.attention = nn.Sequential(nn.Conv1d(features, hidden, 1), nn.Tanh(), second)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return weighted mean and deviation (batch, 2 × features) of `x` (batch, features, frames), in float32."""
@@ -218,23 +225,28 @@ def _mean_and_deviation(x: Tensor, average: Callable[[Tensor], Tensor]) -> Tenso
 class SqueezeExcite(nn.Module):
     """Squeeze-and-excitation: multiplies each channel by a gate computed from the means of all channels.
 
-    Source: Hu et al., "Squeeze-and-excitation networks", 2018, equations 2-4; linear layers without bias.
+    Source: Hu et al., "Squeeze-and-excitation networks", 2018, equations 2-4.
+
+    Args:
+        channels: of the map.
+        reduction: channels for each unit of the hidden layer.
+        bias: whether the two linear layers have one.
     """
 
-    def __init__(self, channels: int, reduction: int = 16) -> None:
+    def __init__(self, channels: int, reduction: int = 16, bias: bool = False) -> None:
         super().__init__()
         hidden = max(1, channels // reduction)
         self.gate = nn.Sequential(
-            nn.Linear(channels, hidden, bias=False),
+            nn.Linear(channels, hidden, bias=bias),
             nn.ReLU(inplace=True),
-            nn.Linear(hidden, channels, bias=False),
+            nn.Linear(hidden, channels, bias=bias),
             nn.Sigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `x` (batch, channels, height, width) with each channel multiplied by its gate."""
-        gate: Tensor = self.gate(x.mean(dim=(2, 3)))
-        return x * gate[:, :, None, None]
+        """Return a map (batch, channels, frames) or (batch, channels, height, width), each channel times its gate."""
+        gate: Tensor = self.gate(x.mean(dim=tuple(range(2, x.ndim))))
+        return x * gate.reshape(*gate.shape, *[1] * (x.ndim - 2))
 
 
 class ResidualBlock(nn.Module):
@@ -320,3 +332,41 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Convert (batch, inputs, bins, frames) to (batch, outputs, bins / stride, frames / stride), rounded up."""
         return F.relu(self.branch(x) + self.shortcut(x), inplace=True)
+
+
+def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """Create a 3 × 3 convolution with batch normalisation and ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Scales(nn.Module):
+    """Chain of layers over groups of channels, so that each group has its own receptive field.
+
+    Each group but the last has a layer, whose input is the group, and in a chain the sum of the group and the output of
+    the layer before. The last group has no layer.
+
+    Source: Gao et al., "Res2Net: a new multi-scale backbone architecture", 2021, equation 1.
+
+    Args:
+        layers: one for each group but the last.
+        last: what the last group goes through instead; None: it passes unchanged.
+        chained: whether a group gets the output of the group before it.
+    """
+
+    def __init__(self, layers: Iterable[nn.Module], last: nn.Module | None = None, chained: bool = True) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.last = last or nn.Identity()
+        self.chained = chained
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convert a map (batch, groups × width, …) to one of the layers' outputs side by side."""
+        *inputs, last = x.chunk(len(self.layers) + 1, dim=1)
+        outputs: list[Tensor] = []
+        for layer, group in zip(self.layers, inputs, strict=True):
+            outputs.append(layer(group + outputs[-1] if self.chained and outputs else group))
+        return torch.cat([*outputs, self.last(last)], dim=1)

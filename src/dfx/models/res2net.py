@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from dfx.models.blocks import Bottleneck, check_shape
+from dfx.models.blocks import Bottleneck, Scales, check_shape, convolution
 from dfx.models.resnet import BLOCKS, EXPANSION, WIDTHS
 
 
@@ -38,13 +37,15 @@ class Res2Net(nn.Module):
         self.embedding_dim = WIDTHS[-1] * EXPANSION
         layers: list[nn.Module] = []
         for inputs in (channels, WIDTHS[0], WIDTHS[0]):
-            layers += [nn.Conv2d(inputs, WIDTHS[0], 3, padding=1, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU()]
+            layers.append(convolution(inputs, WIDTHS[0]))
         inputs = WIDTHS[0]
         for planes, count in zip(WIDTHS, BLOCKS[50], strict=True):
             width, outputs = planes * base_width // 64, planes * EXPANSION
             for index in range(count):
                 stride = 2 if index == 0 and planes != WIDTHS[0] else 1
-                scales = Scales(width, scale, stride, chained=index > 0)
+                groups = [convolution(width, width, stride) for _ in range(scale - 1)]
+                # In the first block of a stage the groups are not chained, and the last one is averaged.
+                scales = Scales(groups) if index else Scales(groups, nn.AvgPool2d(3, stride, padding=1), chained=False)
                 layers.append(Bottleneck(inputs, width * scale, scales, outputs, stride, se=se, pooled=True))
                 inputs = outputs
         self.layers = nn.Sequential(*layers)
@@ -56,42 +57,3 @@ class Res2Net(nn.Module):
         """Return the embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
         x = self.layers(x)
         return x.mean(dim=(2, 3))
-
-
-class Scales(nn.Module):
-    """Chain of 3 × 3 convolutions over groups of channels, each with its own receptive field.
-
-    Each group but the last has a convolution with batch normalisation and ReLU. A chained group gets the output of the
-    group before it added to its input. The last group passes unchanged, or through the mean over 3 × 3 where groups
-    are not chained (first block of a stage).
-
-    Source: Gao et al., "Res2Net: a new multi-scale backbone architecture", 2021, equation 1.
-
-    Args:
-        width: channels of each group.
-        scale: number of groups.
-        stride: step on both axes; 1 where groups are chained.
-        chained: whether a group gets the output of the group before it.
-    """
-
-    def __init__(self, width: int, scale: int, stride: int, chained: bool) -> None:
-        super().__init__()
-        self.width = width
-        self.chained = chained
-        self.groups = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False),
-                nn.BatchNorm2d(width),
-                nn.ReLU(inplace=True),
-            )
-            for _ in range(scale - 1)
-        )
-        self.last: nn.Module = nn.Identity() if chained else nn.AvgPool2d(3, stride=stride, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Convert (batch, scale × width, bins, frames) to the same, with bins and frames divided by the stride."""
-        *inputs, last = torch.split(x, self.width, dim=1)
-        outputs: list[Tensor] = []
-        for group, part in zip(self.groups, inputs, strict=True):
-            outputs.append(group(part + outputs[-1] if self.chained and outputs else part))
-        return torch.cat([*outputs, self.last(last)], dim=1)

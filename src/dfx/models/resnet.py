@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dfx.models.blocks import Bottleneck, ResidualBlock, check_shape
+from dfx.models.blocks import Bottleneck, ResidualBlock, check_shape, convolution
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 WIDTHS = (16, 32, 64, 128)
@@ -45,11 +45,7 @@ class ResNet(nn.Module):
             for index in range(count):
                 stride = 2 if index == 0 and width != WIDTHS[0] else 1
                 if bottleneck:
-                    middle = nn.Sequential(
-                        nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False),
-                        nn.BatchNorm2d(width),
-                        nn.ReLU(inplace=True),
-                    )
+                    middle = convolution(width, width, stride)
                     layers.append(Bottleneck(inputs, width, middle, width * EXPANSION, stride, se=se))
                     inputs = width * EXPANSION
                 else:
