@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dfx.cli.prompt import option_heading
+
 SOURCE = Path(__file__).parents[1] / "src" / "dfx"
 CONF = Path(__file__).parents[1] / "conf"
 LEVELS = [  # a module imports from lower levels and from its own folder; each folder or single file here is a room
@@ -146,6 +148,12 @@ def test_an_option_is_named_after_its_class_and_its_file(path):
 def test_an_option_says_what_it_is(path):
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("# @package")]
     assert re.match(r"# .{10,130}$", lines[0])
+
+
+@pytest.mark.parametrize("group", ["feature", "model"])
+def test_every_feature_and_model_has_a_heading_in_help(group):
+    options = {path.stem: path for path in (CONF / group).glob("*.yaml")}
+    assert [name for name in options if not option_heading(name, options)] == []  # a line "# Group: ..." in the YAML
 
 
 def test_only_tracking_knows_mlflow():

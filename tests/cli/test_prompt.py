@@ -77,6 +77,10 @@ def test_help_lists_every_option_with_its_meaning_and_those_of_a_plug_in(tmp_pat
             line = next(line for line in text.splitlines() if line.startswith(f"  {path.stem} "))
             assert len(line.split(None, 1)[1]) > 10, line
     assert "a model of my own" in text
+    cepstra, spectrograms = text.index("\nfeature= cepstra:"), text.index("\nfeature= spectrograms:")
+    assert cepstra < text.index("\n  lfcc_2021 ") < spectrograms < text.index("\n  logmel_specavg ")
+    assert text.index("\nmodel= for maps of one length:") < text.index("\nmodel= one of:") < text.index("\n  mine ")
+    assert "Group:" not in text
     assert "  seed=0 " in text
     assert "  data.batch_size=32 " in text
 

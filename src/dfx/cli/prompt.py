@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +167,13 @@ def _help_text(command: str, examples: str, arguments: list[str], usage: str) ->
             lines.append(f"  {name + '=' + value:<32} {meaning}")
     groups = re.findall(r"^  - (\w+): ", text, re.MULTILINE)
     for group in sorted(groups):
-        lines += ["", f"{group}= one of:", ""]
         options = {path.stem: path for folder in reversed(folders) for path in (folder / group).glob("*.yaml")}
-        lines += [f"  {name:<22} {first_comment(path)}" for name, path in sorted(options.items())]
+        headings = {name: option_heading(name, options) for name in sorted(options)}
+        # Options without a heading, such as those of --config-dir, stand last.
+        for heading in sorted(set(headings.values()), key=lambda text: (not text, text)):
+            lines += ["", f"{group}= {heading or 'one of'}:", ""]
+            named = [name for name in headings if headings[name] == heading]
+            lines += [f"  {name:<22} {first_comment(options[name])}" for name in named]
     lines += ["", "-m sweeps over comma-separated values; 'glob(*)' means every option of a group.", ""]
     return "\n".join(lines)
 
@@ -253,3 +257,17 @@ def first_comment(path: Path) -> str:
         if line.startswith("# ") and "@package" not in line:
             return line[2:].strip()
     return ""
+
+
+def option_heading(name: str, options: Mapping[str, Path]) -> str:
+    """Return the heading of an option in `--help`: its line `# Group: …`, or that of the option that it extends.
+
+    Args:
+        name: of the option.
+        options: files of all options of its group by name.
+    """
+    text = options[name].read_text(encoding="utf-8")
+    if own := re.search(r"^# Group: (.+)$", text, re.MULTILINE):
+        return own.group(1)
+    parent = re.search(r"^defaults:\n  - (\w+)\b(?!:)", text, re.MULTILINE)
+    return option_heading(parent.group(1), options) if parent and parent.group(1) in options else ""
