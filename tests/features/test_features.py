@@ -12,13 +12,15 @@ from setups import composed
 
 RATE = 16000
 CONF_DIR = Path(__file__).parents[2] / "conf"
-NAMES = sorted(path.stem for path in (CONF_DIR / "feature").glob("*.yaml"))
+FILES = sorted((CONF_DIR / "feature").glob("*.yaml"))
+NAMES = [path.stem for path in FILES]
+CLASSES = {path.stem for path in FILES if "_target_" in path.read_text(encoding="utf-8")}  # the others are variants
 
 
 @pytest.fixture
 def build(architectures):
     def build(name):
-        node = composed(f"+feature={name}", f"+sample_rate={RATE}", command=None).feature
+        node = composed(f"+feature={name}", f"+sample_rate={RATE}", "+segment_seconds=0.5", command=None).feature
         tiny = {"architecture": architectures["base"]} if name.startswith("wav2vec2") else {}
         feature = instantiate(node, **tiny)
         return feature.eval()
@@ -32,7 +34,9 @@ class TestEveryFeature:
     def test_a_batch_of_four_equals_four_singles(self, build, name):
         feature, waveform = build(name), torch.randn(4, 8000)
         singles = torch.cat([feature(clip[None]) for clip in waveform])
-        torch.testing.assert_close(feature(waveform), singles, rtol=1e-4, atol=1e-4)
+        # The sums of a constant-Q power are added in an order that depends on the batch, and its logarithm is steep.
+        atol = 1e-3 if name.startswith("cq") else 1e-4
+        torch.testing.assert_close(feature(waveform), singles, rtol=1e-4, atol=atol)
 
     def test_the_map_has_the_announced_shape_and_is_finite_for_silence(self, build, name):
         feature = build(name)
@@ -63,6 +67,8 @@ class TestEveryFeature:
         assert waveform.grad.abs().sum() > 0
 
     def test_it_exports_with_a_free_batch_size(self, build, name):
+        if name not in CLASSES:
+            pytest.skip("a variant, of a class whose other option is exported")
         feature = build(name)
         batch = torch.export.Dim("batch", min=1, max=64)
         program = torch.export.export(feature, (torch.randn(2, 8000),), dynamic_shapes=({0: batch},))
@@ -70,7 +76,8 @@ class TestEveryFeature:
         torch.testing.assert_close(program.module()(waveform), feature(waveform), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("table", "waveform")])
+# An image of a fixed size has no hop.
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("table", "waveform", "logmel_image")])
 def test_frames_are_a_hop_apart_and_too_short_a_clip_is_refused(build, name):
     feature = build(name)
     first, second = (feature.output_shape(n).frames for n in (8000, 8000 + feature.hop_samples))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dfx.features.constant_q import ConstantQPower
 from dfx.features.dsp import BandPower
 
 
@@ -114,7 +115,7 @@ class Feature(nn.Module):
 class FilterBankFeature(Feature):
     """Base class of features that use the energies of a filter bank; a subclass sets `band_power`."""
 
-    band_power: BandPower
+    band_power: BandPower | ConstantQPower
 
     @property
     def hop_samples(self) -> int:
@@ -123,5 +124,5 @@ class FilterBankFeature(Feature):
 
     @property
     def min_samples(self) -> int:
-        """Length in samples of the shortest waveform that gives a frame: the FFT size."""
-        return self.band_power.n_fft
+        """Length in samples of the shortest waveform that gives a frame."""
+        return self.band_power.min_samples

@@ -1,6 +1,7 @@
 """Batched signal processing in torch: filter banks, band energies, decibels, cepstra, deltas."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -83,10 +84,20 @@ def deltas(x: Tensor) -> Tensor:
     return torch.cat([x[..., 1:], x[..., -1:]], -1) - torch.cat([x[..., :1], x[..., :-1]], -1)
 
 
-def with_deltas(cepstra: Tensor) -> Tensor:
+def regression_deltas(x: Tensor) -> Tensor:
+    """Slope of the line through 5 neighbours over the last axis, in the same shape; the end values are repeated.
+
+    These are the deltas of HTK with a window of 2 and of `torchaudio.functional.compute_deltas` with win_length=5.
+    """
+    first, last = x[..., :1], x[..., -1:]
+    padded = torch.cat([first, first, x, last, last], dim=-1)
+    return (padded[..., 3:-1] - padded[..., 1:-3] + 2 * (padded[..., 4:] - padded[..., :-4])) / 10
+
+
+def with_deltas(cepstra: Tensor, slope: Callable[[Tensor], Tensor] = deltas) -> Tensor:
     """Append first and second deltas to cepstra: (..., coefficients, frames) -> (..., 3 * coefficients, frames)."""
-    slope = deltas(cepstra)
-    return torch.cat([cepstra, slope, deltas(slope)], dim=-2)
+    first = slope(cepstra)
+    return torch.cat([cepstra, first, slope(first)], dim=-2)
 
 
 def pre_emphasis(waveform: Tensor, coefficient: float) -> Tensor:
@@ -100,6 +111,21 @@ def power_to_db(power: Tensor, amin: float = 1e-10, top_db: float | None = None)
     if top_db is None:
         return decibel
     return torch.maximum(decibel, decibel.amax(dim=(1, 2), keepdim=True) - top_db)
+
+
+def scale_to_peak(x: Tensor, floor: float = 1e-10) -> Tensor:
+    """Divide non-negative maps (batch, bins, frames) by the maximum of each frame; maxima below `floor` count as it."""
+    return x / x.amax(dim=1, keepdim=True).clamp(min=floor)
+
+
+def in_slices(function: Callable[[Tensor], Tensor], waveform: Tensor) -> Tensor:
+    """Call a function of waveforms (batch, samples), on a CPU with `SLICE_SAMPLES` at a time, and join its results."""
+    if not waveform.is_cpu or torch.compiler.is_compiling():
+        return function(waveform)
+    size = max(1, SLICE_SAMPLES // waveform.shape[1])
+    if len(waveform) <= size:
+        return function(waveform)
+    return torch.cat([function(part) for part in torch.split(waveform, size)])
 
 
 class BandPower(nn.Module):
@@ -137,6 +163,11 @@ class BandPower(nn.Module):
             self.register_buffer(f"block{i}", weights, persistent=False)
 
     @property
+    def min_samples(self) -> int:
+        """Length in samples of the shortest waveform that gives a frame: the FFT size."""
+        return self.n_fft
+
+    @property
     def bank(self) -> Tensor:
         """Weights of all FFT bins (filters, n_fft // 2 + 1)."""
         rows = []
@@ -152,12 +183,7 @@ class BandPower(nn.Module):
                 f"A waveform must hold at least one frame of n_fft={self.n_fft} samples, got {waveform.shape[1]}: "
                 "use longer segments or a smaller n_fft."
             )
-        if not waveform.is_cpu or torch.compiler.is_compiling():
-            return self._energies(waveform)
-        size = max(1, SLICE_SAMPLES // waveform.shape[1])
-        if len(waveform) <= size:
-            return self._energies(waveform)
-        return torch.cat([self._energies(part) for part in torch.split(waveform, size)])
+        return in_slices(self._energies, waveform)
 
     def _energies(self, waveform: Tensor) -> Tensor:
         spectrum = torch.stft(

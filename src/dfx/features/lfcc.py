@@ -1,17 +1,18 @@
 """Linear-frequency cepstral coefficients (LFCC), as in the ASVspoof LFCC-LCNN baselines."""
 
+from __future__ import annotations
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfx.features import dsp
-from dfx.features.base import FilterBankFeature
+from dfx.features.cepstra import CepstralFeature
 
-PRE_EMPHASIS = 0.97
 EPS = torch.finfo(torch.float32).eps
 
 
-class LFCC(FilterBankFeature):
+class LFCC(CepstralFeature):
     """Linear-frequency cepstra with log energy and deltas (batch, 1, 60, frames).
 
     This is the NII variant of 2019. Pre-emphasis .97, periodic Hamming window, zero-padded centred frames, triangles of
@@ -21,9 +22,13 @@ class LFCC(FilterBankFeature):
 
     Args:
         sample_rate, n_fft, win_length, hop_length, mask, cache: as in `LogMel`.
-        num_filters: triangular filters, and cepstral coefficients.
+        num_filters: triangular filters.
         fmax_hz: upper edge of the highest filter; None for half the sample rate.
-        deltas: append both differences: three times as many coefficients.
+        deltas, normalize: see `CepstralFeature`.
+        num_coefficients: cepstral coefficients, from number 0; None for as many as filters.
+        pre_emphasis: coefficient of the high-pass filter x[n] - coefficient * x[n - 1]; 0 for none.
+        log_energy: replace coefficient 0 by the log energy of the frame.
+        eps: power that keeps the logarithm of silence finite.
 
     Source:
         Wang & Yamagishi, "A comparative study on recent neural spoofing countermeasures", Interspeech 2021; its code.
@@ -39,22 +44,36 @@ class LFCC(FilterBankFeature):
         hop_length: int = 160,
         num_filters: int = 20,
         fmax_hz: float | None = None,
-        deltas: bool = True,
+        deltas: bool | str = True,
+        normalize: str | None = None,
+        num_coefficients: int | None = None,
+        pre_emphasis: float = 0.97,
+        log_energy: bool = True,
+        eps: float = EPS,
         mask: nn.Module | None = None,
         cache: bool = False,
     ) -> None:
-        super().__init__(mask, cache)
-        self.deltas = deltas
+        super().__init__(deltas, normalize, mask, cache)
+        num_coefficients = num_filters if num_coefficients is None else num_coefficients
+        if not 0 < num_coefficients <= num_filters:
+            raise ValueError(
+                f"LFCC keeps between 1 and num_filters={num_filters} coefficients, got {num_coefficients}: "
+                "lower num_coefficients or raise num_filters."
+            )
+        self.pre_emphasis = pre_emphasis
+        self.eps = eps
         bank = dsp.linear_bank(num_filters, n_fft, sample_rate, sample_rate / 2 if fmax_hz is None else fmax_hz)
-        # The energy is an additional filter, which row 0 of the transform selects: one product and one log10 for all.
-        bank = torch.cat([bank, torch.full((1, bank.shape[1]), 1 / n_fft)])
+        transform = dsp.dct_matrix(num_coefficients, num_filters)
+        if log_energy:
+            # The energy is an additional filter, which row 0 of the transform selects: one product and one log10 for
+            # all.
+            bank = torch.cat([bank, torch.full((1, bank.shape[1]), 1 / n_fft)])
+            transform = F.pad(transform, (0, 1))
+            transform[0] = F.one_hot(torch.tensor(num_filters))
         self.band_power = dsp.BandPower(torch.hamming_window(win_length), n_fft, hop_length, bank)
-        transform = F.pad(dsp.dct_matrix(num_filters, num_filters), (0, 1))
-        transform[0] = F.one_hot(torch.tensor(num_filters))
         self.register_buffer("transform", transform, persistent=False)
 
     def extract(self, waveform: Tensor) -> Tensor:
         """Convert waveforms (batch, samples) to cepstra (batch, 1, coefficients, frames)."""
-        power: Tensor = self.band_power(dsp.pre_emphasis(waveform, PRE_EMPHASIS))
-        cepstra = torch.matmul(self.transform, power.add_(EPS).log10_())[:, None]
-        return dsp.with_deltas(cepstra) if self.deltas else cepstra
+        power: Tensor = self.band_power(dsp.pre_emphasis(waveform, self.pre_emphasis))
+        return self.complete(torch.matmul(self.transform, power.add_(self.eps).log10_()))
