@@ -16,6 +16,7 @@ from dfx.audio import parts
 from dfx.audio.conditioning import Conditions
 from dfx.audio.store import open_store
 from dfx.detector import build, feature_maps
+from dfx.detector.dataset import ArrayStore
 from dfx.detector.feature_maps import open_feature_maps
 from dfx.detector.network import build_network
 from dfx.detector.sampling import PADDING
@@ -314,3 +315,32 @@ def test_what_would_make_the_maps_wrong_is_refused(architectures, corpus, corpus
     in_checkpoint = {"checkpoint": None, "bundle": None, "architecture": architectures["base"]}
     with pytest.raises(ValueError, match="like those in checkpoints of dfx, names no weights"):
         make(feature=in_checkpoint)
+
+
+class Chunks(Waveform):
+    """Feature of chunks of 300 samples at 100 Hz: 10 s of 32 do not hold a whole number of windows of 30 s."""
+
+    chunk_frames, hop_samples, min_samples = 3, 100, 300
+
+    def extract(self, waveform):
+        count = waveform.shape[1] // 300
+        return waveform[:, : 300 * count].reshape(-1, 1, 1, 3 * count, 100).mean(dim=4)
+
+
+@pytest.mark.parametrize("seconds", [1, 3, 8.5, 30, 31, 32, 33, 100])
+def test_maps_of_chunks_are_those_of_the_whole_clip_without_its_rest(seconds):
+    clip = np.random.default_rng(0).normal(size=round(100 * seconds)).astype(np.float32)
+    clips = ArrayStore([clip], sample_rate=100)
+    kept = torch.cat(list(feature_maps.feature_map_pieces(Chunks(), clips, 0, "cpu")))
+    whole = torch.from_numpy(np.resize(clip, max(len(clip), 300)))[None]
+    torch.testing.assert_close(kept, Chunks()(whole)[0].permute(2, 0, 1))
+
+
+def test_kept_maps_of_chunks_are_refused_for_crops_that_cut_a_chunk(corpus, corpus_file, cache):
+    small = ("feature.num_scales=2", "feature.num_angles=2", "feature.size=[32,32]")
+    cfg = composed(*SMALL, "feature=scattering", "feature.cache=true", f"dataset.path={corpus_file}", *small)
+    with pytest.raises(ValueError, match=r"cut between chunks only, got data.train_crop=random .* use first for both"):
+        batches(cfg, corpus, cache)
+    cfg.data.train_crop = "first"
+    batch = batches(cfg, corpus, cache)[0]
+    assert batch["feature"].shape[1:] == build_network(cfg).feature.output_shape(8000)

@@ -24,6 +24,10 @@ TINY = {
     "res2net50": ["model.base_width=4", "model.scale=2"],
     "se_res2net50": ["model.base_width=4", "model.scale=2"],
 }
+SMALL_FEATURES = {  # the filters of their own sizes take seconds
+    "scattering": ["feature.num_scales=2", "feature.num_angles=2", "feature.size=[32,32]"],
+    "scattering1d": ["feature.num_scales=6", "feature.wavelets_per_octave=2"],
+}
 PAIRS = [
     pytest.param(feature, model, marks=() if (feature, model) in FAST else pytest.mark.slow)
     for feature in FEATURES
@@ -38,7 +42,9 @@ def composed(*overrides):
 @pytest.mark.parametrize(("feature", "model"), PAIRS)
 def test_a_pair_runs_forward_and_backward(feature, model, architectures):
     size = ["sample_rate=1", "segment_seconds=26"] if feature == "table" else []  # columns, not samples
-    cfg = composed(f"feature={feature}", f"model={model}", *size, *TINY.get(model, []))
+    cfg = composed(
+        f"feature={feature}", f"model={model}", *size, *SMALL_FEATURES.get(feature, []), *TINY.get(model, [])
+    )
     if feature.startswith("wav2vec2"):
         OmegaConf.update(cfg, "feature.architecture", architectures["base"], force_add=True)
     detector = build_network(cfg)

@@ -124,8 +124,10 @@ def feature_map_pieces(
     at their ends are taken from the neighbour with context on both sides. An utterance that is too short for a frame is
     repeated.
     """
-    length, hop = int(clips.lengths[row]), feature.hop_samples
+    length, hop, chunk = int(clips.lengths[row]), feature.hop_samples, feature.chunk_frames
     window, margin = (round(seconds * clips.sample_rate) // hop for seconds in (WINDOW_SECONDS, MARGIN_SECONDS))
+    if chunk > 1:  # windows of whole chunks, which see nothing of each other; a part of a chunk at the end is left out
+        window, margin, length = max(window // chunk, 1) * chunk, 0, max(length // hop // chunk, 1) * chunk * hop
     for first in itertools.count(0, window):
         start, stop = max(first - margin, 0), first + window + margin
         waveform = clips.read(row, start * hop, (stop - start) * hop)

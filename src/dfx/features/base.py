@@ -100,6 +100,11 @@ class Feature(nn.Module):
         return 1
 
     @property
+    def chunk_frames(self) -> int:
+        """Frames that belong together: a stored map may be cut between them only."""
+        return 1
+
+    @property
     def unfreezes_later(self) -> bool:
         """Whether frozen weights become trainable at a later epoch."""
         return False
