@@ -1,10 +1,12 @@
 """Training throughput: dfx against a bare PyTorch loop, and an epoch against the way of the seed system S1.
 
     python benchmarks/training.py [model] [clips]
+    python benchmarks/training.py networks [clips] [model ...]
 
 The bare loop holds the same batches in memory and does nothing but forward, backward, clipping and step. The S1 way
 decodes (librosa.load, with resampling to 16 kHz), computes the log-Mel (librosa) and zero-pads every clip in every
-epoch. All train the same network in the same process, in turn; medians over rounds, and ratios.
+epoch. All train the same network in the same process, in turn; medians over rounds, and ratios. `networks` prints a row
+for each model: milliseconds a clip of 2 s in dfx and in the bare loop.
 """
 
 from __future__ import annotations
@@ -33,6 +35,10 @@ from dfx.detector.network import num_segment_samples
 from dfx.tables.manifest import Manifest
 
 ROUNDS = 3
+TRAINER = ["trainer.max_epochs=2", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu"]
+NETWORKS = ["lcnn", "resnet18", "resnet50", "res2net50", "se_res2net50", "resnet18_air", "ecapa"]
+NETWORKS += ["mlp_s3", "ann_s2", "cnn_s2", "cnn_s3", "resnet101"]
+OWN_FEATURES = {"rawnet2": "waveform", "aasist": "waveform", "aasist_l": "waveform"}
 RATE = 22_050  # LJSpeech's, so that the S1 way resamples as it did
 
 
@@ -120,16 +126,40 @@ def s1_epoch(cfg: DictConfig, detector: Detector, manifest: Manifest) -> float:
     return seconds(epoch)
 
 
+def compare_networks(clips: int, models: list[str]) -> None:
+    """Print a row for each model, on LFCC or on the feature that it was made for."""
+    options = [*TRAINER, "segment_seconds=2", "data.batch_size=8", "num_threads=1"]
+    sys.stdout.write(f"{clips} clips of 2 s in batches of 8, 1 thread, median of {ROUNDS} epochs\n\n")
+    sys.stdout.write(f"{'model':<16} {'feature':<10} {'parameters':>11} {'dfx':>9} {'bare':>9}   dfx / bare\n")
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = corpus(Path(folder), clips)
+        for model in models:
+            feature = OWN_FEATURES.get(model, "lfcc")
+            cfg = compose("train", overrides=[f"model={model}", f"feature={feature}", *options])
+            cfg.cache = folder
+            data = build.build_datamodule(cfg, manifest)
+            batches = list(data.train_dataloader())
+            bare = build.build_detector(cfg, data)
+            bare_epoch(bare, batches)  # warm-up
+            times = [(framework_epoch(cfg, data), bare_epoch(bare, batches)) for _ in range(ROUNDS)]
+            own, loop = (1e3 * statistics.median(column) / clips for column in zip(*times, strict=True))
+            count = sum(p.numel() for p in bare.model.parameters() if p.requires_grad)
+            sys.stdout.write(
+                f"{model:<16} {feature:<10} {count:>11,} {own:6.1f} ms {loop:6.1f} ms   {own / loop:.2f}\n"
+            )
+            sys.stdout.flush()
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["networks"]:
+        register_schema()
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            compare_networks(int(sys.argv[2]) if len(sys.argv) > 2 else 16, sys.argv[3:] or NETWORKS)
+        return
     model = sys.argv[1] if len(sys.argv) > 1 else "lcnn_light"
     clips = int(sys.argv[2]) if len(sys.argv) > 2 else 256
     register_schema()
-    options = [
-        "trainer.max_epochs=2",
-        "trainer.enable_progress_bar=false",
-        "trainer.accelerator=cpu",
-        "segment_seconds=5",
-    ]
+    options = [*TRAINER, "segment_seconds=5"]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         own = compose("train", overrides=[f"model={model}", "feature=lfcc", *options])
         s1 = compose("train", overrides=[f"model={model}", "feature=logmel_s1", *options])

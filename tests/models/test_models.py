@@ -16,6 +16,7 @@ from dfx.models import (
     ResNet,
     ResNet2,
     ResNet18AIR,
+    TimmBackbone,
     Wav2Vec2Head,
 )
 from dfx.models.blocks import IncompatiblePairError, Scales
@@ -35,11 +36,12 @@ MODELS = {
     "resnet34_se": lambda shape: ResNet(shape, depth=34, se=True),
     "resnet50": lambda shape: ResNet(shape, depth=50),
     "resnet2": ResNet2,
+    "timm": lambda shape: TimmBackbone(shape, architecture="test_efficientnet"),  # of timm's own tests
     "wav2vec2_head": Wav2Vec2Head,
 }
 ONE_LENGTH = {"cnn", "mlp_flat"}  # models of one segment length only
 LEAST_BINS = {"resnet18_air": 7}  # bins that a model needs at least
-DEEP = {"res2net50", "resnet18_air", "resnet34_se", "resnet50"}  # forty steps take seconds
+DEEP = {"res2net50", "resnet18_air", "resnet34_se", "resnet50", "timm"}  # forty steps take seconds
 SHAPES = {"lfcc": (1, 60, 400), "wav2vec2": (13, 32, 50), "waveform": (1, 1, 16_000)}
 
 each_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())

@@ -15,4 +15,5 @@ from dfx.models.res2net import Res2Net
 from dfx.models.resnet import ResNet
 from dfx.models.resnet2 import ResNet2
 from dfx.models.resnet18_air import ResNet18AIR
+from dfx.models.timm_backbone import TimmBackbone
 from dfx.models.wav2vec2_head import Wav2Vec2Head
