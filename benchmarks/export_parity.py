@@ -32,7 +32,7 @@ def compare(feature: str, model: str, folder: str) -> str:
         OmegaConf.update(cfg, "feature.architecture", TINY_WAV2VEC2 | {"encoder_layer_drop": 0.0}, force_add=True)
     network = build_network(cfg).eval()
     place, file = Path(folder, "detector.ckpt"), Path(folder, "detector.onnx")
-    config = build.build_checkpoint_config(cfg, network.feature)
+    config = build.build_checkpoint_config(cfg, network)
     torch.save({"dfx_config": config, "state_dict": network.state_dict()}, place)
     detector = dfx.load(place)
     try:

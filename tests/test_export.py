@@ -37,7 +37,7 @@ def checkpoint(path, *overrides, architecture=None):
     if architecture:
         OmegaConf.update(cfg, "feature.architecture", architecture, force_add=True)
     network = build_network(cfg).eval()
-    config = build.build_checkpoint_config(cfg, network.feature)
+    config = build.build_checkpoint_config(cfg, network)
     torch.save({"dfx_config": config, "state_dict": network.state_dict()}, path)
     return path
 

@@ -64,7 +64,7 @@ def train(cfg: DictConfig) -> float:
             checkpoint = RunCheckpoint(run.folder, cfg.patience, run.log_history)
             start.load_into(detector, checkpoint)
             trainer = build.build_trainer(cfg, [checkpoint])
-            trainer.fit(detector, data, ckpt_path=checkpoint.last, weights_only=True)
+            checkpoint.fit(trainer, detector, data)
             trainer.test(detector, data, ckpt_path=checkpoint.best, weights_only=True, verbose=False)
             if not trainer.is_global_zero:
                 return float("nan")  # a helper process of a multi-device run; only the first process reports

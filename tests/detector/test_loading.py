@@ -237,7 +237,7 @@ def test_a_detector_of_cached_maps_scores_as_its_run_did(eval_crop, mixed_rates,
 def test_a_detector_of_ready_features_scores_a_row(tmp_path):
     cfg = composed("feature=table", "model=mlp", "augment=none", "sample_rate=1", "segment_seconds=4")
     network = build_network(cfg).eval()
-    config = build.build_checkpoint_config(cfg, network.feature)
+    config = build.build_checkpoint_config(cfg, network)
     torch.save({"dfx_config": config, "state_dict": network.state_dict()}, tmp_path / "table.ckpt")
     detector, row = dfx.load(tmp_path / "table.ckpt"), np.array([3.0, -200.0, 0.5, 7.0])
     with torch.no_grad():

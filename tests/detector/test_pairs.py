@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 import setups
 from dfx.config.schema import CONF_DIR
 from dfx.detector.network import build_network, num_segment_samples
+from dfx.models.blocks import IncompatiblePairError
 
 FEATURES, MODELS, LOSSES = (
     sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml")) for group in ("feature", "model", "loss")
@@ -14,6 +15,8 @@ FEATURES, MODELS, LOSSES = (
 # Every feature with two models and every model with two maps; the full product is slow.
 FAST = {(feature, model) for feature in FEATURES for model in ("mlp", "lcnn_light")}
 FAST |= {(feature, model) for feature in ("lfcc", "wav2vec2") for model in MODELS}
+ON_WAVEFORM = ("aasist", "aasist_l", "rawnet2")  # models that take the waveform only
+FAST |= {("waveform", model) for model in ON_WAVEFORM}
 # Small sizes of the heavy networks; their own are counted in tests/models.
 TINY = {
     "ann_s2": ["model.widths=[16,8]"],
@@ -23,6 +26,7 @@ TINY = {
     "resnet18_air": ["model.width=8"],
     "timm": ["model.architecture=test_resnet"],
     "mlp_s4": ["model.widths=[16,12,8]"],
+    "rawnet2": ["model.units=16"],
     "res2net50": ["model.base_width=4", "model.scale=2"],
     "se_res2net50": ["model.base_width=4", "model.scale=2"],
 }
@@ -49,6 +53,10 @@ def test_a_pair_runs_forward_and_backward(feature, model, architectures):
     )
     if feature.startswith("wav2vec2"):
         OmegaConf.update(cfg, "feature.architecture", architectures["base"], force_add=True)
+    if model in ON_WAVEFORM and feature != "waveform":
+        with pytest.raises(IncompatiblePairError, match="takes the waveform, got a map of"):
+            build_network(cfg)
+        return
     detector = build_network(cfg)
     waveform = 0.1 * torch.randn(4, num_segment_samples(cfg))
     detector.loss(detector.embedding({"waveform": waveform}), torch.tensor([0, 1, 0, 1])).backward()

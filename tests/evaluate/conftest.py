@@ -38,7 +38,7 @@ def _write_detector(path, seed):
     """A checkpoint as dfx.train writes it, of a detector that was never trained."""
     cfg = composed("feature=lfcc", "model=mlp", "segment_seconds=0.5", f"seed={seed}")
     detector = build_network(cfg).eval()
-    config = build.build_checkpoint_config(cfg, detector.feature)
+    config = build.build_checkpoint_config(cfg, detector)
     torch.save({CONFIG_KEY: config, "state_dict": detector.state_dict()}, path)
     return path
 

@@ -6,12 +6,14 @@ from torch import nn
 
 from dfx.losses import BCE, CE, P2SGrad
 from dfx.models import (
+    AASIST,
     CNN,
     ECAPA,
     LCNN,
     LCNNS1,
     MLP,
     LCNNLight,
+    RawNet2,
     Res2Net,
     ResNet,
     ResNet2,
@@ -22,6 +24,7 @@ from dfx.models import (
 from dfx.models.blocks import IncompatiblePairError, Scales
 
 MODELS = {
+    "aasist": lambda shape: AASIST(shape, channels=8, width=8),
     "cnn": lambda shape: CNN(shape, channels=(8, 16), widths=(16, 8)),
     "ecapa": lambda shape: ECAPA(shape, width=64, embedding_dim=24),
     "lcnn": LCNN,
@@ -30,6 +33,7 @@ MODELS = {
     "mlp": MLP,
     "mlp_mean": lambda shape: MLP(shape, pooling="mean"),
     "mlp_flat": lambda shape: MLP(shape, (16, 12, 8), (0.4, 0.4, 0.3), pooling="flatten", batch_norm=False),
+    "rawnet2": lambda shape: RawNet2(shape, units=16),
     "res2net50": lambda shape: Res2Net(shape, base_width=4, se=True),
     "resnet18_air": lambda shape: ResNet18AIR(shape, width=8, embedding_dim=24),
     "resnet18": lambda shape: ResNet(shape, depth=18),
@@ -40,11 +44,10 @@ MODELS = {
     "wav2vec2_head": Wav2Vec2Head,
 }
 ONE_LENGTH = {"cnn", "mlp_flat"}  # models of one segment length only
+ON_WAVEFORM = {"aasist", "rawnet2"}  # models that take the waveform only
 LEAST_BINS = {"resnet18_air": 7}  # bins that a model needs at least
 DEEP = {"res2net50", "resnet18_air", "resnet34_se", "resnet50", "timm"}  # forty steps take seconds
 SHAPES = {"lfcc": (1, 60, 400), "wav2vec2": (13, 32, 50), "waveform": (1, 1, 16_000)}
-
-each_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS.keys())
 
 
 def each_pair(*shapes):
@@ -53,7 +56,7 @@ def each_pair(*shapes):
         pytest.param(model, SHAPES[shape], id=f"{name}-{shape}")
         for name, model in MODELS.items()
         for shape in shapes
-        if SHAPES[shape][1] >= LEAST_BINS.get(name, 1)
+        if (shape == "waveform" if name in ON_WAVEFORM else SHAPES[shape][1] >= LEAST_BINS.get(name, 1))
     ]
     return pytest.mark.parametrize(("model", "shape"), pairs)
 
@@ -92,7 +95,7 @@ def test_batch_of_four_equals_four_singles(model, shape):
     torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in ON_WAVEFORM])
 def test_takes_any_number_of_frames_at_inference_and_any_number_of_bins(name):
     model = MODELS[name]
     with torch.no_grad():
@@ -109,11 +112,22 @@ def test_takes_any_number_of_frames_at_inference_and_any_number_of_bins(name):
             assert built(feature_map(3, (2, bins, 50))).shape == (3, built.embedding_dim)
 
 
-@each_model
-def test_silence_gives_finite_embeddings_and_gradients(model):
+@pytest.mark.parametrize("name", ON_WAVEFORM)
+def test_takes_a_waveform_of_any_length_at_inference(name):
+    built = MODELS[name]((1, 1, 5000)).eval()
+    with torch.no_grad():
+        for samples in (3211, 5001, 20_000):
+            embedding = built(feature_map(1, (1, 1, samples)))
+            assert embedding.shape == (1, built.embedding_dim)
+            assert embedding.isfinite().all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_silence_gives_finite_embeddings_and_gradients(name):
+    shape = (1, 1, 5000) if name in ON_WAVEFORM else (1, 60, 100)
     for value in (0.0, -13.8155):
-        built = model((1, 60, 100)).train()
-        maps = torch.full((2, 1, 60, 100), value, requires_grad=True)
+        built = MODELS[name](shape).train()
+        maps = torch.full((2, *shape), value, requires_grad=True)
         embedding = built(maps)
         embedding.square().sum().backward()
         assert embedding.isfinite().all()
@@ -121,15 +135,21 @@ def test_silence_gives_finite_embeddings_and_gradients(model):
         assert all(parameter.grad.isfinite().all() for parameter in built.parameters())
 
 
-@each_model
-def test_trains_on_a_batch_of_one_and_refuses_an_empty_axis_in_words(model):
-    model((1, 60, 400)).train()(feature_map(1, (1, 60, 400))).sum().backward()
+@pytest.mark.parametrize("name", MODELS)
+def test_trains_on_a_batch_of_one_and_refuses_an_empty_axis_in_words(name):
+    model, shape = MODELS[name], (1, 1, 5000) if name in ON_WAVEFORM else (1, 60, 400)
+    model(shape).train()(feature_map(1, shape)).sum().backward()
     with pytest.raises(ValueError, match=r"at least 1 channel, 1 bin and 1 frame, got .*\(1, 60, 0\).*longer segment"):
         model((1, 60, 0))
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name for name in MODELS]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name
+        for name in MODELS
+        if name not in ON_WAVEFORM
+    ],
 )
 def test_tells_a_tone_from_a_chirp(name):
     """Both maps have the same energy in every frame; the chirp moves through the bins."""
@@ -150,6 +170,26 @@ def test_tells_a_tone_from_a_chirp(name):
     model.eval()
     with torch.no_grad():
         score = loss.score(model(maps + 0.1 * torch.randn_like(maps)))
+    assert score[label == 1].min() > score[label == 0].max()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ON_WAVEFORM)
+def test_tells_low_tones_from_high_ones(name):
+    def batch():
+        tone = torch.where(label == 1, 300.0, 3000.0) * (1 + 0.1 * torch.rand(8))
+        return torch.sin(tone[:, None] * torch.arange(3300) / 16000 * 6.2832)[:, None, None]
+
+    model, label = MODELS[name]((1, 1, 3300)).train(), torch.arange(8) % 2
+    loss = BCE(model.embedding_dim)
+    optimizer = torch.optim.Adam([*model.parameters(), *loss.parameters()], lr=1e-2)
+    for _ in range(40):
+        optimizer.zero_grad()
+        loss(model(batch()), label).backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        score = loss.score(model(batch()))
     assert score[label == 1].min() > score[label == 0].max()
 
 

@@ -43,13 +43,15 @@ def config_hash(cfg: DictConfig, *data: str, init: str | None = None) -> str:
     Args:
         cfg: the configuration.
         data: hashes of the data.
-        init: hash of the weights that the run starts from; it stands for their place (the keys in `INIT`).
+        init: hash of the weights that the run starts from; it stands for their place (the keys in `INIT`, and
+            model.checkpoint).
 
     It covers the whole configuration, not only the overrides, so a changed default changes the identity.
     """
     settings = _without_bookkeeping(cfg)
     if init is not None:
         settings = {key: value for key, value in settings.items() if key not in INIT} | {"init": init}
+        settings["model"] = {key: value for key, value in settings["model"].items() if key != "checkpoint"}
     text = json.dumps([settings, data], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

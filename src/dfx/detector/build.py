@@ -27,9 +27,10 @@ from dfx.detector.datamodule import AudioDataModule, require_both_classes
 from dfx.detector.dataset import ArrayStore
 from dfx.detector.detector import Detector, OptimizerFactory
 from dfx.detector.feature_maps import open_feature_maps
-from dfx.detector.network import CHECKPOINT_KEYS, build_network, num_segment_samples
+from dfx.detector.network import CHECKPOINT_KEYS, DetectorNetwork, build_network, num_segment_samples
 from dfx.features.base import Feature
 from dfx.models.blocks import IncompatiblePairError
+from dfx.models.pretrained import PretrainedModel
 from dfx.tables.manifest import Manifest
 from dfx.tracking import launchers
 
@@ -150,9 +151,15 @@ def build_detector(cfg: DictConfig, data: AudioDataModule) -> Detector:
         ValueError: if the model cannot take the feature's map.
     """
     network = build_network(cfg)
-    network.loss.set_prior(*data.train_counts)
+    if cfg.trainer.max_epochs != 0:  # else the train split has no part in the weights, nor its prior in the scores
+        network.loss.set_prior(*data.train_counts)
+    elif not (isinstance(network.model, PretrainedModel) and network.model.pretrained_output):
+        raise ValueError(
+            f"trainer.max_epochs=0 measures published weights, but those of {type(network.model).__name__} have no last "
+            "layer: train for one epoch or more."
+        )
     made = Detector(network, _optimizer_factory(cfg), data.tables, cfg.seed)
-    made.checkpoint_config = build_checkpoint_config(cfg, network.feature)
+    made.checkpoint_config = build_checkpoint_config(cfg, network)
     return made
 
 
@@ -183,11 +190,13 @@ def build_trainer(cfg: DictConfig, callbacks: list[Callback]) -> Trainer:
     return made
 
 
-def build_checkpoint_config(cfg: DictConfig, feature: Feature) -> dict[str, Any]:
+def build_checkpoint_config(cfg: DictConfig, network: DetectorNetwork) -> dict[str, Any]:
     """Return the part of the configuration that rebuilds the detector from its checkpoint alone."""
     resolved: Any = OmegaConf.to_container(cfg, resolve=True)
     parts = {key: resolved[key] for key in CHECKPOINT_KEYS}
-    parts["feature"].update(feature.rebuild_arguments())
+    parts["feature"].update(network.feature.rebuild_arguments())
+    if isinstance(network.model, PretrainedModel):
+        parts["model"].update(network.model.rebuild_arguments())
     return parts
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from dfx import files
+from dfx.detector.datamodule import AudioDataModule
 from dfx.detector.detector import Detector
 from dfx.tables.score_table import ScoreTable
 
@@ -38,6 +39,15 @@ class RunCheckpoint(Callback):
         self.history: list[EpochRecord] = []
         self.complete = False
         self._started = time.monotonic()
+
+    def fit(self, trainer: Trainer, detector: Detector, data: AudioDataModule) -> None:
+        """Train the detector, from the last checkpoint if there is one; `max_epochs=0` only measures dev."""
+        if trainer.max_epochs == 0:
+            trainer.validate(detector, data, verbose=False)
+            if trainer.is_global_zero:
+                self.on_epoch(self.history)
+        else:
+            trainer.fit(detector, data, ckpt_path=self.last, weights_only=True)
 
     @property
     def last(self) -> Path | None:
@@ -83,7 +93,8 @@ class RunCheckpoint(Callback):
         """Record the epoch, save improved weights, and stop after `patience` epochs without improvement."""
         if not isinstance(pl_module, Detector) or trainer.sanity_checking:
             return
-        self.history.append({**pl_module.epoch_metrics, "train/seconds": time.monotonic() - self._started})
+        seconds = {"train/seconds": time.monotonic() - self._started} if trainer.max_epochs else {}
+        self.history.append(pl_module.epoch_metrics | seconds)
         best = self.best_epoch
         stale = len(self.history) - 1 - best
         self.complete = stale >= self.patience or len(self.history) >= (trainer.max_epochs or 0)

@@ -38,7 +38,6 @@ POSITIVE = (
     "limits.seconds",
     "limits.memory_mib",
     "num_threads",
-    "trainer.max_epochs",
 )
 # Arguments of Lightning's Trainer that would change the meaning of a run.
 _WHOLE = "an epoch is one pass with one look at the whole of dev; use data.limit_utterances for less data."
@@ -77,6 +76,12 @@ def _value_problems(resolved: Node) -> Iterator[str]:
         value = leaves.get(key)
         if isinstance(value, int | float) and value <= 0:
             yield f"{key}={value}: it must be positive."
+    epochs = leaves.get("trainer.max_epochs", 1)
+    if epochs < 0 or (epochs == 0 and not leaves.get("model.checkpoint")):
+        yield (
+            f"trainer.max_epochs={epochs}: it must be positive, or 0 with model.checkpoint=FILE, which measures "
+            "published weights as they are."
+        )
     if isinstance(conditioning := resolved.get("conditioning"), Mapping):
         problems = Conditions.of(conditioning).problems(resolved["sample_rate"])
         yield from (f"conditioning.{problem}" for problem in problems)

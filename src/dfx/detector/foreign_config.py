@@ -22,6 +22,7 @@ from dfx.audio.segments import EVAL_POLICIES, PADS
 from dfx.config.schema import join_config_key
 from dfx.detector.checks import import_error_reason, type_hints
 from dfx.features.base import Feature
+from dfx.models.pretrained import PretrainedModel
 
 NETWORK = {"feature": "dfx.features", "model": "dfx.models", "loss": "dfx.losses"}  # keys that objects are built from
 PACKAGES = (*NETWORK.values(), "dfx.augment")
@@ -168,4 +169,4 @@ def _component(target: Any, path: str, trust: tuple[str, ...]) -> type[nn.Module
 def _external_arguments(component: type[nn.Module], hints: Mapping[str, Any]) -> set[str]:
     """Return the arguments of a class that name a file or a model to download."""
     paths = {name for name, hint in hints.items() if Path in (hint, *typing.get_args(hint))}
-    return paths | set(component.weight_sources if issubclass(component, Feature) else ())
+    return paths | set(component.weight_sources if issubclass(component, Feature | PretrainedModel) else ())

@@ -1,5 +1,7 @@
 """Weights that a run starts from: those of another detector (`init=PLACE`), whole or in part (`init_only`).
 
+Published weights (`model.checkpoint=FILE`) are loaded by the model; here they only get a name and a hash.
+
 Weights are data: nothing is built from the configuration in the other checkpoint, and no state of its optimizer is
 taken. The prior of the training data stays that of the new data.
 """
@@ -10,6 +12,7 @@ import fnmatch
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, ListConfig
@@ -19,6 +22,7 @@ from dfx import console
 from dfx.detector.checkpoint import RunCheckpoint
 from dfx.detector.detector import Detector
 from dfx.detector.loading import EXPORTED, find_detector_file, read_checkpoint
+from dfx.files import file_digest
 
 OF_THE_DATA = ("loss.log_prior_odds",)  # in a state_dict, but not learnt
 MOST_LISTED = 10
@@ -31,9 +35,9 @@ class InitialWeights:
     Attributes:
         place: as the user named it.
         name: of the run that trained them, or of the file.
-        weights: chosen ones, by their name in the detector.
+        weights: chosen ones, by their name in the detector; none where the model loads them.
         patterns: by which they were chosen.
-        digest: SHA-256 hash of names and values.
+        digest: SHA-256 hash of names and values, or of the file that the model loads.
         of_maps: whether the run computes the maps of its feature beforehand, with other weights.
     """
 
@@ -59,7 +63,7 @@ class InitialWeights:
         Raises:
             ValueError: if a name or a size does not fit; the message lists them all.
         """
-        if self.digest is None or checkpoint.last is not None:
+        if not self.weights or checkpoint.last is not None:
             return
         own = {name: value for name, value in detector.state_dict().items() if name not in OF_THE_DATA}
         wanted = {name: value for name, value in own.items() if _is_chosen(name, self.patterns)}
@@ -111,10 +115,15 @@ def read_initial_weights(cfg: DictConfig) -> InitialWeights:
         ValueError: if there is no such detector, it is no checkpoint, or no weight has such a name.
     """
     patterns = tuple(map(str, cfg.init_only)) if isinstance(cfg.init_only, ListConfig) else (cfg.init_only or "*",)
+    published = cfg.model.get("checkpoint")
+    if published is not None and cfg.init is not None:
+        raise ValueError(
+            f"init={cfg.init} and model.checkpoint={published} both give the weights to start from: give one of them."
+        )
     if cfg.init is None:
         if cfg.init_only is not None:
             raise ValueError(f"init_only={cfg.init_only} chooses weights of init, which is null: give init=PLACE, too.")
-        return InitialWeights()
+        return InitialWeights() if published is None else _published_weights(Path(published).expanduser())
     file, run = find_detector_file(cfg.init, cfg.cache)
     if file.suffix in EXPORTED:
         raise ValueError(
@@ -136,6 +145,12 @@ def read_initial_weights(cfg: DictConfig) -> InitialWeights:
         digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     of_maps = bool(cfg.feature.get("cache", False))
     return InitialWeights(str(cfg.init), run.name if run else file.name, chosen, patterns, digest.hexdigest(), of_maps)
+
+
+def _published_weights(file: Path) -> InitialWeights:
+    if not file.is_file():
+        raise ValueError(f"There is no file of weights {str(file)!r}: correct model.checkpoint.")
+    return InitialWeights(str(file), file.name, digest=file_digest(file))
 
 
 def _is_chosen(name: str, patterns: Sequence[str]) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from dfx.detector.dataset import Batch
 from dfx.features.base import Feature
 from dfx.losses.base import Loss
+from dfx.models.pretrained import PretrainedModel
 
 CONFIG_KEY = "dfx_config"  # in a checkpoint: the configuration that rebuilds the detector
 # Keys of the configuration that a checkpoint holds: they rebuild the network and say how clips are prepared.
@@ -83,4 +84,6 @@ def build_network(cfg: DictConfig) -> DetectorNetwork:
     shape = feature.output_shape(num_segment_samples(cfg))
     model = instantiate(cfg.model, _convert_="all")(input_shape=shape)
     loss: Loss = instantiate(cfg.loss, _convert_="all")(embedding_dim=model.embedding_dim)
+    if isinstance(model, PretrainedModel) and model.pretrained_output is not None:
+        loss.load_output(*model.pretrained_output)
     return DetectorNetwork(feature, model, loss)

@@ -52,6 +52,17 @@ class Loss(nn.Module):
             )
         self.log_prior_odds.fill_(math.log(num_bonafide / num_spoof))
 
+    def load_output(self, weight: Tensor, bias: Tensor) -> None:
+        """Take the last layer of published weights: weight (outputs, embedding_dim) and bias (outputs,).
+
+        Raises:
+            ValueError: if this loss has no such layer.
+        """
+        raise ValueError(
+            f"The published weights end in a linear layer of {len(bias)} outputs, which {type(self).__name__} does not "
+            "have: use loss=ce, the authors' loss."
+        )
+
     def forward(self, embedding: Tensor, label: Tensor) -> Tensor:
         """Return the loss of a batch as a scalar ()."""
         raise NotImplementedError
@@ -92,6 +103,17 @@ class PosteriorLoss(Loss):
         """Store the prior log odds, and derive the class weight from them if `weight` is "balanced"."""
         super().set_prior(num_bonafide, num_spoof)
         self._prior_is_known = True
+
+    def load_output(self, weight: Tensor, bias: Tensor) -> None:
+        """Take the last layer of published weights: weight (outputs, embedding_dim) and bias (outputs,).
+
+        Until `set_prior` is called, the score is the log odds of this layer and nothing is subtracted: the prior of the
+        authors' data is not in their file, and their class weights balance it.
+        """
+        if (weight.shape, bias.shape) != (self.linear.weight.shape, self.linear.bias.shape):
+            super().load_output(weight, bias)
+        self.linear.load_state_dict({"weight": weight, "bias": bias})
+        self.log_prior_odds.fill_(-math.log(self.weight) if isinstance(self.weight, int | float) else 0.0)
 
     def log_weight(self) -> Tensor:
         """Return the log of the class weight of bona fide, relative to spoof, as a scalar ()."""

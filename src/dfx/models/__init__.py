@@ -5,12 +5,14 @@ raises an `IncompatiblePairError` for a map that it cannot use, and has `embeddi
 of frames, unless its docstring says that it takes segments of one length only (`blocks.check_frames`).
 """
 
+from dfx.models.aasist import AASIST
 from dfx.models.cnn import CNN
 from dfx.models.ecapa import ECAPA
 from dfx.models.lcnn import LCNN
 from dfx.models.lcnn_light import LCNNLight
 from dfx.models.lcnn_s1 import LCNNS1
 from dfx.models.mlp import MLP
+from dfx.models.rawnet2 import RawNet2
 from dfx.models.res2net import Res2Net
 from dfx.models.resnet import ResNet
 from dfx.models.resnet2 import ResNet2

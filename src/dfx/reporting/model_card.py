@@ -197,6 +197,7 @@ def _origin(run: RunRecord, detector: SavedDetector, licence: str) -> DocumentTa
         ["code", commit + (" with changes" if tags.get("git_dirty") == "true" else "")],
     ]
     if "init_sha256" in tags:
-        origin = f"{tags.get('init_name')}, {run.params.get('init', '')}, SHA-256 {tags['init_sha256']}"
+        place = run.params.get("init") or run.params.get("model.checkpoint", "")
+        origin = f"{tags.get('init_name')}, {place}, SHA-256 {tags['init_sha256']}"
         rows.append(["weights began as", origin])
     return DocumentTable("Origin", ["", "value"], rows, "", ("value",))
