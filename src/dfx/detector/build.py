@@ -155,8 +155,8 @@ def build_detector(cfg: DictConfig, data: AudioDataModule) -> Detector:
         network.loss.set_prior(*data.train_counts)
     elif not (isinstance(network.model, PretrainedModel) and network.model.pretrained_output):
         raise ValueError(
-            f"trainer.max_epochs=0 measures published weights, but those of {type(network.model).__name__} have no last "
-            "layer: train for one epoch or more."
+            f"trainer.max_epochs=0 measures published weights, but those of {type(network.model).__name__} have no "
+            "last layer: train for one epoch or more."
         )
     made = Detector(network, _optimizer_factory(cfg), data.tables, cfg.seed)
     made.checkpoint_config = build_checkpoint_config(cfg, network)
