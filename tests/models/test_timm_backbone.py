@@ -6,8 +6,12 @@ import pytest
 import timm
 import torch
 
+import dfx
+from dfx.detector.build import build_checkpoint_config
+from dfx.detector.network import build_network
 from dfx.models import TimmBackbone
 from dfx.models.blocks import IncompatiblePairError
+from setups import composed
 
 SHAPE = (1, 64, 48)
 
@@ -44,6 +48,23 @@ def test_a_checkpoint_of_dfx_names_no_source_of_weights(published):
     assert model.rebuild_arguments() == {"pretrained": None, "checkpoint": None}
     rebuilt = TimmBackbone(SHAPE, "test_resnet", **model.rebuild_arguments())
     rebuilt.load_state_dict(model.state_dict())
+
+
+def test_dfx_load_opens_a_detector_without_the_file_of_its_weights(published, tmp_path):
+    file = published[1]
+    cfg = composed("segment_seconds=0.5", "model=timm", "model.architecture=test_resnet", f"model.checkpoint={file}")
+    network = build_network(cfg).eval()
+    config = build_checkpoint_config(cfg, network)
+    torch.save({"dfx_config": config, "state_dict": network.state_dict()}, tmp_path / "best.ckpt")
+    file.unlink()
+    clip = torch.randn(8000)
+    with torch.no_grad():
+        expected = network(clip[None]).item()
+    assert dfx.load(tmp_path / "best.ckpt").score(clip.numpy(), 16000) == pytest.approx(expected, abs=1e-5)
+    config["model"]["pretrained"] = True
+    torch.save({"dfx_config": config, "state_dict": network.state_dict()}, tmp_path / "foreign.ckpt")
+    with pytest.raises(ValueError, match=r"model.pretrained=True: a detector file holds its weights"):
+        dfx.load(tmp_path / "foreign.ckpt")
 
 
 def test_a_vision_transformer_takes_the_size_that_it_was_built_for():

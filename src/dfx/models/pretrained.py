@@ -41,7 +41,7 @@ class PretrainedModel(nn.Module):
         Raises:
             ValueError: if there is no such file, or it holds other weights.
         """
-        weights = {name: value for name, value in _read_weights(file).items() if not re.fullmatch(unused, name)}
+        weights = {name: value for name, value in read_weights(file).items() if not re.fullmatch(unused, name)}
         weight, bias = (weights.pop(f"{output}.{part}", None) for part in ("weight", "bias"))
         for pattern, replacement in renames.items():
             weights = {re.sub(pattern, replacement, name): value for name, value in weights.items()}
@@ -63,7 +63,12 @@ class PretrainedModel(nn.Module):
         self.pretrained_output = weight, bias
 
 
-def _read_weights(file: str | Path) -> dict[str, Tensor]:
+def read_weights(file: str | Path) -> dict[str, Tensor]:
+    """Read weights by name from a file of `torch.save`, as data.
+
+    Raises:
+        ValueError: if there is no such file, or it holds something else.
+    """
     path = Path(file).expanduser()
     if not path.is_file():
         raise ValueError(f"There is no file of weights {str(file)!r}: correct model.checkpoint.")

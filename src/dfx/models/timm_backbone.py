@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dfx.models.blocks import IncompatiblePairError, InputNorm, check_frames, check_shape
-from dfx.models.pretrained import PretrainedModel, _read_weights
+from dfx.models.pretrained import PretrainedModel, read_weights
 
 MOST_REASON = 200  # letters of an error of PyTorch, which lists every tensor
 
@@ -89,7 +89,7 @@ def _create(architecture: str, channels: int, pretrained: bool, checkpoint: str 
         )
     source: dict[str, Any] = {"pretrained": pretrained}
     if checkpoint is not None:
-        source = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": _read_weights(checkpoint), "source": ""}}
+        source = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": read_weights(checkpoint), "source": ""}}
     try:
         network: nn.Module = timm.create_model(architecture, in_chans=channels, num_classes=0, **source)
     except Exception as error:  # timm, its hub and PyTorch raise errors of many kinds
