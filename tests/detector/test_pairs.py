@@ -1,5 +1,7 @@
 """Every feature with every model: the contract that a new component inherits."""
 
+import re
+
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -14,9 +16,18 @@ FEATURES, MODELS, LOSSES = (
 )
 # Every feature with two models and every model with two maps; the full product is slow.
 FAST = {(feature, model) for feature in FEATURES for model in ("mlp", "lcnn_light")}
-FAST |= {(feature, model) for feature in ("lfcc", "wav2vec2") for model in MODELS}
-ON_WAVEFORM = ("aasist", "aasist_l", "rawnet2")  # models that take the waveform only
-FAST |= {("waveform", model) for model in ON_WAVEFORM}
+FAST |= {(feature, model) for feature in ("lfcc", "ssl") for model in MODELS}
+MADE_FOR_EACH_OTHER = {("waveform", model) for model in ("aasist", "aasist_l", "rawnet2")}
+MADE_FOR_EACH_OTHER |= {("ssl", model) for model in ("aasist_ssl", "mhfa", "nes2net", "sls", "ssl_linear", "tcm")}
+FAST |= MADE_FOR_EACH_OTHER
+REFUSALS = {  # of models that some features cannot be used with
+    **dict.fromkeys(("aasist", "aasist_l", "rawnet2"), "takes the waveform, got a map of"),
+    "aasist_ssl": "takes features of frames, got|needs at least 3 frames",
+    "nes2net": "takes features of frames, got|splits the bins into 8 × 8 parts",
+    "resnet18_air": "takes maps of at least 7 bins, got 1",
+    "sls": "takes features of frames, got|pools 3 bins and 3 frames",
+    "tcm": "takes features of frames, got",
+}
 # Small sizes of the heavy networks; their own are counted in tests/models.
 TINY = {
     "ann_s2": ["model.widths=[16,8]"],
@@ -26,6 +37,7 @@ TINY = {
     "resnet18_air": ["model.width=8"],
     "timm": ["model.architecture=test_resnet"],
     "mlp_s4": ["model.widths=[16,12,8]"],
+    "sls": ["model.embedding_dim=8"],
     "rawnet2": ["model.units=16"],
     "res2net50": ["model.base_width=4", "model.scale=2"],
     "se_res2net50": ["model.base_width=4", "model.scale=2"],
@@ -45,22 +57,27 @@ def composed(*overrides):
     return setups.composed("segment_seconds=0.4", *overrides)
 
 
+def _built_or_refused(cfg):
+    try:
+        return build_network(cfg), ""
+    except IncompatiblePairError as error:
+        return None, str(error)
+
+
 @pytest.mark.parametrize(("feature", "model"), PAIRS)
 def test_a_pair_runs_forward_and_backward(feature, model, architectures):
     size = ["sample_rate=1", "segment_seconds=26"] if feature == "table" else []  # columns, not samples
     cfg = composed(
         f"feature={feature}", f"model={model}", *size, *SMALL_FEATURES.get(feature, []), *TINY.get(model, [])
     )
-    if feature.startswith("wav2vec2"):
-        OmegaConf.update(cfg, "feature.architecture", architectures["base"], force_add=True)
-    refusal = "takes the waveform, got a map of" if model in ON_WAVEFORM and feature != "waveform" else ""
-    if (feature, model) == ("waveform", "resnet18_air"):
-        refusal = "takes maps of at least 7 bins, got 1"
-    if refusal:
-        with pytest.raises(IncompatiblePairError, match=refusal):
-            build_network(cfg)
+    if feature.startswith(("wav2vec2", "ssl")):
+        tiny = setups.TINY_SSL if feature == "ssl" else architectures["base"]
+        OmegaConf.update(cfg, "feature.architecture", tiny, force_add=True)
+    detector, refusal = _built_or_refused(cfg)
+    if detector is None:
+        assert (feature, model) not in MADE_FOR_EACH_OTHER
+        assert re.search(REFUSALS[model], refusal)
         return
-    detector = build_network(cfg)
     waveform = 0.1 * torch.randn(4, num_segment_samples(cfg))
     detector.loss(detector.embedding({"waveform": waveform}), torch.tensor([0, 1, 0, 1])).backward()
     missing = [name for name, p in detector.named_parameters() if p.requires_grad and p.grad is None]

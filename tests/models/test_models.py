@@ -11,6 +11,7 @@ from dfx.models import (
     ECAPA,
     LCNN,
     LCNNS1,
+    MHFA,
     MLP,
     LCNNLight,
     RawNet2,
@@ -18,6 +19,7 @@ from dfx.models import (
     ResNet,
     ResNet2,
     ResNet18AIR,
+    SSLLinear,
     TimmBackbone,
     Wav2Vec2Head,
 )
@@ -30,6 +32,7 @@ MODELS = {
     "lcnn": LCNN,
     "lcnn_light": LCNNLight,
     "lcnn_s1": LCNNS1,
+    "mhfa": MHFA,
     "mlp": MLP,
     "mlp_mean": lambda shape: MLP(shape, pooling="mean"),
     "mlp_flat": lambda shape: MLP(shape, (16, 12, 8), (0.4, 0.4, 0.3), pooling="flatten", batch_norm=False),
@@ -40,6 +43,7 @@ MODELS = {
     "resnet34_se": lambda shape: ResNet(shape, depth=34, se=True),
     "resnet50": lambda shape: ResNet(shape, depth=50),
     "resnet2": ResNet2,
+    "ssl_linear": SSLLinear,
     "timm": lambda shape: TimmBackbone(shape, architecture="test_efficientnet"),  # of timm's own tests
     "wav2vec2_head": Wav2Vec2Head,
 }
@@ -292,5 +296,5 @@ def test_lcnn_adds_the_convolutional_features_to_the_lstm():
 def test_wav2vec2_head_starts_with_equal_layer_weights_and_learns_them():
     model = Wav2Vec2Head((13, 32, 50))
     torch.testing.assert_close(model.layer_weights(), torch.full((13,), 1 / 13))
-    assert Wav2Vec2Head((1, 60, 400)).layer_logits is None
+    assert Wav2Vec2Head((1, 60, 400)).layers.logits is None
     assert Wav2Vec2Head((1, 60, 400)).layer_weights().tolist() == [1.0]

@@ -38,6 +38,20 @@ TINY_WAV2VEC2 = {  # arguments of torchaudio.models.wav2vec2_model
     "encoder_layer_drop": 0.5,
     "aux_num_out": None,
 }
+TINY_SSL = {  # a configuration of transformers
+    "model_type": "wav2vec2",
+    "do_normalize": False,
+    "hidden_size": 64,  # which nes2net can divide
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "conv_dim": [8, 8, 8],
+    "conv_kernel": [10, 3, 2],
+    "conv_stride": [5, 2, 2],
+    "num_feat_extract_layers": 3,
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 4,
+}
 
 
 def composed(*arguments, command="train", **options):

@@ -14,6 +14,7 @@ from dfx.features.mfcc import MFCC
 from dfx.features.scattering import Scattering
 from dfx.features.scattering1d import Scattering1D
 from dfx.features.spectrogram import Spectrogram
+from dfx.features.ssl import SSL
 from dfx.features.table import Table
 from dfx.features.wav2vec2 import Wav2Vec2
 from dfx.features.waveform import Waveform

@@ -1,8 +1,7 @@
 """Hidden states of self-supervised speech models: Wav2Vec2, XLS-R, HuBERT, WavLM."""
 
-import math
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,10 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dfx.features.base import Feature
-
-SAMPLE_RATE = 16000
+from dfx.features.hidden_states import HiddenStates
 
 
-class Wav2Vec2(Feature):
+class Wav2Vec2(HiddenStates):
     """Hidden states of all layers of a Transformer encoder as channels (batch, layers + 1, dim, frames).
 
     Channel 0 is the input of the first Transformer layer (projected convolutional features with their positional
@@ -33,7 +30,7 @@ class Wav2Vec2(Feature):
             of `torchaudio.models.wav2vec2_model` (or `wavlm_model`) and the weights of that model.
         architecture: those keyword arguments alone, for random weights that are loaded or trained later.
         finetune_from_epoch: first epoch (counted from 0) that trains the encoder too; None keeps it frozen.
-        mask, cache: see `Feature`; stored states of a base model take 1 MB for each second of audio.
+        mask, cache: see `HiddenStates`.
 
     Raises:
         ValueError: if the sample rate is another, no encoder can be built from what is given, or states are to be
@@ -52,25 +49,15 @@ class Wav2Vec2(Feature):
         mask: nn.Module | None = None,
         cache: bool = False,
     ) -> None:
-        super().__init__(mask, cache)
-        if sample_rate != SAMPLE_RATE:
-            raise ValueError(
-                f"Wav2Vec2 and its relatives take audio at {SAMPLE_RATE} Hz, got sample_rate={sample_rate}: "
-                f"set sample_rate={SAMPLE_RATE}."
-            )
-        if cache and finetune_from_epoch is not None:
-            raise ValueError(
-                f"Hidden states cannot be kept while their encoder is trained, got cache=true and finetune_from_epoch="
-                f"{finetune_from_epoch}: use cache=false, or finetune_from_epoch=null."
-            )
+        super().__init__(sample_rate, finetune_from_epoch, mask, cache)
         encoder: Any
         if architecture is not None:
-            self.architecture = _plain(architecture)
-            encoder = _build(self.architecture)
+            arguments = _plain(architecture)
+            encoder = _build(arguments)
         elif checkpoint is not None:
-            encoder, self.architecture = _load(Path(checkpoint))
+            encoder, arguments = _load(Path(checkpoint))
         elif bundle is not None:
-            encoder, self.architecture = _download(bundle)
+            encoder, arguments = _download(bundle)
         else:
             raise ValueError(
                 "Wav2Vec2 needs an encoder, got neither bundle, checkpoint nor architecture: "
@@ -78,40 +65,11 @@ class Wav2Vec2(Feature):
             )
         # The output layer for speech recognition is not used; its weights would have no gradient.
         encoder.aux = None
-        self.encoder = encoder
-        self.finetune_from_epoch = finetune_from_epoch
-        self.frozen = True
-        self.start_epoch(0)
-
-    def train(self, mode: bool = True) -> "Wav2Vec2":
-        """Set train or eval mode; a frozen encoder always stays in eval mode, without dropout."""
-        super().train(mode)
-        if self.frozen:
-            self.encoder.eval()
-        return self
-
-    @property
-    def unfreezes_later(self) -> bool:
-        """Whether the encoder is frozen at first and becomes trainable at a later epoch."""
-        return bool(self.finetune_from_epoch)
-
-    def start_epoch(self, epoch: int) -> None:
-        """Freeze or unfreeze the encoder for an epoch, according to `finetune_from_epoch`."""
-        self.frozen = self.finetune_from_epoch is None or epoch < self.finetune_from_epoch
-        self.encoder.requires_grad_(not self.frozen)
-        self.train(self.training)
-
-    def rebuild_arguments(self) -> dict[str, Any]:
-        """Return the arguments that rebuild this encoder, with random weights, without its weight files."""
-        return {**dict.fromkeys(self.weight_sources), "architecture": self.architecture}
+        self.use_encoder(encoder, arguments)
 
     def extract(self, waveform: Tensor) -> Tensor:
         """Convert waveforms (batch, samples) to hidden states (batch, layers + 1, dim, frames); at least one frame."""
-        if waveform.shape[1] < self.min_samples:
-            raise ValueError(
-                f"Wav2Vec2 needs at least {self.min_samples} samples for one frame, got {waveform.shape[1]}: "
-                "use longer segments."
-            )
+        self.require_one_frame(waveform.shape[1])
         if self.architecture["extractor_mode"] == "layer_norm":
             # Every such model was trained on waveforms of mean 0 and variance 1. Each clip by itself: torchaudio's own
             # wrapper normalises over the whole batch, so that a score would depend on the clip's neighbours.
@@ -129,17 +87,9 @@ class Wav2Vec2(Feature):
         return torch.stack(states, dim=1).transpose(2, 3)
 
     @property
-    def hop_samples(self) -> int:
-        """Distance between frames in samples: 320 (20 ms) for all published models."""
-        return math.prod(layer.stride for layer in self.encoder.feature_extractor.conv_layers)
-
-    @property
-    def min_samples(self) -> int:
-        """Length in samples of the shortest waveform that gives a frame."""
-        samples = 1
-        for layer in reversed(self.encoder.feature_extractor.conv_layers):
-            samples = (samples - 1) * layer.stride + layer.kernel_size
-        return samples
+    def conv_layers(self) -> Sequence[tuple[int, int]]:
+        """Kernel and stride of each convolution before the Transformer."""
+        return [(layer.kernel_size, layer.stride) for layer in self.encoder.feature_extractor.conv_layers]
 
 
 def _plain(architecture: Mapping[str, Any]) -> dict[str, Any]:

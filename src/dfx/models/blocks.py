@@ -73,6 +73,41 @@ def check_flat_size(values: int, units: int, model: str) -> None:
         )
 
 
+def check_frame_features(input_shape: tuple[int, int, int], model: str) -> tuple[int, int, int]:
+    """Check that a model of frames gets no waveform, and return channels, bins and frames of its map.
+
+    Raises:
+        IncompatiblePairError: if a frame has one value only: the model compares all pairs of frames, or convolves them.
+    """
+    channels, bins, frames = check_shape(input_shape, model)
+    if channels == bins == 1:
+        raise IncompatiblePairError(
+            f"{model} takes features of frames, got {frames} samples of a waveform: use feature=ssl, feature=wav2vec2 "
+            "or another one with several bins."
+        )
+    return channels, bins, frames
+
+
+class LayerSum(nn.Module):
+    """Weighted sum of the channels of a map, the layers of an encoder: a softmax over one learned number for each.
+
+    Source: Yang et al., "SUPERB: speech processing universal performance benchmark", 2021, section 3.
+    """
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        # A softmax over a single layer has nothing to learn.
+        self.logits = nn.Parameter(torch.zeros(layers)) if layers > 1 else None
+
+    def weights(self) -> Tensor:
+        """Weights (layers,) of the layers, with sum 1."""
+        return torch.ones(1) if self.logits is None else self.logits.softmax(dim=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sum a map (batch, layers, bins, frames) over its layers, to (batch, bins, frames)."""
+        return x[:, 0] if self.logits is None else torch.einsum("c,bcft->bft", self.weights(), x)
+
+
 class MaxFeatureMap(nn.Module):
     """Max-feature-map: the elementwise maximum of the two halves of the channels.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from dfx.models.blocks import AttentiveStatisticsPool, InputNorm, check_shape
+from dfx.models.blocks import AttentiveStatisticsPool, InputNorm, LayerSum, check_shape
 
 
 class Wav2Vec2Head(nn.Module):
@@ -31,8 +30,7 @@ class Wav2Vec2Head(nn.Module):
         super().__init__()
         channels, bins, _ = check_shape(input_shape, "Wav2Vec2Head")
         self.embedding_dim = embedding_dim
-        # A softmax over a single layer has nothing to learn.
-        self.layer_logits = nn.Parameter(torch.zeros(channels)) if channels > 1 else None
+        self.layers = LayerSum(channels)
         self.norm = InputNorm(channels, bins)
         self.frame = nn.Sequential(nn.Conv1d(bins, hidden, 1), nn.GELU())
         self.pool = AttentiveStatisticsPool(hidden, hidden=64)
@@ -40,11 +38,9 @@ class Wav2Vec2Head(nn.Module):
 
     def layer_weights(self) -> Tensor:
         """Weights (channels,) of the hidden layers, with sum 1."""
-        return torch.ones(1) if self.layer_logits is None else self.layer_logits.softmax(dim=0)
+        return self.layers.weights()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
-        x = self.norm(x)
-        x = x[:, 0] if self.layer_logits is None else torch.einsum("c,bcft->bft", self.layer_weights(), x)
-        embedding: Tensor = self.project(self.pool(self.frame(x)))
+        embedding: Tensor = self.project(self.pool(self.frame(self.layers(self.norm(x)))))
         return embedding
