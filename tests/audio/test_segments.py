@@ -32,7 +32,9 @@ def test_first_and_centre():
 
 
 def test_start_refuses_an_unknown_policy():
-    with pytest.raises(ValueError, match=r"Unknown crop policy 'middle': use one of random, first, centre, sliding"):
+    with pytest.raises(
+        ValueError, match=r"Unknown crop policy 'middle': use one of random, first, centre, sliding, chunks"
+    ):
         starts_of("middle", 10, 5, 1)
 
 
@@ -56,10 +58,11 @@ def test_fit_refuses_an_empty_waveform_and_an_unknown_padding():
 
 @pytest.mark.parametrize("length", [1, 9, 10, 11, 14, 15, 16, 100])
 @pytest.mark.parametrize("num_samples", [1, 9, 10])
-def test_windows_leave_no_sample_out(length, num_samples):
-    crop = Crop(num_samples, "sliding", "repeat")
+@pytest.mark.parametrize("policy", ["sliding", "chunks"])
+def test_windows_leave_no_sample_out(policy, length, num_samples):
+    crop = Crop(num_samples, policy, "repeat")
     (count,) = crop.num_windows(np.array([length]))
-    starts = starts_of("sliding", length, num_samples, count)
+    starts = starts_of(policy, length, num_samples, count)
     covered = np.zeros(length, bool)
     for begin in starts:
         covered[begin : begin + num_samples] = True
@@ -68,3 +71,7 @@ def test_windows_leave_no_sample_out(length, num_samples):
     assert starts[-1] == max(length - num_samples, 0)
     assert starts == sorted(set(starts))
     assert all(after - before <= crop.hop for before, after in itertools.pairwise(starts))
+
+
+def test_chunks_lie_side_by_side_and_the_last_one_ends_with_the_clip():
+    assert starts_of("chunks", 25, 10, 3) == [0, 10, 15]

@@ -17,7 +17,7 @@ def typed(monkeypatch, *overrides):
 
 
 def test_parameters_are_the_options_and_what_changes_the_result(monkeypatch):
-    options, params = typed(monkeypatch, "feature=lfcc", "model=mlp", "experiment=s1", "seed=3")
+    options, params = typed(monkeypatch, "feature=lfcc", "model=mlp", "experiment=s1_lcnn", "seed=3")
     assert options["experiment"] == "s1"
     assert {**options, **params} == {**params, "experiment": "s1"}
     assert (params["feature"], params["model"], params["seed"], params["conditioning"]) == ("lfcc", "mlp", "3", "none")

@@ -106,5 +106,5 @@ def test_flatten_keeps_empty_containers():
 def test_the_command_line_wins_over_an_experiment_and_an_experiment_over_the_defaults():
     cfg = composed("trainer=smoke")
     assert (cfg.data.limit_utterances, cfg.data.batch_size, cfg.trainer.max_epochs) == (16, 8, 1)
-    cfg = composed("experiment=s1", "trainer.max_epochs=3")
+    cfg = composed("experiment=s1_lcnn", "trainer.max_epochs=3")
     assert (cfg.trainer.max_epochs, cfg.segment_seconds, cfg.data.pad) == (3, 5.0, "zero")

@@ -92,6 +92,11 @@ def test_the_table_says_what_was_chosen_what_is_as_good_and_what_is_missing(made
     assert "**" not in next(line for line in lines if line.startswith("| mfcc"))
 
 
+def test_a_preset_is_compared_with_published_figures(make):
+    run = make("lfcc", "lcnn", 0, tags={"experiment": "lfcc_lcnn", "dataset": "asvspoof2019_la"})
+    assert "Published figures" in document.build_report_document(report([run]), Path()).markdown()
+
+
 def test_latex_is_whole(made):
     text = exports.export_latex_table(made)
     rows = [line for line in text.splitlines() if line.endswith(r"\\") or line.endswith("[2pt]")]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 Value = TypeVar("Value", bound=np.generic)
 
 TRAIN_POLICIES = ("random", "first", "centre")
-EVAL_POLICIES = ("first", "centre", "sliding")  # sliding: several segments of one utterance
+WINDOWS = ("sliding", "chunks")  # several segments of one utterance: overlapping by half, side by side
+EVAL_POLICIES = ("first", "centre", *WINDOWS)
 PADS = ("repeat", "zero")
 
 
@@ -49,9 +50,9 @@ class Crop(NamedTuple):
     Attributes:
         num_samples: its length.
         policy: where it starts: "random" (any start that keeps it inside, equally likely), "first" or "centre";
-            "sliding": one of the windows over the whole utterance.
+            "sliding" or "chunks": one of the windows over the whole utterance, overlapping by half or side by side.
         pad: how a shorter utterance is filled: "repeat" or "zero".
-        step: distance between sliding windows in samples; half a window if None.
+        step: distance between windows in samples; None for half a window, or with "chunks" a whole one.
     """
 
     num_samples: int
@@ -61,8 +62,8 @@ class Crop(NamedTuple):
 
     @property
     def hop(self) -> int:
-        """Distance between sliding windows in samples."""
-        return self.step or -(-self.num_samples // 2)
+        """Distance between windows in samples."""
+        return self.step or (self.num_samples if self.policy == "chunks" else -(-self.num_samples // 2))
 
     def start(self, length: int, number: int, generator: np.random.Generator) -> int:
         """Return where a segment starts in an utterance of `length` samples.
@@ -71,23 +72,25 @@ class Crop(NamedTuple):
 
         Args:
             length: of the utterance.
-            number: of the sliding window; the last one ends with the utterance, and may overlap its neighbour more.
+            number: of the window; the last one ends with the utterance, and may overlap its neighbour more.
             generator: for a random start; not used for an utterance that is not longer.
 
         Raises:
             ValueError: if the policy is unknown.
         """
         spare = max(length - self.num_samples, 0)
-        if self.policy == "sliding":
+        if self.policy in WINDOWS:
             return min(number * self.hop, spare)
         if self.policy not in TRAIN_POLICIES:
-            raise ValueError(f"Unknown crop policy {self.policy!r}: use one of {', '.join(TRAIN_POLICIES)}, sliding.")
+            raise ValueError(
+                f"Unknown crop policy {self.policy!r}: use one of {', '.join((*TRAIN_POLICIES, *WINDOWS))}."
+            )
         if self.policy == "random" and spare:
             return int(generator.integers(0, spare + 1))
         return spare // 2 if self.policy == "centre" else 0
 
     def num_windows(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the number of windows of each utterance (utterances,); without sliding windows it is 1."""
-        if self.policy == "sliding":
+        """Return the number of windows of each utterance (utterances,); it is 1 for "first" and "centre"."""
+        if self.policy in WINDOWS:
             return 1 - (-np.maximum(lengths - self.num_samples, 0) // self.hop)
         return np.ones(len(lengths), np.int64)

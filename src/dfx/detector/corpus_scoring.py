@@ -31,7 +31,7 @@ class ScoringOptions(NamedTuple):
     """Options of `score_manifest`.
 
     Attributes:
-        eval_crop: position of the segments instead of the detector's own: first, centre or sliding.
+        eval_crop: position of the segments instead of the detector's own: first, centre, sliding or chunks.
         batch_size: segments at once.
         num_workers: processes that load them.
         max_bad_fraction: more bad files than this are an error.

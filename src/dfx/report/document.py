@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dfx.report import exports, figures, tables
+from dfx.report.published import published_table
 from dfx.report.sweep_report import SweepReport
 from dfx.reporting.document import Document
 from dfx.reporting.document_parts import (
@@ -31,6 +32,10 @@ def build_report_document(report: SweepReport, folder: Path) -> Document:
     brief: list[DocumentPart] = [tables.result_table(report, brief=True), notes]
     seen_unseen = tables.seen_unseen_table(report)
     parts += [seen_unseen] if seen_unseen else []
+    published = published_table(report.grid)
+    if published:
+        parts.append(published)
+        brief.append(published)
     parts += [*figures.draw_report_figures(report), tables.all_cells_table(report)]
     missing = tables.missing_cells_table(report)
     if missing:
