@@ -18,8 +18,8 @@ def typed(monkeypatch, *overrides):
 
 def test_parameters_are_the_options_and_what_changes_the_result(monkeypatch):
     options, params = typed(monkeypatch, "feature=lfcc", "model=mlp", "experiment=s1_lcnn", "seed=3")
-    assert options["experiment"] == "s1"
-    assert {**options, **params} == {**params, "experiment": "s1"}
+    assert options["experiment"] == "s1_lcnn"
+    assert {**options, **params} == {**params, "experiment": "s1_lcnn"}
     assert (params["feature"], params["model"], params["seed"], params["conditioning"]) == ("lfcc", "mlp", "3", "none")
     assert {"feature.num_filters", "feature.cache", "data.batch_size", "optimizer.lr"} <= set(params)
     plumbing = ("_target_", "_partial_", "facts", "experiment", "progress", "system_metrics", "num_workers")
