@@ -66,7 +66,7 @@ def test_every_optimizer_schedule_and_augmentation_builds():
         ("model._target_=dfx.models.LCNNN", "model._target_: 'dfx.models.LCNNN' cannot be imported"),
         ("+trainer.max_epoch=3", "did you mean 'max_epochs'?"),
         ("data.pad=zeros", "data.pad=zeros: use one of repeat, zero."),
-        ("data.eval_crop=random", "data.eval_crop=random: use one of first, centre, sliding."),
+        ("data.eval_crop=random", "data.eval_crop=random: use one of first, centre, sliding, chunks."),
         ("data.batch_size=0", "data.batch_size=0: it must be positive."),
         ("+trainer.limit_val_batches=2", "trainer.limit_val_batches: an epoch is one pass"),
         ("+trainer.logger=true", "trainer.logger: dfx sets this itself"),
