@@ -71,6 +71,14 @@ def test_the_bank_passes_each_band_alone():
     torch.testing.assert_close(bank.bank.sum(dim=0)[0, 512], torch.tensor(1.0), rtol=1e-3, atol=1e-3)
 
 
+def test_a_convolution_of_one_channel_is_the_usual_one():
+    for kernel, padding in (((2, 3), (1, 1)), ((1, 3), (0, 1))):
+        convolution, x = aasist_blocks.OneChannelConv(5, kernel, padding), torch.randn(2, 1, 6, 9)
+        usual = torch.nn.Conv2d(1, 5, kernel, padding=padding)
+        usual.load_state_dict(convolution.state_dict())
+        torch.testing.assert_close(convolution(x), usual(x))
+
+
 def test_pooling_keeps_the_best_nodes_weighted():
     pool = aasist_blocks.GraphPool(2, 0.5).eval()
     torch.nn.init.constant_(pool.score.weight, 1.0)
