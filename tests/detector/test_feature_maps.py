@@ -336,11 +336,25 @@ def test_maps_of_chunks_are_those_of_the_whole_clip_without_its_rest(seconds):
     torch.testing.assert_close(kept, Chunks()(whole)[0].permute(2, 0, 1))
 
 
-def test_kept_maps_of_chunks_are_refused_for_crops_that_cut_a_chunk(corpus, corpus_file, cache):
-    small = ("feature.num_scales=2", "feature.num_angles=2", "feature.size=[32,32]")
+def test_kept_maps_of_chunks_are_cut_between_chunks_only(corpus, corpus_file, cache):
+    small = ("feature.num_scales=2", "feature.num_angles=2", "feature.size=[32,32]", "feature.chunk_seconds=0.1")
     cfg = composed(*SMALL, "feature=scattering", "feature.cache=true", f"dataset.path={corpus_file}", *small)
-    with pytest.raises(ValueError, match=r"cut between chunks only, got data.train_crop=random .* use first for both"):
+    with pytest.raises(ValueError, match=r"between chunks only, got data.train_crop=random .* eval_crop=first or chunk"):
         batches(cfg, corpus, cache)
     cfg.data.train_crop = "first"
+    with pytest.raises(ValueError, match="data.train_crop=first and data.eval_crop=sliding"):
+        batches(OmegaConf.merge(cfg, {"data": {"eval_crop": "sliding"}}), corpus, cache)
     batch = batches(cfg, corpus, cache)[0]
     assert batch["feature"].shape[1:] == build_network(cfg).feature.output_shape(8000)
+
+    cfg.data.eval_crop, cfg.segment_seconds = "chunks", 0.3
+    data = build.build_datamodule(OmegaConf.merge(cfg, {"cache": str(cache)}), corpus)
+    crop, rows = data.dataset("dev").crop, data.tables["dev"]["row"]
+    assert crop.num_samples == 3 * 8
+    for row in rows:
+        length = int(data.maps.lengths[row])
+        count = int(crop.num_windows(np.array([length]))[0])
+        starts = [crop.start(length, number, np.random.default_rng(0)) for number in range(count)]
+        assert count > 1
+        assert starts[-1] == length - 24  # the last ends with the map, which holds whole chunks
+        assert all(start % 8 == 0 for start in starts)

@@ -1,5 +1,6 @@
 """What every feature of conf/feature must do, and what the base class adds."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -16,19 +17,22 @@ FILES = sorted((CONF_DIR / "feature").glob("*.yaml"))
 NAMES = [path.stem for path in FILES]
 CLASSES = {path.stem for path in FILES if "_target_" in path.read_text(encoding="utf-8")}  # the others are variants
 
-SMALL = {"scattering": {"num_scales": 2, "size": [32, 32]}, "scattering1d": {"num_scales": 6}}  # seconds to build
+
+SMALL = {"scattering": {"num_scales": 2, "size": [32, 32]}, "scattering1d": {"num_scales": 6, "wavelets_per_octave": 2}}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def build(architectures):
-    def build(name):
+    """Function that builds a feature by name, in eval mode; once in this module."""
+
+    @functools.cache
+    def made(name):
         node = composed(f"+feature={name}", f"+sample_rate={RATE}", "+segment_seconds=0.5", command=None).feature
         tiny = {"architecture": architectures["base"]} if name.startswith("wav2vec2") else {}
         tiny = {"architecture": TINY_SSL} if name == "ssl" else tiny
-        feature = instantiate(node, **tiny, **SMALL.get(name, {}))
-        return feature.eval()
+        return instantiate(node, **tiny, **SMALL.get(name, {}))
 
-    return build
+    return lambda name: made(name).eval()
 
 
 # A mask works in train mode only, and kept maps are no other ones.
@@ -69,11 +73,10 @@ class TestEveryFeature:
         assert waveform.grad.isfinite().all()
         assert waveform.grad.abs().sum() > 0
 
+    @pytest.mark.slow
     def test_it_exports_with_a_free_batch_size(self, build, name):
         if name not in CLASSES:
             pytest.skip("a variant, of a class whose other option is exported")
-        if name.startswith("scattering"):
-            pytest.skip("Kymatio's program is unrolled to thousands of operators, and assigns its filters in each call")
         feature = build(name)
         batch = torch.export.Dim("batch", min=1, max=64)
         program = torch.export.export(feature, (torch.randn(2, 8000),), dynamic_shapes=({0: batch},))

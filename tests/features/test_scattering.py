@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from dfx.features import LogMelImage, Scattering, Scattering1D
+from dfx.features.scattering import ImageScattering
+from dfx.features.scattering1d import WaveformScattering
 
 RATE = 16000
 SMALL = {"num_scales": 2, "num_angles": 4, "size": (32, 32)}
@@ -15,25 +17,42 @@ def noise():
     return 0.1 * torch.randn(2, RATE, generator=torch.Generator().manual_seed(0))
 
 
-def test_scattering_is_that_of_kymatio_on_the_image(noise):
+@pytest.mark.parametrize(
+    ("scales", "angles", "size"),
+    [(2, 4, (32, 32)), (3, 2, (48, 32)), (1, 5, (6, 8)), pytest.param(4, 8, (256, 256), marks=pytest.mark.slow)],
+)
+def test_scattering_of_an_image_is_that_of_kymatio(scales, angles, size):
     from kymatio.scattering2d.frontend.numpy_frontend import ScatteringNumPy2D
 
-    image = LogMelImage(RATE, size=(32, 32))(noise)[:, 0].double().numpy()
-    expected = ScatteringNumPy2D(J=2, L=4, shape=(32, 32))(image)
-    ours = Scattering(RATE, 1.0, **SMALL)(noise)
-    assert ours.shape == (2, 1 + 8 + 16, 8, 8)
-    np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-3)  # decibels, float32 against float64
+    images = torch.randn(2, *size, generator=torch.Generator().manual_seed(0)) - 5
+    expected = ScatteringNumPy2D(J=scales, L=angles, shape=size)(images.numpy())
+    ours = ImageScattering(scales, angles, *size)(images)
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
-def test_scattering_of_a_waveform_is_the_log_of_kymatios(noise):
+def test_the_feature_is_the_scattering_of_its_image(noise):
+    feature = Scattering(RATE, 1.0, **SMALL)
+    expected = ImageScattering(2, 4, 32, 32)(LogMelImage(RATE, size=(32, 32))(noise)[:, 0])
+    assert expected.shape == (2, 1 + 8 + 16, 8, 8)
+    torch.testing.assert_close(feature(noise), expected)
+
+
+# Half a step left over, an odd number of samples, and less than Kymatio's padding.
+@pytest.mark.parametrize(("scales", "per_octave", "samples"), [(6, 4, RATE), (5, 1, 3215), (7, 8, 4001), (8, 8, 8000)])
+def test_scattering_of_a_waveform_is_that_of_kymatio(noise, scales, per_octave, samples):
     from kymatio.scattering1d.frontend.numpy_frontend import ScatteringNumPy1D
 
-    expected = ScatteringNumPy1D(J=6, Q=4, shape=(RATE,))(noise.double().numpy())
-    ours = Scattering1D(RATE, 1.0, num_scales=6, wavelets_per_octave=4, eps=1e-3)(noise)
-    np.testing.assert_allclose(ours[:, 0], np.log(np.abs(expected) + 1e-3), atol=1e-3)
+    expected = ScatteringNumPy1D(J=scales, Q=per_octave, shape=(samples,))(noise[:, :samples].double().numpy())
+    ours = WaveformScattering(scales, per_octave, samples)(noise[:, :samples])
+    np.testing.assert_allclose(ours, expected, atol=1e-5 * expected.max())
 
 
-@pytest.mark.slow
+def test_values_of_a_waveform_are_logarithms(noise):
+    feature = Scattering1D(RATE, 1.0, num_scales=6, wavelets_per_octave=4, eps=1e-3)
+    expected = (WaveformScattering(6, 4, RATE)(noise).abs() + 1e-3).log()
+    torch.testing.assert_close(feature(noise)[:, 0], expected)
+
+
 def test_the_shapes_are_those_of_s4_and_of_kymatio():
     assert Scattering(RATE, 3.0).output_shape(3 * RATE) == (417, 16, 16)
     assert Scattering1D(RATE, 4.0).output_shape(4 * RATE) == (1, 234, 250)
@@ -54,7 +73,9 @@ def test_chunks_stand_side_by_side_and_the_rest_is_left_out(noise, feature, fram
 
 
 def test_what_cannot_be_is_named():
-    with pytest.raises(ValueError, match=r"multiples of 2\^4, got size=\[200, 256\]"):
+    with pytest.raises(ValueError, match=r"multiples of 2\^4 and larger, got size=\[200, 256\]"):
         Scattering(RATE, size=(200, 256))
+    with pytest.raises(ValueError, match=r"got size=\[16, 256\] with num_scales=4"):
+        Scattering(RATE, size=(16, 256))
     with pytest.raises(ValueError, match="7200 samples has no whole number of samples for each of its 29 frames"):
         _ = Scattering1D(RATE, 0.45).hop_samples

@@ -108,11 +108,12 @@ def _cache_features(
     # A separate feature object; that of the detector is built later, from the same seed as without a cache.
     torch.manual_seed(cfg.seed)
     feature: Feature = instantiate(cfg.feature, _convert_="all")
-    if feature.chunk_frames > 1 and (cfg.data.train_crop, cfg.data.eval_crop) != ("first", "first"):
+    cuts_chunks = cfg.data.train_crop != "first" or cfg.data.eval_crop not in ("first", "chunks")
+    if feature.chunk_frames > 1 and cuts_chunks:
         raise IncompatiblePairError(
             f"feature.cache=true keeps maps of {type(feature).__name__}, which may be cut between chunks only, got "
-            f"data.train_crop={cfg.data.train_crop} and data.eval_crop={cfg.data.eval_crop}: use first for both, or "
-            "feature.cache=false."
+            f"data.train_crop={cfg.data.train_crop} and data.eval_crop={cfg.data.eval_crop}: use data.train_crop=first "
+            "and data.eval_crop=first or chunks, or feature.cache=false."
         )
     rebuilt = feature.rebuild_arguments()
     if rebuilt and config | rebuilt == config:

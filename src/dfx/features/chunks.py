@@ -13,9 +13,9 @@ from dfx.features.base import Feature
 class ChunkedFeature(Feature):
     """Base class of features of chunks of a fixed length, whose maps stand side by side in time.
 
-    Samples after the last whole chunk are left out. A stored map (`cache`) may be cut between chunks only: that works
-    with `data.train_crop=first` and `data.eval_crop=first`. A random or sliding crop would join parts of two chunks to
-    something that is the map of no waveform, so `dfx.detector.build` refuses it.
+    Samples after the last whole chunk are left out. A stored map (`cache`) holds whole chunks and may be cut
+    between them only: that works with `data.train_crop=first` and `data.eval_crop=first` or `chunks`. Other crops would
+    join parts of two chunks to something that is the map of no waveform, so `dfx.detector.build` refuses them.
 
     Args:
         sample_rate: of the waveforms, Hz.

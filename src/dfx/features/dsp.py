@@ -137,12 +137,13 @@ class BandPower(nn.Module):
         window: analysis window, put in the middle of a frame; not longer than one.
         n_fft: samples of a frame.
         hop_length: samples from one frame to the next.
-        bank: non-negative weights of the lowest FFT bins (filters, at most n_fft // 2 + 1).
+        bank: non-negative weights of the lowest FFT bins (filters, at most n_fft // 2 + 1); None for the power of each
+            bin.
     """
 
     window: Tensor
 
-    def __init__(self, window: Tensor, n_fft: int, hop_length: int, bank: Tensor) -> None:
+    def __init__(self, window: Tensor, n_fft: int, hop_length: int, bank: Tensor | None) -> None:
         super().__init__()
         if len(window) > n_fft:
             raise ValueError(
@@ -154,7 +155,7 @@ class BandPower(nn.Module):
         # Not in checkpoints: computed from the options.
         self.register_buffer("window", window, persistent=False)
         self.ranges: list[tuple[int, int]] = []
-        for i, block in enumerate(torch.split(bank, BLOCK_FILTERS)):
+        for i, block in enumerate([] if bank is None else torch.split(bank, BLOCK_FILTERS)):
             used = block.any(dim=0).nonzero()
             start, stop = int(used[0]), int(used[-1]) + 1
             self.ranges.append((2 * start, 2 * stop))
@@ -170,6 +171,8 @@ class BandPower(nn.Module):
     @property
     def bank(self) -> Tensor:
         """Weights of all FFT bins (filters, n_fft // 2 + 1)."""
+        if not self.ranges:
+            return torch.eye(self.n_fft // 2 + 1, device=self.window.device)
         rows = []
         for i, (start, stop) in enumerate(self.ranges):
             weights: Tensor = getattr(self, f"block{i}")[:, ::2]
@@ -195,6 +198,9 @@ class BandPower(nn.Module):
             pad_mode="constant",
             return_complex=True,
         )
+        if not self.ranges:
+            parts = torch.view_as_real(spectrum).square_()
+            return parts[..., 0] + parts[..., 1]
         # (batch, 2 * bins, frames): squared real and imaginary parts in turn. stft lays the bins of a frame side by
         # side in memory, so neither the transposition nor the square, in place, moves anything.
         squares = torch.view_as_real(spectrum.transpose(1, 2)).square_().flatten(2).transpose(1, 2)

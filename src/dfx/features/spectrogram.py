@@ -33,9 +33,7 @@ class Spectrogram(FilterBankFeature):
     ) -> None:
         super().__init__(mask, cache)
         self.eps = eps
-        # Each bin is a filter of its own: the blocks of `BandPower` make this a few products for each bin.
-        bank = torch.eye(n_fft // 2 + 1)
-        self.band_power = dsp.BandPower(torch.hann_window(win_length), n_fft, hop_length, bank)
+        self.band_power = dsp.BandPower(torch.hann_window(win_length), n_fft, hop_length, None)
 
     def extract(self, waveform: Tensor) -> Tensor:
         """Convert waveforms (batch, samples) to log-power spectrograms (batch, 1, bins, frames)."""
