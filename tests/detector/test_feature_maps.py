@@ -339,10 +339,10 @@ def test_maps_of_chunks_are_those_of_the_whole_clip_without_its_rest(seconds):
 def test_kept_maps_of_chunks_are_cut_between_chunks_only(corpus, corpus_file, cache):
     small = ("feature.num_scales=2", "feature.num_angles=2", "feature.size=[32,32]", "feature.chunk_seconds=0.1")
     cfg = composed(*SMALL, "feature=scattering", "feature.cache=true", f"dataset.path={corpus_file}", *small)
-    with pytest.raises(ValueError, match=r"between chunks only, got data.train_crop=random .* eval_crop=first or chunk"):
+    with pytest.raises(ValueError, match=r"got data.train_crop=random .*: use .* data.eval_crop=first or chunks"):
         batches(cfg, corpus, cache)
     cfg.data.train_crop = "first"
-    with pytest.raises(ValueError, match="data.train_crop=first and data.eval_crop=sliding"):
+    with pytest.raises(ValueError, match=r"data.train_crop=first and data.eval_crop=sliding"):
         batches(OmegaConf.merge(cfg, {"data": {"eval_crop": "sliding"}}), corpus, cache)
     batch = batches(cfg, corpus, cache)[0]
     assert batch["feature"].shape[1:] == build_network(cfg).feature.output_shape(8000)

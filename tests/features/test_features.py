@@ -77,6 +77,8 @@ class TestEveryFeature:
     def test_it_exports_with_a_free_batch_size(self, build, name):
         if name not in CLASSES:
             pytest.skip("a variant, of a class whose other option is exported")
+        if name.startswith("scattering"):
+            pytest.skip("a program of thousands of operators, which take a minute to trace")
         feature = build(name)
         batch = torch.export.Dim("batch", min=1, max=64)
         program = torch.export.export(feature, (torch.randn(2, 8000),), dynamic_shapes=({0: batch},))

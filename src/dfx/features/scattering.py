@@ -110,7 +110,7 @@ class ImageScattering(nn.Module):
         return torch.cat([*orders, *second], dim=1)
 
     def _moduli(self, spectrum: Tensor, scale: int, next_scale: int) -> Tensor:
-        """Return moduli (..., angles, rows, columns) of a spectrum (..., rows, columns), both at the rate of a scale."""
+        """Return moduli (..., angles, rows, columns) at the rate of a scale, of a spectrum (..., rows, columns)."""
         wavelets: Tensor = getattr(self, f"wavelets{scale}_{next_scale}")
         rows, columns = (size >> (next_scale - scale) for size in spectrum.shape[-2:])
         columns *= 2  # real and imaginary parts in turn, as in the weights: real products are faster than complex ones
@@ -123,13 +123,14 @@ class ImageScattering(nn.Module):
                     at = (..., slice(top, top + rows), slice(left, left + columns))
                     folded = folded.addcmul_(crop[at], wavelet[at])
             # The lowest frequency comes first instead of 0: that changes the phase only.
-            moduli.append(torch.fft.ifft2(torch.view_as_complex(folded.unflatten(-1, (-1, 2)))).abs())
+            moduli.append(torch.fft.ifft2(torch.view_as_complex(folded.reshape(*folded.shape[:-1], -1, 2))).abs())
         return torch.stack(moduli, dim=-3)
 
     def _local_mean(self, x: Tensor, scale: int) -> Tensor:
         rows: Tensor = getattr(self, f"rows{scale}")
         columns: Tensor = getattr(self, f"columns{scale}")
-        return rows @ x @ columns
+        means: Tensor = rows @ x @ columns
+        return means
 
 
 def _spectrum(x: Tensor) -> Tensor:
@@ -164,7 +165,7 @@ def _tables(num_scales: int, num_angles: int, height: int, width: int) -> dict[s
 
 def _half_periods(scale: int, num_angles: int) -> int:
     """Return the periods of the sampled spectrum, on each side, that a wavelet reaches into."""
-    reach = (0.75 * math.pi + REACH * max(1, 4 / num_angles) / 0.8) / 2**scale
+    reach = (0.75 * math.pi + REACH * max(1, 4 / num_angles) / 0.8) / (1 << scale)
     return max(0, math.ceil(reach / (2 * math.pi) - 0.5))
 
 

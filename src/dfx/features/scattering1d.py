@@ -126,22 +126,24 @@ class WaveformScattering(nn.Module):
         if stop > spectrum.shape[-1]:
             part = torch.cat([part, spectrum[..., : stop - spectrum.shape[-1]]], dim=-1)
         # Real and imaginary parts in turn: real products are faster than complex ones.
-        pairs = torch.view_as_real(part).unflatten(-2, (-1, self.padded >> octave))
+        pairs = torch.view_as_real(part).reshape(*part.shape[:-1], -1, self.padded >> octave, 2)
         folded = pairs[..., 0, :, :] * wavelet[0]
         for block in range(1, len(wavelet)):
             folded = folded.addcmul_(pairs[..., block, :, :], wavelet[block])
         # The first frequency is not 0: that changes the phase only.
-        return torch.fft.ifft(torch.view_as_complex(folded)).abs()
+        modulus: Tensor = torch.fft.ifft(torch.view_as_complex(folded)).abs()
+        return modulus
 
     def _local_mean(self, x: Tensor, octave: int) -> Tensor:
         """Return the mean (batch, rows, frames) of x (batch, rows, samples) under the window, once in a step."""
         window: Tensor = getattr(self, f"window{octave}")
-        blocks = x.unflatten(-1, (-1, self.step >> octave))
+        blocks = x.reshape(*x.shape[:2], -1, self.step >> octave)
         reach = window.shape[1] // 2
         first = -(-self.left // self.step) - reach
         wanted = torch.arange(first, first + self.frames + 2 * reach, device=x.device) % blocks.shape[2]
         products = blocks[:, :, wanted] @ window  # of each block with each part of the window
-        return sum(products[:, :, i : i + self.frames, i] for i in range(window.shape[1]))
+        parts = [products[:, :, i : i + self.frames, i] for i in range(window.shape[1])]
+        return torch.stack(parts).sum(dim=0)
 
 
 def wavelet_bank(num_scales: int, per_octave: int) -> list[Wavelet]:
