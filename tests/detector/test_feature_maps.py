@@ -338,6 +338,7 @@ def test_maps_of_chunks_are_those_of_the_whole_clip_without_its_rest(seconds):
 
 def test_kept_maps_of_chunks_are_cut_between_chunks_only(corpus, corpus_file, cache):
     small = ("feature.num_scales=2", "feature.num_angles=2", "feature.size=[32,32]", "feature.chunk_seconds=0.1")
+    small += ("feature.n_fft=512", "feature.win_length=512", "feature.num_bands=32")
     cfg = composed(*SMALL, "feature=scattering", "feature.cache=true", f"dataset.path={corpus_file}", *small)
     with pytest.raises(ValueError, match=r"got data.train_crop=random .*: use .* data.eval_crop=first or chunks"):
         batches(cfg, corpus, cache)

@@ -135,7 +135,8 @@ class ImageScattering(nn.Module):
 
 def _spectrum(x: Tensor) -> Tensor:
     """Return the Fourier transform of the last two axes, its lowest frequency first."""
-    return torch.fft.fftshift(torch.fft.fft2(x), dim=(-2, -1))
+    spectrum: Tensor = torch.fft.fftshift(torch.fft.fft2(x), dim=(-2, -1))
+    return spectrum
 
 
 def _middle(x: Tensor, rows: int, columns: int) -> Tensor:

@@ -197,7 +197,8 @@ def _spectrum(wavelet: Wavelet, size: int) -> Tensor:
         return spectrum
     around_zero = gaussian(0.0)
     spectrum -= spectrum[0] / around_zero[0] * around_zero
-    return spectrum / torch.fft.ifft(spectrum).abs().sum()
+    wave: Tensor = torch.fft.ifft(spectrum)
+    return spectrum / wave.abs().sum()
 
 
 def _part(spectrum: Tensor, halvings: int) -> tuple[int, Tensor]:
