@@ -25,7 +25,7 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 EXAMPLE = Path(__file__).parents[1] / "docs" / "score_with_onnx.py"
 FEATURES = ("lfcc", "lfcc_2021", "logmel", "logmel_s1", "mfcc", "waveform", "wav2vec2")  # masks are not exported
-# With one model. Scattering is no program that the exporter follows; chroma_cqt and cqcc have the parts of cqt.
+# With one model. Scattering takes a minute to trace; chroma_cqt and cqcc have the parts of cqt.
 MORE_FEATURES = ("spectrogram", "chroma", "cqt", "logmel_image")
 MODELS = ("lcnn", "lcnn_light", "lcnn_s1", "mlp", "resnet18", "resnet2", "resnet34", "wav2vec2_head")
 PAIRS = sorted(

@@ -53,6 +53,7 @@ def test_values_of_a_waveform_are_logarithms(noise):
     torch.testing.assert_close(feature(noise)[:, 0], expected)
 
 
+@pytest.mark.slow
 def test_the_shapes_are_those_of_s4_and_of_kymatio():
     assert Scattering(RATE, 3.0).output_shape(3 * RATE) == (417, 16, 16)
     assert Scattering1D(RATE, 4.0).output_shape(4 * RATE) == (1, 234, 250)
