@@ -66,6 +66,18 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def path_digest(path: Path) -> str:
+    """Return the SHA-256 hash of a file, or of the names and contents of the files in a folder, without hidden ones."""
+    if path.is_file():
+        return file_digest(path)
+    digest = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        name = file.relative_to(path)
+        if not any(part.startswith(".") for part in name.parts):  # .git, .cache
+            digest.update(f"{file_digest(file)} {name.as_posix()}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
 @contextlib.contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Write a file atomically: it is complete or unchanged, even after a crash.

@@ -50,7 +50,7 @@ def train(cfg: DictConfig) -> float:
     checks.check_config(cfg)
     dataset, manifest, files = _corpus(cfg)
     start = initial_weights.read_initial_weights(cfg)
-    identity = config_hash(cfg, manifest.hash, files, init=start.digest)
+    identity = config_hash(cfg, manifest.hash, files, init=start.digest, feature_files=start.feature_files)
     whole = cfg.data.limit_utterances is None  # an audit looks at all trials
     to_beat = audits.audited_auc(manifest, files, cfg.cache) if whole else None
     if launchers.needs_own_process(cfg.trainer) and (cfg.rerun or cells.finished_cell_dev_eer(cfg, identity) is None):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import typing
+from collections.abc import Mapping
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -37,7 +38,9 @@ BOOKKEEPING = (
 INIT = ("init", "init_only")  # keys that name initial weights; without any, they are not part of the identity
 
 
-def config_hash(cfg: DictConfig, *data: str, init: str | None = None) -> str:
+def config_hash(
+    cfg: DictConfig, *data: str, init: str | None = None, feature_files: Mapping[str, str] | None = None
+) -> str:
     """Compute the hash that identifies a run, from its whole resolved configuration and hashes of its data.
 
     Args:
@@ -45,6 +48,7 @@ def config_hash(cfg: DictConfig, *data: str, init: str | None = None) -> str:
         data: hashes of the data.
         init: hash of the weights that the run starts from; it stands for their place (the keys in `INIT`, and
             model.checkpoint).
+        feature_files: hashes of the files that arguments of the feature name; they stand for their places.
 
     It covers the whole configuration, not only the overrides, so a changed default changes the identity.
     """
@@ -52,6 +56,8 @@ def config_hash(cfg: DictConfig, *data: str, init: str | None = None) -> str:
     if init is not None:
         settings = {key: value for key, value in settings.items() if key not in INIT} | {"init": init}
         settings["model"] = {key: value for key, value in settings["model"].items() if key != "checkpoint"}
+    if feature_files:
+        settings["feature"] = settings["feature"] | feature_files
     text = json.dumps([settings, data], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 

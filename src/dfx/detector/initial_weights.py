@@ -1,6 +1,7 @@
 """Weights that a run starts from: those of another detector (`init=PLACE`), whole or in part (`init_only`).
 
-Published weights (`model.checkpoint=FILE`) are loaded by the model; here they only get a name and a hash.
+Published weights (`model.checkpoint=FILE`) and those of a feature (`feature.name=FOLDER`) are loaded by the model and
+the feature; here they only get a name and a hash.
 
 Weights are data: nothing is built from the configuration in the other checkpoint, and no state of its optimizer is
 taken. The prior of the training data stays that of the new data.
@@ -11,10 +12,11 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig
 from torch import Tensor
 
@@ -22,7 +24,7 @@ from dfx import console
 from dfx.detector.checkpoint import RunCheckpoint
 from dfx.detector.detector import Detector
 from dfx.detector.loading import EXPORTED, find_detector_file, read_checkpoint
-from dfx.files import file_digest
+from dfx.files import file_digest, path_digest
 
 OF_THE_DATA = ("loss.log_prior_odds",)  # in a state_dict, but not learnt
 MOST_LISTED = 10
@@ -39,6 +41,7 @@ class InitialWeights:
         patterns: by which they were chosen.
         digest: SHA-256 hash of names and values, or of the file that the model loads.
         of_maps: whether the run computes the maps of its feature beforehand, with other weights.
+        feature_files: SHA-256 hashes of local files and folders, by the argument of the feature that names them.
     """
 
     place: str = ""
@@ -47,6 +50,7 @@ class InitialWeights:
     patterns: tuple[str, ...] = ()
     digest: str | None = None
     of_maps: bool = False
+    feature_files: dict[str, str] = field(default_factory=dict)
 
     @property
     def tags(self) -> dict[str, str]:
@@ -114,6 +118,10 @@ def read_initial_weights(cfg: DictConfig) -> InitialWeights:
     Raises:
         ValueError: if there is no such detector, it is no checkpoint, or no weight has such a name.
     """
+    return replace(_of_init_or_model(cfg), feature_files=_feature_files(cfg.feature))
+
+
+def _of_init_or_model(cfg: DictConfig) -> InitialWeights:
     patterns = tuple(map(str, cfg.init_only)) if isinstance(cfg.init_only, ListConfig) else (cfg.init_only or "*",)
     published = cfg.model.get("checkpoint")
     if published is not None and cfg.init is not None:
@@ -151,6 +159,15 @@ def _published_weights(file: Path) -> InitialWeights:
     if not file.is_file():
         raise ValueError(f"There is no file of weights {str(file)!r}: correct model.checkpoint.")
     return InitialWeights(str(file), file.name, digest=file_digest(file))
+
+
+def _feature_files(feature: DictConfig) -> dict[str, str]:
+    named = {key: feature.get(key) for key in getattr(get_object(feature._target_), "weight_sources", ())}
+    return {
+        key: path_digest(Path(place))
+        for key, place in named.items()
+        if place is not None and Path(place).exists()  # not a name on a hub
+    }
 
 
 def _is_chosen(name: str, patterns: Sequence[str]) -> bool:
