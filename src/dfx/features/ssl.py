@@ -28,9 +28,9 @@ class SSL(HiddenStates):
 
     Wav2Vec2 (also XLS-R), HuBERT, WavLM and the other `FAMILIES`, by the name of a model on the Hugging Face hub or by
     a folder that holds one. The channels are the encoder's own `hidden_states`: the input of the first Transformer
-    layer and the output of each; where the encoder ends in a layer norm, the last channel is its output. Waveforms are normalised
-    clip by clip where the model's feature extractor does so. Code from the hub is never run. A checkpoint of dfx holds
-    configuration and weights, and is loaded without the hub.
+    layer and the output of each; where the encoder ends in a layer norm, the last channel is its output. Waveforms are
+    normalised clip by clip where the model's feature extractor does so. Code from the hub is never run. A checkpoint of
+    dfx holds configuration and weights, and is loaded without the hub.
 
     Args:
         sample_rate: of the waveforms: 16000, which all these models were trained on.
