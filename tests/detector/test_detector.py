@@ -38,3 +38,5 @@ def test_weights_in_another_precision_are_refused(precision, home, corpus, corpu
     data = build.build_datamodule(cfg, corpus)
     with pytest.raises(ValueError, match=f"precision={precision}: use 32-true, or bf16-mixed"):
         build.build_trainer(cfg, []).fit(build.build_detector(cfg, data), data)
+    with pytest.raises(ValueError, match=f"precision={precision}: use 32-true"):  # as with trainer.max_epochs=0
+        build.build_trainer(cfg, []).validate(build.build_detector(cfg, data), data)

@@ -23,10 +23,10 @@ FAST |= MADE_FOR_EACH_OTHER
 REFUSALS = {  # of models that some features cannot be used with
     **dict.fromkeys(("aasist", "aasist_l", "rawnet2"), "takes the waveform, got a map of"),
     "aasist_ssl": "takes features of frames, got|needs at least 3 frames",
+    **dict.fromkeys(("ecapa", "mhfa", "ssl_linear", "tcm"), "takes features of frames, got"),
     "nes2net": "takes features of frames, got|splits the bins into 8 × 8 parts",
     "resnet18_air": "takes maps of at least 7 bins, got 1",
     "sls": "takes features of frames, got|pools 3 bins and 3 frames",
-    "tcm": "takes features of frames, got",
 }
 # Small sizes of the heavy networks; their own are counted in tests/models.
 TINY = {

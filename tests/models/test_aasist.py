@@ -129,6 +129,7 @@ def test_wrong_files_and_losses_are_explained(tmp_path):
         ("gone.pth", {}, "There is no file of weights .*gone"),
         ("list.pth", {}, "holds no weights by name: .*init=FILE"),
         ("no.pth", {}, "cannot be read as weights"),
+        ("a.pth", {"sample_rate": 8000}, "at 16000 Hz, got sample_rate=8000: use sample_rate=16000"),
         ("a.pth", LIGHT, r"not those of AASIST with these settings: \d+ of another size \(encoder"),
     ):
         with pytest.raises(ValueError, match=words):

@@ -49,7 +49,7 @@ MODELS = {
 }
 ONE_LENGTH = {"cnn", "mlp_flat"}  # models of one segment length only
 ON_WAVEFORM = {"aasist", "rawnet2"}  # models that take the waveform only
-LEAST_BINS = {"resnet18_air": 7}  # bins that a model needs at least
+LEAST_BINS = {"resnet18_air": 7, "ecapa": 2, "mhfa": 2, "ssl_linear": 2}  # bins that a model needs at least
 DEEP = {"res2net50", "resnet18_air", "resnet34_se", "resnet50", "timm"}  # forty steps take seconds
 SHAPES = {"lfcc": (1, 60, 400), "wav2vec2": (13, 32, 50), "waveform": (1, 1, 16_000)}
 
@@ -259,6 +259,9 @@ def test_mlp_refuses_what_it_cannot_build():
 def test_networks_refuse_maps_and_widths_that_they_cannot_use():
     with pytest.raises(IncompatiblePairError, match="ResNet18AIR takes maps of at least 7 bins, got 6: use a feature"):
         ResNet18AIR((1, 6, 100))
+    for model in (ECAPA, MHFA, SSLLinear):
+        with pytest.raises(IncompatiblePairError, match="takes features of frames, got 64600 samples of a waveform"):
+            model((1, 1, 64_600))
     with pytest.raises(IncompatiblePairError, match="CNN has a weight for each value and each of 1024 units"):
         CNN((13, 768, 199))
     with pytest.raises(ValueError, match="ECAPA divides its channels into 8 groups, got width=20: give a multiple"):

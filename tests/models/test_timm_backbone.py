@@ -37,10 +37,50 @@ def test_a_file_gives_the_weights_and_the_first_tensors_are_frozen(published):
     )
 
 
+def test_nothing_to_freeze_is_said_once(capsys):
+    for pretrained in (None, False, False):  # None: rebuilt from a checkpoint of dfx
+        TimmBackbone(SHAPE, "test_resnet", pretrained=pretrained, frozen_tensors=7)
+    assert capsys.readouterr().err.count("model.frozen_tensors=7 has no effect on random weights") == 1
+
+
 def test_resnet101_of_s2_freezes_the_stem_the_first_stage_and_two_convolutions():
     with torch.device("meta"):
         names = [name for name, _ in timm.create_model("resnet101", in_chans=1, num_classes=0).named_parameters()]
     assert names[38:40] == ["layer2.0.bn2.bias", "layer2.0.conv3.weight"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda weights: {"foo.weight": torch.ones(1)}, r"\(\d+ missing \(bn1.*; 1 unknown \(foo.weight\)\): correct"),
+        (lambda weights: weights | {"layer1.7.conv1.weight": torch.ones(1)}, r"\(1 unknown \(layer1.7.conv1.weight"),
+        (lambda weights: weights | {"bn1.weight": torch.ones(1)}, "size mismatch for bn1.weight"),
+        (lambda weights: {name: value for name, value in weights.items() if not name.startswith("fc.")}, ""),
+        (lambda weights: {name: value for name, value in weights.items() if not name.endswith("_tracked")}, ""),
+    ],
+    ids=["foreign", "of_a_deeper_network", "size", "without_classifier", "old"],
+)
+def test_weights_of_another_network_are_refused(change, words, published):
+    weights, file = published
+    torch.save(dict(change(dict(weights))), file)
+    if not words:
+        TimmBackbone(SHAPE, "test_resnet", checkpoint=file)
+        return
+    with pytest.raises(ValueError, match=f"weights.pth' are not those of test_resnet .*{words}"):
+        TimmBackbone(SHAPE, "test_resnet", checkpoint=file)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("no room"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_a_lack_of_memory_is_no_incompatible_pair(error, monkeypatch):
+    def full(*_):
+        raise error
+
+    monkeypatch.setattr(timm.models.ResNet, "forward", full)
+    with pytest.raises(type(error), match=str(error)) as raised:
+        TimmBackbone(SHAPE, "test_resnet")
+    assert not isinstance(raised.value, IncompatiblePairError)
 
 
 def test_a_checkpoint_of_dfx_names_no_source_of_weights(published):
@@ -82,6 +122,9 @@ def test_what_cannot_be_had_is_one_sentence(published, monkeypatch):
             TimmBackbone(SHAPE, name)
     with pytest.raises(ValueError, match=r"weights.pth' are not those of resnet10t \(.*: correct model.checkpoint"):
         TimmBackbone(SHAPE, "resnet10t", checkpoint=published[1])
+
+    with pytest.raises(ValueError, match=r"pretrained=true and model.checkpoint both .*weights.pth': leave one out"):
+        TimmBackbone(SHAPE, "test_resnet", pretrained=True, checkpoint=published[1])
 
     def offline(*_, **__):
         raise OSError("no route to host")

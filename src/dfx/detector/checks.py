@@ -77,9 +77,11 @@ def _value_problems(resolved: Node) -> Iterator[str]:
         if isinstance(value, int | float) and value <= 0:
             yield f"{key}={value}: it must be positive."
     epochs = leaves.get("trainer.max_epochs", 1)
-    if epochs < 0 or (epochs == 0 and not leaves.get("model.checkpoint")):
+    least = 0 if leaves.get("model.checkpoint") else 1
+    if epochs is None or (isinstance(epochs, int) and epochs < least):  # other types: _argument_problems
+        given = "null" if epochs is None else epochs
         yield (
-            f"trainer.max_epochs={epochs}: it must be positive, or 0 with model.checkpoint=FILE, which measures "
+            f"trainer.max_epochs={given}: it must be positive, or 0 with model.checkpoint=FILE, which measures "
             "published weights as they are."
         )
     if isinstance(conditioning := resolved.get("conditioning"), Mapping):
@@ -170,6 +172,6 @@ def _fits(value: Any, hint: Any) -> bool:
 def _type_name(hint: Any) -> str:
     if (typing.get_origin(hint) or hint) in LISTS:
         return "a list, [a,b]"
-    if typing.get_origin(hint) is types.UnionType:
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return " or ".join("null" if option is type(None) else _type_name(option) for option in typing.get_args(hint))
     return hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")

@@ -72,7 +72,7 @@ class Detector(DetectorNetwork, LightningModule):
         total_steps = steps_per_epoch * (self.trainer.max_epochs or 1)
         return self._optimizer(list(self.parameters()), total_steps, steps_per_epoch)
 
-    def on_fit_start(self) -> None:
+    def setup(self, stage: str) -> None:
         """Raise a ValueError if the precision or the number of processes would give wrong results."""
         if self.trainer.precision not in ("32-true", "16-mixed", "bf16-mixed"):
             raise ValueError(

@@ -15,6 +15,7 @@ from dfx.models.sinc import SincBank
 FILTERS, TAPS = 70, 129
 POOL = 3  # of bins and frames after the bank, and of frames after each block of the encoder
 BLOCKS = 6
+PUBLISHED_HZ = 16000  # sample rate of the authors' weights
 HIDDEN = 32  # width of the joint graph
 RENAMES = {  # names in the authors' files -> ours
     r"^first_bn\.": "norm.",
@@ -91,6 +92,11 @@ class AASIST(PretrainedModel):
         checkpoint: str | Path | None = None,
     ) -> None:
         super().__init__()
+        if checkpoint is not None and sample_rate != PUBLISHED_HZ:  # their file does not hold the bank
+            raise ValueError(
+                f"The authors' weights of AASIST are made for sinc filters at {PUBLISHED_HZ} Hz, got sample_rate="
+                f"{sample_rate}: use sample_rate={PUBLISHED_HZ}, or train without model.checkpoint."
+            )
         samples = check_waveform(input_shape, "AASIST")
         shortest = TAPS - 1 + POOL ** (BLOCKS + 1)
         if samples < shortest:

@@ -77,7 +77,7 @@ def check_frame_features(input_shape: tuple[int, int, int], model: str) -> tuple
     """Check that a model of frames gets no waveform, and return channels, bins and frames of its map.
 
     Raises:
-        IncompatiblePairError: if a frame has one value only: the model compares all pairs of frames, or convolves them.
+        IncompatiblePairError: if a frame has one value only: each sample would be a frame.
     """
     channels, bins, frames = check_shape(input_shape, model)
     if channels == bins == 1:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dfx.models.blocks import AttentiveStatisticsPool, InputNorm, RowNorm, Scales, SqueezeExcite, check_shape
+from dfx.models.blocks import (
+    AttentiveStatisticsPool,
+    InputNorm,
+    RowNorm,
+    Scales,
+    SqueezeExcite,
+    check_frame_features,
+)
 
 DILATIONS = (2, 3, 4)
 SCALE = 8  # groups of channels in each block
@@ -13,7 +20,7 @@ REDUCTION = 4  # of channels in the squeeze-and-excitation and in the attention:
 
 
 class ECAPA(nn.Module):
-    """ECAPA-TDNN, a network of speaker verification, on any map: its bins are the channels of convolutions over time.
+    """ECAPA-TDNN, a network of speaker verification, on maps: their bins are the channels of convolutions over time.
 
     A convolution of 5 frames, three residual blocks dilated by 2, 3 and 4 with a chain of 8 scales and
     squeeze-and-excitation, their outputs side by side, and a pooling with attention for each channel. 5,797,504
@@ -31,7 +38,7 @@ class ECAPA(nn.Module):
 
     def __init__(self, input_shape: tuple[int, int, int], width: int = 512, embedding_dim: int = 192) -> None:
         super().__init__()
-        channels, bins, _ = check_shape(input_shape, "ECAPA")
+        channels, bins, _ = check_frame_features(input_shape, "ECAPA")
         if width < SCALE or width % SCALE:
             raise ValueError(f"ECAPA divides its channels into {SCALE} groups, got width={width}: give a multiple.")
         self.embedding_dim = embedding_dim

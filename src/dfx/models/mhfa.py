@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dfx.models.blocks import LayerSum, check_shape
+from dfx.models.blocks import LayerSum, check_frame_features
 
 
 class MHFA(nn.Module):
@@ -29,7 +29,7 @@ class MHFA(nn.Module):
         self, input_shape: tuple[int, int, int], heads: int = 32, width: int = 128, embedding_dim: int = 256
     ) -> None:
         super().__init__()
-        channels, bins, _ = check_shape(input_shape, "MHFA")
+        channels, bins, _ = check_frame_features(input_shape, "MHFA")
         self.embedding_dim = embedding_dim
         self.key_layers = LayerSum(channels)
         self.value_layers = LayerSum(channels)

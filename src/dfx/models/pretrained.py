@@ -46,12 +46,11 @@ class PretrainedModel(nn.Module):
         for pattern, replacement in renames.items():
             weights = {re.sub(pattern, replacement, name): value for name, value in weights.items()}
         own = self.state_dict()
-        problems = {
-            "missing": sorted({*own} - {*weights}),
-            "unknown": sorted({*weights} - {*own}),
-            "of another size": sorted(n for n in {*own} & {*weights} if own[n].shape != weights[n].shape),
-        }
-        found = [f"{len(names)} {what} ({', '.join(names[:MOST_LISTED])})" for what, names in problems.items() if names]
+        found = list_problems(
+            missing={*own} - {*weights},
+            unknown={*weights} - {*own},
+            of_another_size={name for name in {*own} & {*weights} if own[name].shape != weights[name].shape},
+        )
         if weight is None or bias is None:
             found.append(f"no last layer {output}")
         if found or weight is None or bias is None:
@@ -61,6 +60,15 @@ class PretrainedModel(nn.Module):
             )
         self.load_state_dict(weights)
         self.pretrained_output = weight, bias
+
+
+def list_problems(**problems: set[str]) -> list[str]:
+    """List each kind of problem with the number of weights that have it and their first names."""
+    return [
+        f"{len(names)} {what.replace('_', ' ')} ({', '.join(sorted(names)[:MOST_LISTED])})"
+        for what, names in problems.items()
+        if names
+    ]
 
 
 def read_weights(file: str | Path) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dfx.models.blocks import LayerSum, check_shape
+from dfx.models.blocks import LayerSum, check_frame_features
 
 
 class SSLLinear(nn.Module):
@@ -24,7 +24,7 @@ class SSLLinear(nn.Module):
 
     def __init__(self, input_shape: tuple[int, int, int], embedding_dim: int = 256) -> None:
         super().__init__()
-        channels, bins, _ = check_shape(input_shape, "SSLLinear")
+        channels, bins, _ = check_frame_features(input_shape, "SSLLinear")
         self.embedding_dim = embedding_dim
         self.layers = LayerSum(channels)
         self.linear = nn.Linear(bins, embedding_dim)

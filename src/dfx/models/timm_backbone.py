@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dfx import console
 from dfx.models.blocks import IncompatiblePairError, InputNorm, check_frames, check_shape
-from dfx.models.pretrained import PretrainedModel, read_weights
+from dfx.models.pretrained import PretrainedModel, list_problems, read_weights
 
 MOST_REASON = 200  # letters of an error of PyTorch, which lists every tensor
+COUNTER = ".num_batches_tracked"  # of a normalisation, which has no effect and older files lack
 
 
 class TimmBackbone(PretrainedModel):
@@ -58,6 +61,9 @@ class TimmBackbone(PretrainedModel):
                 self.embedding_dim = self.network.eval()(torch.zeros(1, *input_shape)).shape[1]
             self.network.train(was_training)
         except (AssertionError, RuntimeError, ValueError) as error:
+            # Errors of a device are subclasses; a CPU without room names its allocator.
+            if type(error) not in (AssertionError, RuntimeError, ValueError) or "allocate memory" in str(error):
+                raise
             raise IncompatiblePairError(
                 f"{architecture} cannot take a map of {channels} channels, {bins} bins and {self.frames} frames "
                 f"({error}): use a feature or a segment that makes another size, or a network of any size such as "
@@ -66,6 +72,8 @@ class TimmBackbone(PretrainedModel):
         if pretrained or checkpoint is not None:
             for parameter in list(self.network.parameters())[:frozen_tensors]:
                 parameter.requires_grad_(False)
+        elif frozen_tensors and pretrained is not None:  # which is None in a checkpoint of dfx
+            _say_nothing_is_frozen(frozen_tensors)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the embedding (batch, embedding_dim) of a feature map (batch, channels, bins, frames)."""
@@ -73,6 +81,14 @@ class TimmBackbone(PretrainedModel):
             check_frames(x, self.frames, self.architecture)
         embedding: Tensor = self.network(self.norm(x))
         return embedding
+
+
+@functools.cache  # once in a process
+def _say_nothing_is_frozen(frozen_tensors: int) -> None:
+    console.say(
+        f"Warning: model.frozen_tensors={frozen_tensors} has no effect on random weights, every layer is trained: "
+        "give model.pretrained=true or model.checkpoint=FILE to start from published ones."
+    )
 
 
 def _create(architecture: str, channels: int, pretrained: bool, checkpoint: str | Path | None) -> Any:
@@ -87,22 +103,47 @@ def _create(architecture: str, channels: int, pretrained: bool, checkpoint: str 
             f"timm has no network {architecture!r}: choose one that timm.list_models() lists, such as resnet101, for "
             "model.architecture."
         )
+    if pretrained and checkpoint is not None:
+        raise ValueError(
+            "model.pretrained=true and model.checkpoint both give the weights to start from, got "
+            f"{str(checkpoint)!r}: leave one out."
+        )
     source: dict[str, Any] = {"pretrained": pretrained}
+    names: set[str] = set()
     if checkpoint is not None:
-        source = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": read_weights(checkpoint), "source": ""}}
+        weights = read_weights(checkpoint)
+        names = {*weights}
+        source = {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": weights, "source": ""}}
     try:
         network: nn.Module = timm.create_model(architecture, in_chans=channels, num_classes=0, **source)
     except Exception as error:  # timm, its hub and PyTorch raise errors of many kinds
         reason = " ".join(str(error).split())[:MOST_REASON]
         if checkpoint is not None:
-            raise ValueError(
-                f"The weights in {str(checkpoint)!r} are not those of {architecture} ({reason}): correct "
-                "model.checkpoint or model.architecture."
-            ) from error
+            raise _foreign_weights(checkpoint, architecture, reason) from error
         if pretrained:
             raise ValueError(
                 f"The weights of {architecture} could not be downloaded ({reason}): connect to the internet once, give "
                 "a file (model.checkpoint=FILE), or train from random weights (model.pretrained=false)."
             ) from error
         raise
+    if checkpoint is not None and (found := _problems(network, names)):
+        raise _foreign_weights(checkpoint, architecture, "; ".join(found))
     return network
+
+
+def _problems(network: Any, names: set[str]) -> list[str]:
+    """Compare names of weights with those of a network, which timm does not; sizes are checked by PyTorch."""
+    own = {*network.state_dict()}
+    classifiers = network.default_cfg.get("classifier") or ()
+    left_out = {name.split(".")[0] for name in ([classifiers] if isinstance(classifiers, str) else classifiers)}
+    return list_problems(
+        missing={name for name in own - names if not name.endswith(COUNTER)},
+        unknown={name for name in names - own if name.split(".")[0] not in left_out},
+    )
+
+
+def _foreign_weights(checkpoint: str | Path, architecture: str, reason: str) -> ValueError:
+    return ValueError(
+        f"The weights in {str(checkpoint)!r} are not those of {architecture} ({reason}): correct model.checkpoint or "
+        "model.architecture."
+    )
