@@ -11,10 +11,16 @@ from dfx.config.schema import CONF_DIR
 from dfx.detector.network import build_network, num_segment_samples
 from dfx.models.blocks import IncompatiblePairError
 
+
+def _has_class(group, option):
+    return "_target_:" in (CONF_DIR / group / f"{option}.yaml").read_text()
+
+
 FEATURES, MODELS, LOSSES = (
     sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml")) for group in ("feature", "model", "loss")
 )
-# Every feature with two models and every model with two maps; the full product is slow.
+# Every feature with two models and every model with two maps; the full product of classes is slow, and their variants
+# (a YAML without a class of its own) are no part of it.
 FAST = {(feature, model) for feature in FEATURES for model in ("mlp", "lcnn_light")}
 FAST |= {(feature, model) for feature in ("lfcc", "ssl") for model in MODELS}
 MADE_FOR_EACH_OTHER = {("waveform", model) for model in ("aasist", "aasist_l", "rawnet2")}
@@ -46,11 +52,9 @@ SMALL_FEATURES = {  # the filters of their own sizes take seconds
     "scattering": ["feature.num_scales=2", "feature.num_angles=2", "feature.size=[32,32]"],
     "scattering1d": ["feature.num_scales=6", "feature.wavelets_per_octave=2"],
 }
-PAIRS = [
-    pytest.param(feature, model, marks=() if (feature, model) in FAST else pytest.mark.slow)
-    for feature in FEATURES
-    for model in MODELS
-]
+FULL = {(feature, model) for feature in FEATURES if _has_class("feature", feature) for model in MODELS}
+FULL = {(feature, model) for feature, model in FULL if _has_class("model", model)}
+PAIRS = [pytest.param(*pair, marks=() if pair in FAST else pytest.mark.slow) for pair in sorted(FULL | FAST)]
 
 
 def composed(*overrides):
