@@ -6,12 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dfx.config.identity import logged_params
 from dfx.report import document, exports, figures, tables
 from dfx.report.measured_grid import measure_grid
 from dfx.report.sweep_report import SweepReport
 from dfx.reporting import grid as grids
 from dfx.reporting import missing_cells
 from dfx.reporting.missing_cells import MissingCell
+from setups import composed
 
 BEAT = {"eer": 0.3125, "auc": 0.75, "low": 0.7, "high": 0.8, "name": "all scalars"}
 
@@ -93,7 +95,8 @@ def test_the_table_says_what_was_chosen_what_is_as_good_and_what_is_missing(made
 
 
 def test_a_preset_is_compared_with_published_figures(make):
-    run = make("lfcc", "lcnn", 0, tags={"experiment": "lfcc_lcnn", "dataset": "asvspoof2019_la"})
+    settings = logged_params(composed("experiment=lfcc_lcnn"))
+    run = make("lfcc", "lcnn", 0, tags={"experiment": "lfcc_lcnn", "dataset": "asvspoof2019_la"}, params=settings)
     assert "Published figures" in document.build_report_document(report([run]), Path()).markdown()
 
 

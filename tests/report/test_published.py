@@ -2,16 +2,20 @@
 
 import pytest
 
+from dfx.config.identity import logged_params
 from dfx.config.schema import CONF_DIR
 from dfx.report import published
 from dfx.reporting.grid import grid_of_runs
+from setups import composed
 
 
 def table(make, *runs):
     """Table of runs: (experiment, dataset, EER on eval, parameters)."""
     made = []
     for seed, (experiment, dataset, eer, params) in enumerate(runs):
-        run = make("lfcc", "lcnn", seed, tags={"experiment": experiment, "dataset": dataset}, params=params)
+        settings = logged_params(composed(f"experiment={experiment}")) | {"seed": str(seed)} | params
+        tags = {"experiment": experiment, "dataset": dataset}
+        run = make("lfcc", "lcnn", seed, tags=tags, params=settings)
         run.metrics["eval/eer"] = eer
         made.append(run)
     return published.published_table(grid_of_runs(made, "feature", "model"))
@@ -43,6 +47,16 @@ def test_a_corpus_of_2021_counts_after_training_on_2019_only(make):
     assert row[1:3] == ["asvspoof2021_df", "25.00"]
     assert table(make, ("asvspoof2021_lfcc_lcnn", "combined", 0.25, trained | {"dataset.train": "['for']"})) is None
     assert table(make, ("aasist", "demo", 0.2, {})) is None
+
+
+def test_a_run_with_other_settings_is_left_out_and_named(make):
+    runs = [
+        ("lfcc_lcnn", "asvspoof2019_la", 0.02, {}),
+        ("lfcc_lcnn", "asvspoof2019_la", 0.4, {"trainer.max_epochs": "1"}),
+    ]
+    made = table(make, *runs)
+    assert [row[2:4] for row in made.rows] == [["2.00", "1"]]
+    assert "1 run of lfcc_lcnn on asvspoof2019_la left out for other settings: trainer.max_epochs=1." in made.note
 
 
 def test_every_figure_belongs_to_a_preset():

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
+from hydra import compose, initialize_config_dir
 
+from dfx.config.identity import logged_params
+from dfx.config.schema import CONF_DIR, register_schema
 from dfx.reporting import metric_names
+from dfx.reporting.document_parts import counted, listed
 from dfx.reporting.document_table import DocumentTable
 from dfx.reporting.grid import Grid
 from dfx.tracking.runs import RunRecord
 
 METRIC = "eval/eer"
+NOTE = (
+    "Mean over seeds against the range of published trainings; all were trained on ASVspoof 2019 LA. What each preset "
+    "does differently stands in its YAML."
+)
+FREE = ("dataset.", "hydra.", "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "init")
 HEAD = ["preset", "corpus", "EER here (%)", "seeds", "published (%)", "result", "source"]
 
 
@@ -57,27 +66,55 @@ def read_published_eers() -> list[PublishedEer]:
 
 
 def published_table(grid: Grid) -> DocumentTable | None:
-    """Make the table that compares runs of presets with published EERs; None if there is no such run."""
+    """Make the table that compares runs of presets with published EERs; None if there is no such run.
+
+    A run with other settings than its preset is left out and named in the note; seed, corpus and hardware may differ.
+    """
     runs: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
     for cell in grid.cells.values():
         for run in cell.runs:
             if METRIC in run.metrics:
                 runs[run.tags.get("experiment", ""), _eval_corpus(run)].append(run)
-    rows = list(_rows(runs))
-    note = (
-        "Mean over seeds against the range of published trainings; all of them were trained on ASVspoof 2019 LA. What "
-        "each preset does differently stands in its YAML."
-    )
-    return DocumentTable("Published figures", HEAD, rows, note, ("corpus", "result", "source")) if rows else None
-
-
-def _rows(runs: dict[tuple[str, str], list[RunRecord]]) -> Iterator[Sequence[str]]:
+    rows, notes = [], [NOTE]
     for known in read_published_eers():
-        values = [run.metrics[METRIC] for run in runs.get((known.preset, known.corpus), ())]
+        found = [(run, _changes(run, known.preset)) for run in runs.get((known.preset, known.corpus), ())]
+        values = [run.metrics[METRIC] for run, changes in found if not changes]
+        seeds = {run.params.get("seed") for run, changes in found if not changes}
+        others = {change for _, changes in found for change in changes}
+        if others:
+            left_out = len(found) - len(values)
+            notes.append(
+                f"{counted(left_out, 'run')} of {known.preset} on {known.corpus} left out for other settings: "
+                f"{listed(sorted(others))}."
+            )
         if values:
             here = sum(values) / len(values)
             number = metric_names.metric_number(here, METRIC)
-            yield [known.preset, known.corpus, number, str(len(values)), known.band, known.verdict(here), known.source]
+            result = known.verdict(here)
+            rows.append([known.preset, known.corpus, number, str(len(seeds)), known.band, result, known.source])
+    has_any = rows or len(notes) > 1
+    return (
+        DocumentTable("Published figures", HEAD, rows, " ".join(notes), ("corpus", "result", "source"))
+        if has_any
+        else None
+    )
+
+
+@functools.cache
+def _preset_settings(preset: str) -> dict[str, str]:
+    register_schema()
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return logged_params(compose("train", overrides=[f"experiment={preset}"]))
+
+
+def _changes(run: RunRecord, preset: str) -> list[str]:
+    """List the settings of a run that differ from those of its preset: `trainer.max_epochs=1`."""
+    wanted = _preset_settings(preset)
+    return [
+        f"{key}={run.params.get(key, 'not set')}"
+        for key, value in wanted.items()
+        if "." in key and not key.startswith(FREE) and run.params.get(key) != value
+    ]
 
 
 def _eval_corpus(run: RunRecord) -> str:
