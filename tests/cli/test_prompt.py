@@ -7,6 +7,7 @@ import mlflow
 import pytest
 
 from dfx import train
+from dfx.config import overrides
 from dfx.config.schema import CONF_DIR
 from dfx.report import __main__ as report
 from setups import type_command
@@ -83,6 +84,11 @@ def test_help_lists_every_option_with_its_meaning_and_those_of_a_plug_in(tmp_pat
     assert "Group:" not in text
     assert "  seed=0 " in text
     assert "  data.batch_size=32 " in text
+
+
+def test_only_the_cache_of_the_command_is_a_path():
+    given = ["feature.cache=true", "cache=true", "model.checkpoint=/a b/c (2).pth"]
+    assert overrides.quote_paths(given) == ["feature.cache=true", "cache='true'", "model.checkpoint='/a b/c (2).pth'"]
 
 
 def test_a_dangling_link_and_a_file_in_the_way_are_one_sentence(tmp_path, type_in):

@@ -24,7 +24,7 @@ PATH_KEYS = {  # last words of keys whose values are paths
     *("model", "scores", "key", "dev_scores", "dev_key", "asv", "asv_key", "cache", "out", "root", "path", "data"),
     *("json", "csv", "plot", "report", "log", "clips", "init", "bonafide", "checkpoint", "manifest", "control"),
 }
-ONE_PATH_KEYS = {"json", "csv", "plot", "report", "log", "cache", "out"}  # whose value is always one path
+ONE_PATH_KEYS = {"json", "csv", "plot", "report", "log", "cache", "out"}  # whole keys; the value is always one path
 PATH_STARTS = ("/", "./", "../", "~/")
 WRAPPED = "_value_"
 PLAIN_VALUE = re.compile(r"[\w./:@%+*-]*")  # which Hydra leaves alone
@@ -74,10 +74,11 @@ def _quoted(argument: str) -> str:
     name = key.rpartition(".")[2]
     if not equals or argument.startswith("-") or value in ("", "null") or (value[0] == value[-1] and value[0] in "'\""):
         return argument
-    if name in ONE_PATH_KEYS or (not PLAIN_VALUE.fullmatch(value) and _is_path(value)):
+    if key in ONE_PATH_KEYS or (not PLAIN_VALUE.fullmatch(value) and _is_path(value)):
         chosen = True
     else:
-        chosen = name in PATH_KEYS and value[0] not in "'\"[{" and not _is_readable(argument)
+        switch = value.lower() in ("true", "false")  # feature.cache=true is no path
+        chosen = name in PATH_KEYS and not switch and value[0] not in "'\"[{" and not _is_readable(argument)
     if chosen:
         # In a quoted value a backslash is itself, except before a quotation mark and before an interpolation.
         text = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)

@@ -44,6 +44,7 @@ CARD_KEY = "operating_card"  # in a checkpoint; the same text in the metadata of
 VERSION = 1
 MOST_SCORES = 2000  # of each class; of more, evenly spaced quantiles are kept
 MOST_CLIPS = 500  # dev clips that are measured
+MANY_WINDOWS = 1000  # that may take a minute
 MOST_WINDOWS = 60  # of a dev clip, spread evenly, are scored for the reference
 BATCH_SIZE = 64
 WRONG_RATE = 0.05  # share of each class of dev beyond the limits of the unsure band
@@ -250,6 +251,8 @@ def _columns_of_windows(
     sliding = AudioDataset(dataset.store, dataset.rows[chosen], dataset.labels[chosen], crop)
     windows = [evenly_spaced(int(count), MOST_WINDOWS).tolist() for count in sliding.num_windows()]
     draws = [(clip, window) for clip, own in enumerate(windows) for window in own]
+    if len(draws) > MANY_WINDOWS:
+        console.say(f"Measuring {len(draws):,} windows of {len(chosen)} dev clips, as dfx.detect does.")
     scores, vectors = _score_and_embed(sliding, draws, network, device)
     starts = np.cumsum([0, *map(len, windows[:-1])])
     counts = np.array(list(map(len, windows)))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import yaml
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from dfx.config.identity import logged_params
 from dfx.config.schema import CONF_DIR, register_schema
@@ -57,7 +57,7 @@ class PublishedEer(NamedTuple):
 
 def read_published_eers() -> list[PublishedEer]:
     """Read the published EERs of all presets from the file beside this module."""
-    content = yaml.safe_load((Path(__file__).parent / "published.yaml").read_text(encoding="utf-8"))
+    content: Any = OmegaConf.to_container(OmegaConf.load(Path(__file__).parent / "published.yaml"))
     return [
         PublishedEer(preset, one["corpus"], tuple(value / 100 for value in one["eer"]), one["source"])
         for preset, entries in content.items()
@@ -92,12 +92,9 @@ def published_table(grid: Grid) -> DocumentTable | None:
             number = metric_names.metric_number(here, METRIC)
             result = known.verdict(here)
             rows.append([known.preset, known.corpus, number, str(len(seeds)), known.band, result, known.source])
-    has_any = rows or len(notes) > 1
-    return (
-        DocumentTable("Published figures", HEAD, rows, " ".join(notes), ("corpus", "result", "source"))
-        if has_any
-        else None
-    )
+    if not rows and len(notes) == 1:
+        return None
+    return DocumentTable("Published figures", HEAD, rows, " ".join(notes), ("corpus", "result", "source"))
 
 
 @functools.cache

@@ -50,11 +50,13 @@ def write_run_results(
         note: printed on every figure.
     """
     dev, evaluation = scores["dev"], scores["eval"]
-    seen = {str(attack) for attack in data.tables["train"]["attack"].unique()}
+    trained = any("train/seconds" in record for record in keeper.history)  # else published weights as they are
+    seen = {str(attack) for attack in data.tables["train"]["attack"].unique()} if trained else set()
     threshold = decision_threshold(dev.bonafide, dev.spoof)
     metrics: dict[str, float] = {}
     for split, table in scores.items():
-        values = summary(table, threshold) | seen_unseen_eer(table, seen) | _by_corpus(table)
+        values = summary(table, threshold) | _by_corpus(table)
+        values |= seen_unseen_eer(table, seen) if trained else {}
         values |= {"num_bonafide": float(len(table.bonafide)), "num_spoof": float(len(table.spoof))}
         left_out = () if detector.loss.llr else NEED_LLR
         metrics |= {f"{split}/{name}": value for name, value in values.items() if name not in left_out}
@@ -64,7 +66,7 @@ def write_run_results(
     detector.eval()  # Lightning leaves it in train mode, with dropout and masks
     card = make_operating_card(dev, data, detector.score_and_embed, detector.device)  # before it moves to the CPU
     metrics["best_epoch"] = float(keeper.best_epoch)
-    metrics["epochs"] = float(len(keeper.history))
+    metrics["epochs"] = float(len(keeper.history)) if trained else 0.0
     metrics["bad_files"] = float(len(data.store.bad))
     metrics["cost/parameters"] = float(sum(parameter.numel() for parameter in detector.parameters()))
     metrics["cost/train_seconds"] = sum(record.get("train/seconds", 0.0) for record in keeper.history)
@@ -131,7 +133,9 @@ def show_run_results(run: TrackedRun, note: str, to_beat: dict[str, Any] | None 
         parts.append(DocumentText(f"{note[0].upper()}{note[1:]}", "warning"))
     if "epochs" in metrics:
         best, last = f"{metrics['best_epoch']:.0f}", f"{metrics['epochs'] - 1:.0f}"
-        parts.append(DocumentText(f"dev chose epoch {best} of 0-{last}; one seed: report several."))
+        chosen = f"dev chose epoch {best} of 0-{last}; one seed: report several."
+        untrained = "Not trained here: published weights as they are; threshold and calibration are from dev."
+        parts.append(DocumentText(chosen if metrics["epochs"] else untrained))
     parts += [DocumentText(f"artifacts  {run.artifact_uri}"), DocumentText(f"compare    {ui_command()}")]
     if not run.server.reason:  # the link is asked of the server
         parts.append(DocumentText(f"view       {shared_view_link(run.run_id)}"))
