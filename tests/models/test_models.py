@@ -116,7 +116,7 @@ def test_takes_any_number_of_frames_at_inference_and_any_number_of_bins(name):
             assert built(feature_map(3, (2, bins, 50))).shape == (3, built.embedding_dim)
 
 
-@pytest.mark.parametrize("name", ON_WAVEFORM)
+@pytest.mark.parametrize("name", sorted(ON_WAVEFORM))
 def test_takes_a_waveform_of_any_length_at_inference(name):
     built = MODELS[name]((1, 1, 5000)).eval()
     with torch.no_grad():
@@ -178,7 +178,7 @@ def test_tells_a_tone_from_a_chirp(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ON_WAVEFORM)
+@pytest.mark.parametrize("name", sorted(ON_WAVEFORM))
 def test_tells_low_tones_from_high_ones(name):
     def batch():
         tone = torch.where(label == 1, 300.0, 3000.0) * (1 + 0.1 * torch.rand(8))
